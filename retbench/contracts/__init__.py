@@ -1,0 +1,45 @@
+"""What a plugin sees: the kinds of component, the values that cross their contracts, and nothing of how they are run."""
+
+from retbench.contracts.attack import Attack, Knowledge
+from retbench.contracts.component import Component
+from retbench.contracts.context import Context
+from retbench.contracts.dataset import Dataset, data_root
+from retbench.contracts.defense import Defense, Hardening, Purifier, part_state
+from retbench.contracts.event import Event
+from retbench.contracts.facts import Facts
+from retbench.contracts.hasher import Hasher, HashNetwork, relax, sign
+from retbench.contracts.noise import Noise
+from retbench.contracts.part import Part
+from retbench.contracts.protocol import Protocol, TargetRule
+from retbench.contracts.threat import Ball, Threat
+from retbench.contracts.training import TrainingData, unit_images
+from retbench.contracts.types import Batch, State
+
+__all__ = [
+    "Attack",
+    "Ball",
+    "Batch",
+    "Component",
+    "Context",
+    "Dataset",
+    "Defense",
+    "Event",
+    "Facts",
+    "Hardening",
+    "HashNetwork",
+    "Hasher",
+    "Knowledge",
+    "Noise",
+    "Part",
+    "Protocol",
+    "Purifier",
+    "State",
+    "TargetRule",
+    "Threat",
+    "TrainingData",
+    "data_root",
+    "part_state",
+    "relax",
+    "sign",
+    "unit_images",
+]

@@ -1,0 +1,75 @@
+"""An attack: from clean queries to perturbed ones."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from torch import Tensor
+
+from retbench.contracts.component import Component, Kind
+from retbench.contracts.context import Context
+from retbench.contracts.facts import Facts
+from retbench.contracts.hasher import HashNetwork
+from retbench.contracts.noise import Noise
+from retbench.contracts.threat import Ball, Goal
+from retbench.contracts.training import TrainingData
+from retbench.contracts.types import Batch, State
+
+Need = Literal["training", "training_codes", "database_labels", "database_codes"]
+
+
+@dataclass(frozen=True)
+class Knowledge:
+    """What the threat grants the attacker, and the attack said it `needs`.
+
+    Attributes:
+        network: the attacked hasher's network, frozen, in eval mode; with an adaptive attacker the purifier stands in
+            front of it. Differentiable down to the pixels.
+        facts: what is known of the cell.
+        training: the training split, if granted.
+        grants: tensors by need: `training_codes` int8 (N, K), `database_labels` uint8 (M, C), `database_codes`
+            int8 (M, K), all of the attacked hasher.
+    """
+
+    network: HashNetwork
+    facts: Facts
+    training: TrainingData | None
+    grants: Mapping[Need, Tensor]
+
+    def grant(self, need: Need) -> Tensor:
+        """Returns the tensor of a need; raises LookupError for one that the attack did not declare."""
+        if need not in self.grants:
+            raise LookupError(f"attack: knowledge that was not asked for: got {need}, expected it in `needs`")
+        return self.grants[need]
+
+
+class Attack(Component):
+    """Proposes perturbed queries; the core checks the ball, measures and ranks.
+
+    Class attributes:
+        goal: what it wants.
+        needs: what of `Knowledge` it reads besides network and facts.
+    """
+
+    kind: ClassVar[Kind] = "attack"
+    goal: ClassVar[Goal] = "targeted"
+    needs: ClassVar[frozenset[Need]] = frozenset()
+
+    @property
+    @abstractmethod
+    def ball(self) -> Ball | None:
+        """The declared norm and budget, or None for an attack that has none."""
+
+    def fit(self, knowledge: Knowledge, ctx: Context) -> State:
+        """Returns what the attack learns before it sees a query (a generator); nothing by default."""
+        return {}
+
+    @abstractmethod
+    def perturb(self, knowledge: Knowledge, batch: Batch, state: State, noise: Noise) -> Tensor:
+        """Returns float32 (B, 3, H, W) in [0, 1] inside the declared ball around `batch.images`.
+
+        `state` holds what `fit` returned, and the states of the attack's parts under `<role>/<name>`.
+        """

@@ -1,0 +1,82 @@
+"""A component: frozen options and behaviour, nothing else."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import ErrorDetails
+
+from retbench.canon import Json, file_digest
+from retbench.contracts.facts import Facts
+from retbench.errors import OptionError, suggest
+
+if TYPE_CHECKING:
+    from retbench.contracts.part import Part
+
+Kind = Literal["dataset", "hasher", "attack", "defense", "part"]
+NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
+
+
+class Component(BaseModel):
+    """Frozen options (the pydantic fields) and the behaviour they configure.
+
+    Weights, codes and images are never attributes: they are artifacts that the core hands in. Two components with
+    equal options are equal, hash alike and share every artifact.
+
+    Class attributes a component sets:
+        name: lower-case with dashes, equal to its file's name.
+        revision: raised by one whenever the same options give other outputs.
+        source: the paper and the equation or section that it follows.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, validate_default=True)
+
+    kind: ClassVar[Kind]
+    name: ClassVar[str] = ""
+    revision: ClassVar[int] = 1
+    source: ClassVar[str] = ""
+
+    @classmethod
+    def create(cls, options: Mapping[str, Any] | None = None) -> Self:
+        """Returns the component with these options; the first bad one raises OptionError with what was expected."""
+        try:
+            return cls(**(options or {}))
+        except ValidationError as error:
+            raise _option_error(cls, error.errors(include_url=False)[0]) from None
+
+    def supports(self, facts: Facts) -> str | None:
+        """Returns why this component cannot work in a cell with these facts, or None when it can.
+
+        The reason is what the user reads beside the skipped cell, so it ends with what to do about it.
+        """
+        return None
+
+    def parts(self, facts: Facts) -> dict[str, Part]:
+        """Returns the trainable pieces that this component owns, by role; none by default."""
+        return {}
+
+    def files(self, facts: Facts) -> dict[str, Path]:
+        """Returns the files it reads, by option; each enters the recipe as its sha256 in place of the option's value."""
+        return {}
+
+    def spec(self, facts: Facts) -> dict[str, Json]:
+        """Returns what identifies this component in a recipe: kind, name, revision and options."""
+        options = self.model_dump(mode="json")
+        options.update({name: f"sha256:{file_digest(path)}" for name, path in self.files(facts).items()})
+        return {"kind": self.kind, "name": self.name, "revision": self.revision, "options": options}
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.name}"
+
+
+def _option_error(cls: type[Component], error: ErrorDetails) -> OptionError:
+    option = ".".join(str(step) for step in error["loc"]) or "options"
+    if error["type"] == "extra_forbidden":
+        problem = f"unknown option: {suggest(option, cls.model_fields)}"
+    else:
+        problem = f"{error['msg'][0].lower()}{error['msg'][1:]}: got {error['input']!r}"
+    return OptionError(f"{cls.kind} {cls.name}", option, problem)

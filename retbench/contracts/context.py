@@ -1,0 +1,63 @@
+"""What the core lends a component while it works."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from retbench.canon import Json
+from retbench.contracts.noise import Noise
+from retbench.contracts.types import State
+
+Precision = Literal["float32", "bf16"]
+
+
+def _ignore_progress(done: int, total: int) -> None:
+    """Nobody is watching."""
+
+
+def _ignore_record(name: str, value: Json | Tensor) -> None:
+    """Nobody keeps it."""
+
+
+@dataclass(frozen=True)
+class Context:
+    """Device, precision, randomness and services of the step that is running.
+
+    Attributes:
+        device: where tensors belong.
+        precision: what `autocast` computes convolutions and matrix products in.
+        noise: the step's only source of randomness. While a `fit` runs, torch's global generator is seeded from it too,
+            because weight initialisers and dropout read that one; the old state comes back afterwards.
+        parts: the states of the component's own parts, by role.
+        batch_size: how many images to work on at once; halved by the core when memory runs out.
+        progress: call with (done, total) now and then; this is also where a time limit or Ctrl-C takes effect.
+        record: keep a curve (JSON), or a picture (uint8 (3, H, W)), among the step's artifacts under a name.
+        checkpoints: a folder that survives a killed fit of this very step; emptied when the step is done.
+    """
+
+    device: torch.device
+    precision: Precision
+    noise: Noise
+    parts: Mapping[str, State] = field(default_factory=dict)
+    batch_size: int = 64
+    progress: Callable[[int, int], None] = _ignore_progress
+    record: Callable[[str, Json | Tensor], None] = _ignore_record
+    checkpoints: Path | None = None
+
+    def autocast(self) -> AbstractContextManager[object]:
+        """Returns the block in which networks run at this step's precision; the identity in float32."""
+        return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.precision == "bf16")
+
+    def batches(self, count: int) -> Iterator[range]:
+        """Yields the row ranges of `count` rows, `batch_size` at a time, reporting progress after each."""
+        for start in range(0, count, self.batch_size):
+            rows = range(start, min(start + self.batch_size, count))
+            yield rows
+            self.progress(rows.stop, count)

@@ -1,0 +1,68 @@
+"""A dataset: ids, labels, images and texts of three splits."""
+
+from __future__ import annotations
+
+import os
+from abc import abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
+from typing import ClassVar
+
+from torch import Tensor
+
+from retbench.canon import digest
+from retbench.contracts.component import Component, Kind
+from retbench.contracts.facts import Facts, Split
+
+
+def data_root() -> Path:
+    """Returns the folder that datasets are looked for under: `RETBENCH_DATA`, or `data/` in the current folder."""
+    return Path(os.environ.get("RETBENCH_DATA") or "data")
+
+
+class Dataset(Component):
+    """Images with multi-hot labels, and texts where it has them.
+
+    A path is never an option: files are found under `data_root()/<name>`, so that a recipe holds on any machine.
+    """
+
+    kind: ClassVar[Kind] = "dataset"
+
+    def missing(self) -> str | None:
+        """Returns what is not on disk and the exact steps to get it, or None when the dataset can be read.
+
+        Asked before anything else; every cell of a missing dataset is skipped with this text.
+        """
+        return None
+
+    @abstractmethod
+    def facts(self) -> Facts:
+        """Returns image size, classes, split sizes and text width, without decoding an image."""
+
+    def fingerprint(self) -> str:
+        """Returns a digest that changes whenever an id, a label, an image or a text does.
+
+        By default that of the options, which is right for a dataset that is generated or shipped with its plugin;
+        one that reads files must digest those (names, sizes, label bytes).
+        """
+        return digest({"name": self.name, "revision": self.revision, "options": self.model_dump(mode="json")})
+
+    @abstractmethod
+    def ids(self, split: Split) -> Sequence[str]:
+        """Returns the ids of a split in row order; query ids are unique, an id names one image in every split."""
+
+    @abstractmethod
+    def labels(self, split: Split) -> Tensor:
+        """Returns uint8 (N, C), multi-hot, in row order; a row may be all zero (it answers nothing)."""
+
+    @abstractmethod
+    def images(self, split: Split, rows: Sequence[int]) -> Tensor:
+        """Returns uint8 (B, 3, H, W), B the number of `rows`, in their order; empty rows give (0, 3, H, W)."""
+
+    def texts(self, split: Split, rows: Sequence[int]) -> Tensor:
+        """Returns float32 (B, T), the texts paired with the images; an all-zero row is an empty text.
+
+        Raises:
+            LookupError: the dataset has no texts (`facts().text_width` is 0).
+        """
+        raise LookupError(f"dataset {self.name}: it has no texts")

@@ -1,0 +1,57 @@
+"""Defenses: a purifier in front of the hasher, or a hardening of it."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import ClassVar
+
+from torch import Tensor
+
+from retbench.contracts.component import Component, Kind
+from retbench.contracts.context import Context
+from retbench.contracts.hasher import Hasher
+from retbench.contracts.noise import Noise
+from retbench.contracts.training import TrainingData
+from retbench.contracts.types import State
+
+
+class Defense(Component):
+    """What a cell puts between an attacked query and its answer: at most one hardening, then purifiers."""
+
+    kind: ClassVar[Kind] = "defense"
+
+
+class Purifier(Defense):
+    """Cleans queries before they are encoded; the database is left alone.
+
+    Class attributes:
+        differentiable: whether gradients pass `purify`, which an adaptive attack needs.
+    """
+
+    differentiable: ClassVar[bool] = True
+
+    def fit(self, data: TrainingData, ctx: Context) -> State:
+        """Returns what the purifier learns besides its parts; nothing by default."""
+        return {}
+
+    @abstractmethod
+    def purify(self, images: Tensor, state: State, noise: Noise) -> Tensor:
+        """Returns float32 (B, 3, H, W) in [0, 1], the cleaned `images` (same shape and range).
+
+        Called under the step's autocast, without gradients unless an adaptive attack looks through it. `state` holds
+        what `fit` returned, and the states of the purifier's parts under `<role>/<name>`. Works for B = 0.
+        """
+
+
+class Hardening(Defense):
+    """Trains the hasher further so that attacks on it fail; the database is encoded with the result."""
+
+    @abstractmethod
+    def fit(self, hasher: Hasher, state: State, data: TrainingData, ctx: Context) -> State:
+        """Returns weights of the same names and shapes as `state`, the trained hasher's."""
+
+
+def part_state(state: State, role: str) -> State:
+    """Returns the entries of `state` that belong to the part in `role`, without their `<role>/` prefix."""
+    prefix = f"{role}/"
+    return {name.removeprefix(prefix): tensor for name, tensor in state.items() if name.startswith(prefix)}

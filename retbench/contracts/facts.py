@@ -1,0 +1,36 @@
+"""What is known of a cell before anything runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+Split = Literal["train", "query", "database"]
+Task = Literal["i2i", "i2t", "t2i", "t2t"]
+Visibility = Literal["oblivious", "adaptive"]
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a component may ask before it is planned.
+
+    Attributes:
+        dataset: the dataset's name.
+        image_size: height and width in pixels.
+        classes: class names, in the order of the label columns.
+        sizes: number of rows of each split.
+        text_width: length of a text vector; 0 for a dataset without texts.
+        bits: code length, where the cell has one.
+        task: which modality queries which, where the cell has one.
+        visibility: what the attacker sees, where the cell has an attack.
+    """
+
+    dataset: str
+    image_size: tuple[int, int]
+    classes: tuple[str, ...]
+    sizes: Mapping[Split, int] = field(hash=False)
+    text_width: int = 0
+    bits: int | None = None
+    task: Task | None = None
+    visibility: Visibility | None = None

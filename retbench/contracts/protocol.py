@@ -1,0 +1,53 @@
+"""How a number was measured: what must agree before two numbers are put side by side."""
+
+from __future__ import annotations
+
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+MapRule = Literal["full", "top-k", "top-k-skip", "first-k-relevant"]
+TieRule = Literal["stable", "expected", "best", "worst"]
+
+
+class TargetRule(BaseModel):
+    """How the attacker's target label vectors are drawn from the database, one a query.
+
+    `uniform`: uniformly over the distinct label vectors, which may overlap the query's (ProS-GAN); `zero-overlap`: over
+    those that share no class with the query, the all-zero vector left out (ATRDH, SAAT). Either way only vectors carried by
+    more than `above` database items are candidates. Source: Bai et al. 2020, section 3; Wang et al. 2021a, 2021b; their
+    published codes differ in this, so the rule is part of every T-MAP.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    rule: Literal["uniform", "zero-overlap"] = Field("zero-overlap", description="which label vectors are candidates")
+    above: int = Field(0, ge=0, description="database items that must carry a candidate: more than this many")
+    seed: int = Field(0, ge=0, description="seed of the draw")
+
+
+class Protocol(BaseModel):
+    """Everything besides the components that a MAP depends on.
+
+    Bits and task are axes of the matrix; they join these fields in a row's protocol.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    queries: int | Literal["all"] = Field("all", description="how many queries, or all; a fixed nested sample by id")
+    relevance: Literal["share-a-class"] = Field("share-a-class", description="when a database item answers a query")
+    map: MapRule = Field("full", description="how average precision is cut and divided")
+    depth: int | None = Field(None, ge=1, description="k of the cut MAP definitions, in database items")
+    ties: TieRule = Field("stable", description="order of items at one Hamming distance")
+    targets: TargetRule = TargetRule()
+    quantise: bool = Field(False, description="round attacked and purified images to 8 bits before they are encoded")
+    confidence: float = Field(0.95, gt=0, lt=1, description="level of the bootstrap intervals over queries")
+    resamples: int = Field(2000, ge=100, le=100_000, description="bootstrap resamples")
+
+    @model_validator(mode="after")
+    def _depth_where_it_is_used(self) -> Self:
+        if (self.depth is None) != (self.map == "full"):
+            raise ValueError(f"depth goes with a cut definition: got map={self.map}, depth={self.depth}")
+        if isinstance(self.queries, int) and self.queries < 1:
+            raise ValueError(f"queries must be at least 1, or all: got {self.queries}")
+        return self

@@ -1,0 +1,43 @@
+"""The five hooks of the entry-point group `retbench`; its values are modules."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pluggy
+
+if TYPE_CHECKING:
+    from retbench.contracts import Attack, Dataset, Defense, Event, Hasher
+
+GROUP = "retbench"
+hookspec = pluggy.HookspecMarker(GROUP)
+hookimpl = pluggy.HookimplMarker(GROUP)
+
+
+@hookspec
+def retbench_datasets() -> list[type[Dataset]]:
+    """Returns the dataset classes of this plugin."""
+    return []
+
+
+@hookspec
+def retbench_hashers() -> list[type[Hasher]]:
+    """Returns the hasher classes of this plugin."""
+    return []
+
+
+@hookspec
+def retbench_attacks() -> list[type[Attack]]:
+    """Returns the attack classes of this plugin."""
+    return []
+
+
+@hookspec
+def retbench_defenses() -> list[type[Defense]]:
+    """Returns the defense classes of this plugin: purifiers and hardenings."""
+    return []
+
+
+@hookspec
+def retbench_event(event: Event) -> None:
+    """Called for every event of a run; an exception is reported and stops nothing."""
