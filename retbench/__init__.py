@@ -1,6 +1,6 @@
 """Benchmark harness for defenses of hash-based image retrieval.
 
-What a plugin imports is here and in `retbench.metrics`; everything loads on first use, so that `import retbench` is cheap.
+What a plugin imports is here and in `retbench.metrics`; everything loads on first use, so `import retbench` is cheap.
 """
 
 from __future__ import annotations
@@ -10,28 +10,63 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from retbench.contracts import *  # noqa: F403  type checkers read the contracts' own list of names
-    from retbench.errors import ContractBreach, OptionError, PluginError, RetbenchError, UserError
-    from retbench.hookspecs import hookimpl
-
-_HOMES = {
-    "retbench.contracts": (
-        "Attack Ball Batch Component Context Dataset Defense Event Facts Hardening HashNetwork Hasher Knowledge Noise Part "
-        "Protocol Purifier State TargetRule Threat TrainingData data_root part_state relax sign unit_images"
-    ),
-    "retbench.errors": "ContractBreach OptionError PluginError RetbenchError UserError",
-    "retbench.hookspecs": "hookimpl",
-}
-_HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
+    from retbench.errors import ContractBreach as ContractBreach
+    from retbench.errors import OptionError as OptionError
+    from retbench.errors import PluginError as PluginError
+    from retbench.errors import RetbenchError as RetbenchError
+    from retbench.errors import UserError as UserError
+    from retbench.hookspecs import hookimpl as hookimpl
 
 __version__ = "0.1.0"
-__all__ = sorted([*_HOME_OF, "__version__"])
+__all__ = [
+    "Attack",
+    "Ball",
+    "Batch",
+    "Component",
+    "Context",
+    "ContractBreach",
+    "Dataset",
+    "Defense",
+    "Event",
+    "Facts",
+    "Hardening",
+    "HashNetwork",
+    "Hasher",
+    "Knowledge",
+    "Noise",
+    "OptionError",
+    "Part",
+    "PluginError",
+    "Protocol",
+    "Purifier",
+    "RetbenchError",
+    "State",
+    "TargetRule",
+    "Threat",
+    "TrainingData",
+    "UserError",
+    "data_root",
+    "hookimpl",
+    "part_state",
+    "relax",
+    "sign",
+    "unit_images",
+]
+_ELSEWHERE = {
+    "ContractBreach": "retbench.errors",
+    "OptionError": "retbench.errors",
+    "PluginError": "retbench.errors",
+    "RetbenchError": "retbench.errors",
+    "UserError": "retbench.errors",
+    "hookimpl": "retbench.hookspecs",
+}
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOME_OF:
+    if name not in __all__:
         raise AttributeError(f"module 'retbench' has no attribute {name!r}")
-    return getattr(importlib.import_module(_HOME_OF[name]), name)
+    return getattr(importlib.import_module(_ELSEWHERE.get(name, "retbench.contracts")), name)
 
 
 def __dir__() -> list[str]:
-    return __all__
+    return [*__all__, "__version__"]

@@ -1,4 +1,4 @@
-"""What a plugin sees: the kinds of component, the values that cross their contracts, and nothing of how they are run."""
+"""What a plugin sees: the kinds of component and the values that cross their contracts; nothing of how they are run."""
 
 from retbench.contracts.attack import Attack, Knowledge
 from retbench.contracts.component import Component

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 from torch import Tensor
@@ -36,8 +36,8 @@ class Knowledge:
 
     network: HashNetwork
     facts: Facts
-    training: TrainingData | None
-    grants: Mapping[Need, Tensor]
+    training: TrainingData | None = None
+    grants: Mapping[Need, Tensor] = field(default_factory=dict)
 
     def grant(self, need: Need) -> Tensor:
         """Returns the tensor of a need; raises LookupError for one that the attack did not declare."""

@@ -60,7 +60,7 @@ class Component(BaseModel):
         return {}
 
     def files(self, facts: Facts) -> dict[str, Path]:
-        """Returns the files it reads, by option; each enters the recipe as its sha256 in place of the option's value."""
+        """Returns the files it reads, by option; its sha256 enters the recipe in place of the option's value."""
         return {}
 
     def spec(self, facts: Facts) -> dict[str, Json]:

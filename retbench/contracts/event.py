@@ -22,7 +22,7 @@ class Event:
         done, total: for `step_progress` the units of the step; for the others the steps of the plan.
         seconds: how long the step, or the run, took so far.
         message: what a person should read: a failure's reason, a warning.
-        failure: the failure class of a failed step.
+        failure, trace: the failure class and the traceback of a failed step.
         executed, stored, skipped, failed: the totals of `finished` (steps, steps, cells, cells).
     """
 
@@ -35,6 +35,7 @@ class Event:
     seconds: float = 0.0
     message: str = ""
     failure: str = ""
+    trace: str = ""
     executed: int | None = None
     stored: int | None = None
     skipped: int | None = None

@@ -21,7 +21,7 @@ class Facts:
         classes: class names, in the order of the label columns.
         sizes: number of rows of each split.
         text_width: length of a text vector; 0 for a dataset without texts.
-        bits: code length, where the cell has one.
+        bits: code length; 0 where none is fixed yet.
         task: which modality queries which, where the cell has one.
         visibility: what the attacker sees, where the cell has an attack.
     """
@@ -31,6 +31,6 @@ class Facts:
     classes: tuple[str, ...]
     sizes: Mapping[Split, int] = field(hash=False)
     text_width: int = 0
-    bits: int | None = None
+    bits: int = 0
     task: Task | None = None
     visibility: Visibility | None = None

@@ -13,6 +13,8 @@ from retbench.contracts.context import Context
 from retbench.contracts.training import TrainingData
 from retbench.contracts.types import State
 
+Modality = Literal["image", "text"]
+
 
 def relax(logits: Tensor, alpha: float = 1.0) -> Tensor:
     """Returns tanh(alpha * logits): the continuous code in (-1, 1) that losses and attacks work on."""
@@ -46,17 +48,15 @@ class Hasher(Component):
     """Learns codes whose Hamming distance follows shared labels.
 
     Class attributes:
-        codes: `binary` codes ranked by Hamming distance, or `real` unit-norm embeddings ranked by distance.
         modalities: what its network encodes.
     """
 
     kind: ClassVar[Kind] = "hasher"
-    codes: ClassVar[Literal["binary", "real"]] = "binary"
-    modalities: ClassVar[frozenset[str]] = frozenset({"image"})
+    modalities: ClassVar[frozenset[Modality]] = frozenset({"image"})
 
     @abstractmethod
     def fit(self, data: TrainingData, ctx: Context) -> State:
-        """Returns the weights of `network`, trained for `data.facts.bits` bits; its parts' states are in `ctx.parts`."""
+        """Returns the weights of `network`, trained for `data.facts.bits` bits; the parts' states are in `ctx.parts`."""
 
     @abstractmethod
     def network(self, state: State, device: torch.device) -> HashNetwork:

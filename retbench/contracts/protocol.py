@@ -14,9 +14,9 @@ class TargetRule(BaseModel):
     """How the attacker's target label vectors are drawn from the database, one a query.
 
     `uniform`: uniformly over the distinct label vectors, which may overlap the query's (ProS-GAN); `zero-overlap`: over
-    those that share no class with the query, the all-zero vector left out (ATRDH, SAAT). Either way only vectors carried by
-    more than `above` database items are candidates. Source: Bai et al. 2020, section 3; Wang et al. 2021a, 2021b; their
-    published codes differ in this, so the rule is part of every T-MAP.
+    those that share no class with the query, the all-zero vector left out (ATRDH, SAAT). Either way only vectors
+    carried by more than `above` database items are candidates. Source: Bai et al. 2020, section 3; Wang et al. 2021a,
+    2021b; their published codes differ in this, so the rule is part of every T-MAP.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -1,0 +1,61 @@
+"""What this machine computes on, and how exactly."""
+
+from __future__ import annotations
+
+import platform
+import resource
+from typing import Literal
+
+import torch
+
+from retbench.canon import Json
+from retbench.contracts.context import Precision
+from retbench.errors import UserError
+
+
+def pick_device(name: str = "auto") -> torch.device:
+    """Returns the device of that name; `auto` is the accelerator where there is one. Raises UserError."""
+    if name == "auto":
+        accelerator = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
+        return accelerator or torch.device("cpu")
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"--device: this machine cannot use it: got {name!r}: {reason}") from None
+    return device
+
+
+def resolve_precision(wanted: Literal["auto", "float32", "bf16"], device: torch.device) -> Precision:
+    """Returns the precision that networks run in; `auto` is bf16 where the device multiplies it in hardware."""
+    if wanted != "auto":
+        return wanted
+    if device.type == "cuda":
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
+    return "bf16" if device.type == "cpu" and torch.cpu._is_avx512_bf16_supported() else "float32"
+
+
+def environment(device: torch.device) -> dict[str, Json]:
+    """Returns what a number may hang on besides its recipe."""
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
+    return {
+        "device": device.type,
+        "device_name": name,
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "threads": torch.get_num_threads(),
+    }
+
+
+def reset_peak(device: torch.device) -> None:
+    """Starts measuring peak memory anew, where the device can."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+
+
+def peak_memory(device: torch.device) -> int:
+    """Returns bytes: the device's peak since `reset_peak`; on a CPU the process's peak since it started."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

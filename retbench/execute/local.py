@@ -1,0 +1,188 @@
+"""Walks a plan in this process, one step after another."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from retbench.canon import Json
+from retbench.contracts import Context, Event, Noise
+from retbench.contracts.event import EventKind
+from retbench.errors import ArtifactCorrupt, StoreUnwritable
+from retbench.execute.device import environment, peak_memory, reset_peak
+from retbench.execute.failure import Failure, FailureKind, StepTimeout, classify
+from retbench.plan import Plan
+from retbench.stages import Outcome, Stage
+from retbench.store import Artifact, Store
+
+BATCH = 64
+RETRIES = 2
+
+
+class RunResult(NamedTuple):
+    """What a run did.
+
+    Attributes:
+        executed: steps that ran.
+        stored: steps that were there already.
+        failures: failed steps by key, with those that waited for them.
+        seconds: wall time.
+    """
+
+    executed: int
+    stored: int
+    failures: dict[str, Failure]
+    seconds: float
+
+
+@dataclass
+class LocalExecutor:
+    """Runs what is not stored, keeps what it can, and goes on past a failure.
+
+    Attributes:
+        store: where artifacts are read and written.
+        device: what steps compute on; their precision is part of their recipe.
+        tell: told every event.
+        step_timeout: seconds a step may take, looked at whenever it reports progress; None for no limit.
+        batch_sizes: micro-batch by kind of work, where memory has run out before.
+    """
+
+    store: Store
+    device: torch.device
+    tell: Callable[[Event], None]
+    step_timeout: float | None = None
+    batch_sizes: dict[str, int] = field(default_factory=dict)
+
+    def run(self, plan: Plan) -> RunResult:
+        """Returns what happened once every step is stored, failed, or waited for one that failed.
+
+        Raises:
+            StoreUnwritable: the store cannot be written; what is finished stays.
+            KeyboardInterrupt: passed on at once.
+        """
+        started, executed, stored = time.perf_counter(), 0, 0
+        failures: dict[str, Failure] = {}
+        with self.store.running():
+            self.tell(Event("run_started", total=len(plan.steps)))
+            self._discard_corrupt(plan)
+            for index, (key, stage) in enumerate(plan.steps.items()):
+                blocker = next((failures[k] for k in stage.inputs if k in failures), None)
+                if self.store.has(key):
+                    stored += 1
+                    self._report("step_hit", stage, index + 1, len(plan.steps))
+                elif blocker:
+                    failures[key] = Failure(FailureKind.UPSTREAM, blocker.reason, blocker.culprit)
+                elif failure := self._attempt(plan, stage):
+                    failures[key] = failure
+                else:
+                    executed += 1
+        return RunResult(executed, stored, failures, time.perf_counter() - started)
+
+    def _discard_corrupt(self, plan: Plan) -> None:
+        """Checks every byte that the plan would build on; what does not match is removed, said so, and runs again."""
+        for key in filter(self.store.has, plan.steps):
+            try:
+                self.store.check(key)
+            except ArtifactCorrupt as error:
+                self.store.discard(key)
+                self._report("warning", plan.steps[key], message=f"{error}; it is computed again")
+
+    def _attempt(self, plan: Plan, stage: Stage) -> Failure | None:
+        """Runs a step, again with less or once more where that can help, and returns its failure, if it stays one."""
+        self._report("step_started", stage)
+        tries = 0
+        while True:
+            try:
+                self._execute(plan, stage)
+                return None
+            except StoreUnwritable:
+                raise
+            except Exception as error:  # any plugin's code runs in there, and one cell must not stop the others
+                kind = classify(error)
+                tries += 1
+                if kind is FailureKind.OOM and self._halve(stage):
+                    continue
+                if kind is FailureKind.INFRA and tries <= RETRIES:
+                    self._report("warning", stage, message=f"{error}; trying again")
+                    continue
+                reason = f"{type(error).__name__}: {error}" if kind is FailureKind.PLUGIN else str(error)
+                self._report("step_failed", stage, message=reason, failure=kind, trace=traceback.format_exc())
+                return Failure(kind, reason, f"{stage.name} {stage.label}")
+
+    def _halve(self, stage: Stage) -> bool:
+        size = self.batch_sizes.get(stage.work, BATCH) // 2
+        if size < 1:
+            return False
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+        self.batch_sizes[stage.work] = size
+        self._report("warning", stage, message=f"out of memory; trying again with {size} images at once")
+        return True
+
+    def _execute(self, plan: Plan, stage: Stage) -> None:
+        started, records = time.perf_counter(), dict[str, Any]()
+        reset_peak(self.device)
+        with self.store.checkpoints(stage.key) as folder, _seeded(stage.noise(self.device), self.device):
+            ctx = Context(
+                device=self.device,
+                precision=getattr(stage, "precision", "float32"),
+                noise=stage.noise(self.device),
+                batch_size=self.batch_sizes.get(stage.work, BATCH),
+                progress=self._progress(stage, started),
+                record=records.__setitem__,
+                checkpoints=folder,
+            )
+            outcome = _with_records(stage.run(self._load, ctx), records)
+        self._keep(stage, outcome, time.perf_counter() - started)
+
+    def _load(self, key: str) -> Artifact:
+        return self.store.get(key)
+
+    def _keep(self, stage: Stage, outcome: Outcome, seconds: float) -> None:
+        cost: dict[str, Json] = {
+            "seconds": round(seconds, 4),
+            "units": stage.units,
+            "peak_memory": peak_memory(self.device),
+            "batch_size": self.batch_sizes.get(stage.work, BATCH),
+        }
+        meta = {"recipe": stage.full_recipe, "label": stage.label, "environment": environment(self.device), **cost}
+        size = self.store.put(Artifact(stage.key, outcome.tensors, outcome.facts, meta))
+        kind = {"stage": stage.name, "work": stage.work, "device": self.device.type}
+        self.store.append_timing({**kind, **cost, "bytes": size})
+        self._report("step_done", stage, seconds=seconds)
+
+    def _progress(self, stage: Stage, started: float) -> Callable[[int, int], None]:
+        def progress(done: int, total: int) -> None:
+            seconds = time.perf_counter() - started
+            if self.step_timeout is not None and seconds > self.step_timeout:
+                raise StepTimeout(f"it ran longer than {self.step_timeout:g} s; raise --step-timeout")
+            self._report("step_progress", stage, done, total, seconds=seconds)
+
+        return progress
+
+    def _report(self, event: EventKind, stage: Stage, done: int = 0, total: int = 0, **facts: Any) -> None:
+        self.tell(Event(event, stage.name, stage.label, stage.key, done, total, **facts))
+
+
+def _with_records(outcome: Outcome, records: dict[str, Any]) -> Outcome:
+    """Returns the outcome with what the step recorded: pictures among the tensors, curves among the facts."""
+    pictures = {f"record/{name}": value for name, value in records.items() if isinstance(value, Tensor)}
+    curves = {name: value for name, value in records.items() if not isinstance(value, Tensor)}
+    facts = {**outcome.facts, "record": curves} if curves else outcome.facts
+    return Outcome({**outcome.tensors, **pictures}, facts)
+
+
+@contextmanager
+def _seeded(noise: Noise, device: torch.device) -> Iterator[None]:
+    """Seeds torch's global generators for the block, because initialisers and dropout read them, and restores them."""
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        if len(noise.ids) == 1:
+            torch.manual_seed(noise.generator("global").initial_seed())
+        yield

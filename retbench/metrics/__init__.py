@@ -1,0 +1,33 @@
+"""Measures of retrieval, of pictures and of their uncertainty: pure functions on tensors."""
+
+from retbench.metrics.codes import hamming, pack, unpack
+from retbench.metrics.perceptual import l2, linf, mse, perceptibility, psnr, ssim
+from retbench.metrics.precision import precision_at, precision_recall
+from retbench.metrics.ranking import Definition, average_precision, mean_average_precision
+from retbench.metrics.relevance import chance_level, relevant_counts
+from retbench.metrics.statistics import Interval, Statistic, bootstrap_interval, paired_difference
+from retbench.metrics.ties import Ties
+
+__all__ = [
+    "Definition",
+    "Interval",
+    "Statistic",
+    "Ties",
+    "average_precision",
+    "bootstrap_interval",
+    "chance_level",
+    "hamming",
+    "l2",
+    "linf",
+    "mean_average_precision",
+    "mse",
+    "pack",
+    "paired_difference",
+    "perceptibility",
+    "precision_at",
+    "precision_recall",
+    "psnr",
+    "relevant_counts",
+    "ssim",
+    "unpack",
+]

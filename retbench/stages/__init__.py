@@ -1,0 +1,33 @@
+"""The closed list of stages: pure functions from a recipe and its inputs to an outcome."""
+
+from retbench.stages.attack import FitAttack, Perturb, Sight
+from retbench.stages.encode import EncodeQueries, EncodeSplit
+from retbench.stages.fit import FitHasher, FitPart, FitPurifier, Harden
+from retbench.stages.purify import Purify
+from retbench.stages.queries import Queries, draw_queries
+from retbench.stages.score import Score
+from retbench.stages.stage import Load, Outcome, Stage
+from retbench.stages.states import States, Victim
+from retbench.stages.targets import DrawTargets
+
+__all__ = [
+    "DrawTargets",
+    "EncodeQueries",
+    "EncodeSplit",
+    "FitAttack",
+    "FitHasher",
+    "FitPart",
+    "FitPurifier",
+    "Harden",
+    "Load",
+    "Outcome",
+    "Perturb",
+    "Purify",
+    "Queries",
+    "Score",
+    "Sight",
+    "Stage",
+    "States",
+    "Victim",
+    "draw_queries",
+]

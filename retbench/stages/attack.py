@@ -1,0 +1,197 @@
+"""fit_attack and attack: what an attacker learns, and the queries it perturbs; the core checks and measures them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from retbench.canon import Json
+from retbench.contracts import (
+    Attack,
+    Batch,
+    Component,
+    Context,
+    Facts,
+    HashNetwork,
+    Knowledge,
+    Noise,
+    Purifier,
+    State,
+    TrainingData,
+)
+from retbench.contracts.attack import Need
+from retbench.contracts.context import Precision
+from retbench.metrics import unpack
+from retbench.stages.check import checked_images, eight_bits, inside_ball
+from retbench.stages.fit import checked_state
+from retbench.stages.measure import concatenated, measured
+from retbench.stages.queries import Queries
+from retbench.stages.stage import Load, Outcome, Stage
+from retbench.stages.states import States, Victim
+
+
+@dataclass(frozen=True)
+class Sight:
+    """What the attacker sees: the attacked hasher, what it was granted, and, if adaptive, the purifiers in front.
+
+    Attributes:
+        victim: the hasher whose gradients it has.
+        facts: what is known of the cell.
+        grants: keys of the encodings it `needs`, by need.
+        front: the purifiers it looks through, in order; empty for an oblivious attacker.
+    """
+
+    victim: Victim
+    facts: Facts
+    grants: Mapping[Need, str]
+    front: tuple[tuple[Purifier, States], ...] = ()
+
+    def recipe(self) -> dict[str, Json]:
+        """Returns the keys and specs of everything it sees."""
+        seen: dict[str, Json] = {"weights": self.victim.weights, "grants": dict(sorted(self.grants.items()))}
+        if self.front:
+            seen["front"] = [{"defense": p.spec(self.facts), "states": s.recipe()} for p, s in self.front]
+        return seen
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Keys of everything it sees."""
+        return (self.victim.weights, *self.grants.values(), *(key for _, states in self.front for key in states.keys))
+
+
+@dataclass(frozen=True)
+class _Attacking(Stage):
+    """What learning and perturbing share: an attack, its states, its sight, a seed."""
+
+    attack: Attack
+    sight: Sight
+    states: States
+    queries: Queries
+    seed: int
+    precision: Precision
+
+    def recipe(self) -> dict[str, Json]:
+        return {
+            "attack": self.attack.spec(self.sight.facts),
+            "states": self.states.recipe(),
+            "sight": self.sight.recipe(),
+            "dataset": self.queries.dataset.fingerprint(),
+            "bits": self.sight.facts.bits,
+            "seed": self.seed,
+            "precision": self.precision,
+        }
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        return (*self.sight.keys, *self.states.keys)
+
+    @property
+    def work(self) -> str:
+        return f"{self.attack.name}{' through ' + self.sight.front[0][0].name if self.sight.front else ''}"
+
+    @property
+    def label(self) -> str:
+        return f"{self.work} on {self.sight.victim.hasher.name}, {self.sight.facts.dataset}"
+
+    @property
+    def culprit(self) -> Component:
+        return self.attack
+
+    def _knowledge(self, load: Load, ctx: Context) -> Knowledge:
+        """Returns what the attack declared that it needs, of the hasher it attacks, and no more."""
+        dataset = self.queries.dataset
+        grants: dict[Need, Tensor] = {}
+        for need in self.attack.needs - {"training"}:
+            if need == "database_labels":
+                grants[need] = dataset.labels("database").to(ctx.device)
+            else:
+                packed = load(self.sight.grants[need]).tensors["codes"]
+                grants[need] = unpack(packed, self.sight.facts.bits).to(ctx.device)
+        return Knowledge(
+            network=self.sight.victim.network(load, ctx.device),
+            facts=self.sight.facts,
+            training=TrainingData(dataset, self.sight.facts, ctx.device) if "training" in self.attack.needs else None,
+            grants=grants,
+        )
+
+
+@dataclass(frozen=True)
+class FitAttack(_Attacking):
+    """Trains what an attack learns before it sees a query."""
+
+    name: ClassVar[str] = "fit_attack"
+
+    def noise(self, device: torch.device) -> Noise:
+        return Noise(self.seed, (self.attack.name,), device)
+
+    def run(self, load: Load, ctx: Context) -> Outcome:
+        ctx = replace(ctx, parts=self.states.load_parts(load, ctx.device))
+        return Outcome(checked_state(self.attack.fit(self._knowledge(load, ctx), ctx), self.attack), {})
+
+
+@dataclass(frozen=True)
+class Perturb(_Attacking):
+    """Perturbs one shard of queries.
+
+    Computed in float32 whatever the run's precision: the published attacks are, and their last bits flip signs.
+    """
+
+    name: ClassVar[str] = "attack"
+    targets: str
+    quantise: bool
+
+    def recipe(self) -> dict[str, Json]:
+        extra: dict[str, Json] = {"targets": self.targets, "queries": self.queries.key, "quantise": self.quantise}
+        return {**super().recipe(), **extra}
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        return (*super().inputs, self.targets)
+
+    @property
+    def units(self) -> int:
+        return len(self.queries)
+
+    def noise(self, device: torch.device) -> Noise:
+        return Noise(self.seed, self.queries.ids, device)
+
+    def run(self, load: Load, ctx: Context) -> Outcome:
+        knowledge, state = self._knowledge(load, ctx), self.states.load(load, ctx.device)
+        front = [(purifier, states.load(load, ctx.device)) for purifier, states in self.sight.front]
+        batches = []
+        for batch, noise in self._batches(load, ctx):
+            seen = replace(knowledge, network=Guarded(knowledge.network, front, noise)) if front else knowledge
+            images = checked_images(self.attack.perturb(seen, batch, state, noise), batch.images, self.attack)
+            images = inside_ball(images, batch.images, self.attack.ball, self.attack)
+            images = eight_bits(images, batch.images) if self.quantise else images
+            batches.append({"images": images.cpu(), **measured(images, batch.images)})
+        tensors = concatenated(batches, (3, *self.sight.facts.image_size))
+        return Outcome(tensors, {"largest_linf": float(tensors["linf"].max()) if batches else 0.0})
+
+    def _batches(self, load: Load, ctx: Context) -> Iterator[tuple[Batch, Noise]]:
+        targets = load(self.targets).tensors
+        rows, labels = list(self.queries.rows), self.queries.labels().to(ctx.device)
+        target_labels, target_rows = (targets[name][rows].to(ctx.device) for name in ("labels", "rows"))
+        for at in ctx.batches(len(self.queries)):
+            part = slice(at.start, at.stop)
+            images = self.queries.images(at, ctx.device)
+            batch = Batch(self.queries.ids[part], images, labels[part], target_labels[part], target_rows[part])
+            yield batch, ctx.noise.rows(at.start, at.stop)
+
+
+class Guarded(HashNetwork):
+    """The pipeline an adaptive attacker differentiates: purifiers, with fresh noise at every call, then the hasher."""
+
+    def __init__(self, inner: HashNetwork, front: list[tuple[Purifier, State]], noise: Noise) -> None:
+        super().__init__()
+        self.inner, self.front, self.noise, self.calls = inner, front, noise, 0
+
+    def image(self, images: Tensor) -> Tensor:
+        self.calls += 1
+        for purifier, state in self.front:
+            images = purifier.purify(images, state, self.noise.copy(self.calls))
+        return self.inner.image(images)

@@ -1,0 +1,154 @@
+"""fit_part, fit and fit_defense: everything that trains."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import torch
+
+from retbench.canon import Json
+from retbench.contracts import (
+    Component,
+    Context,
+    Dataset,
+    Facts,
+    Hardening,
+    Hasher,
+    Noise,
+    Part,
+    Purifier,
+    State,
+    TrainingData,
+)
+from retbench.contracts.context import Precision
+from retbench.errors import ContractBreach
+from retbench.stages.stage import Load, Outcome, Stage
+from retbench.stages.states import States, Victim
+
+
+@dataclass(frozen=True)
+class _Fit(Stage):
+    """What every fit shares: a component, its parts, a dataset's training split, a seed, a precision.
+
+    The code length, where there is one, stands in the facts.
+    """
+
+    component: Component
+    dataset: Dataset
+    facts: Facts
+    seed: int
+    precision: Precision
+    states: States
+
+    def recipe(self) -> dict[str, Json]:
+        return {
+            "component": self.component.spec(self.facts),
+            "states": self.states.recipe(),
+            "dataset": self.dataset.fingerprint(),
+            "bits": self.facts.bits,
+            "seed": self.seed,
+            "precision": self.precision,
+        }
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        return self.states.keys
+
+    @property
+    def label(self) -> str:
+        return f"{self.work} on {self.facts.dataset}"
+
+    @property
+    def work(self) -> str:
+        return self.component.name
+
+    @property
+    def units(self) -> int:
+        return self.facts.sizes["train"]
+
+    @property
+    def culprit(self) -> Component:
+        return self.component
+
+    def noise(self, device: torch.device) -> Noise:
+        return Noise(self.seed, (self.work,), device)
+
+    def run(self, load: Load, ctx: Context) -> Outcome:
+        ctx = replace(ctx, parts=self.states.load_parts(load, ctx.device))
+        data = TrainingData(self.dataset, self.facts, ctx.device)
+        return Outcome(checked_state(self._fit(data, load, ctx), self.component), {})
+
+    @abstractmethod
+    def _fit(self, data: TrainingData, load: Load, ctx: Context) -> State: ...
+
+
+@dataclass(frozen=True)
+class FitPart(_Fit):
+    """Trains a part once, however many components own it."""
+
+    name: ClassVar[str] = "fit_part"
+    component: Part
+
+    def _fit(self, data: TrainingData, load: Load, ctx: Context) -> State:
+        return self.component.fit(data, ctx)
+
+
+@dataclass(frozen=True)
+class FitHasher(_Fit):
+    """Trains a hasher from its parts."""
+
+    name: ClassVar[str] = "fit"
+    component: Hasher
+
+    def _fit(self, data: TrainingData, load: Load, ctx: Context) -> State:
+        return self.component.fit(data, ctx)
+
+
+@dataclass(frozen=True)
+class FitPurifier(_Fit):
+    """Trains what a purifier learns besides its parts."""
+
+    name: ClassVar[str] = "fit_defense"
+    component: Purifier
+
+    def _fit(self, data: TrainingData, load: Load, ctx: Context) -> State:
+        return self.component.fit(data, ctx)
+
+
+@dataclass(frozen=True)
+class Harden(_Fit):
+    """Trains a hasher further against attacks; names and shapes of its weights stay."""
+
+    name: ClassVar[str] = "fit_defense"
+    component: Hardening
+    victim: Victim
+
+    def recipe(self) -> dict[str, Json]:
+        return {**super().recipe(), "hasher": self.victim.hasher.spec(self.facts), "weights": self.victim.weights}
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        return (self.victim.weights, *self.states.keys)
+
+    @property
+    def work(self) -> str:
+        return f"{self.component.name} of {self.victim.hasher.name}"
+
+    def _fit(self, data: TrainingData, load: Load, ctx: Context) -> State:
+        before = self.victim.state(load, ctx.device)
+        after = self.component.fit(self.victim.hasher, before, data, ctx)
+        if {n: t.shape for n, t in before.items()} != {n: t.shape for n, t in after.items()}:
+            raise ContractBreach(str(self.component), "a hardening keeps the names and shapes of the hasher's weights")
+        return after
+
+
+def checked_state(state: State, culprit: Component) -> State:
+    """Returns `state` after checking that it holds finite tensors; raises ContractBreach."""
+    if not isinstance(state, dict) or not all(isinstance(t, torch.Tensor) for t in state.values()):
+        raise ContractBreach(str(culprit), f"fit must return a dictionary of tensors: got {type(state).__name__}")
+    broken = sorted(n for n, t in state.items() if t.is_floating_point() and not torch.isfinite(t).all())
+    if broken:
+        raise ContractBreach(str(culprit), f"fit returned NaN or infinity in {', '.join(broken[:3])}")
+    return state

@@ -1,0 +1,90 @@
+"""purify: queries, clean or attacked, through one purifier."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from retbench.canon import Json
+from retbench.contracts import Component, Context, Facts, Noise, Purifier
+from retbench.contracts.context import Precision
+from retbench.stages.check import checked_images, eight_bits
+from retbench.stages.measure import concatenated, measured
+from retbench.stages.queries import Queries
+from retbench.stages.stage import Load, Outcome, Stage
+from retbench.stages.states import States
+
+
+@dataclass(frozen=True)
+class Purify(Stage):
+    """Purifies one shard; the same clean shard is purified once for all hashers, which its recipe does not name.
+
+    Attributes:
+        source: key of the shard that attacked or purified these queries before; None for clean queries.
+    """
+
+    name: ClassVar[str] = "purify"
+    purifier: Purifier
+    states: States
+    facts: Facts
+    queries: Queries
+    source: str | None
+    seed: int
+    quantise: bool
+    precision: Precision
+
+    def recipe(self) -> dict[str, Json]:
+        return {
+            "defense": self.purifier.spec(self.facts),
+            "states": self.states.recipe(),
+            "dataset": self.queries.dataset.fingerprint(),
+            "queries": self.queries.key,
+            "source": self.source,
+            "seed": self.seed,
+            "quantise": self.quantise,
+            "precision": self.precision,
+        }
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        return (*self.states.keys, *([self.source] if self.source else []))
+
+    @property
+    def label(self) -> str:
+        what = "attacked" if self.source else "clean"
+        return f"{self.purifier.name} of {what} queries, {self.facts.dataset}"
+
+    @property
+    def work(self) -> str:
+        return self.purifier.name
+
+    @property
+    def units(self) -> int:
+        return len(self.queries)
+
+    @property
+    def culprit(self) -> Component:
+        return self.purifier
+
+    def noise(self, device: torch.device) -> Noise:
+        return Noise(self.seed, self.queries.ids, device)
+
+    def run(self, load: Load, ctx: Context) -> Outcome:
+        state = self.states.load(load, ctx.device)
+        source = load(self.source).tensors["images"] if self.source else None
+        batches = []
+        for at in ctx.batches(len(self.queries)):
+            clean = self.queries.images(at, ctx.device)
+            images = clean if source is None else source[at.start : at.stop].to(ctx.device)
+            purified = self._purify(images, state, ctx, ctx.noise.rows(at.start, at.stop))
+            batches.append({"images": purified.cpu(), **measured(purified, clean)})
+        return Outcome(concatenated(batches, (3, *self.facts.image_size)), {})
+
+    def _purify(self, images: Tensor, state: dict[str, Tensor], ctx: Context, noise: Noise) -> Tensor:
+        with torch.no_grad(), ctx.autocast():
+            purified = self.purifier.purify(images, state, noise)
+        purified = checked_images(purified, images, self.purifier)
+        return eight_bits(purified) if self.quantise else purified

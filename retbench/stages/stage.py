@@ -1,0 +1,83 @@
+"""A stage applied to its inputs: what is done, and what identifies the result."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from typing import ClassVar, NamedTuple
+
+import torch
+from torch import Tensor
+
+from retbench.canon import Json, digest
+from retbench.contracts import Component, Context, Noise
+from retbench.store import Artifact
+
+Load = Callable[[str], Artifact]
+
+
+class Outcome(NamedTuple):
+    """What a stage leaves: tensors and facts."""
+
+    tensors: Mapping[str, Tensor]
+    facts: Mapping[str, Json]
+
+
+class Stage(ABC):
+    """A pure function of its recipe; subclasses are frozen dataclasses whose fields are components and input keys.
+
+    Class attributes:
+        name: one of the closed list of stages.
+        revision: raised whenever the same recipe gives another outcome.
+    """
+
+    name: ClassVar[str]
+    revision: ClassVar[int] = 1
+
+    @abstractmethod
+    def recipe(self) -> dict[str, Json]:
+        """Returns everything the outcome depends on; inputs appear by key."""
+
+    @property
+    @abstractmethod
+    def inputs(self) -> tuple[str, ...]:
+        """Keys of the artifacts that `run` loads."""
+
+    @abstractmethod
+    def run(self, load: Load, ctx: Context) -> Outcome:
+        """Returns the outcome; `load` reads an input by its key."""
+
+    @property
+    @abstractmethod
+    def label(self) -> str:
+        """What a person reads while it runs: the component, on what."""
+
+    @property
+    @abstractmethod
+    def work(self) -> str:
+        """What steps of one cost are called: the component's name, without the data."""
+
+    @property
+    def units(self) -> int:
+        """How much work it is, in images or rows: the cost of steps of one `work` is proportional to it."""
+        return 1
+
+    @property
+    def culprit(self) -> Component | None:
+        """The component to name when a contract is broken."""
+        return None
+
+    def noise(self, device: torch.device) -> Noise:
+        """Returns the source of the step's randomness; a stage that draws nothing has no ids."""
+        return Noise(seed=0, ids=(), device=device)
+
+    @cached_property
+    def full_recipe(self) -> dict[str, Json]:
+        """The recipe with the stage's name and revision: what is hashed, stored and compared."""
+        return {"stage": self.name, "revision": self.revision, **self.recipe()}
+
+    @cached_property
+    def key(self) -> str:
+        """The digest of the full recipe: the address of the outcome."""
+        return digest(self.full_recipe)

@@ -1,0 +1,62 @@
+"""The trained states that a component works with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import torch
+
+from retbench.canon import Json
+from retbench.contracts import Hasher, HashNetwork, State
+from retbench.stages.stage import Load
+
+
+@dataclass(frozen=True)
+class States:
+    """Keys of a component's own fit, where it has one, and of its parts, by role."""
+
+    own: str | None = None
+    parts: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """All keys."""
+        return (*([self.own] if self.own else []), *self.parts.values())
+
+    def recipe(self) -> dict[str, Json]:
+        """Returns the keys as JSON."""
+        return {"own": self.own, "parts": dict(self.parts)}
+
+    def load(self, load: Load, device: torch.device) -> State:
+        """Returns the own state, and the parts' under `<role>/<name>`, on `device`."""
+        state = _on(dict(load(self.own).tensors), device) if self.own else {}
+        for role, part in self.load_parts(load, device).items():
+            state |= {f"{role}/{name}": tensor for name, tensor in part.items()}
+        return state
+
+    def load_parts(self, load: Load, device: torch.device) -> dict[str, State]:
+        """Returns the parts' states by role, on `device`."""
+        return {role: _on(dict(load(key).tensors), device) for role, key in self.parts.items()}
+
+
+class Victim(NamedTuple):
+    """A trained hasher: the component and the key of its weights (hardened, where it is)."""
+
+    hasher: Hasher
+    weights: str
+
+    def state(self, load: Load, device: torch.device) -> State:
+        """Returns its weights on `device`."""
+        return _on(dict(load(self.weights).tensors), device)
+
+    def network(self, load: Load, device: torch.device) -> HashNetwork:
+        """Returns its network, frozen, in eval mode, channels last: the input gradient is the same, and cheaper."""
+        network = self.hasher.network(self.state(load, device), device).to(device).eval().requires_grad_(False)
+        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub omits the argument
+        return network
+
+
+def _on(state: State, device: torch.device) -> State:
+    return {name: tensor.to(device) for name, tensor in state.items()}

@@ -1,0 +1,84 @@
+"""Writes that are whole or absent, whatever happens to the process."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from retbench.errors import StoreUnwritable
+
+_MENDABLE = {
+    errno.ENOSPC: "the disk is full; free some space (`retbench gc` removes what no suite names) and run again",
+    errno.EDQUOT: "the disk quota is used up; free some space and run again",
+    errno.EROFS: "it is read-only; choose another with --store DIR",
+    errno.EACCES: "no permission to write; choose another with --store DIR",
+    errno.EPERM: "no permission to write; choose another with --store DIR",
+    errno.ENOTDIR: "it is not a folder; choose another with --store DIR",
+    errno.EEXIST: "it is not a folder; choose another with --store DIR",
+}
+
+
+@contextmanager
+def writing(root: Path) -> Iterator[None]:
+    """Turns what the disk refuses into StoreUnwritable with what to do; other errors pass."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _MENDABLE:
+            raise
+        raise StoreUnwritable(f"store {root}: {_MENDABLE[error.errno]}") from error
+
+
+def write_file(path: Path, data: bytes) -> None:
+    """Writes and flushes a file to the disk itself."""
+    with open(path, "wb") as stream:
+        stream.write(data)
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
+def replace_file(path: Path, data: bytes) -> None:
+    """Replaces a file so that a reader sees the old bytes or the new ones, never a mixture."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    write_file(temporary, data)
+    os.replace(temporary, path)
+
+
+def publish_folder(temporary: Path, final: Path) -> bool:
+    """Renames a finished folder into place; returns False, and removes it, where another process was first."""
+    for name in os.listdir(temporary):
+        _sync(temporary / name)
+    final.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.rename(temporary, final)
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            raise
+        shutil.rmtree(temporary)
+        return False
+    _sync(final.parent)
+    return True
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def process_alive(pid: int) -> bool:
+    """Returns whether a process of this machine still runs."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -1,0 +1,215 @@
+"""A folder of artifacts, addressed by what they are made of.
+
+objects/ab/abcd…/     tensors.safetensors, facts.json, meta.json
+tmp/<pid>-…/          being written; swept when its process is gone
+work/<key>/           checkpoints of a fit that is under way
+runs/<suite>.json     what each suite's last run named
+timings.jsonl         one line for each executed step, for forecasts
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from hashlib import sha256
+from pathlib import Path
+from typing import cast
+
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
+
+from retbench.canon import Json, canonical, digest
+from retbench.errors import ArtifactCorrupt, ArtifactMissing, UserError
+from retbench.store.artifact import Artifact
+from retbench.store.files import process_alive, publish_folder, replace_file, write_file, writing
+
+TENSORS, FACTS, META = "tensors.safetensors", "facts.json", "meta.json"
+
+
+class Store:
+    """Artifacts by key, in a folder that several runs may share.
+
+    Args:
+        root: the folder; made on the first write.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def has(self, key: str) -> bool:
+        """Returns whether an artifact is stored; its bytes are checked when it is read."""
+        return (self._folder(key) / META).exists()
+
+    def keys(self) -> set[str]:
+        """Returns every stored key."""
+        return {entry.name for shard in _folders(self.root / "objects") for entry in _folders(shard)}
+
+    def put(self, artifact: Artifact) -> int:
+        """Stores an artifact whole or not at all, and returns its size in bytes; one already there stays.
+
+        Raises:
+            StoreUnwritable: the folder is read-only or full.
+        """
+        tensors = save_tensors({name: t.detach().cpu().contiguous() for name, t in artifact.tensors.items()})
+        facts = canonical(artifact.facts).encode()
+        meta = dict(artifact.meta)
+        meta["payload"] = {TENSORS: sha256(tensors).hexdigest(), FACTS: sha256(facts).hexdigest()}
+        meta["self"] = digest(meta)
+        with writing(self.root):
+            temporary = Path(tempfile.mkdtemp(prefix=f"{os.getpid()}-", dir=self.root / "tmp"))
+            try:
+                write_file(temporary / TENSORS, tensors)
+                write_file(temporary / FACTS, facts)
+                write_file(temporary / META, canonical(meta).encode())
+                publish_folder(temporary, self._folder(artifact.key))
+            finally:
+                shutil.rmtree(temporary, ignore_errors=True)
+        return len(tensors) + len(facts)
+
+    def get(self, key: str) -> Artifact:
+        """Returns a stored artifact, every byte checked.
+
+        Raises:
+            ArtifactMissing: nothing has this key.
+            ArtifactCorrupt: its bytes changed since they were written; `discard` it and run the step again.
+        """
+        meta = self.meta(key)
+        tensors = load_tensors(self._payload(key, TENSORS, meta))
+        return Artifact(key, tensors, json.loads(self._payload(key, FACTS, meta)), meta)
+
+    def facts(self, key: str) -> dict[str, Json]:
+        """Returns the facts of an artifact, without its tensors; raises as `get` does."""
+        return cast(dict[str, Json], json.loads(self._payload(key, FACTS, self.meta(key))))
+
+    def meta(self, key: str) -> dict[str, Json]:
+        """Returns the meta of an artifact; raises as `get` does."""
+        try:
+            meta = json.loads((self._folder(key) / META).read_bytes())
+            told = meta.pop("self")
+        except FileNotFoundError:
+            raise ArtifactMissing(f"store {self.root}: no artifact {key[:12]}") from None
+        except (ValueError, KeyError, AttributeError):
+            raise ArtifactCorrupt(f"store {self.root}: {key[:12]}: {META} is not what was written") from None
+        if told != digest(meta):
+            raise ArtifactCorrupt(f"store {self.root}: {key[:12]}: {META} does not match its digest")
+        return cast(dict[str, Json], meta)
+
+    def check(self, key: str) -> None:
+        """Raises ArtifactCorrupt unless every byte of a stored artifact is what was written, ArtifactMissing if none is."""
+        meta = self.meta(key)
+        for name in (TENSORS, FACTS):
+            self._payload(key, name, meta)
+
+    def discard(self, key: str) -> None:
+        """Removes an artifact; nothing happens where there is none."""
+        with writing(self.root):
+            shutil.rmtree(self._folder(key), ignore_errors=True)
+
+    def size(self, key: str) -> int:
+        """Returns the bytes an artifact takes on disk; 0 where there is none."""
+        return sum(entry.stat().st_size for entry in os.scandir(self._folder(key))) if self.has(key) else 0
+
+    @contextmanager
+    def checkpoints(self, key: str) -> Iterator[Path]:
+        """Lends a folder that survives a killed fit of this key, and removes it once the block ends well.
+
+        Of two processes that fit one key at once, the second gets a folder of its own, which does not survive.
+        """
+        folder = self.root / "work" / key
+        with writing(self.root):
+            folder.mkdir(parents=True, exist_ok=True)
+        with open(folder / ".lock", "ab") as handle:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                with tempfile.TemporaryDirectory(prefix=f"{os.getpid()}-", dir=self.root / "tmp") as private:
+                    yield Path(private)
+                return
+            yield folder
+            shutil.rmtree(folder, ignore_errors=True)
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Marks the store as in use, so that `gc` stays away; several runs may share it."""
+        with self._lock(fcntl.LOCK_SH):
+            self.sweep()
+            yield
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Holds the store alone; raises UserError while a run uses it."""
+        with self._lock(fcntl.LOCK_EX | fcntl.LOCK_NB):
+            yield
+
+    def sweep(self) -> None:
+        """Removes what killed processes left half written."""
+        for folder in _folders(self.root / "tmp"):
+            pid = folder.name.split("-")[0]
+            if not (pid.isdigit() and process_alive(int(pid))):
+                shutil.rmtree(folder.path, ignore_errors=True)
+
+    def record_run(self, suite: str, record: Mapping[str, Json]) -> None:
+        """Remembers what a suite's run named: the roots that `gc` keeps and `why` compares with."""
+        with writing(self.root):
+            replace_file(self.root / "runs" / f"{suite}.json", json.dumps(record, indent=1).encode())
+
+    def runs(self) -> dict[str, dict[str, Json]]:
+        """Returns the remembered runs by suite, the latest first; an unreadable record is passed over."""
+        files = sorted((self.root / "runs").glob("*.json"), key=lambda path: path.stat().st_mtime_ns, reverse=True)
+        return {path.stem: record for path in files if (record := _read_record(path)) is not None}
+
+    def append_timing(self, timing: Mapping[str, Json]) -> None:
+        """Adds one line to the ledger of executed steps."""
+        with writing(self.root), open(self.root / "timings.jsonl", "ab") as ledger:
+            ledger.write(canonical(timing).encode() + b"\n")
+
+    def timings(self) -> list[dict[str, Json]]:
+        """Returns the ledger of executed steps, oldest first; a line cut short by a kill is passed over."""
+        try:
+            lines = (self.root / "timings.jsonl").read_text().splitlines()
+        except FileNotFoundError:
+            return []
+        return [json.loads(line) for line in lines if line.startswith("{") and line.endswith("}")]
+
+    def _folder(self, key: str) -> Path:
+        return self.root / "objects" / key[:2] / key
+
+    def _payload(self, key: str, name: str, meta: Mapping[str, Json]) -> bytes:
+        try:
+            data = (self._folder(key) / name).read_bytes()
+        except FileNotFoundError:
+            raise ArtifactCorrupt(f"store {self.root}: {key[:12]}: {name} is gone") from None
+        if sha256(data).hexdigest() != cast(dict[str, str], meta["payload"])[name]:
+            raise ArtifactCorrupt(f"store {self.root}: {key[:12]}: {name} does not match its digest")
+        return data
+
+    @contextmanager
+    def _lock(self, mode: int) -> Iterator[None]:
+        with writing(self.root):
+            (self.root / "tmp").mkdir(parents=True, exist_ok=True)
+            handle = open(self.root / "lock", "ab")  # noqa: SIM115  held for the whole block below
+        with handle:
+            try:
+                fcntl.flock(handle, mode)
+            except BlockingIOError:
+                raise UserError(f"store {self.root}: a run is using it; try again when it has ended") from None
+            yield
+
+
+def _folders(path: str | os.PathLike[str]) -> list[os.DirEntry[str]]:
+    try:
+        return [entry for entry in os.scandir(path) if entry.is_dir()]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def _read_record(path: Path) -> dict[str, Json] | None:
+    try:
+        return cast(dict[str, Json], json.loads(path.read_bytes()))
+    except ValueError:
+        return None

@@ -1,0 +1,7 @@
+"""A suite file, read, checked, defaulted and expanded into cells."""
+
+from retbench.suite.matrix import Cell, expand
+from retbench.suite.model import AXES, Suite
+from retbench.suite.read import LoadedSuite, find_suite, read_suite, shipped_suites
+
+__all__ = ["AXES", "Cell", "LoadedSuite", "Suite", "expand", "find_suite", "read_suite", "shipped_suites"]

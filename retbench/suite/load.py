@@ -1,0 +1,143 @@
+"""Reads YAML so that every value knows its file, line and column.
+
+PyYAML alone reads `1e-3` as text and `no` as false, and keeps the last of two equal keys. Here plain scalars follow
+YAML 1.2's core schema, fractions such as `8/255` are numbers, and a repeated key is an error.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Hashable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from retbench.errors import SuiteError, UserError
+
+Path_ = tuple[Hashable, ...]
+_INTEGER = re.compile(r"[-+]?\d[\d_]*")
+_FLOAT = re.compile(r"[-+]?(\d+\.\d*|\.\d+|\d+)([eE][-+]?\d+)?")
+_FRACTION = re.compile(r"([-+]?\d+(?:\.\d+)?)\s*/\s*(\d+(?:\.\d+)?)")
+_WORDS = {"": None, "~": None, "null": None, "true": True, "True": True, "false": False, "False": False}
+
+
+@dataclass
+class Document:
+    """A YAML mapping and where each of its values was written.
+
+    Attributes:
+        name: what messages call the file.
+        data: plain dictionaries, lists and scalars.
+        marks: `file:line:column` by path of keys and indices.
+    """
+
+    name: str
+    data: dict[str, Any]
+    marks: dict[Path_, str]
+
+    def where(self, path: Path_) -> str:
+        """Returns `file:line:column: dotted.path` of a value, or of the nearest one around it."""
+        dotted = ".".join(str(step) for step in path)
+        for end in range(len(path), -1, -1):
+            if path[:end] in self.marks:
+                return f"{self.marks[path[:end]]}: {dotted}" if dotted else self.marks[path[:end]]
+        return f"{self.name}: {dotted}"
+
+    def merge(self, data: Any, path: Path_, source: Path_) -> None:
+        """Lays `data` over the value at `path`: maps merge, everything else replaces; marks come from `source`."""
+        *parents, last = path
+        place: Any = self.data
+        for step in parents:
+            place = place[step]
+        if isinstance(data, dict) and isinstance(place.get(last), dict):
+            for key, value in data.items():
+                self.merge(value, (*path, key), (*source, key))
+        else:
+            place[last] = data
+            self._move_marks(source, path)
+
+    def _move_marks(self, source: Path_, path: Path_) -> None:
+        moved = {(*path, *at[len(source) :]): mark for at, mark in self.marks.items() if at[: len(source)] == source}
+        self.marks = {at: mark for at, mark in self.marks.items() if at[: len(path)] != path} | moved
+
+
+def read_document(path: Path) -> Document:
+    """Returns the mapping in a YAML file.
+
+    Raises:
+        SuiteError: not YAML, not a mapping, a repeated key; with file:line:column.
+        UserError: the file cannot be read.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: cannot be read: {error}") from None
+    return parse_document(text, str(path))
+
+
+def parse_document(text: str, name: str) -> Document:
+    """Returns the mapping in a YAML text; `name` stands for the file in messages. Raises SuiteError."""
+    document = Document(name, {}, {})
+    node = _compose(text, name)
+    if not isinstance(node, yaml.MappingNode):
+        raise SuiteError(
+            f"{name}:1:1: the file must be a mapping: got {'nothing' if node is None else repr(node.value)}"
+        )
+    document.data = _build(node, (), document)
+    return document
+
+
+def parse_value(text: str, name: str) -> Any:
+    """Returns a single YAML value by the same rules, for `--set`; raises SuiteError."""
+    node = _compose(text, name)
+    return None if node is None else _build(node, (), Document(name, {}, {}))
+
+
+def _compose(text: str, name: str) -> yaml.Node | None:
+    try:
+        return yaml.compose(text, Loader=yaml.SafeLoader)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        place = f"{name}:{mark.line + 1}:{mark.column + 1}" if mark else name
+        raise SuiteError(f"{place}: not valid YAML: {error.problem}") from None
+    except yaml.YAMLError as error:
+        raise SuiteError(f"{name}: not valid YAML: {error}") from None
+
+
+def _build(node: yaml.Node, path: Path_, document: Document) -> Any:
+    document.marks[path] = _place(node, document)
+    if isinstance(node, yaml.ScalarNode):
+        return _scalar(node)
+    if isinstance(node, yaml.SequenceNode):
+        return [_build(item, (*path, index), document) for index, item in enumerate(node.value)]
+    result: dict[Any, Any] = {}
+    for key_node, value_node in node.value:
+        key = _scalar(key_node) if isinstance(key_node, yaml.ScalarNode) else None
+        if not isinstance(key, str | int) or isinstance(key, bool):
+            raise SuiteError(f"{_place(key_node, document)}: a key must be a word: got {key_node.value!r}")
+        if key in result:
+            raise SuiteError(f"{_place(key_node, document)}: repeated key: got {key!r} twice in one mapping")
+        result[key] = _build(value_node, (*path, key), document)
+        document.marks[*path, key] = _place(key_node, document)
+    return result
+
+
+def _place(node: yaml.Node, document: Document) -> str:
+    return f"{document.name}:{node.start_mark.line + 1}:{node.start_mark.column + 1}"
+
+
+def _scalar(node: yaml.ScalarNode) -> Any:
+    text: str = node.value
+    if node.style is not None:
+        return text
+    if text in _WORDS:
+        return _WORDS[text]
+    if _INTEGER.fullmatch(text):
+        return int(text)
+    if _FLOAT.fullmatch(text):
+        return float(text)
+    if (fraction := _FRACTION.fullmatch(text)) and float(fraction[2]) != 0:
+        return float(fraction[1]) / float(fraction[2])
+    return text

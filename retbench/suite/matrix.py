@@ -1,0 +1,224 @@
+"""From a suite to its cells, every component built with the options that hold in that cell."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar, cast
+
+from retbench.canon import canonical
+from retbench.catalog import Catalog
+from retbench.contracts import Attack, Component, Dataset, Defense, Hardening, Hasher
+from retbench.contracts.facts import Task, Visibility
+from retbench.errors import OptionError, SuiteError, UnknownName, UserError, suggest
+from retbench.suite.load import Document, Path_, parse_value
+from retbench.suite.model import AXES, COMPONENT_AXES, NONE, Choice, Matrix, Options, Suite
+from retbench.suite.read import LoadedSuite
+
+C = TypeVar("C", bound=Component)
+Point = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One point of the matrix, its components built.
+
+    Attributes:
+        axes: the labels of all axes, in order; what a row prints.
+        variant: the labels of swept options; empty without a sweep.
+        dataset, hasher, bits, task, attack, surrogate, defenses, visibility, seed: what the labels stand for.
+    """
+
+    axes: Mapping[str, str | int]
+    variant: str
+    dataset: Dataset
+    hasher: Hasher
+    bits: int
+    task: Task
+    attack: Attack | None
+    surrogate: Hasher | None
+    defenses: tuple[Defense, ...]
+    visibility: Visibility
+    seed: int
+
+    @property
+    def name(self) -> str:
+        """The cell's axes as one path, such as `digits/dpsh/32/i2i/dhta/none/retpur/oblivious/0`."""
+        variant = f"[{self.variant}]" if self.variant else ""
+        return "/".join(str(value) for value in self.axes.values()) + variant
+
+
+def expand(loaded: LoadedSuite, catalog: Catalog, only: Sequence[str] = ()) -> list[Cell]:
+    """Returns the cells of a suite in matrix order: the product of the axes, less `exclude`, plus `include`.
+
+    Args:
+        loaded: the suite and its places.
+        catalog: where components are found.
+        only: `axis=value[,value…]` filters, all of which must hold.
+
+    Raises:
+        SuiteError: an unknown name or option, a combination that cannot be, an empty matrix; with file:line:column.
+        UserError: a malformed `only`, or one that names a value the matrix does not have.
+    """
+    builder = _Builder(loaded.suite, loaded.document, catalog)
+    builder.check()
+    points = [*_product(loaded.suite.matrix), *_included(loaded.suite.matrix)]
+    keep = _filter(only, points)
+    cells = {cell.name: cell for cell in (builder.cell(point) for point in points if keep(point))}
+    if not cells:
+        where = loaded.document.where(("matrix",))
+        raise SuiteError(f"{where}: no cell is left: exclude and --only drop all {len(points)} of them")
+    return list(cells.values())
+
+
+def _label(value: Any) -> str | int:
+    return value.label if isinstance(value, Choice) else value
+
+
+def _product(matrix: Matrix) -> Iterator[Point]:
+    for values in itertools.product(*(getattr(matrix, axis) for axis in AXES)):
+        point = dict(zip(AXES, values, strict=True))
+        if not any(_matches(point, pattern) for pattern in matrix.exclude):
+            yield point
+
+
+def _included(matrix: Matrix) -> Iterator[Point]:
+    for extra in matrix.include:
+        axes = (getattr(extra, axis) or getattr(matrix, axis)[:1] for axis in AXES)
+        yield from (dict(zip(AXES, values, strict=True)) for values in itertools.product(*axes))
+
+
+def _matches(point: Point, pattern: Mapping[str, list[Any]]) -> bool:
+    return all(_label(point[axis]) in wanted for axis, wanted in pattern.items())
+
+
+def _filter(only: Sequence[str], points: Sequence[Point]) -> Callable[[Point], bool]:
+    patterns = []
+    for text in only:
+        axis, equals, values = text.partition("=")
+        if not equals:
+            raise UserError(f"--only: it reads axis=value[,value]: got {text!r}")
+        if axis not in AXES:
+            raise UnknownName("--only: axis", axis, AXES)
+        known = {str(_label(point[axis])) for point in points}
+        wanted = values.split(",")
+        for value in wanted:
+            if value not in known:
+                raise UnknownName(f"--only: {axis} of this matrix", value, known)
+        patterns.append({axis: [parse_value(value, "--only") for value in wanted]})
+    return lambda point: all(_matches(point, pattern) for pattern in patterns)
+
+
+class _Builder:
+    """Builds components with the options of a cell, and says where in the file a bad one stands."""
+
+    def __init__(self, suite: Suite, document: Document, catalog: Catalog) -> None:
+        self.suite, self.document, self.catalog = suite, document, catalog
+        self.built: dict[tuple[str, str, str], Component] = {}
+
+    def check(self) -> None:
+        """Raises SuiteError for the first unknown axis or component, wherever the file names one."""
+        matrix = self.suite.matrix
+        for axis, kind in COMPONENT_AXES.items():
+            for index, choice in enumerate(getattr(matrix, axis)):
+                for name in choice.names:
+                    self._known(kind, name, ("matrix", axis, index))
+        for index, pattern in enumerate(matrix.exclude):
+            self._check_pattern(pattern, ("matrix", "exclude", index))
+        for kind, names in self.suite.components.items():
+            for name, options in names.items():
+                self._known(kind, name, ("components", kind, name))
+                self._component(kind, name, [(options, ("components", kind, name))])
+        for index, override in enumerate(self.suite.overrides):
+            self._check_pattern(override.when, ("overrides", index, "when"))
+            for kind, names in override.components.items():
+                for name, options in names.items():
+                    at = ("overrides", index, "components", kind, name)
+                    self._known(kind, name, at)
+                    self._check_options(kind, name, options, at)
+
+    def cell(self, point: Point) -> Cell:
+        """Returns the cell at a point of the matrix."""
+        build = {
+            axis: [self._at(point, axis, kind, n) for n in point[axis].names] for axis, kind in COMPONENT_AXES.items()
+        }
+        defenses = cast(list[Defense], build["defense"])
+        self._check_order(defenses, point)
+        variants = [point[axis].variant for axis in COMPONENT_AXES if point[axis].variant]
+        return Cell(
+            axes={axis: _label(point[axis]) for axis in AXES},
+            variant=",".join(variants),
+            dataset=cast(Dataset, self._one(build["dataset"], "dataset")),
+            hasher=cast(Hasher, self._one(build["hasher"], "hasher")),
+            bits=point["bits"],
+            task=point["task"],
+            attack=cast(Attack | None, next(iter(build["attack"]), None)),
+            surrogate=cast(Hasher | None, next(iter(build["surrogate"]), None)),
+            defenses=tuple(defenses),
+            visibility=point["threat"],
+            seed=point["seed"],
+        )
+
+    def _one(self, components: list[Component], axis: str) -> Component:
+        if not components:
+            raise SuiteError(f"{self.document.where(('matrix', axis))}: every cell needs one: got none")
+        return components[0]
+
+    def _at(self, point: Point, axis: str, kind: str, name: str) -> Component:
+        """Returns a component with the options of a point: suite, then overrides in order, then what its sweep sets."""
+        layers: list[tuple[Options, Path_]] = []
+        if options := self.suite.components.get(cast(Any, kind), {}).get(name):
+            layers.append((options, ("components", kind, name)))
+        for index, override in enumerate(self.suite.overrides):
+            options = override.components.get(cast(Any, kind), {}).get(name)
+            if options and _matches(point, override.when):
+                layers.append((options, ("overrides", index, "components", kind, name)))
+        if swept := point[axis].options.get(name):
+            layers.append((swept, ("matrix", axis)))
+        return self._component(kind, name, layers)
+
+    def _component(self, kind: str, name: str, layers: list[tuple[Options, Path_]]) -> Component:
+        options = {option: value for layer, _ in layers for option, value in layer.items()}
+        key = (kind, name, canonical(options))
+        if key not in self.built:
+            try:
+                self.built[key] = self.catalog.entry(kind, name).component.create(options)
+            except OptionError as error:
+                first = error.option.split(".")[0]
+                path = next((at for layer, at in reversed(layers) if first in layer), ("components", kind, name))
+                where = self.document.where((*path, *error.option.split(".")))
+                raise SuiteError(f"{where}: {error.owner}: {error.problem}") from None
+        return self.built[key]
+
+    def _known(self, kind: str, name: str, path: Path_) -> None:
+        try:
+            self.catalog.entry(kind, name)
+        except UnknownName as error:
+            broken = f"; {len(self.catalog.broken)} broken: see `retbench plugins list`" if self.catalog.broken else ""
+            where = self.document.where(path)
+            raise SuiteError(f"{where}: unknown {kind}: got {name!r}, {suggest(name, error.known)}{broken}") from None
+
+    def _check_pattern(self, pattern: Mapping[str, list[Any]], path: Path_) -> None:
+        for axis, values in pattern.items():
+            where = self.document.where((*path, axis))
+            if axis not in AXES:
+                raise SuiteError(f"{where}: unknown axis: got {axis!r}, {suggest(axis, AXES)}")
+            for name in values if axis in COMPONENT_AXES else ():
+                for single in str(name).split("+"):
+                    if single != NONE:
+                        self._known(COMPONENT_AXES[axis], single, (*path, axis))
+
+    def _check_options(self, kind: str, name: str, options: Options, path: Path_) -> None:
+        known = self.catalog.entry(kind, name).component.model_fields
+        for option in options:
+            if option not in known:
+                where = self.document.where((*path, option))
+                raise SuiteError(f"{where}: {kind} {name}: unknown option: got {option!r}, {suggest(option, known)}")
+
+    def _check_order(self, defenses: list[Defense], point: Point) -> None:
+        hardenings = [index for index, defense in enumerate(defenses) if isinstance(defense, Hardening)]
+        if hardenings not in ([], [0]):
+            where = self.document.where(("matrix", "defense"))
+            names = [defense.name for defense in defenses]
+            raise SuiteError(f"{where}: at most one hardening, and it comes first: got {names}")

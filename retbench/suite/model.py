@@ -1,0 +1,166 @@
+"""A suite: a matrix, the options of its components, a protocol and a report; immutable once read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+
+from retbench.contracts.facts import Task, Visibility
+from retbench.contracts.protocol import Protocol
+
+AXES = ("dataset", "hasher", "bits", "task", "attack", "surrogate", "defense", "threat", "seed")
+COMPONENT_AXES: dict[str, str] = {
+    "dataset": "dataset",
+    "hasher": "hasher",
+    "attack": "attack",
+    "surrogate": "hasher",
+    "defense": "defense",
+}
+"""Axes whose values are component names, and the kind they name."""
+NONE = "none"
+
+Options = dict[str, Any]
+Pattern = dict[str, list[Any]]
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Choice(_Frozen):
+    """One value of a component axis: a name, several in a row, or one point of a sweep.
+
+    Attributes:
+        names: the components, in order; empty for `none`.
+        options: what a sweep sets, by component name.
+        variant: the label of the swept options (`t_p=5`); empty without a sweep.
+    """
+
+    names: tuple[str, ...]
+    options: dict[str, Options] = Field(default_factory=dict)
+    variant: str = ""
+
+    @property
+    def label(self) -> str:
+        """The names joined by `+`, or `none`."""
+        return "+".join(self.names) or NONE
+
+
+def _as_list(value: Any) -> Any:
+    return value if isinstance(value, list) else [value]
+
+
+def _choices(value: Any) -> list[Any]:
+    return [choice for entry in _as_list(value) for choice in _expand(entry)]
+
+
+def _expand(entry: Any) -> Iterable[Any]:
+    """Yields the choices of one entry: a name, a list of names, or `{name: {sweep: {option: [values]}}}`."""
+    if isinstance(entry, str):
+        yield Choice(names=() if entry == NONE else (entry,))
+    elif isinstance(entry, list) and entry and all(isinstance(name, str) for name in entry):
+        yield Choice(names=tuple(entry))
+    elif isinstance(entry, dict) and len(entry) == 1:
+        yield from _sweep(*next(iter(entry.items())))
+    elif isinstance(entry, Choice):
+        yield entry
+    else:
+        raise ValueError(
+            f"an entry is a name, a list of names, or name: {{sweep: {{option: [values]}}}}: got {entry!r}"
+        )
+
+
+def _sweep(name: str, body: Any) -> Iterable[Choice]:
+    sweep = body.get("sweep") if isinstance(body, dict) and set(body) == {"sweep"} else None
+    if not isinstance(sweep, dict) or len(sweep) != 1 or not isinstance(next(iter(sweep.values())), list):
+        raise ValueError(f"a sweep reads {name}: {{sweep: {{option: [values]}}}} with one option: got {body!r}")
+    option, values = next(iter(sweep.items()))
+    for value in values:
+        yield Choice(names=(name,), options={name: {option: value}}, variant=f"{option}={value}")
+
+
+def _pattern(value: Any) -> Any:
+    if not isinstance(value, dict):
+        raise ValueError(f"a pattern is a mapping of axes: got {value!r}")
+    return {axis: _as_list(wanted) for axis, wanted in value.items()}
+
+
+Choices = Annotated[tuple[Choice, ...], BeforeValidator(_choices), Field(min_length=1)]
+Axis = BeforeValidator(_as_list)
+Bits = Annotated[tuple[Annotated[int, Field(ge=1, le=4096, strict=True)], ...], Axis, Field(min_length=1)]
+Tasks = Annotated[tuple[Task, ...], Axis, Field(min_length=1)]
+Threats = Annotated[tuple[Visibility, ...], Axis, Field(min_length=1)]
+Seeds = Annotated[tuple[Annotated[int, Field(ge=0, strict=True)], ...], Axis, Field(min_length=1)]
+Patterns = tuple[Annotated[Pattern, BeforeValidator(_pattern)], ...]
+
+
+class Inclusion(_Frozen):
+    """Cells added to the product: an axis left out takes the first value of the matrix."""
+
+    dataset: Choices | None = None
+    hasher: Choices | None = None
+    bits: Bits | None = None
+    task: Tasks | None = None
+    attack: Choices | None = None
+    surrogate: Choices | None = None
+    defense: Choices | None = None
+    threat: Threats | None = None
+    seed: Seeds | None = None
+
+
+class Matrix(_Frozen):
+    """The axes whose product is the matrix; every axis takes one value or a list.
+
+    `exclude` drops the cells of the product that match a pattern of axes; `include` adds cells to what is left.
+    """
+
+    dataset: Choices
+    hasher: Choices
+    bits: Bits = (32,)
+    task: Tasks = ("i2i",)
+    attack: Choices = (Choice(names=()),)
+    surrogate: Choices = (Choice(names=()),)
+    defense: Choices = (Choice(names=()),)
+    threat: Threats = ("oblivious",)
+    seed: Seeds = (0,)
+    exclude: Patterns = ()
+    include: tuple[Inclusion, ...] = ()
+
+    @field_validator("dataset", "hasher", "attack", "surrogate")
+    @classmethod
+    def _one_component_each(cls, choices: tuple[Choice, ...]) -> tuple[Choice, ...]:
+        for choice in choices:
+            if len(choice.names) > 1:
+                raise ValueError(f"only a defense may combine several: got {list(choice.names)}")
+        return choices
+
+
+Components = dict[Literal["dataset", "hasher", "attack", "defense"], dict[str, Options]]
+
+
+class Override(_Frozen):
+    """Options that hold in the cells that match `when`; of several that set one option the last wins."""
+
+    when: Annotated[Pattern, BeforeValidator(_pattern)] = Field(default_factory=dict)
+    components: Components
+
+
+class Report(_Frozen):
+    """How `retbench report` lays the rows out: names of shipped layouts, or paths of one's own."""
+
+    layout: Annotated[tuple[str, ...], Axis, Field(min_length=1)] = ("long",)
+
+
+class Suite(_Frozen):
+    """What a suite file says, profile and command line applied."""
+
+    suite: str = Field(pattern=r"[a-z0-9][a-z0-9._-]*")
+    description: str = ""
+    matrix: Matrix
+    components: Components = Field(default_factory=dict)
+    overrides: tuple[Override, ...] = ()
+    protocol: Protocol = Protocol()
+    report: Report = Report()
+    shard: int = Field(50, ge=1, description="queries in one resumable piece of an attack or a purification")

@@ -1,0 +1,142 @@
+"""From a suite's file to a checked `Suite`: defaults < suite < profile < overrides < `--set`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from retbench.errors import SuiteError, UnknownName, UserError, suggest
+from retbench.suite.load import Document, parse_value, read_document
+from retbench.suite.model import Suite
+
+
+class LoadedSuite(NamedTuple):
+    """A suite, the document it came from (for places in messages), and the profile that was applied."""
+
+    suite: Suite
+    document: Document
+    path: Path
+    profile: str
+
+
+def find_suite(name: str) -> Path:
+    """Returns the file of a suite: a path, or the name of one shipped with retbench; raises UnknownName."""
+    path = Path(name)
+    if path.suffix in {".yaml", ".yml"} or path.exists():
+        if path.is_file():
+            return path
+        beside = [str(other) for other in sorted(path.parent.glob("*.yaml"))] if path.parent.is_dir() else []
+        raise UnknownName("suite: no such file", name, [*beside, *shipped_suites()])
+    shipped = shipped_suites()
+    if name not in shipped:
+        raise UnknownName("suite", name, shipped)
+    return shipped[name]
+
+
+def shipped_suites() -> dict[str, Path]:
+    """Returns the suites that came with retbench, by name: from the wheel, or from the checkout it runs in."""
+    package = Path(str(files("retbench")))
+    for folder in (package / "suites", package.parent / "suites"):
+        if folder.is_dir():
+            return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+    return {}
+
+
+def read_suite(path: Path, profile: str = "", sets: Sequence[str] = ()) -> LoadedSuite:
+    """Returns the suite in a file with a profile and `--set path=value` changes applied.
+
+    Raises:
+        SuiteError: what is wrong in the file, with file:line:column.
+        UnknownName: no such profile.
+        UserError: a malformed `--set`.
+    """
+    document = read_document(path)
+    _apply_profile(document, profile)
+    for assignment in sets:
+        _apply_set(document, assignment)
+    try:
+        return LoadedSuite(Suite(**document.data), document, path, profile)
+    except ValidationError as error:
+        raise _located(document, error.errors(include_url=False)[0]) from None
+
+
+def _apply_profile(document: Document, profile: str) -> None:
+    profiles = document.data.get("profiles", {})
+    if not isinstance(profiles, dict):
+        raise SuiteError(f"{document.where(('profiles',))}: it must be a mapping of names: got {profiles!r}")
+    if profile and profile not in profiles:
+        raise UnknownName(f"{document.where(('profiles',))}: --profile", profile, profiles)
+    chosen = profiles.get(profile) or {}
+    if not isinstance(chosen, dict):
+        raise SuiteError(f"{document.where(('profiles', profile))}: it must be a mapping: got {chosen!r}")
+    for key, value in chosen.items():
+        document.merge(value, (key,), ("profiles", profile, key))
+    document.data.pop("profiles", None)
+
+
+def _apply_set(document: Document, assignment: str) -> None:
+    """Lays one `a.b.c=value` over the document; options of components become a last override, so that they win."""
+    dotted, equals, text = assignment.partition("=")
+    steps = tuple(dotted.strip().split("."))
+    if not equals or not all(steps):
+        raise UserError(f"--set: it reads path.to.option=value: got {assignment!r}")
+    value = parse_value(text, f"--set {assignment}")
+    place = f"--set {assignment}"
+    if steps[0] == "components" and len(steps) == 4:
+        _, kind, name, option = steps
+        overrides = document.data.setdefault("overrides", [])
+        at = ("overrides", len(overrides))
+        overrides.append({"when": {}, "components": {kind: {name: {option: value}}}})
+        document.marks[at] = place
+        return
+    parent: Any = document.data
+    for step in steps[:-1]:
+        parent = parent.setdefault(step, {}) if isinstance(parent, dict) else None
+    if not isinstance(parent, dict):
+        raise UserError(f"{place}: {'.'.join(steps[:-1])} is not a mapping")
+    parent[steps[-1]] = value
+    document.marks = {at: mark for at, mark in document.marks.items() if at[: len(steps)] != steps} | {steps: place}
+
+
+def _located(document: Document, error: ErrorDetails) -> SuiteError:
+    path = _written_path(document.data, error["loc"])
+    if error["type"] == "extra_forbidden":
+        known = _fields_beside(path)
+        return SuiteError(f"{document.where(path)}: unknown key: got {path[-1]!r}, {suggest(str(path[-1]), known)}")
+    if error["type"] == "missing":
+        return SuiteError(f"{document.where(path[:-1])}: {'.'.join(map(str, path))} is missing")
+    if error["type"] == "literal_error" and path and path not in document.marks:
+        return SuiteError(f"{document.where(path[:-1])}: unknown name: {error['msg'].lower()}: got {error['input']!r}")
+    message = error["msg"].removeprefix("Value error, ")
+    got = "" if "got" in message else f": got {error['input']!r}"
+    return SuiteError(f"{document.where(path)}: {message[0].lower()}{message[1:]}{got}")
+
+
+def _written_path(data: Any, location: tuple[int | str, ...]) -> tuple[int | str, ...]:
+    """Returns the steps of a pydantic location that exist in the file, plus the last one that does not."""
+    path: tuple[int | str, ...] = ()
+    for step in location:
+        if _holds(data, step):
+            path, data = (*path, step), data[step]
+        elif isinstance(data, dict) and step != "[key]":
+            return (*path, step)
+    return path
+
+
+def _holds(data: Any, step: int | str) -> bool:
+    if isinstance(data, list):
+        return isinstance(step, int) and step < len(data)
+    return isinstance(data, dict) and step in data
+
+
+def _fields_beside(path: tuple[int | str, ...]) -> list[str]:
+    model: Any = Suite
+    for step in path[:-1]:
+        field = getattr(model, "model_fields", {}).get(step)
+        model = field.annotation if field is not None else None
+    return list(getattr(model, "model_fields", {}))
