@@ -56,7 +56,7 @@ class Hasher(Component):
 
     @abstractmethod
     def fit(self, data: TrainingData, ctx: Context) -> State:
-        """Returns the weights of `network`, trained for `data.facts.bits` bits; the parts' states are in `ctx.parts`."""
+        """Returns the weights of `network`, trained for `data.facts.bits` bits; parts' states are in `ctx.parts`."""
 
     @abstractmethod
     def network(self, state: State, device: torch.device) -> HashNetwork:

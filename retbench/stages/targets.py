@@ -59,7 +59,7 @@ class DrawTargets(Stage):
         return Outcome({"labels": vectors[chosen], "rows": rows}, facts)
 
     def _allowed(self, vectors: Tensor, counts: Tensor) -> Tensor:
-        """Returns bool (Q, V): the distinct vectors each query may be sent to; raises UserError for a query with none."""
+        """Returns bool (Q, V): the distinct vectors a query may be sent to; raises UserError where there is none."""
         queries = self.dataset.labels("query")
         allowed = (counts > self.rule.above)[None, :].expand(len(queries), -1)
         if self.rule.rule == "zero-overlap":

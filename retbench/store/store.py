@@ -100,7 +100,7 @@ class Store:
         return cast(dict[str, Json], meta)
 
     def check(self, key: str) -> None:
-        """Raises ArtifactCorrupt unless every byte of a stored artifact is what was written, ArtifactMissing if none is."""
+        """Raises ArtifactCorrupt unless every byte of an artifact is what was written, ArtifactMissing if none is."""
         meta = self.meta(key)
         for name in (TENSORS, FACTS):
             self._payload(key, name, meta)

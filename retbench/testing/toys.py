@@ -1,0 +1,225 @@
+"""Toy components: every kind of contract, in milliseconds, without a claim on quality."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from retbench.contracts import (
+    Attack,
+    Ball,
+    Batch,
+    Component,
+    Context,
+    Dataset,
+    Facts,
+    Hardening,
+    Hasher,
+    HashNetwork,
+    Knowledge,
+    Noise,
+    Part,
+    Purifier,
+    State,
+    TrainingData,
+    part_state,
+    relax,
+)
+from retbench.contracts.attack import Need
+from retbench.contracts.facts import Split
+from retbench.contracts.hasher import Modality
+from retbench.contracts.threat import Goal
+
+SIDE = 12
+
+
+class ToyDataset(Dataset):
+    """Flat-coloured pictures of three classes, one or two of them at once, with a text that names them."""
+
+    name: ClassVar[str] = "toy"
+    source: ClassVar[str] = "made for tests"
+
+    queries: int = Field(10, ge=0, description="size of the query split")
+    database: int = Field(40, ge=1, description="size of the database; its first half is the training split")
+
+    def facts(self) -> Facts:
+        sizes: dict[Split, int] = {"train": self.database // 2, "query": self.queries, "database": self.database}
+        return Facts(self.name, (SIDE, SIDE), ("red", "green", "blue"), sizes, text_width=3)
+
+    def ids(self, split: Split) -> Sequence[str]:
+        prefix = "query" if split == "query" else "item"
+        return [f"{prefix}-{row}" for row in range(self.facts().sizes[split])]
+
+    def labels(self, split: Split) -> Tensor:
+        labels = torch.zeros(self.facts().sizes[split], 3, dtype=torch.uint8)
+        rows = torch.arange(len(labels))
+        labels[rows, rows % 3] = 1
+        labels[rows[rows % 5 == 0], (rows[rows % 5 == 0] + 1) % 3] = 1
+        return labels
+
+    def images(self, split: Split, rows: Sequence[int]) -> Tensor:
+        rows = list(rows)
+        colours = self.labels(split)[rows].float() * 150 + 40
+        noise = Noise(0, tuple(self.ids(split)[row] for row in rows)).uniform("toy", (3, SIDE, SIDE)) * 50
+        return (colours[:, :, None, None] + noise).to(torch.uint8)
+
+    def texts(self, split: Split, rows: Sequence[int]) -> Tensor:
+        return self.labels(split)[list(rows)].float()
+
+
+class ToyPart(Part):
+    """The mean colour of the training pictures, and how often its fit was asked for pictures."""
+
+    name: ClassVar[str] = "toy-mean"
+    source: ClassVar[str] = "made for tests"
+
+    def fit(self, inputs: TrainingData, ctx: Context) -> State:
+        return {"mean": inputs.images(range(len(inputs))).mean(dim=(0, 2, 3))}
+
+    def module(self, state: State, device: torch.device) -> nn.Module:
+        module = nn.Linear(3, 1, bias=False, device=device).requires_grad_(False)
+        module.weight.copy_(state["mean"][None])
+        return module.eval()
+
+
+class ToyNetwork(HashNetwork):
+    """A random projection of the mean colour, less the mean of the training pictures."""
+
+    def __init__(self, state: State) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(state["weight"].clone())
+        self.mean = nn.Parameter(state["mean"].clone())
+
+    def image(self, images: Tensor) -> Tensor:
+        return (images.mean(dim=(2, 3)) - self.mean) @ self.weight.T
+
+    def text(self, texts: Tensor) -> Tensor:
+        return (texts - texts.mean()) @ self.weight.T
+
+
+class ToyHasher(Hasher):
+    """Projects the mean colour; nothing is learned but the mean."""
+
+    name: ClassVar[str] = "toy"
+    source: ClassVar[str] = "made for tests"
+    modalities: ClassVar[frozenset[Modality]] = frozenset({"image", "text"})
+
+    gain: float = Field(8.0, gt=0, le=100, description="scale of the logits")
+
+    def parts(self, facts: Facts) -> dict[str, Part]:
+        return {"mean": ToyPart()}
+
+    def fit(self, data: TrainingData, ctx: Context) -> State:
+        weight = torch.randn(data.facts.bits, 3, generator=ctx.noise.generator("weight")).to(ctx.device)
+        return {"weight": self.gain * weight, "mean": ctx.parts["mean"]["mean"]}
+
+    def network(self, state: State, device: torch.device) -> ToyNetwork:
+        return ToyNetwork(state).to(device)
+
+    def loss(self, outputs: Tensor, labels: Tensor, rows: Tensor, memory: Tensor) -> Tensor:
+        similar = (labels[rows].float() @ labels.float().T > 0).float()
+        return ((outputs @ memory.T / outputs.shape[1] - (2 * similar - 1)) ** 2).mean()
+
+
+class ToyAttack(Attack):
+    """One signed gradient step towards the code of the target's row."""
+
+    name: ClassVar[str] = "toy"
+    source: ClassVar[str] = "made for tests"
+    goal: ClassVar[Goal] = "targeted"
+    needs: ClassVar[frozenset[Need]] = frozenset({"database_codes"})
+
+    eps: float = Field(0.2, gt=0, le=1, description="radius of the L-infinity ball, images in [0, 1]")
+
+    @property
+    def ball(self) -> Ball:
+        return Ball("linf", self.eps)
+
+    def perturb(self, knowledge: Knowledge, batch: Batch, state: State, noise: Noise) -> Tensor:
+        images = batch.images.detach().clone().requires_grad_()
+        wanted = knowledge.grant("database_codes")[batch.target_rows].float()
+        loss = -(relax(knowledge.network.image(images), 0.1) * wanted).mean(1).sum()
+        (gradient,) = torch.autograd.grad(loss, images)
+        return (batch.images - self.eps * gradient.sign()).clamp(0, 1)
+
+
+class ToyPurifier(Purifier):
+    """Pulls pictures towards their mean colour, with a little noise; owns the part that the hasher owns too."""
+
+    name: ClassVar[str] = "toy"
+    source: ClassVar[str] = "made for tests"
+
+    strength: float = Field(0.5, ge=0, le=1, description="share of the way to the mean colour")
+
+    def parts(self, facts: Facts) -> dict[str, Part]:
+        return {"mean": ToyPart()}
+
+    def purify(self, images: Tensor, state: State, noise: Noise) -> Tensor:
+        flat = images.mean(dim=(2, 3), keepdim=True) + 0.0 * part_state(state, "mean")["mean"][None, :, None, None]
+        jitter = 0.01 * noise.normal("jitter", tuple(images.shape[1:]))
+        return (images + self.strength * (flat - images) + jitter).clamp(0, 1)
+
+
+class ToyHardening(Hardening):
+    """Doubles the hasher's projection."""
+
+    name: ClassVar[str] = "toy-hardening"
+    source: ClassVar[str] = "made for tests"
+
+    def fit(self, hasher: Hasher, state: State, data: TrainingData, ctx: Context) -> State:
+        return {**state, "weight": 2 * state["weight"]}
+
+
+class FaultyAttack(ToyAttack):
+    """Breaks the attack contract in the way its option says."""
+
+    name: ClassVar[str] = "faulty"
+
+    fault: Literal["nan", "shape", "dtype", "range", "ball", "type", "raise"] = "nan"
+
+    def perturb(self, knowledge: Knowledge, batch: Batch, state: State, noise: Noise) -> Tensor:
+        images = super().perturb(knowledge, batch, state, noise)
+        return broken(images, self.fault)
+
+
+class FaultyPurifier(ToyPurifier):
+    """Breaks the purifier contract in the way its option says."""
+
+    name: ClassVar[str] = "faulty"
+
+    fault: Literal["nan", "shape", "dtype", "range", "type", "raise"] = "nan"
+
+    def purify(self, images: Tensor, state: State, noise: Noise) -> Tensor:
+        return broken(super().purify(images, state, noise), self.fault)
+
+
+def broken(images: Tensor, fault: str) -> Tensor:
+    """Returns what a component with this fault would: not what its contract asks for."""
+    if fault == "nan":
+        return images * float("nan")
+    if fault == "shape":
+        return images[:, :, 1:]
+    if fault == "dtype":
+        return images.double()
+    if fault == "range":
+        return images + 0.5
+    if fault == "ball":
+        return 1.0 - images
+    if fault == "type":
+        return images.tolist()  # type: ignore[return-value]  # the fault is the type
+    raise ZeroDivisionError("a bug in a plugin")
+
+
+TOYS: tuple[type[Component], ...] = (
+    ToyDataset,
+    ToyHasher,
+    ToyAttack,
+    ToyPurifier,
+    ToyHardening,
+    FaultyAttack,
+    FaultyPurifier,
+)
