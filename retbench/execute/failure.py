@@ -18,7 +18,6 @@ class FailureKind(StrEnum):
     PLUGIN = "plugin_error"
     INFRA = "infra_error"
     INVALID = "invalid"
-    UPSTREAM = "upstream"
 
 
 class StepTimeout(RetbenchError):
@@ -26,12 +25,12 @@ class StepTimeout(RetbenchError):
 
 
 class Failure(NamedTuple):
-    """A failed step.
+    """A failed step; the steps that waited for it share its failure.
 
     Attributes:
         kind: its class.
         reason: one line.
-        culprit: label of the step that failed first.
+        culprit: stage and label of the step that failed.
     """
 
     kind: FailureKind

@@ -78,7 +78,7 @@ class LocalExecutor:
                     stored += 1
                     self._report("step_hit", stage, index + 1, len(plan.steps))
                 elif blocker:
-                    failures[key] = Failure(FailureKind.UPSTREAM, blocker.reason, blocker.culprit)
+                    failures[key] = blocker
                 elif failure := self._attempt(plan, stage):
                     failures[key] = failure
                 else:

@@ -1,0 +1,44 @@
+# Everything runs in .venv, which `make setup` builds from nothing.
+PYTHON ?= python3
+BIN := .venv/bin
+PROJECTS := pyproject.toml $(wildcard plugins/*/pyproject.toml)
+
+.PHONY: setup run test slow gpu check format reports clean
+
+setup: .venv/ready
+
+.venv/ready: requirements.txt constraints.txt $(PROJECTS)
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]'
+	touch $@
+
+run: setup
+	$(BIN)/retbench run suites/unimodal.yaml
+	$(BIN)/retbench report suites/unimodal.yaml
+	$(BIN)/retbench report suites/unimodal.yaml --out .retbench/reports
+
+reports: setup
+	$(BIN)/retbench run suites/unimodal.yaml
+	$(BIN)/retbench report suites/unimodal.yaml --out reports
+
+test: setup
+	$(BIN)/python -m pytest -m "not slow and not gpu"
+
+slow: setup
+	$(BIN)/python -m pytest -m "slow and not gpu"
+
+gpu: setup
+	$(BIN)/python -m pytest -m gpu
+
+check: setup
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+format: setup
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean:
+	rm -rf .venv .retbench

@@ -1,0 +1,72 @@
+"""The `retbench` command: finds subcommands without importing what they need, and turns errors into exit codes.
+
+Exit codes: 0 done (skipped cells are not failures), 1 something failed, 2 a mistake of the user's, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+
+import click
+
+COMMANDS = ("run", "plan", "report", "results", "why", "plugins", "gc")
+
+
+class LazyGroup(click.Group):
+    """Imports a command's module when it is asked for; the modules import torch only when they run."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command = getattr(importlib.import_module(f"retbench.cli.{cmd_name}"), cmd_name)
+        return command if isinstance(command, click.Command) else None
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            from retbench.errors import suggest
+
+            raise click.UsageError(f"no such command: got {args[0]!r}, {suggest(args[0], COMMANDS)}", ctx)
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="retbench")
+def cli() -> None:
+    """Measure defenses of hash-based image retrieval: datasets x hashers x attacks x defenses, from one suite.
+
+    Start with `retbench plan unimodal`, then `retbench run unimodal` and `retbench report`.
+    """
+
+
+def main() -> None:
+    """Runs the command line and exits with its code; a user's mistake is one line, a bug is a traceback."""
+    from retbench.errors import RetbenchError, UserError
+
+    try:
+        sys.exit(cli.main(standalone_mode=False) or 0)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(2)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("interrupted", err=True)
+        sys.exit(130)
+    except UserError as error:
+        click.echo(f"error: {error}", err=True)
+        sys.exit(2)
+    except RetbenchError as error:
+        click.echo(f"error: {error}", err=True)
+        sys.exit(1)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,49 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def store_option(command: F) -> F:
+    """Adds `--store`."""
+    return click.option(
+        "--store",
+        type=click.Path(path_type=Path, file_okay=True),
+        default=Path(".retbench"),
+        envvar="RETBENCH_STORE",
+        show_default=True,
+        help="Folder of everything computed; also RETBENCH_STORE.",
+    )(command)
+
+
+def json_option(command: F) -> F:
+    """Adds `--json`."""
+    return click.option("--json", "as_json", is_flag=True, help="JSON on standard output, people's text on the other.")(
+        command
+    )
+
+
+def suite_options(command: F) -> F:
+    """Adds what narrows or changes a suite, and what it is computed on."""
+    for option in (
+        click.option("--profile", default="", metavar="NAME", help="A profile of the suite, such as paper."),
+        click.option("--set", "sets", multiple=True, metavar="PATH=VALUE", help="Change one value of the suite."),
+        click.option("--only", multiple=True, metavar="AXIS=VALUE[,VALUE]", help="Keep these cells only."),
+        click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, ..."),
+        click.option(
+            "--precision",
+            type=click.Choice(["auto", "float32", "bf16"]),
+            default="auto",
+            show_default=True,
+            help="Of convolutions and matrix products; auto takes bf16 where the device has it.",
+        ),
+    ):
+        command = option(command)
+    return command

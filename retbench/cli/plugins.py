@@ -1,0 +1,107 @@
+"""`retbench plugins`: which components there are, what they take, and which plugins are broken."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from retbench.cli.options import json_option
+
+if TYPE_CHECKING:
+    from retbench.catalog import Catalog, Entry
+
+
+@click.group()
+def plugins() -> None:
+    """List components and show their options."""
+
+
+@plugins.command("list")
+@json_option
+def list_plugins(as_json: bool) -> None:
+    """List every component, and every broken plugin with its reason."""
+    from tabulate import tabulate
+
+    from retbench.catalog import load_catalog
+
+    catalog = load_catalog()
+    if as_json:
+        click.echo(json.dumps(describe(catalog)))
+        return
+    rows = [
+        (kind, name, str(entry.component.revision), str(entry.origin), entry.component.source)
+        for (kind, name), entry in catalog.entries().items()
+    ]
+    headers = ("kind", "name", "rev", "from", "source")
+    click.echo(tabulate(rows, headers, "simple", disable_numparse=True, maxcolwidths=[None, None, None, None, 60]))
+    if not rows:
+        click.echo("no components: install some, such as `pip install retbench[plugins]`")
+    for broken in catalog.broken:
+        click.echo(f"broken: {broken.origin}: {broken.error}")
+
+
+@plugins.command("show")
+@click.argument("name")
+@json_option
+def show(name: str, as_json: bool) -> None:
+    """Show the components of a NAME: source, options with ranges and defaults, documentation."""
+    from retbench.catalog import load_catalog
+    from retbench.errors import UnknownName
+
+    catalog = load_catalog()
+    entries = {key: entry for key, entry in catalog.entries().items() if key[1] == name}
+    if not entries:
+        raise UnknownName("plugins show", name, {known for _, known in catalog.entries()})
+    if as_json:
+        click.echo(json.dumps([_described(kind, entry) for (kind, _), entry in entries.items()]))
+        return
+    for (kind, _), entry in entries.items():
+        _tell(kind, entry)
+
+
+def describe(catalog: Catalog) -> dict[str, Any]:
+    """Returns the catalog as JSON: components and broken plugins."""
+    components = [_described(kind, entry) for (kind, _), entry in catalog.entries().items()]
+    broken = [{"origin": str(broken.origin), "error": broken.error} for broken in catalog.broken]
+    return {"components": components, "broken": broken}
+
+
+def _described(kind: str, entry: Entry) -> dict[str, Any]:
+    component = entry.component
+    return {
+        "kind": kind,
+        "name": component.name,
+        "revision": component.revision,
+        "source": component.source,
+        "origin": str(entry.origin),
+        "options": component.model_json_schema(),
+    }
+
+
+def _tell(kind: str, entry: Entry) -> None:
+    import inspect
+
+    from tabulate import tabulate
+
+    component = entry.component
+    click.echo(f"{kind} {component.name}, revision {component.revision}, from {entry.origin}")
+    click.echo(f"source: {component.source}\n\n{inspect.getdoc(component)}\n")
+    rows = []
+    for option, facts in component.model_json_schema().get("properties", {}).items():
+        default = json.dumps(facts.get("default")) if "default" in facts else "required"
+        rows.append((option, _type(facts), default, facts.get("description", "")))
+    table = tabulate(rows, ("option", "type", "default", "meaning"), "simple", disable_numparse=True)
+    click.echo(f"{table}\n" if rows else "no options\n")
+
+
+def _type(facts: dict[str, Any]) -> str:
+    """Returns the type and range of an option's JSON schema in words."""
+    if "anyOf" in facts:
+        return " or ".join(_type(choice) for choice in facts["anyOf"])
+    if "enum" in facts or "const" in facts:
+        return "|".join(map(str, facts.get("enum", [facts.get("const")])))
+    signs = {"exclusiveMinimum": ">", "minimum": ">=", "exclusiveMaximum": "<", "maximum": "<="}
+    bounds = " ".join(f"{sign}{facts[bound]:g}" for bound, sign in signs.items() if bound in facts)
+    return f"{facts.get('type', 'any')} {bounds}".strip()

@@ -1,0 +1,127 @@
+"""Shows a run to whoever watches: bars on a terminal, plain lines elsewhere, JSON for machines, a log for later."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+
+from retbench.contracts import Event
+from retbench.execute import Rates
+from retbench.plan import Plan
+
+
+class JsonLines:
+    """Writes each event as one line of JSON on standard output."""
+
+    def __call__(self, event: Event) -> None:
+        click.echo(json.dumps(event.record()))
+
+
+class PlainLines:
+    """Writes a line for each step that ran or failed, on standard error."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.total, self.done = len(plan.steps), 0
+
+    def __call__(self, event: Event) -> None:
+        if event.event in ("step_done", "step_failed", "step_hit"):
+            self.done += 1
+        if text := told(event):
+            click.echo(f"[{self.done}/{self.total}] {text}", err=True)
+
+
+class Bars:
+    """Shows two bars on a terminal: the plan's, with the time that is left, and the running step's.
+
+    Args:
+        plan: what will run.
+        rates: what steps of each kind have cost before; while a kind is unknown the rest is estimated from what ran.
+    """
+
+    def __init__(self, plan: Plan, rates: Rates) -> None:
+        self.plan, self.rates = plan, rates
+        self.weights = {key: _weight(rates.seconds(stage)) for key, stage in plan.steps.items()}
+        self.console = Console(stderr=True)
+        self.progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TaskProgressColumn(),
+            TextColumn("{task.fields[note]}"),
+            TimeElapsedColumn(),
+            console=self.console,
+            transient=True,
+        )
+        self.whole = self.progress.add_task("plan", total=sum(self.weights.values()), note="")
+        self.step = self.progress.add_task("", total=None, note="", visible=False)
+        self.started, self.spent_weight, self.finished = time.monotonic(), 0.0, 0
+
+    def __enter__(self) -> Bars:
+        self.progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.progress.stop()
+
+    def __call__(self, event: Event) -> None:
+        if event.event == "step_started":
+            self.progress.reset(self.step, description=event.stage, total=None, note=event.label, visible=True)
+        elif event.event == "step_progress":
+            self.progress.update(self.step, completed=event.done, total=event.total)
+        elif event.event in ("step_done", "step_failed", "step_hit"):
+            self._advance(event)
+        if text := told(event):
+            self.progress.console.print(text, markup=False, highlight=False)
+
+    def _advance(self, event: Event) -> None:
+        weight = self.weights.get(event.key, 0.0)
+        self.finished += 1
+        if event.event != "step_hit":
+            self.spent_weight += weight
+        self.progress.update(self.whole, advance=weight)
+        left = sum(self.weights.values()) - (self.progress.tasks[0].completed or 0.0)
+        spent = time.monotonic() - self.started
+        eta = f", about {duration(spent / self.spent_weight * left)} left" if self.spent_weight else ""
+        self.progress.update(self.whole, note=f"{self.finished}/{len(self.plan.steps)} steps{eta}")
+
+
+class LogFile:
+    """Appends every event but progress to a file, tracebacks included."""
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.path, self.stream = path, open(path, "a", encoding="utf-8")  # noqa: SIM115  closed by the run that opened it
+
+    def __call__(self, event: Event) -> None:
+        if event.event != "step_progress":
+            self.stream.write(f"{time.strftime('%H:%M:%S')} {json.dumps(event.record())}\n{event.trace}")
+            self.stream.flush()
+
+
+def told(event: Event) -> str:
+    """Returns what a person reads of an event; nothing for most."""
+    if event.event == "step_done":
+        return f"{event.stage} {event.label}: {duration(event.seconds)}"
+    if event.event == "step_failed":
+        return f"FAILED {event.stage} {event.label}: {event.failure}: {event.message}"
+    if event.event == "warning":
+        return f"warning: {event.stage} {event.label}: {event.message}".replace("warning:  : ", "warning: ")
+    return ""
+
+
+def duration(seconds: float) -> str:
+    """Returns seconds as people say them: `0.4 s`, `12 s`, `3 min 05 s`, `2 h 10 min`."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes >= 60:
+        return f"{minutes // 60} h {minutes % 60:02d} min"
+    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
+
+
+def _weight(seconds: float | None) -> float:
+    return max(seconds, 0.01) if seconds is not None else 1.0

@@ -1,0 +1,70 @@
+"""`retbench report`: the tables of a suite, from what the store holds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from retbench.cli.options import store_option, suite_options
+
+if TYPE_CHECKING:
+    from retbench.cli.session import Session
+    from retbench.report import Report
+
+
+@click.command()
+@click.argument("suite", required=False)
+@suite_options
+@click.option(
+    "--out", type=click.Path(path_type=Path, file_okay=False), help="Write DIR/<suite>.md instead of printing."
+)
+@click.option("--markdown", "as_markdown", is_flag=True, help="Print Markdown even on a terminal.")
+@store_option
+def report(suite: str | None, store: Path, out: Path | None, as_markdown: bool, **how: Any) -> None:
+    """Print or write the tables of a SUITE; by default of the last one run in this store."""
+    import sys
+
+    from retbench.cli.session import Request, open_session
+    from retbench.errors import UserError
+    from retbench.report import as_markdown as to_markdown
+    from retbench.report import write_markdown
+
+    session = open_session(Request(suite, **how), store)
+    rows = session.rows()
+    if not any(row.status == "done" for row in rows):
+        name = session.loaded.path
+        raise UserError(f"report: nothing of {session.run_name} is in {store} yet; run it first: retbench run {name}")
+    made = make_report(session)
+    if out is not None:
+        click.echo(f"wrote {write_markdown(made, out, session.run_name.replace('@', '-'))}")
+    elif as_markdown or not sys.stdout.isatty():
+        click.echo(to_markdown(made))
+    else:
+        _show(made)
+
+
+def make_report(session: Session) -> Report:
+    """Returns a session's report: the tables of the suite's layouts, and what they rest on."""
+    from retbench.report import Report, make_tables, provenance
+
+    rows, suite = session.rows(), session.loaded.suite
+    profile = f", profile {session.loaded.profile}" if session.loaded.profile else ""
+    tables = make_tables(rows, session.layouts, session.store)
+    versions = sorted({f"{entry.origin}" for entry in session.catalog.entries().values()})
+    lines = provenance(rows, session.plan, session.store, versions)
+    return Report(f"{suite.suite}{profile}", suite.description, tables, tuple(lines))
+
+
+def _show(made: Report) -> None:
+    from rich.console import Console
+
+    from retbench.report import console
+
+    screen = Console()
+    screen.print(f"[bold]{made.title}[/]: {made.description}\n")
+    for table in made.tables:
+        screen.print(console(table), "")
+    for line in made.provenance:
+        screen.print(line, markup=False, highlight=False)

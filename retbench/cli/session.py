@@ -1,0 +1,131 @@
+"""A suite opened for a command: read, expanded and planned against a store."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import torch
+
+from retbench.canon import Json, digest
+from retbench.catalog import Catalog, load_catalog
+from retbench.errors import SuiteError, UnknownName, UserError, suggest
+from retbench.execute import Failure, pick_device, resolve_precision
+from retbench.plan import Plan, make_plan
+from retbench.report import Layout, read_layout
+from retbench.results import Row, collect
+from retbench.store import Store
+from retbench.suite import LoadedSuite, expand, find_suite, read_suite
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a command line asks for: a suite, how it is changed and narrowed, and what computes it."""
+
+    suite: str | None
+    profile: str = ""
+    sets: tuple[str, ...] = ()
+    only: tuple[str, ...] = ()
+    device: str = "auto"
+    precision: Literal["auto", "float32", "bf16"] = "auto"
+
+
+@dataclass(frozen=True)
+class Session:
+    """An opened suite.
+
+    Attributes:
+        request: what was asked for; for `suite=None`, what the last run in the store asked for.
+        catalog, loaded, layouts, plan, store, device: what came of it.
+        failures: reasons of the steps that failed when this suite last ran, by key.
+    """
+
+    request: Request
+    catalog: Catalog
+    loaded: LoadedSuite
+    layouts: tuple[Layout, ...]
+    plan: Plan
+    store: Store
+    device: torch.device
+    failures: Mapping[str, str]
+
+    @property
+    def run_name(self) -> str:
+        """The name its runs are remembered under."""
+        profile = f"@{self.loaded.profile}" if self.loaded.profile else ""
+        return f"{self.loaded.suite.suite}{profile}"
+
+    def rows(self) -> list[Row]:
+        """Returns a row for every cell, from what the store holds now."""
+        return collect(self.plan, self.store, self.loaded.suite.protocol, self.failures)
+
+    def remember(self, failures: Mapping[str, Failure], seconds: float) -> None:
+        """Records the run in the store: what it asked for and named, what each cell's latest result is, what failed."""
+        request: dict[str, Json] = {
+            "suite": str(self.loaded.path.resolve()),
+            "profile": self.loaded.profile,
+            "sets": list(self.request.sets),
+            "only": list(self.request.only),
+            "device": self.request.device,
+            "precision": self.request.precision,
+        }
+        before = cast(dict[str, Any], self.store.runs().get(self.run_name, {}))
+        done = {planned.cell.name: planned.key for planned in self.plan.cells if self.store.has(planned.key or "-")}
+        record: dict[str, Json] = {
+            "request": request,
+            "digest": digest(self.loaded.suite.model_dump(mode="json")),
+            "at": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+            "seconds": round(seconds, 1),
+            "cells": {**before.get("cells", {}), **done},
+            "failures": {key: f"{f.kind}: {f.reason} (in {f.culprit})" for key, f in failures.items()},
+            "keys": list(self.plan.steps),
+        }
+        self.store.record_run(self.run_name, record)
+
+
+def open_session(request: Request, store_path: Path) -> Session:
+    """Returns the suite of a request, planned; raises UserError for anything the user can mend."""
+    store = Store(store_path)
+    runs = store.runs()
+    if request.suite is None:
+        request = _last_request(store_path, runs)
+    catalog = load_catalog()
+    loaded = read_suite(find_suite(cast(str, request.suite)), request.profile, request.sets)
+    layouts = tuple(_layout(loaded, name) for name in loaded.suite.report.layout)
+    device = pick_device(request.device)
+    cells = expand(loaded, catalog, request.only)
+    plan = make_plan(loaded.suite, cells, resolve_precision(request.precision, device))
+    profile = f"@{loaded.profile}" if loaded.profile else ""
+    known = cast(dict[str, Any], runs.get(f"{loaded.suite.suite}{profile}", {}))
+    return Session(
+        request, catalog, loaded, layouts, plan, store, device, cast(dict[str, str], known.get("failures", {}))
+    )
+
+
+def _layout(loaded: LoadedSuite, name: str) -> Layout:
+    try:
+        return read_layout(name, loaded.path.parent)
+    except UnknownName as error:
+        where = loaded.document.where(("report", "layout"))
+        raise SuiteError(f"{where}: unknown layout: got {name!r}, {suggest(name, error.known)}") from None
+
+
+def _last_request(store_path: Path, runs: Mapping[str, Mapping[str, Any]]) -> Request:
+    if not runs:
+        raise UserError(f"store {store_path}: no suite has been run in it; name one, such as `retbench run unimodal`")
+    asked = next(iter(runs.values()))["request"]
+    return Request(
+        asked["suite"],
+        asked["profile"],
+        _tuple(asked["sets"]),
+        _tuple(asked["only"]),
+        asked["device"],
+        asked["precision"],
+    )
+
+
+def _tuple(values: Sequence[str]) -> tuple[str, ...]:
+    return tuple(values)

@@ -1,0 +1,82 @@
+"""What a reader needs to believe a table, or to make it again."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+from retbench.canon import Json
+from retbench.plan import Plan
+from retbench.results import Row
+from retbench.store import Store
+
+
+def provenance(rows: Sequence[Row], plan: Plan, store: Store, versions: Sequence[str]) -> list[str]:
+    """Returns lines on protocol, threat, chance level, machine, versions and cost of these rows.
+
+    Args:
+        rows: the rows a report shows.
+        plan: what they were planned as.
+        store: where their artifacts are; what is not stored is left out.
+        versions: `name version` of the plugins.
+    """
+    done = [row for row in rows if row.status == "done"]
+    metas = [store.meta(key) for key in plan.steps if store.has(key)]
+    lines = [_protocol(rows), *_threats(done), *_chances(done), *_machines(metas)]
+    return [*lines, f"Versions: {', '.join(versions)}.", _cost(metas)]
+
+
+def _cost(metas: Sequence[Mapping[str, Json]]) -> str:
+    seconds: dict[str, float] = defaultdict(float)
+    for meta in metas:
+        seconds[str(cast(dict[str, Any], meta["recipe"])["stage"])] += cast(float, meta["seconds"])
+    pieces = ", ".join(f"{stage} {value:.0f} s" for stage, value in sorted(seconds.items(), key=lambda s: -s[1]))
+    return f"Computing it took {_minutes(sum(seconds.values()))}: {pieces}."
+
+
+def _protocol(rows: Sequence[Row]) -> str:
+    told: dict[str, Any] = dict(rows[0].protocol)
+    targets = told["targets"]
+    depth = f" at {told['depth']}" if told["depth"] else ""
+    above = f", carried by more than {targets['above']} items" if targets["above"] else ""
+    pieces = [
+        f"{told['queries']} queries",
+        f"MAP {told['map']}{depth}, ties {told['ties']}, relevance {told['relevance']}",
+        f"targets {targets['rule']}{above}, seed {targets['seed']}",
+        f"{'8-bit' if told['quantise'] else 'float'} images",
+        f"{100 * told['confidence']:g} % bootstrap intervals over queries",
+    ]
+    return f"Protocol: {'; '.join(pieces)}."
+
+
+def _threats(rows: Sequence[Row]) -> list[str]:
+    told = dict.fromkeys(
+        f"{row.attack} on {row.dataset}: {row.budget['goal']}, {row.budget['visibility']}, {_ball(row)}"
+        for row in rows
+        if row.budget
+    )
+    return [f"Threat: {'; '.join(told)}."] if told else []
+
+
+def _ball(row: Row) -> str:
+    eps = row.budget["eps"]
+    return "no declared ball" if eps is None else f"{row.budget['norm']} {cast(float, eps) * 255:.3g}/255"
+
+
+def _chances(rows: Sequence[Row]) -> list[str]:
+    told = dict.fromkeys(f"{row.dataset} {100 * cast(Any, row.protocol['chance'])['t_map']:.2f} %" for row in rows)
+    return [f"A random ranking has a T-MAP of about: {', '.join(told)}."] if told else []
+
+
+def _machines(metas: Sequence[Mapping[str, Json]]) -> list[str]:
+    found = dict.fromkeys(
+        f"{env['device']} ({env['device_name']}, {env['threads']} threads), torch {env['torch']}"
+        for env in (cast(dict[str, Any], meta["environment"]) for meta in metas)
+    )
+    precisions = {str(cast(dict[str, Any], meta["recipe"]).get("precision")) for meta in metas} - {"None"}
+    return [f"Computed on: {'; '.join(found)}; networks in {' and '.join(sorted(precisions))}."] if found else []
+
+
+def _minutes(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.1f} minutes"
