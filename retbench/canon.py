@@ -16,8 +16,9 @@ def canonical(value: Json) -> str:
 
     Tuples count as lists. Raises:
         ValueError: a NaN or an infinity, which JSON cannot carry.
-        TypeError: a value that is not JSON.
+        TypeError: a value that is not JSON, or a key that is not text (JSON would make 1 and "1" one key).
     """
+    _check_keys(value)
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False, default=_refuse)
 
 
@@ -36,6 +37,17 @@ def file_digest(path: Path) -> str:
 def _file_digest(path: str, size: int, modified: int) -> str:
     with open(path, "rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _check_keys(value: Json) -> None:
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            if not isinstance(key, str):
+                raise TypeError(f"canonical JSON: a key must be text: got {key!r}")
+            _check_keys(inner)
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            _check_keys(inner)
 
 
 def _refuse(value: object) -> None:

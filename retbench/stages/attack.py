@@ -95,7 +95,7 @@ class _Attacking(Stage):
 
     @property
     def label(self) -> str:
-        return f"{self.work} on {self.sight.victim.hasher.name}, {self.sight.facts.dataset}"
+        return f"{self.work} on {self.sight.victim.hasher.name}, {self.queries}"
 
     @property
     def culprit(self) -> Component:

@@ -59,11 +59,11 @@ def perturbation_norm(delta: Tensor, ball: Ball) -> Tensor:
 
 
 def eight_bits(images: Tensor, clean: Tensor | None = None) -> Tensor:
-    """Returns `images` on the grid of 8-bit values; rounded towards `clean` where given, which keeps any ball."""
+    """Returns `images` on the grid of 8-bit values; towards `clean`, itself on it, where given: any ball is kept."""
     if clean is None:
         return (images * 255).round() / 255
     steps = torch.trunc((images - clean) * 255 + torch.sign(images - clean) * 255 * ROUNDING)
-    return (clean + steps / 255).clamp(0, 1)
+    return ((clean * 255).round() + steps).clamp(0, 255) / 255
 
 
 def _breach(culprit: Component, problem: str) -> ContractBreach:

@@ -117,7 +117,7 @@ class EncodeQueries(_Encode):
 
     @property
     def label(self) -> str:
-        return f"queries of {self.queries.dataset.name} by {self.victim.hasher.name}"
+        return f"{self.queries} by {self.victim.hasher.name}"
 
     @property
     def units(self) -> int:

@@ -54,8 +54,7 @@ class Purify(Stage):
 
     @property
     def label(self) -> str:
-        what = "attacked" if self.source else "clean"
-        return f"{self.purifier.name} of {what} queries, {self.facts.dataset}"
+        return f"{self.purifier.name}, {'attacked' if self.source else 'clean'} {self.queries}"
 
     @property
     def work(self) -> str:

@@ -23,14 +23,19 @@ class Queries:
         dataset: where they come from.
         rows: their rows in the query split.
         ids: their ids, in the same order.
+        first: how many of the sample come before them.
     """
 
     dataset: Dataset
     rows: tuple[int, ...]
     ids: tuple[str, ...]
+    first: int = 0
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    def __str__(self) -> str:
+        return f"queries {self.first + 1} to {self.first + len(self)} of {self.dataset.name}"
 
     @cached_property
     def key(self) -> str:
@@ -40,7 +45,7 @@ class Queries:
     def shards(self, size: int) -> Iterator[Queries]:
         """Yields them `size` at a time."""
         for start in range(0, len(self), size):
-            yield Queries(self.dataset, self.rows[start : start + size], self.ids[start : start + size])
+            yield Queries(self.dataset, self.rows[start : start + size], self.ids[start : start + size], start)
 
     def images(self, positions: range, device: torch.device) -> Tensor:
         """Returns the clean images at `positions`: float32 (B, 3, H, W) in [0, 1] on `device`."""

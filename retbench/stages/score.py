@@ -62,7 +62,7 @@ class Score(Stage):
 
     @property
     def label(self) -> str:
-        return f"{len(self.queries)} queries of {self.queries.dataset.name}"
+        return str(self.queries)
 
     @property
     def work(self) -> str:

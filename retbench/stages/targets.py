@@ -34,7 +34,7 @@ class DrawTargets(Stage):
 
     @property
     def label(self) -> str:
-        return f"targets of {self.dataset.name}"
+        return f"for {self.dataset.name}"
 
     @property
     def work(self) -> str:

@@ -34,8 +34,6 @@ from retbench.contracts.facts import Split
 from retbench.contracts.hasher import Modality
 from retbench.contracts.threat import Goal
 
-SIDE = 12
-
 
 class ToyDataset(Dataset):
     """Flat-coloured pictures of three classes, one or two of them at once, with a text that names them."""
@@ -45,14 +43,15 @@ class ToyDataset(Dataset):
 
     queries: int = Field(10, ge=0, description="size of the query split")
     database: int = Field(40, ge=1, description="size of the database; its first half is the training split")
+    side: int = Field(12, ge=8, description="height and width in pixels")
 
     def facts(self) -> Facts:
         sizes: dict[Split, int] = {"train": self.database // 2, "query": self.queries, "database": self.database}
-        return Facts(self.name, (SIDE, SIDE), ("red", "green", "blue"), sizes, text_width=3)
+        return Facts(self.name, (self.side, self.side), ("red", "green", "blue"), sizes, text_width=3)
 
     def ids(self, split: Split) -> Sequence[str]:
         prefix = "query" if split == "query" else "item"
-        return [f"{prefix}-{row}" for row in range(self.facts().sizes[split])]
+        return [f"toy-{prefix}-{row}" for row in range(self.facts().sizes[split])]
 
     def labels(self, split: Split) -> Tensor:
         labels = torch.zeros(self.facts().sizes[split], 3, dtype=torch.uint8)
@@ -64,7 +63,7 @@ class ToyDataset(Dataset):
     def images(self, split: Split, rows: Sequence[int]) -> Tensor:
         rows = list(rows)
         colours = self.labels(split)[rows].float() * 150 + 40
-        noise = Noise(0, tuple(self.ids(split)[row] for row in rows)).uniform("toy", (3, SIDE, SIDE)) * 50
+        noise = Noise(0, tuple(self.ids(split)[row] for row in rows)).uniform("toy", (3, self.side, self.side)) * 50
         return (colours[:, :, None, None] + noise).to(torch.uint8)
 
     def texts(self, split: Split, rows: Sequence[int]) -> Tensor:

@@ -1,0 +1,58 @@
+"""What every purifier and every hardening must do."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from retbench.contracts import Dataset, Facts, Hardening, Noise, Purifier, State, TrainingData
+from retbench.stages.check import checked_images
+from retbench.stages.fit import checked_state
+from retbench.testing.rig import (
+    CPU,
+    context,
+    fit_hasher,
+    fit_parts,
+    merged,
+    queries,
+    require,
+    require_close,
+)
+from retbench.testing.toys import ToyHasher
+
+
+def check_purifier(purifier: Purifier, dataset: Dataset, facts: Facts) -> None:
+    """Raises ContractBreach unless its images keep the contract whatever the batch, with gradients if it says so."""
+    parts = fit_parts(purifier, dataset)
+    data = TrainingData(dataset, dataset.facts(), CPU)
+    state = merged(checked_state(purifier.fit(data, context(purifier.name, parts)), purifier), parts)
+    batch = queries(dataset, 3)
+    noise = Noise(0, batch.ids)
+    images = purified(purifier, batch.images, state, noise)
+    again = purified(purifier, batch.images, state, noise)
+    require_close(purifier, again, images, "the same noise must give the same images")
+    alone = [purified(purifier, batch.images[i : i + 1], state, noise.rows(i, i + 1)) for i in range(3)]
+    require_close(purifier, torch.cat(alone), images, "images must not depend on the batch")
+    none = purified(purifier, batch.images[:0], state, noise.rows(0, 0))
+    require(purifier, len(none) == 0, f"no images must give none: got {len(none)}")
+    if purifier.differentiable:
+        pixels = batch.images.clone().requires_grad_()
+        (gradient,) = torch.autograd.grad(purifier.purify(pixels, state, noise).sum(), pixels)
+        require(purifier, bool(gradient.abs().sum() > 0), "it says it is differentiable, but no gradient passes")
+
+
+def purified(purifier: Purifier, images: Tensor, state: State, noise: Noise) -> Tensor:
+    """Returns the purifier's images, checked as the core checks them."""
+    with torch.no_grad():
+        return checked_images(purifier.purify(images, state, noise), images, purifier)
+
+
+def check_hardening(hardening: Hardening, dataset: Dataset, facts: Facts) -> None:
+    """Raises ContractBreach unless it returns finite weights of the hasher's names and shapes."""
+    hasher = ToyHasher()
+    before = fit_hasher(hasher, dataset, facts)
+    ctx = context(hardening.name, fit_parts(hardening, dataset))
+    after = checked_state(hardening.fit(hasher, before, TrainingData(dataset, facts, CPU), ctx), hardening)
+    shapes = {name: tensor.shape for name, tensor in before.items()}
+    same = shapes == {name: tensor.shape for name, tensor in after.items()}
+    require(hardening, same, "names and shapes of the weights must stay")

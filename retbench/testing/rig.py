@@ -1,0 +1,118 @@
+"""Runs a component by hand as the core would, for the contract suite."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from retbench.contracts import (
+    Attack,
+    Batch,
+    Component,
+    Context,
+    Dataset,
+    Facts,
+    Hasher,
+    HashNetwork,
+    Knowledge,
+    Noise,
+    Part,
+    State,
+    TrainingData,
+    sign,
+    unit_images,
+)
+from retbench.contracts.attack import Need
+from retbench.contracts.facts import Split
+from retbench.errors import ContractBreach
+from retbench.stages.fit import checked_state
+from retbench.testing.toys import ToyHasher
+
+CPU = torch.device("cpu")
+TOLERANCE = 1e-4
+"""How far pixels and logits may be apart when only the batch differs: float32 sums in another order."""
+
+CODES: dict[Need, Split] = {"database_codes": "database", "training_codes": "train"}
+
+
+def require(component: Component, holds: bool, problem: str) -> None:
+    """Raises ContractBreach naming the component unless the condition holds."""
+    if not holds:
+        raise ContractBreach(str(component), problem)
+
+
+def require_close(component: Component, got: Tensor, expected: Tensor, problem: str) -> None:
+    """Raises ContractBreach unless two tensors agree within `TOLERANCE`."""
+    apart = float((got - expected).detach().abs().max()) if got.numel() else 0.0
+    require(component, apart <= TOLERANCE, f"{problem}: got {apart:.3g} apart, expected at most {TOLERANCE:g}")
+
+
+def context(name: str, parts: dict[str, State]) -> Context:
+    """Returns the context of a fit on a CPU in float32."""
+    return Context(CPU, "float32", Noise(0, (name,)), parts)
+
+
+def fit_parts(owner: Component, dataset: Dataset) -> dict[str, State]:
+    """Returns the fitted parts of a component by role, each checked to give a frozen module in eval mode."""
+    states = {}
+    for role, part in owner.parts(dataset.facts()).items():
+        states[role] = _fit_part(part, dataset)
+        module = part.module(states[role], CPU)
+        require(part, not module.training, "its module must be in eval mode")
+        require(part, not any(weight.requires_grad for weight in module.parameters()), "its module must be frozen")
+    return states
+
+
+def merged(own: State, parts: dict[str, State]) -> State:
+    """Returns a component's own state with its parts' under `<role>/<name>`."""
+    prefixed = {f"{role}/{name}": tensor for role, state in parts.items() for name, tensor in state.items()}
+    return {**own, **prefixed}
+
+
+def fit_hasher(hasher: Hasher, dataset: Dataset, facts: Facts) -> State:
+    """Returns the state of a trained hasher."""
+    parts = fit_parts(hasher, dataset)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return checked_state(hasher.fit(TrainingData(dataset, facts, CPU), context(hasher.name, parts)), hasher)
+
+
+def frozen_network(hasher: Hasher, state: State) -> HashNetwork:
+    """Returns a trained hasher's network, frozen and in eval mode."""
+    return hasher.network(state, CPU).eval().requires_grad_(False)
+
+
+def queries(dataset: Dataset, count: int) -> Batch:
+    """Returns the first queries of a dataset, each aimed at a database row."""
+    rows = torch.arange(count)
+    images = unit_images(dataset.images("query", range(count)), CPU)
+    target_labels = dataset.labels("database")[rows]
+    return Batch(tuple(dataset.ids("query")[:count]), images, dataset.labels("query")[:count], target_labels, rows)
+
+
+def part_of(batch: Batch, start: int, stop: int) -> Batch:
+    """Returns the queries `start` to `stop` of a batch."""
+    rows = slice(start, stop)
+    targets = batch.target_labels[rows], batch.target_rows[rows]
+    return Batch(batch.ids[rows], batch.images[rows], batch.labels[rows], *targets)
+
+
+def knowledge(attack: Attack, dataset: Dataset, facts: Facts) -> Knowledge:
+    """Returns what an attack needs of a toy hasher trained on the dataset."""
+    hasher = ToyHasher()
+    network = frozen_network(hasher, fit_hasher(hasher, dataset, facts))
+    grants: dict[Need, Tensor] = {}
+    for need, split in CODES.items():
+        rows = range(facts.sizes[split])
+        if need in attack.needs:
+            grants[need] = sign(network.image(unit_images(dataset.images(split, rows), CPU)))
+    if "database_labels" in attack.needs:
+        grants["database_labels"] = dataset.labels("database")
+    data = TrainingData(dataset, facts, CPU) if "training" in attack.needs else None
+    return Knowledge(network, facts, data, grants)
+
+
+def _fit_part(part: Part, dataset: Dataset) -> State:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return checked_state(part.fit(TrainingData(dataset, dataset.facts(), CPU), context(part.name, {})), part)
