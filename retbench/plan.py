@@ -263,8 +263,8 @@ class _Planner:
             return f"task {cell.task} needs texts; dataset {cell.dataset.name} has none"
         if lacking := {asks, answers} - cell.hasher.modalities:
             return f"task {cell.task}: hasher {cell.hasher.name} does not encode {' and '.join(sorted(lacking))}"
-        if cell.attack and asks != "image":
-            return f"attack {cell.attack.name} perturbs images; task {cell.task} asks with texts"
+        if asks == "text" and (pixels := [c.name for c in (cell.attack, *_split(cell)[1]) if c]):
+            return f"task {cell.task} asks with texts; {' and '.join(pixels)} works on images"
         if cell.surrogate and not cell.attack:
             return "a surrogate is attacked: this cell has no attack"
         components = (cell.hasher, cell.surrogate, cell.attack, *cell.defenses)

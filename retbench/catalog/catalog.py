@@ -37,13 +37,13 @@ class Catalog:
         self.broken: list[Broken] = list(discovery.broken)
         self.observers: list[tuple[Origin, Callable[[Event], None]]] = []
         self._entries: dict[tuple[str, str], Entry] = {}
-        for origin, module in discovery.plugins.items():
+        for origin, module in discovery.plugins:
             self._collect(origin, module)
 
     @classmethod
     def of(cls, *components: type[Component]) -> Catalog:
         """Returns a catalog of exactly these classes, for tests and notebooks."""
-        catalog = cls(Discovery({}, []))
+        catalog = cls(Discovery([], []))
         for component in components:
             catalog._add(component, Origin("local", "0"))
         return catalog
@@ -78,7 +78,7 @@ class Catalog:
             hook = getattr(module, f"retbench_{kind}s", None)
             try:
                 classes = list(hook()) if hook else []
-            except Exception as error:  # the hook imports the plugin's modules: anything may happen in there
+            except (Exception, SystemExit) as error:  # it imports the plugin's modules: anything may happen
                 self.broken.append(Broken(origin, f"retbench_{kind}s failed: {type(error).__name__}: {error}"))
                 return
             for component in classes:

@@ -6,13 +6,12 @@ group is loaded by itself, in name order, and one that fails is set aside with i
 
 from __future__ import annotations
 
+import inspect
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from importlib.metadata import EntryPoint, entry_points
 from types import ModuleType
 from typing import NamedTuple
-
-import pluggy
 
 from retbench import hookspecs
 from retbench.errors import suggest
@@ -38,9 +37,9 @@ class Broken(NamedTuple):
 
 
 class Discovery(NamedTuple):
-    """What was found: the plugin modules by origin, and those set aside."""
+    """What was found: the plugin modules with their origins, and those set aside."""
 
-    plugins: dict[Origin, ModuleType]
+    plugins: list[tuple[Origin, ModuleType]]
     broken: list[Broken]
 
 
@@ -50,10 +49,10 @@ def discover(points: Iterable[EntryPoint] | None = None) -> Discovery:
     Args:
         points: the entry points to look at; by default the installed ones.
     """
-    found = entry_points(group=hookspecs.GROUP) if points is None else points
+    found = sorted(entry_points(group=hookspecs.GROUP) if points is None else points, key=lambda point: point.name)
     wanted = {name.strip() for name in os.environ.get("RETBENCH_PLUGINS", "").split(",") if name.strip()}
-    discovery = Discovery({}, [])
-    for point in sorted(found, key=lambda p: p.name):
+    discovery = Discovery([], [])
+    for point in found:
         if not wanted or point.name in wanted:
             _load(point, discovery)
     for name in sorted(wanted - {point.name for point in found}):
@@ -65,32 +64,38 @@ def _load(point: EntryPoint, discovery: Discovery) -> None:
     origin = Origin(point.dist.name, point.dist.version) if point.dist else Origin(point.name, "?")
     try:
         module = point.load()
-    except Exception as error:  # whatever a stranger's module raises, the others must load
+        problem = _hook_problem(module)
+    except (Exception, SystemExit) as error:  # whatever a stranger's module raises, the others must load
         discovery.broken.append(Broken(origin, f"{point.value} does not import: {type(error).__name__}: {error}"))
         return
-    if problem := _hook_problem(module):
+    if problem:
         discovery.broken.append(Broken(origin, f"{point.value}: {problem}"))
     else:
-        discovery.plugins[origin] = module
+        discovery.plugins.append((origin, module))
 
 
 def _hook_problem(module: object) -> str | None:
     """Returns what is wrong with the hooks of a module: none marked, a misspelt one, or wrong arguments."""
     if not isinstance(module, ModuleType):
         return f"the entry point must name a module: got {type(module).__name__}"
-    marked = [name for name in dir(module) if hasattr(getattr(module, name), f"{hookspecs.GROUP}_impl")]
+    routines = {name: thing for name in dir(module) if inspect.isroutine(thing := getattr(module, name))}
+    marked = [name for name, routine in routines.items() if hasattr(routine, f"{hookspecs.GROUP}_impl")]
     for name in marked:
         if name not in HOOKS:
             return f"it implements a hook that does not exist: got {name}, {suggest(name, HOOKS)}"
     for name in HOOKS:
-        if callable(getattr(module, name, None)) and name not in marked:
+        if name in routines and name not in marked:
             return f"{name} is not marked with @retbench.hookimpl"
     if not marked:
         return "it implements no hook; mark a function with @retbench.hookimpl"
-    trial = pluggy.PluginManager(hookspecs.GROUP)
-    trial.add_hookspecs(hookspecs)
-    try:
-        trial.register(module)
-    except pluggy.PluginValidationError as error:
-        return str(error).replace("\n", " ")
+    for name in marked:
+        got, expected = _arguments(routines[name]), _arguments(getattr(hookspecs, name))
+        if got != expected:
+            return f"{name} takes other arguments: got ({', '.join(got)}), expected ({', '.join(expected)})"
     return None
+
+
+def _arguments(function: Callable[..., object]) -> list[str]:
+    """Returns the names of the arguments that a function cannot be called without."""
+    parameters = inspect.signature(function).parameters.values()
+    return [parameter.name for parameter in parameters if parameter.default is parameter.empty]

@@ -13,6 +13,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from retbench.contracts import Event
 from retbench.execute import Rates
 from retbench.plan import Plan
+from retbench.store.files import writing
 
 
 class JsonLines:
@@ -90,16 +91,22 @@ class Bars:
 
 
 class LogFile:
-    """Appends every event but progress to a file, tracebacks included."""
+    """Appends every event but progress to a file in the store, tracebacks included.
 
-    def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self.path, self.stream = path, open(path, "a", encoding="utf-8")  # noqa: SIM115  closed by the run that opened it
+    Args:
+        root: the store's folder.
+        name: the run's name.
+    """
+
+    def __init__(self, root: Path, name: str) -> None:
+        self.root, self.path = root, root / "logs" / f"{name}.log"
+        with writing(root):
+            self.path.parent.mkdir(parents=True, exist_ok=True)
 
     def __call__(self, event: Event) -> None:
         if event.event != "step_progress":
-            self.stream.write(f"{time.strftime('%H:%M:%S')} {json.dumps(event.record())}\n{event.trace}")
-            self.stream.flush()
+            with writing(self.root), open(self.path, "a", encoding="utf-8") as stream:
+                stream.write(f"{time.strftime('%H:%M:%S')} {json.dumps(event.record())}\n{event.trace}")
 
 
 def told(event: Event) -> str:

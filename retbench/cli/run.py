@@ -39,10 +39,8 @@ def _execute(session: Session, as_json: bool, step_timeout: float | None, starte
     from retbench.cli.progress import LogFile
     from retbench.contracts import Event
     from retbench.execute import Broadcast, LocalExecutor
-    from retbench.store.files import writing
 
-    with writing(session.store.root):
-        log = LogFile(session.store.root / "logs" / f"{session.run_name}.log")
+    log = LogFile(session.store.root, session.run_name)
     with _watcher(session, as_json) as watcher:
         tell = Broadcast([watcher, log], session.catalog)
         executor = LocalExecutor(session.store, session.device, tell, step_timeout)

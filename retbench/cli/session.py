@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -38,7 +38,7 @@ class Session:
     """An opened suite.
 
     Attributes:
-        request: what was asked for; for `suite=None`, what the last run in the store asked for.
+        request: what was asked for; without a suite, what the last run in the store asked for and this on top.
         catalog, loaded, layouts, plan, store, device: what came of it.
         failures: reasons of the steps that failed when this suite last ran, by key.
     """
@@ -91,7 +91,7 @@ def open_session(request: Request, store_path: Path) -> Session:
     store = Store(store_path)
     runs = store.runs()
     if request.suite is None:
-        request = _last_request(store_path, runs)
+        request = _continued(request, store_path, runs)
     catalog = load_catalog()
     loaded = read_suite(find_suite(cast(str, request.suite)), request.profile, request.sets)
     layouts = tuple(_layout(loaded, name) for name in loaded.suite.report.layout)
@@ -113,19 +113,16 @@ def _layout(loaded: LoadedSuite, name: str) -> Layout:
         raise SuiteError(f"{where}: unknown layout: got {name!r}, {suggest(name, error.known)}") from None
 
 
-def _last_request(store_path: Path, runs: Mapping[str, Mapping[str, Any]]) -> Request:
+def _continued(request: Request, store_path: Path, runs: Mapping[str, Mapping[str, Any]]) -> Request:
+    """Returns the last run's request with what this one says on top; raises UserError in a store without runs."""
     if not runs:
         raise UserError(f"store {store_path}: no suite has been run in it; name one, such as `retbench run unimodal`")
-    asked = next(iter(runs.values()))["request"]
+    last = next(iter(runs.values()))["request"]
     return Request(
-        asked["suite"],
-        asked["profile"],
-        _tuple(asked["sets"]),
-        _tuple(asked["only"]),
-        asked["device"],
-        asked["precision"],
+        suite=last["suite"],
+        profile=request.profile or last["profile"],
+        sets=(*last["sets"], *request.sets),
+        only=request.only or tuple(last["only"]),
+        device=last["device"] if request.device == "auto" else request.device,
+        precision=last["precision"] if request.precision == "auto" else request.precision,
     )
-
-
-def _tuple(values: Sequence[str]) -> tuple[str, ...]:
-    return tuple(values)

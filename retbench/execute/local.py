@@ -51,14 +51,14 @@ class LocalExecutor:
         device: what steps compute on; their precision is part of their recipe.
         tell: told every event.
         step_timeout: seconds a step may take, looked at whenever it reports progress; None for no limit.
-        batch_sizes: micro-batch by kind of work, where memory has run out before.
+        batch_sizes: micro-batch by stage and kind of work, where memory has run out before.
     """
 
     store: Store
     device: torch.device
     tell: Callable[[Event], None]
     step_timeout: float | None = None
-    batch_sizes: dict[str, int] = field(default_factory=dict)
+    batch_sizes: dict[tuple[str, str], int] = field(default_factory=dict)
 
     def run(self, plan: Plan) -> RunResult:
         """Returns what happened once every step is stored, failed, or waited for one that failed.
@@ -117,14 +117,17 @@ class LocalExecutor:
                 return Failure(kind, reason, f"{stage.name} {stage.label}")
 
     def _halve(self, stage: Stage) -> bool:
-        size = self.batch_sizes.get(stage.work, BATCH) // 2
+        size = self._batch_size(stage) // 2
         if size < 1:
             return False
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
-        self.batch_sizes[stage.work] = size
+        self.batch_sizes[stage.name, stage.work] = size
         self._report("warning", stage, message=f"out of memory; trying again with {size} images at once")
         return True
+
+    def _batch_size(self, stage: Stage) -> int:
+        return self.batch_sizes.get((stage.name, stage.work), BATCH)
 
     def _execute(self, plan: Plan, stage: Stage) -> None:
         started, records = time.perf_counter(), dict[str, Any]()
@@ -134,7 +137,7 @@ class LocalExecutor:
                 device=self.device,
                 precision=getattr(stage, "precision", "float32"),
                 noise=stage.noise(self.device),
-                batch_size=self.batch_sizes.get(stage.work, BATCH),
+                batch_size=self._batch_size(stage),
                 progress=self._progress(stage, started),
                 record=records.__setitem__,
                 checkpoints=folder,
@@ -150,7 +153,7 @@ class LocalExecutor:
             "seconds": round(seconds, 4),
             "units": stage.units,
             "peak_memory": peak_memory(self.device),
-            "batch_size": self.batch_sizes.get(stage.work, BATCH),
+            "batch_size": self._batch_size(stage),
         }
         meta = {"recipe": stage.full_recipe, "label": stage.label, "environment": environment(self.device), **cost}
         size = self.store.put(Artifact(stage.key, outcome.tensors, outcome.facts, meta))

@@ -19,17 +19,17 @@ def checked_images(images: object, like: Tensor, culprit: Component) -> Tensor:
         ContractBreach: naming the component and its package.
     """
     if not isinstance(images, Tensor):
-        raise _breach(culprit, f"it must return a tensor: got {type(images).__name__}")
+        raise breach(culprit, f"it must return a tensor: got {type(images).__name__}")
     if images.shape != like.shape:
-        raise _breach(culprit, f"wrong shape: got {tuple(images.shape)}, expected {tuple(like.shape)}")
+        raise breach(culprit, f"wrong shape: got {tuple(images.shape)}, expected {tuple(like.shape)}")
     if images.dtype != torch.float32:
-        raise _breach(culprit, f"wrong dtype: got {images.dtype}, expected torch.float32")
+        raise breach(culprit, f"wrong dtype: got {images.dtype}, expected torch.float32")
     images = images.detach().to(like.device)
     if not torch.isfinite(images).all():
-        raise _breach(culprit, f"NaN or infinity in {int((~torch.isfinite(images)).sum())} pixels")
+        raise breach(culprit, f"NaN or infinity in {int((~torch.isfinite(images)).sum())} pixels")
     if images.numel() and (images.min() < -ROUNDING or images.max() > 1 + ROUNDING):
         low, high = float(images.min()), float(images.max())
-        raise _breach(culprit, f"out of range: got [{low:.6g}, {high:.6g}], expected [0, 1]")
+        raise breach(culprit, f"out of range: got [{low:.6g}, {high:.6g}], expected [0, 1]")
     return images.clamp(0, 1)
 
 
@@ -45,7 +45,7 @@ def inside_ball(images: Tensor, clean: Tensor, ball: Ball | None, culprit: Compo
     distance = perturbation_norm(delta, ball)
     if float(distance.max()) > ball.eps + ROUNDING:
         over = float(distance.max())
-        raise _breach(culprit, f"it left its {ball.norm} ball: got {over:.6g}, expected at most {ball.eps:.6g}")
+        raise breach(culprit, f"it left its {ball.norm} ball: got {over:.6g}, expected at most {ball.eps:.6g}")
     if ball.norm == "linf":
         return (clean + delta.clamp(-ball.eps, ball.eps)).clamp(0, 1)
     scale = (ball.eps / distance.clamp(min=1e-12)).clamp(max=1.0)
@@ -66,5 +66,6 @@ def eight_bits(images: Tensor, clean: Tensor | None = None) -> Tensor:
     return ((clean * 255).round() + steps).clamp(0, 255) / 255
 
 
-def _breach(culprit: Component, problem: str) -> ContractBreach:
+def breach(culprit: Component, problem: str) -> ContractBreach:
+    """Returns the error that names the component and the package that broke its contract."""
     return ContractBreach(f"{culprit} (package {type(culprit).__module__.partition('.')[0]})", problem)

@@ -15,8 +15,8 @@ from retbench.contracts.context import Precision
 from retbench.contracts.dataset import Dataset
 from retbench.contracts.facts import Split
 from retbench.contracts.hasher import Modality
-from retbench.errors import ContractBreach
 from retbench.metrics import pack
+from retbench.stages.check import breach
 from retbench.stages.queries import Queries
 from retbench.stages.stage import Load, Outcome, Stage
 from retbench.stages.states import Victim
@@ -64,9 +64,9 @@ class _Encode(Stage):
             logits: Tensor = getattr(network, self.modality)(batch)
         if logits.shape != (len(batch), self.bits):
             got, expected = tuple(logits.shape), (len(batch), self.bits)
-            raise ContractBreach(str(self.victim.hasher), f"wrong shape of logits: got {got}, expected {expected}")
+            raise breach(self.victim.hasher, f"wrong shape of logits: got {got}, expected {expected}")
         if not torch.isfinite(logits).all():
-            raise ContractBreach(str(self.victim.hasher), "NaN or infinity in the logits")
+            raise breach(self.victim.hasher, "NaN or infinity in the logits")
         return sign(logits.float())
 
 

@@ -23,7 +23,7 @@ from retbench.contracts import (
     TrainingData,
 )
 from retbench.contracts.context import Precision
-from retbench.errors import ContractBreach
+from retbench.stages.check import breach
 from retbench.stages.stage import Load, Outcome, Stage
 from retbench.stages.states import States, Victim
 
@@ -138,17 +138,17 @@ class Harden(_Fit):
 
     def _fit(self, data: TrainingData, load: Load, ctx: Context) -> State:
         before = self.victim.state(load, ctx.device)
-        after = self.component.fit(self.victim.hasher, before, data, ctx)
+        after = checked_state(self.component.fit(self.victim.hasher, before, data, ctx), self.component)
         if {n: t.shape for n, t in before.items()} != {n: t.shape for n, t in after.items()}:
-            raise ContractBreach(str(self.component), "a hardening keeps the names and shapes of the hasher's weights")
+            raise breach(self.component, "a hardening keeps the names and shapes of the hasher's weights")
         return after
 
 
 def checked_state(state: State, culprit: Component) -> State:
     """Returns `state` after checking that it holds finite tensors; raises ContractBreach."""
     if not isinstance(state, dict) or not all(isinstance(t, torch.Tensor) for t in state.values()):
-        raise ContractBreach(str(culprit), f"fit must return a dictionary of tensors: got {type(state).__name__}")
+        raise breach(culprit, f"fit must return a dictionary of tensors: got {type(state).__name__}")
     broken = sorted(n for n, t in state.items() if t.is_floating_point() and not torch.isfinite(t).all())
     if broken:
-        raise ContractBreach(str(culprit), f"fit returned NaN or infinity in {', '.join(broken[:3])}")
+        raise breach(culprit, f"fit returned NaN or infinity in {', '.join(broken[:3])}")
     return state

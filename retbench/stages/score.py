@@ -88,7 +88,7 @@ class Score(Stage):
         facts: dict[str, Json] = {
             "metrics": {name: _json(interval) for name, interval in metrics.items()},
             "queries": int(precisions["map"].isfinite().sum()),
-            "chance": {name: chance_level(wanted, database_labels) for name, wanted in labels.items()},
+            "chance": {name: _number(chance_level(wanted, database_labels)) for name, wanted in labels.items()},
             "distinct_codes": load(self.database).facts["distinct"],
         }
         return Outcome(precisions, facts)
@@ -111,5 +111,9 @@ class Score(Stage):
 
 
 def _json(interval: Interval) -> dict[str, Json]:
-    """Returns an interval as JSON, null where it is NaN: JSON has no word for a mean over nothing."""
-    return {name: None if math.isnan(value) else value for name, value in interval._asdict().items()}
+    return {name: _number(value) for name, value in interval._asdict().items()}
+
+
+def _number(value: float) -> float | None:
+    """Returns a number as JSON, null where it is NaN: JSON has no word for a mean over nothing."""
+    return None if math.isnan(value) else value

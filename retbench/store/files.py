@@ -49,6 +49,26 @@ def replace_file(path: Path, data: bytes) -> None:
     os.replace(temporary, path)
 
 
+def append_line(path: Path, line: bytes) -> None:
+    """Appends a line to a file in one write, on a line of its own even where the last one was cut short."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "ab+") as stream:
+        size = stream.seek(0, os.SEEK_END)
+        stream.seek(max(size - 1, 0))
+        cut = stream.read(1) not in (b"", b"\n")
+        stream.write(b"\n" * cut + line + b"\n")
+
+
+def remove_folder(folder: Path, aside: Path) -> None:
+    """Removes a folder so that a reader sees all of it or nothing; `aside` is an empty folder, and goes too."""
+    try:
+        os.rename(folder, aside)
+    except FileNotFoundError:
+        pass  # another process was first
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
 def publish_folder(temporary: Path, final: Path) -> bool:
     """Renames a finished folder into place; returns False, and removes it, where another process was first."""
     for name in os.listdir(temporary):

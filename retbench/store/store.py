@@ -20,13 +20,15 @@ from hashlib import sha256
 from pathlib import Path
 from typing import cast
 
+import torch
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
+from torch import Tensor
 
 from retbench.canon import Json, canonical, digest
 from retbench.errors import ArtifactCorrupt, ArtifactMissing, UserError
 from retbench.store.artifact import Artifact
-from retbench.store.files import process_alive, publish_folder, replace_file, write_file, writing
+from retbench.store.files import append_line, process_alive, publish_folder, remove_folder, replace_file, write_file, writing
 
 TENSORS, FACTS, META = "tensors.safetensors", "facts.json", "meta.json"
 
@@ -55,13 +57,15 @@ class Store:
         Raises:
             StoreUnwritable: the folder is read-only or full.
         """
-        tensors = save_tensors({name: t.detach().cpu().contiguous() for name, t in artifact.tensors.items()})
+        tensors = save_tensors({name: _own(tensor) for name, tensor in artifact.tensors.items()})
         facts = canonical(artifact.facts).encode()
         meta = dict(artifact.meta)
         meta["payload"] = {TENSORS: sha256(tensors).hexdigest(), FACTS: sha256(facts).hexdigest()}
         meta["self"] = digest(meta)
         with writing(self.root):
-            temporary = Path(tempfile.mkdtemp(prefix=f"{os.getpid()}-", dir=self.root / "tmp"))
+            if not self.has(artifact.key):
+                self.discard(artifact.key)  # what another program left of it, if anything
+            temporary = self._temporary()
             try:
                 write_file(temporary / TENSORS, tensors)
                 write_file(temporary / FACTS, facts)
@@ -90,12 +94,12 @@ class Store:
         """Returns the meta of an artifact; raises as `get` does."""
         try:
             meta = json.loads((self._folder(key) / META).read_bytes())
-            told = meta.pop("self")
+            told, found = meta.pop("self"), digest(meta)
         except FileNotFoundError:
             raise ArtifactMissing(f"store {self.root}: no artifact {key[:12]}") from None
-        except (ValueError, KeyError, AttributeError):
+        except (ValueError, KeyError, AttributeError, TypeError):
             raise ArtifactCorrupt(f"store {self.root}: {key[:12]}: {META} is not what was written") from None
-        if told != digest(meta):
+        if told != found:
             raise ArtifactCorrupt(f"store {self.root}: {key[:12]}: {META} does not match its digest")
         return cast(dict[str, Json], meta)
 
@@ -106,9 +110,11 @@ class Store:
             self._payload(key, name, meta)
 
     def discard(self, key: str) -> None:
-        """Removes an artifact; nothing happens where there is none."""
-        with writing(self.root):
-            shutil.rmtree(self._folder(key), ignore_errors=True)
+        """Removes an artifact whole or not at all; nothing happens where there is none."""
+        folder = self._folder(key)
+        if folder.exists():
+            with writing(self.root):
+                remove_folder(folder, self._temporary())
 
     def size(self, key: str) -> int:
         """Returns the bytes an artifact takes on disk; 0 where there is none."""
@@ -123,12 +129,17 @@ class Store:
         folder = self.root / "work" / key
         with writing(self.root):
             folder.mkdir(parents=True, exist_ok=True)
-        with open(folder / ".lock", "ab") as handle:
+            handle = open(folder / ".lock", "ab")  # noqa: SIM115  held for the whole block below
+        with handle:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                with tempfile.TemporaryDirectory(prefix=f"{os.getpid()}-", dir=self.root / "tmp") as private:
-                    yield Path(private)
+                with writing(self.root):
+                    private = self._temporary()
+                try:
+                    yield private
+                finally:
+                    shutil.rmtree(private, ignore_errors=True)
                 return
             yield folder
             shutil.rmtree(folder, ignore_errors=True)
@@ -161,20 +172,20 @@ class Store:
     def runs(self) -> dict[str, dict[str, Json]]:
         """Returns the remembered runs by suite, the latest first; an unreadable record is passed over."""
         files = sorted((self.root / "runs").glob("*.json"), key=lambda path: path.stat().st_mtime_ns, reverse=True)
-        return {path.stem: record for path in files if (record := _read_record(path)) is not None}
+        return {path.stem: record for path in files if (record := _read_record(path.read_bytes())) is not None}
 
     def append_timing(self, timing: Mapping[str, Json]) -> None:
-        """Adds one line to the ledger of executed steps."""
-        with writing(self.root), open(self.root / "timings.jsonl", "ab") as ledger:
-            ledger.write(canonical(timing).encode() + b"\n")
+        """Adds one line to the ledger of executed steps, apart from one that a killed process cut short."""
+        with writing(self.root):
+            append_line(self.root / "timings.jsonl", canonical(timing).encode())
 
     def timings(self) -> list[dict[str, Json]]:
         """Returns the ledger of executed steps, oldest first; a line cut short by a kill is passed over."""
         try:
-            lines = (self.root / "timings.jsonl").read_text().splitlines()
+            lines = (self.root / "timings.jsonl").read_bytes().splitlines()
         except FileNotFoundError:
             return []
-        return [json.loads(line) for line in lines if line.startswith("{") and line.endswith("}")]
+        return [timing for line in lines if (timing := _read_record(line)) is not None]
 
     def _folder(self, key: str) -> Path:
         return self.root / "objects" / key[:2] / key
@@ -187,6 +198,10 @@ class Store:
         if sha256(data).hexdigest() != cast(dict[str, str], meta["payload"])[name]:
             raise ArtifactCorrupt(f"store {self.root}: {key[:12]}: {name} does not match its digest")
         return data
+
+    def _temporary(self) -> Path:
+        (self.root / "tmp").mkdir(parents=True, exist_ok=True)
+        return Path(tempfile.mkdtemp(prefix=f"{os.getpid()}-", dir=self.root / "tmp"))
 
     @contextmanager
     def _lock(self, mode: int) -> Iterator[None]:
@@ -208,8 +223,15 @@ def _folders(path: str | os.PathLike[str]) -> list[os.DirEntry[str]]:
         return []
 
 
-def _read_record(path: Path) -> dict[str, Json] | None:
+def _own(tensor: Tensor) -> Tensor:
+    """Returns the values in memory of their own: safetensors refuses tensors that overlap, as tied weights do."""
+    return tensor.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)
+
+
+def _read_record(data: bytes) -> dict[str, Json] | None:
+    """Returns a JSON mapping, or None for what is not one."""
     try:
-        return cast(dict[str, Json], json.loads(path.read_bytes()))
+        record = json.loads(data)
     except ValueError:
         return None
+    return record if isinstance(record, dict) else None

@@ -178,7 +178,7 @@ class FaultyAttack(ToyAttack):
 
     name: ClassVar[str] = "faulty"
 
-    fault: Literal["nan", "shape", "dtype", "range", "ball", "type", "raise"] = "nan"
+    fault: Literal["nan", "shape", "dtype", "range", "ball", "type", "raise"] = Field("nan", description="what it does")
 
     def perturb(self, knowledge: Knowledge, batch: Batch, state: State, noise: Noise) -> Tensor:
         images = super().perturb(knowledge, batch, state, noise)
@@ -190,7 +190,7 @@ class FaultyPurifier(ToyPurifier):
 
     name: ClassVar[str] = "faulty"
 
-    fault: Literal["nan", "shape", "dtype", "range", "type", "raise"] = "nan"
+    fault: Literal["nan", "shape", "dtype", "range", "type", "raise"] = Field("nan", description="what it does")
 
     def purify(self, images: Tensor, state: State, noise: Noise) -> Tensor:
         return broken(super().purify(images, state, noise), self.fault)

@@ -1,0 +1,94 @@
+"""`retbench report` and `retbench results`: what a run left, as tables and as rows."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from .conftest import Retbench
+
+
+def test_the_last_suite_is_reported_by_default(retbench: Retbench) -> None:
+    retbench("run", "toy.yaml")
+    out = retbench("report").out
+    assert "### Attacked queries, image to image (layout of RetPur, Table 1)" in out
+    assert "### Clean queries behind a defense, image to image (layout of RetPur, Table 7)" in out
+    assert "| T-MAP" in out
+    assert "Protocol: all queries; MAP full, ties stable" in out
+
+
+def test_a_report_is_written_where_it_is_asked_for(retbench: Retbench, toys: Path) -> None:
+    retbench("run", "toy.yaml")
+    ended = retbench("report", "toy.yaml", "--out", "tables")
+    assert ended.out.strip() == "wrote tables/toy.md"
+    assert (toys / "tables/toy.md").read_text().startswith("# toy\n")
+
+
+def test_a_report_of_nothing_says_what_to_run(retbench: Retbench) -> None:
+    ended = retbench("report", "toy.yaml")
+    assert ended.code == 2
+    assert "run it first: retbench run" in ended.err
+
+
+@pytest.mark.parametrize("command", ["report", "results", "why"])
+def test_an_empty_store_says_that_no_suite_was_run(retbench: Retbench, command: str) -> None:
+    ended = retbench(*([command, "some/cell"] if command == "why" else [command]))
+    assert ended.code == 2
+    assert "no suite has been run in it" in ended.err
+
+
+def test_results_are_rows_with_axes_intervals_and_protocol(retbench: Retbench) -> None:
+    retbench("run", "toy.yaml")
+    rows = json.loads(retbench("results", "--json").out)
+    row = rows[-1]
+    assert [row[axis] for axis in ("dataset", "hasher", "bits", "task", "attack", "defense", "threat", "seed")] == [
+        "toy",
+        "toy",
+        16,
+        "i2i",
+        "toy",
+        "toy",
+        "oblivious",
+        0,
+    ]
+    assert row["status"] == "done"
+    assert set(row["metrics"]) == {"map", "t_map", "perceptibility", "visibility", "ssim"}
+    for interval in row["metrics"].values():
+        assert 0 <= interval["low"] <= interval["value"] <= interval["high"] <= 1
+    assert row["protocol"]["map"] == "full"
+    assert row["cost"]["attack_seconds_per_query"] > 0
+    assert len(row["key"]) == 64
+
+
+def test_results_before_a_run_are_missing_not_wrong(retbench: Retbench) -> None:
+    rows = json.loads(retbench("results", "toy.yaml", "--json").out)
+    assert {row["status"] for row in rows} == {"missing"}
+    assert all(not row["metrics"] for row in rows)
+
+
+def test_a_failed_cell_has_a_footnote(retbench: Retbench, change: Callable[[str, str], None]) -> None:
+    change("attack: [none, toy]", "attack: [none, faulty]")
+    retbench("run", "toy.yaml")
+    out = retbench("report").out
+    assert "(a) failed: invalid: attack faulty" in out
+
+
+def test_a_suite_may_bring_its_own_layout(retbench: Retbench, change: Callable[[str, str], None], toys: Path) -> None:
+    (toys / "mine.yaml").write_text("title: Mine\ncolumns: [bits]\nmetrics: [{name: map, label: mAP}]\n")
+    change("[retpur-table-1, retpur-table-7]", "mine.yaml")
+    retbench("run", "toy.yaml")
+    assert "### Mine" in retbench("report").out
+
+
+def test_a_layout_with_an_unknown_metric_names_those_there_are(
+    retbench: Retbench, change: Callable[[str, str], None], toys: Path
+) -> None:
+    (toys / "mine.yaml").write_text("title: Mine\ncolumns: [bits]\nmetrics: [{name: mapp, label: mAP}]\n")
+    change("[retpur-table-1, retpur-table-7]", "mine.yaml")
+    retbench("run", "toy.yaml")
+    ended = retbench("report")
+    assert ended.code == 2
+    assert "got 'mapp', expected one of" in ended.err

@@ -1,0 +1,42 @@
+"""Compiled kernels: loaded late, and independent of a writable cache."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from retbench import metrics
+
+
+def test_importing_the_metrics_does_not_import_the_compiler() -> None:
+    program = "import sys, retbench.metrics; sys.exit(bool({'numba', 'pytorch_msssim'} & set(sys.modules)))"
+    root = Path(metrics.__file__).parents[2]
+    assert subprocess.run([sys.executable, "-c", program], check=False, cwd=root).returncode == 0
+
+
+def test_exports_are_the_sorted_public_names() -> None:
+    modules = {path.stem for path in Path(metrics.__file__).parent.glob("*.py")}
+    public = {name for name in vars(metrics) if not name.startswith("_")} - modules
+    assert metrics.__all__ == sorted(public)
+
+
+def test_kernels_compile_where_no_cache_can_be_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    from numba.core.caching import CacheImpl
+
+    from retbench.metrics.compiled import compiled
+
+    monkeypatch.setattr(CacheImpl, "_locator_classes", [])  # what numba is left with when every directory is read-only
+
+    def doubled(value: int) -> int:
+        return value * 2
+
+    assert compiled()(doubled)(21) == 42
+
+
+def test_kernels_count_the_bits_of_a_word() -> None:
+    from retbench.metrics.counting import ones
+
+    words = [0, 1, 2**63, 2**64 - 1, 0x0123456789ABCDEF]
+    assert [ones(np.uint64(word)) for word in words] == [word.bit_count() for word in words]
