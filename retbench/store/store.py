@@ -28,7 +28,15 @@ from torch import Tensor
 from retbench.canon import Json, canonical, digest
 from retbench.errors import ArtifactCorrupt, ArtifactMissing, UserError
 from retbench.store.artifact import Artifact
-from retbench.store.files import append_line, process_alive, publish_folder, remove_folder, replace_file, write_file, writing
+from retbench.store.files import (
+    append_line,
+    process_alive,
+    publish_folder,
+    remove_folder,
+    replace_file,
+    write_file,
+    writing,
+)
 
 TENSORS, FACTS, META = "tensors.safetensors", "facts.json", "meta.json"
 
@@ -63,8 +71,8 @@ class Store:
         meta["payload"] = {TENSORS: sha256(tensors).hexdigest(), FACTS: sha256(facts).hexdigest()}
         meta["self"] = digest(meta)
         with writing(self.root):
-            if not self.has(artifact.key):
-                self.discard(artifact.key)  # what another program left of it, if anything
+            if self._folder(artifact.key).exists() and not self.has(artifact.key):
+                self.discard(artifact.key)  # it lost its meta to another program, and would be in the way for ever
             temporary = self._temporary()
             try:
                 write_file(temporary / TENSORS, tensors)

@@ -17,6 +17,7 @@ from retbench.testing.rig import (
     queries,
     require,
     require_close,
+    require_gradient,
 )
 from retbench.testing.toys import ToyHasher
 
@@ -37,8 +38,8 @@ def check_purifier(purifier: Purifier, dataset: Dataset, facts: Facts) -> None:
     require(purifier, len(none) == 0, f"no images must give none: got {len(none)}")
     if purifier.differentiable:
         pixels = batch.images.clone().requires_grad_()
-        (gradient,) = torch.autograd.grad(purifier.purify(pixels, state, noise).sum(), pixels)
-        require(purifier, bool(gradient.abs().sum() > 0), "it says it is differentiable, but no gradient passes")
+        output = purifier.purify(pixels, state, noise)
+        require_gradient(purifier, output, pixels, "it says it is differentiable, but no gradient passes")
 
 
 def purified(purifier: Purifier, images: Tensor, state: State, noise: Noise) -> Tensor:

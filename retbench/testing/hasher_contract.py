@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from retbench.contracts import Dataset, Facts, Hasher
-from retbench.testing.rig import fit_hasher, frozen_network, queries, require, require_close
+from retbench.testing.rig import fit_hasher, frozen_network, queries, require, require_close, require_gradient
 
 
 def check_hasher(hasher: Hasher, dataset: Dataset, facts: Facts) -> None:
@@ -18,8 +18,7 @@ def check_hasher(hasher: Hasher, dataset: Dataset, facts: Facts) -> None:
     require(
         hasher, tuple(logits.shape) == (3, facts.bits), f"logits: got {tuple(logits.shape)}, expected (3, {facts.bits})"
     )
-    (gradient,) = torch.autograd.grad(logits.sum(), images)
-    require(hasher, bool(gradient.abs().sum() > 0), "no gradient reaches the pixels")
+    require_gradient(hasher, logits, images, "no gradient reaches the pixels")
     alone = torch.cat([network.image(image[None]) for image in images])
     require_close(hasher, alone, logits, "logits must not depend on the batch")
     require(hasher, tuple(network.image(images[:0]).shape) == (0, facts.bits), "no images must give no logits")

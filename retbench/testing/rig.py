@@ -47,6 +47,12 @@ def require_close(component: Component, got: Tensor, expected: Tensor, problem: 
     require(component, apart <= TOLERANCE, f"{problem}: got {apart:.3g} apart, expected at most {TOLERANCE:g}")
 
 
+def require_gradient(component: Component, output: Tensor, pixels: Tensor, problem: str) -> None:
+    """Raises ContractBreach unless a gradient of `output` reaches `pixels`."""
+    found = torch.autograd.grad(output.sum(), pixels, allow_unused=True)[0] if output.requires_grad else None
+    require(component, found is not None and bool(found.abs().sum() > 0), problem)
+
+
 def context(name: str, parts: dict[str, State]) -> Context:
     """Returns the context of a fit on a CPU in float32."""
     return Context(CPU, "float32", Noise(0, (name,)), parts)

@@ -1,0 +1,58 @@
+"""Tables as text."""
+
+from __future__ import annotations
+
+import io
+import math
+
+from rich.console import Console
+
+from retbench.metrics import Interval
+from retbench.report import Table, TableRow, Value, console, markdown, percent
+
+NAN = math.nan
+TABLE = Table(
+    "Title",
+    (("digits", "DPSH"), ("digits", "DPH")),
+    (
+        TableRow("MAP", "original", (Value(Interval(0.5, 0.4, 0.6)), Value(None, "a")), bold=False),
+        TableRow("MAP", "RetPur", (Value(Interval(0.25, 0.2, 0.3)), Value(None, "missing")), bold=True),
+    ),
+    ("(a) skipped: no weights",),
+    "Caption.",
+)
+
+
+def test_a_number_keeps_its_two_decimals_and_its_interval() -> None:
+    assert percent(Interval(0.5, 0.4, 0.6)) == "50.00 [40.00, 60.00]"
+
+
+def test_no_number_is_a_dash() -> None:
+    assert percent(None) == percent(Interval(NAN, NAN, NAN)) == "\u2013"
+
+
+def test_markdown_has_headers_bold_dashes_footnotes_and_caption() -> None:
+    lines = markdown(TABLE).splitlines()
+    assert lines[0] == "### Title"
+    assert [cell.strip() for cell in lines[2].split("|")][1:-1] == ["", "", "digits DPSH", "digits DPH"]
+    assert [cell.strip() for cell in lines[4].split("|")][1:-1] == [
+        "MAP",
+        "original",
+        "50.00 [40.00, 60.00]",
+        "\u2013 (a)",
+    ]
+    assert [cell.strip() for cell in lines[5].split("|")][1:-1] == [
+        "",
+        "**RetPur**",
+        "**25.00 [20.00, 30.00]**",
+        "\u2013",
+    ]
+    assert lines[-3:] == ["(a) skipped: no weights", "", "Caption."]
+
+
+def test_the_console_shows_the_same_cells() -> None:
+    screen = Console(file=io.StringIO(), width=120)
+    screen.print(console(TABLE))
+    text = screen.file.getvalue()  # type: ignore[attr-defined]  # it is the StringIO above
+    for piece in ("Title", "50.00 [40.00, 60.00]", "RetPur", "(a) skipped: no weights", "Caption."):
+        assert piece in text
