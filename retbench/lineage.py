@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple, cast
 
-from retbench.canon import Json
+from retbench.canon import Json, canonical
 from retbench.errors import ArtifactError
 from retbench.plan import Plan
 from retbench.store import Store
@@ -15,12 +15,13 @@ class Change(NamedTuple):
     """A field of a step's recipe that differs.
 
     Attributes:
-        step: the stage, and what it is called now.
+        stage, label: the step, as it is called now; of several alike (shards) the first.
         field: the dotted field.
         before, after: its values; None where the field was not there.
     """
 
-    step: str
+    stage: str
+    label: str
     field: str
     before: Json
     after: Json
@@ -37,8 +38,10 @@ def changes(before: str, after: str, plan: Plan, store: Store) -> list[Change]:
 
     An input that is gone from the store is reported as one change of its key. Equal keys give no change.
     """
-    found = dict.fromkeys(_walk(before, after, plan, store, set()))
-    return list(found)
+    found: dict[str, Change] = {}
+    for change in _walk(before, after, plan, store, set()):
+        found.setdefault(canonical([change.stage, change.field, change.before, change.after]), change)
+    return list(found.values())
 
 
 def _walk(before: str, after: str, plan: Plan, store: Store, seen: set[tuple[str, str]]) -> Iterator[Change]:
@@ -46,9 +49,9 @@ def _walk(before: str, after: str, plan: Plan, store: Store, seen: set[tuple[str
         return
     seen.add((before, after))
     old, new = _recipe(before, plan, store), _recipe(after, plan, store)
-    step = f"{plan.steps[after].name} {plan.steps[after].label}" if after in plan.steps else after[:12]
+    step = (plan.steps[after].name, plan.steps[after].label) if after in plan.steps else ("gone", after[:12])
     if old is None or new is None:
-        yield Change(step, "key", before[:12], after[:12])
+        yield Change(*step, "key", before[:12], after[:12])
         return
     old_leaves, new_leaves = dict(_leaves(old)), dict(_leaves(new))
     for field in dict.fromkeys([*old_leaves, *new_leaves]):
@@ -58,7 +61,7 @@ def _walk(before: str, after: str, plan: Plan, store: Store, seen: set[tuple[str
         if _known(was, plan, store) and _known(now, plan, store):
             yield from _walk(cast(str, was), cast(str, now), plan, store, seen)
         else:
-            yield Change(step, field, was, now)
+            yield Change(*step, field, was, now)
 
 
 def _known(value: Json, plan: Plan, store: Store) -> bool:

@@ -164,7 +164,8 @@ class _Planner:
             victim = self.victim(cell.surrogate, None, cell.dataset, cell.bits, cell.seed)
         _, purifiers = _split(cell)
         front = purifiers if cell.visibility == "adaptive" else ()
-        facts = replace(facts, visibility="adaptive" if front else "oblivious")
+        # The images serve every task that asks with them, so the attacker is not told which one it is.
+        facts = replace(facts, task=None, visibility="adaptive" if front else "oblivious")
         return self.perturbed(attack, victim, facts, front, cell.dataset, targets, cell.seed)
 
     @_remembered

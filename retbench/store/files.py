@@ -45,8 +45,11 @@ def replace_file(path: Path, data: bytes) -> None:
     """Replaces a file so that a reader sees the old bytes or the new ones, never a mixture."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    write_file(temporary, data)
-    os.replace(temporary, path)
+    try:
+        write_file(temporary, data)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def append_line(path: Path, line: bytes) -> None:

@@ -103,7 +103,7 @@ class Store:
         try:
             meta = json.loads((self._folder(key) / META).read_bytes())
             told, found = meta.pop("self"), digest(meta)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             raise ArtifactMissing(f"store {self.root}: no artifact {key[:12]}") from None
         except (ValueError, KeyError, AttributeError, TypeError):
             raise ArtifactCorrupt(f"store {self.root}: {key[:12]}: {META} is not what was written") from None
@@ -191,7 +191,7 @@ class Store:
         """Returns the ledger of executed steps, oldest first; a line cut short by a kill is passed over."""
         try:
             lines = (self.root / "timings.jsonl").read_bytes().splitlines()
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return []
         return [timing for line in lines if (timing := _read_record(line)) is not None]
 

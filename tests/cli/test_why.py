@@ -27,9 +27,7 @@ def test_a_changed_option_is_named_at_its_root(retbench: Retbench) -> None:
 def test_a_change_upstream_is_named_where_it_happened(retbench: Retbench) -> None:
     retbench("run", "toy.yaml")
     told = json.loads(retbench("why", CELL, "--json", "--set", "components.hasher.toy.gain=2").out)
-    assert [(change["step"], change["field"]) for change in told["changes"]] == [
-        ("fit toy on toy", "component.options.gain")
-    ]
+    assert [(change["stage"], change["field"]) for change in told["changes"]] == [("fit", "component.options.gain")]
 
 
 def test_pieces_that_fit_several_cells_list_them(retbench: Retbench) -> None:

@@ -1,0 +1,67 @@
+"""How a run is shown."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+import torch
+from rich.console import Console
+
+from retbench.cli.progress import Bars, LogFile, duration, told
+from retbench.contracts import Event
+from retbench.execute import LocalExecutor, Rates
+from retbench.store import Store
+from tests.test_lineage import planned
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0.04, "0.0 s"),
+        (9.94, "9.9 s"),
+        (12.2, "12 s"),
+        (65, "1 min 05 s"),
+        (3599.7, "1 h 00 min"),
+        (7800, "2 h 10 min"),
+    ],
+)
+def test_seconds_are_said_as_people_say_them(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
+
+
+def test_progress_inside_a_step_is_not_a_line() -> None:
+    assert told(Event("step_progress", "attack", "dhta", done=1, total=2)) == ""
+
+
+def test_a_failure_is_told_with_its_class() -> None:
+    event = Event("step_failed", "attack", "dhta on dpsh", message="NaN", failure="invalid")
+    assert told(event) == "FAILED attack dhta on dpsh: invalid: NaN"
+
+
+def test_a_warning_about_the_run_names_no_step() -> None:
+    assert told(Event("warning", message="an observer is off")) == "warning: an observer is off"
+
+
+def test_the_bars_end_full_and_tell_the_time_left(tmp_path: Path) -> None:
+    plan, store = planned(), Store(tmp_path)
+    bars = Bars(plan, Rates(store, "cpu"))
+    bars.progress.live.console = Console(file=io.StringIO(), force_terminal=True, width=120)
+    notes = []
+    with bars:
+        LocalExecutor(
+            store, torch.device("cpu"), lambda e: (bars(e), notes.append(bars.progress.tasks[0].fields["note"]))[0]
+        ).run(plan)
+    assert bars.progress.tasks[0].finished
+    assert any("left" in note for note in notes)
+    assert notes[-1].startswith(f"{len(plan.steps)}/{len(plan.steps)} steps")
+
+
+def test_the_log_keeps_tracebacks_and_leaves_progress_out(tmp_path: Path) -> None:
+    log = LogFile(tmp_path, "toy")
+    log(Event("step_progress", "attack", "dhta"))
+    log(Event("step_failed", "attack", "dhta", message="bug", trace="Traceback: here\n"))
+    text = (tmp_path / "logs/toy.log").read_text()
+    assert "step_progress" not in text
+    assert text.endswith("Traceback: here\n")
