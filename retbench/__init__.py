@@ -9,6 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from retbench.catalog import load_catalog as load_catalog
     from retbench.contracts import *  # noqa: F403  type checkers read the contracts' own list of names
     from retbench.errors import ContractBreach as ContractBreach
     from retbench.errors import OptionError as OptionError
@@ -29,10 +30,13 @@ __all__ = [
     "Defense",
     "Event",
     "Facts",
+    "Goal",
     "Hardening",
     "HashNetwork",
     "Hasher",
     "Knowledge",
+    "Modality",
+    "Need",
     "Noise",
     "OptionError",
     "Part",
@@ -40,6 +44,7 @@ __all__ = [
     "Protocol",
     "Purifier",
     "RetbenchError",
+    "Split",
     "State",
     "TargetRule",
     "Threat",
@@ -47,6 +52,7 @@ __all__ = [
     "UserError",
     "data_root",
     "hookimpl",
+    "load_catalog",
     "part_state",
     "relax",
     "sign",
@@ -59,6 +65,7 @@ _ELSEWHERE = {
     "RetbenchError": "retbench.errors",
     "UserError": "retbench.errors",
     "hookimpl": "retbench.hookspecs",
+    "load_catalog": "retbench.catalog",
 }
 
 

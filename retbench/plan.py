@@ -123,7 +123,7 @@ class _Planner:
 
     def __init__(self, suite: Suite, precision: Precision) -> None:
         self.protocol: Protocol = suite.protocol
-        self.shard, self.precision = suite.shard, precision
+        self.size, self.precision = suite.shard, precision
         self.steps: dict[str, Stage] = {}
         self.memory: dict[tuple[Any, ...], Any] = {}
 
@@ -187,14 +187,13 @@ class _Planner:
         through = tuple((purifier, self.states(purifier, dataset, seed)) for purifier in front)
         sight = Sight(victim, facts, grants, through)
         states = self.part_states(attack, dataset, seed)
-        queries = self.queries(dataset)
         if type(attack).fit is not Attack.fit:
-            own = self.add(FitAttack(attack, sight, states, queries, seed, self.precision))
+            own = self.add(FitAttack(attack, sight, states, self.queries(dataset), seed, self.precision))
             states = replace(states, own=own)
-        shards = queries.shards(self.shard)
         quantise = self.protocol.quantise
         return tuple(
-            self.add(Perturb(attack, sight, states, shard, seed, "float32", targets, quantise)) for shard in shards
+            self.add(Perturb(attack, sight, states, shard, seed, "float32", targets, quantise))
+            for shard in self.shards(dataset)
         )
 
     @_remembered
@@ -202,7 +201,7 @@ class _Planner:
         """Returns the keys of the purified shards: of attacked or purified ones, or of the clean queries."""
         facts = self.facts(dataset)
         states = self.states(purifier, dataset, seed)
-        shards = list(self.queries(dataset).shards(self.shard))
+        shards = self.shards(dataset)
         pairs = zip(shards, sources or [None] * len(shards), strict=True)
         return tuple(
             self.add(Purify(purifier, states, facts, shard, source, seed, self.protocol.quantise, self.precision))
@@ -251,6 +250,11 @@ class _Planner:
     def queries(self, dataset: Dataset) -> Queries:
         """Returns the queries that the protocol draws from a dataset."""
         return draw_queries(dataset, self.protocol.queries)
+
+    @_remembered
+    def shards(self, dataset: Dataset) -> list[Queries]:
+        """Returns those queries in resumable pieces."""
+        return list(self.queries(dataset).shards(self.size))
 
     @_remembered
     def missing(self, dataset: Dataset) -> str | None:

@@ -95,8 +95,11 @@ def _budget(planned: PlannedCell) -> dict[str, Json]:
 def _cost(planned: PlannedCell, store: Store) -> dict[str, Json]:
     cost: dict[str, Json] = {}
     for name, keys in (("attack", planned.attacked), ("defense", planned.purified)):
-        metas = [store.meta(key) for key in keys if store.has(key)]
-        if metas and len(metas) == len(keys):
+        try:
+            metas = [store.meta(key) for key in keys]
+        except ArtifactError:
+            continue  # removed or damaged since: the numbers stand, what they cost is not known any more
+        if metas:
             seconds = sum(cast(float, meta["seconds"]) for meta in metas)
             cost[f"{name}_seconds_per_query"] = seconds / planned.queries
             cost[f"{name}_peak_memory"] = max(cast(int, meta["peak_memory"]) for meta in metas)

@@ -72,7 +72,9 @@ class Bars:
         if event.event == "step_started":
             self.progress.reset(self.step, description=event.stage, total=None, note=event.label, visible=True)
         elif event.event == "step_progress":
-            self.progress.update(self.step, completed=event.done, total=event.total)
+            left = event.seconds / max(event.done, 1) * (event.total - event.done)
+            note = f"{event.label}, about {duration(left)} left"
+            self.progress.update(self.step, completed=event.done, total=event.total, note=note)
         elif event.event in ("step_done", "step_failed", "step_hit"):
             self._advance(event)
         if text := told(event):

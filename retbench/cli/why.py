@@ -36,7 +36,8 @@ def why(cell: str, suite: str | None, store: Path, as_json: bool, **how: Any) ->
     click.echo(f"{told['cell']}: {told['status']}{': ' + told['reason'] if told['reason'] else ''}")
     for change in told["changes"]:
         click.echo(
-            f"  {change['stage']} {change['label']}: {change['field']}: was {change['before']!r}, is {change['after']!r}"
+            f"  {change['stage']} {change['label']}: {change['field']}: "
+            f"was {change['before']!r}, is {change['after']!r}"
         )
     for step in told["steps"]:
         click.echo(f"  {'stored' if step['stored'] else 'to run'}  {step['key'][:12]}  {step['stage']} {step['label']}")

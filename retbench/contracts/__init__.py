@@ -1,17 +1,17 @@
 """What a plugin sees: the kinds of component and the values that cross their contracts; nothing of how they are run."""
 
-from retbench.contracts.attack import Attack, Knowledge
+from retbench.contracts.attack import Attack, Knowledge, Need
 from retbench.contracts.component import Component
 from retbench.contracts.context import Context
 from retbench.contracts.dataset import Dataset, data_root
 from retbench.contracts.defense import Defense, Hardening, Purifier, part_state
 from retbench.contracts.event import Event
-from retbench.contracts.facts import Facts
-from retbench.contracts.hasher import Hasher, HashNetwork, relax, sign
+from retbench.contracts.facts import Facts, Split
+from retbench.contracts.hasher import Hasher, HashNetwork, Modality, relax, sign
 from retbench.contracts.noise import Noise
 from retbench.contracts.part import Part
 from retbench.contracts.protocol import Protocol, TargetRule
-from retbench.contracts.threat import Ball, Threat
+from retbench.contracts.threat import Ball, Goal, Threat
 from retbench.contracts.training import TrainingData, unit_images
 from retbench.contracts.types import Batch, State
 
@@ -25,14 +25,18 @@ __all__ = [
     "Defense",
     "Event",
     "Facts",
+    "Goal",
     "Hardening",
     "HashNetwork",
     "Hasher",
     "Knowledge",
+    "Modality",
+    "Need",
     "Noise",
     "Part",
     "Protocol",
     "Purifier",
+    "Split",
     "State",
     "TargetRule",
     "Threat",

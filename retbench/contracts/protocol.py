@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -34,7 +34,9 @@ class Protocol(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    queries: int | Literal["all"] = Field("all", description="how many queries, or all; a fixed nested sample by id")
+    queries: Annotated[int, Field(ge=1)] | Literal["all"] = Field(
+        "all", description="how many queries, or all; a fixed nested sample by id"
+    )
     relevance: Literal["share-a-class"] = Field("share-a-class", description="when a database item answers a query")
     map: MapRule = Field("full", description="how average precision is cut and divided")
     depth: int | None = Field(None, ge=1, description="k of the cut MAP definitions, in database items")
@@ -48,6 +50,4 @@ class Protocol(BaseModel):
     def _depth_where_it_is_used(self) -> Self:
         if (self.depth is None) != (self.map == "full"):
             raise ValueError(f"depth goes with a cut definition: got map={self.map}, depth={self.depth}")
-        if isinstance(self.queries, int) and self.queries < 1:
-            raise ValueError(f"queries must be at least 1, or all: got {self.queries}")
         return self

@@ -20,15 +20,19 @@ class Broadcast:
 
     def __init__(self, watchers: Iterable[Watcher], catalog: Catalog) -> None:
         self._watchers = list(watchers)
-        self._observers = dict(catalog.observers)
+        self._observers = list(catalog.observers)
 
     def __call__(self, event: Event) -> None:
         for watcher in self._watchers:
             watcher(event)
-        for origin, observer in list(self._observers.items()):
+        problems = []
+        for origin, observer in list(self._observers):
             try:
                 observer(event)
-            except Exception as error:  # an observer's mistake must not cost anybody's run
-                del self._observers[origin]
-                problem = f"plugin {origin}: its retbench_event raised and is off: {type(error).__name__}: {error}"
-                self(Event("warning", message=problem))
+            except (Exception, SystemExit) as error:  # an observer's mistake must not cost anybody's run
+                self._observers.remove((origin, observer))
+                problems.append(
+                    f"plugin {origin}: its retbench_event raised and is off: {type(error).__name__}: {error}"
+                )
+        for problem in problems:
+            self(Event("warning", message=problem))

@@ -15,7 +15,7 @@ from torch import Tensor
 from retbench.canon import Json
 from retbench.contracts import Context, Event, Noise
 from retbench.contracts.event import EventKind
-from retbench.errors import ArtifactCorrupt, StoreUnwritable
+from retbench.errors import ArtifactCorrupt, ArtifactMissing, StoreUnwritable
 from retbench.execute.device import environment, peak_memory, reset_peak
 from retbench.execute.failure import Failure, FailureKind, StepTimeout, classify
 from retbench.plan import Plan
@@ -90,6 +90,8 @@ class LocalExecutor:
         for key in filter(self.store.has, plan.steps):
             try:
                 self.store.check(key)
+            except ArtifactMissing:
+                continue  # another run was first to remove it
             except ArtifactCorrupt as error:
                 self.store.discard(key)
                 self._report("warning", plan.steps[key], message=f"{error}; it is computed again")
@@ -97,22 +99,22 @@ class LocalExecutor:
     def _attempt(self, plan: Plan, stage: Stage) -> Failure | None:
         """Runs a step, again with less or once more where that can help, and returns its failure, if it stays one."""
         self._report("step_started", stage)
-        tries = 0
+        retries = 0
         while True:
             try:
                 self._execute(plan, stage)
                 return None
             except StoreUnwritable:
                 raise
-            except Exception as error:  # any plugin's code runs in there, and one cell must not stop the others
-                kind = classify(error)
-                tries += 1
+            except (Exception, SystemExit) as error:  # any plugin's code runs in there; a cell must not stop the others
+                kind, told = classify(error), str(error) or repr(error)
                 if kind is FailureKind.OOM and self._halve(stage):
                     continue
-                if kind is FailureKind.INFRA and tries <= RETRIES:
-                    self._report("warning", stage, message=f"{error}; trying again")
+                if kind is FailureKind.INFRA and retries < RETRIES:
+                    retries += 1
+                    self._report("warning", stage, message=f"{told}; trying again")
                     continue
-                reason = f"{type(error).__name__}: {error}" if kind is FailureKind.PLUGIN else str(error)
+                reason = f"{type(error).__name__}: {error}" if kind is FailureKind.PLUGIN else told
                 self._report("step_failed", stage, message=reason, failure=kind, trace=traceback.format_exc())
                 return Failure(kind, reason, f"{stage.name} {stage.label}")
 

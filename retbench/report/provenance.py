@@ -23,8 +23,15 @@ def provenance(rows: Sequence[Row], plan: Plan, store: Store, versions: Sequence
     """
     done = [row for row in rows if row.status == "done"]
     metas = [store.meta(key) for key in plan.steps if store.has(key)]
-    lines = [_protocol(rows), *_threats(done), *_chances(done), *_machines(metas)]
+    lines = [_protocol(rows), *_threats(done), *_chances(done), *_machines(metas), *_agreement(plan, store)]
     return [*lines, f"Versions: {', '.join(versions)}.", _cost(metas)]
+
+
+def _agreement(plan: Plan, store: Store) -> list[str]:
+    """Returns how far the codes of a lower precision are those of float32, where any were computed in one."""
+    keys = [key for key, step in plan.steps.items() if step.name == "encode" and store.has(key)]
+    worst = min((cast(float, store.facts(key)["float32_agreement"]) for key in keys), default=1.0)
+    return [f"At least {100 * worst:.2f} % of the bits checked are those of float32 networks."] if worst < 1 else []
 
 
 def _cost(metas: Sequence[Mapping[str, Json]]) -> str:

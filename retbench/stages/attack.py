@@ -79,7 +79,7 @@ class _Attacking(Stage):
             "attack": self.attack.spec(self.sight.facts),
             "states": self.states.recipe(),
             "sight": self.sight.recipe(),
-            "dataset": self.queries.dataset.fingerprint(),
+            "dataset": self.queries.fingerprint,
             "bits": self.sight.facts.bits,
             "seed": self.seed,
             "precision": self.precision,

@@ -108,7 +108,7 @@ class EncodeQueries(_Encode):
     shards: tuple[str, ...] = ()
 
     def recipe(self) -> dict[str, Json]:
-        dataset = self.queries.dataset.fingerprint()
+        dataset = self.queries.fingerprint
         return {"dataset": dataset, "queries": self.queries.key, "shards": list(self.shards), **self._basis()}
 
     @property

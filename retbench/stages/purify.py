@@ -40,7 +40,7 @@ class Purify(Stage):
         return {
             "defense": self.purifier.spec(self.facts),
             "states": self.states.recipe(),
-            "dataset": self.queries.dataset.fingerprint(),
+            "dataset": self.queries.fingerprint,
             "queries": self.queries.key,
             "source": self.source,
             "seed": self.seed,

@@ -42,6 +42,11 @@ class Queries:
         """The digest of the ids: what a recipe holds."""
         return digest(list(self.ids))
 
+    @cached_property
+    def fingerprint(self) -> str:
+        """The dataset's fingerprint, asked for once: most steps of a plan hold it."""
+        return self.dataset.fingerprint()
+
     def shards(self, size: int) -> Iterator[Queries]:
         """Yields them `size` at a time."""
         for start in range(0, len(self), size):

@@ -47,7 +47,7 @@ class Score(Stage):
     def recipe(self) -> dict[str, Json]:
         return {
             "protocol": self.protocol.model_dump(mode="json", exclude={"queries", "targets", "quantise"}),
-            "dataset": self.queries.dataset.fingerprint(),
+            "dataset": self.queries.fingerprint,
             "queries": self.queries.key,
             "codes": self.codes,
             "database": self.database,

@@ -17,10 +17,14 @@ import yaml
 from retbench.errors import SuiteError, UserError
 
 Path_ = tuple[Hashable, ...]
-_INTEGER = re.compile(r"[-+]?\d[\d_]*")
+_INTEGER = re.compile(r"[-+]?\d+(_\d+)*")
 _FLOAT = re.compile(r"[-+]?(\d+\.\d*|\.\d+|\d+)([eE][-+]?\d+)?")
 _FRACTION = re.compile(r"([-+]?\d+(?:\.\d+)?)\s*/\s*(\d+(?:\.\d+)?)")
-_WORDS = {"": None, "~": None, "null": None, "true": True, "True": True, "false": False, "False": False}
+_WORDS: dict[str, bool | None] = {
+    **dict.fromkeys(("", "~", "null", "Null", "NULL")),
+    **dict.fromkeys(("true", "True", "TRUE"), True),
+    **dict.fromkeys(("false", "False", "FALSE"), False),
+}
 
 
 @dataclass
@@ -82,17 +86,15 @@ def parse_document(text: str, name: str) -> Document:
     document = Document(name, {}, {})
     node = _compose(text, name)
     if not isinstance(node, yaml.MappingNode):
-        raise SuiteError(
-            f"{name}:1:1: the file must be a mapping: got {'nothing' if node is None else repr(node.value)}"
-        )
-    document.data = _build(node, (), document)
+        raise SuiteError(f"{name}:1:1: the file must be a mapping: got {_told(node)}")
+    document.data = _build_whole(node, document)
     return document
 
 
 def parse_value(text: str, name: str) -> Any:
     """Returns a single YAML value by the same rules, for `--set`; raises SuiteError."""
     node = _compose(text, name)
-    return None if node is None else _build(node, (), Document(name, {}, {}))
+    return None if node is None else _build_whole(node, Document(name, {}, {}))
 
 
 def _compose(text: str, name: str) -> yaml.Node | None:
@@ -101,9 +103,21 @@ def _compose(text: str, name: str) -> yaml.Node | None:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         place = f"{name}:{mark.line + 1}:{mark.column + 1}" if mark else name
-        raise SuiteError(f"{place}: not valid YAML: {error.problem}") from None
-    except yaml.YAMLError as error:
-        raise SuiteError(f"{name}: not valid YAML: {error}") from None
+        problem = ", ".join(part for part in (error.context, error.problem) if part)
+        raise SuiteError(f"{place}: not valid YAML: {problem}") from None
+    except yaml.reader.ReaderError as error:
+        line, column = text.count("\n", 0, error.position) + 1, error.position - text.rfind("\n", 0, error.position)
+        problem = f"the character #x{error.character:04x} must be written as an escape"
+        raise SuiteError(f"{name}:{line}:{column}: not valid YAML: {problem}") from None
+    except RecursionError:
+        raise SuiteError(f"{name}: not valid YAML: nested too deeply") from None
+
+
+def _build_whole(node: yaml.Node, document: Document) -> Any:
+    try:
+        return _build(node, (), document)
+    except RecursionError:
+        raise SuiteError(f"{_place(node, document)}: an anchor holds itself, or the nesting is too deep") from None
 
 
 def _build(node: yaml.Node, path: Path_, document: Document) -> Any:
@@ -116,7 +130,7 @@ def _build(node: yaml.Node, path: Path_, document: Document) -> Any:
     for key_node, value_node in node.value:
         key = _scalar(key_node) if isinstance(key_node, yaml.ScalarNode) else None
         if not isinstance(key, str | int) or isinstance(key, bool):
-            raise SuiteError(f"{_place(key_node, document)}: a key must be a word: got {key_node.value!r}")
+            raise SuiteError(f"{_place(key_node, document)}: a key must be a word: got {_told(key_node)}")
         if key in result:
             raise SuiteError(f"{_place(key_node, document)}: repeated key: got {key!r} twice in one mapping")
         result[key] = _build(value_node, (*path, key), document)
@@ -126,6 +140,11 @@ def _build(node: yaml.Node, path: Path_, document: Document) -> Any:
 
 def _place(node: yaml.Node, document: Document) -> str:
     return f"{document.name}:{node.start_mark.line + 1}:{node.start_mark.column + 1}"
+
+
+def _told(node: yaml.Node | None) -> str:
+    kinds: dict[type[yaml.Node], str] = {yaml.SequenceNode: "a list", yaml.MappingNode: "a mapping"}
+    return "nothing" if node is None else kinds.get(type(node), repr(node.value))
 
 
 def _scalar(node: yaml.ScalarNode) -> Any:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
-from retbench.canon import canonical
 from retbench.catalog import Catalog
 from retbench.contracts import Attack, Component, Dataset, Defense, Hardening, Hasher
 from retbench.contracts.facts import Task, Visibility
@@ -68,7 +68,7 @@ def expand(loaded: LoadedSuite, catalog: Catalog, only: Sequence[str] = ()) -> l
     cells = {cell.name: cell for cell in (builder.cell(point) for point in points if keep(point))}
     if not cells:
         where = loaded.document.where(("matrix",))
-        raise SuiteError(f"{where}: no cell is left: exclude and --only drop all {len(points)} of them")
+        raise SuiteError(f"{where}: no cell is left: exclude and --only drop them all")
     return list(cells.values())
 
 
@@ -116,20 +116,23 @@ class _Builder:
     def __init__(self, suite: Suite, document: Document, catalog: Catalog) -> None:
         self.suite, self.document, self.catalog = suite, document, catalog
         self.built: dict[tuple[str, str, str], Component] = {}
+        swept = {(axis, option) for _, axis, choice in self._written() for o in choice.options.values() for option in o}
+        self.swept_on = Counter(option for _, option in swept)
 
     def check(self) -> None:
         """Raises SuiteError for the first unknown axis or component, wherever the file names one."""
-        matrix = self.suite.matrix
-        for axis, kind in COMPONENT_AXES.items():
-            for index, choice in enumerate(getattr(matrix, axis)):
-                for name in choice.names:
-                    self._known(kind, name, ("matrix", axis, index))
-        for index, pattern in enumerate(matrix.exclude):
+        for path, axis, choice in self._written():
+            for name in choice.names:
+                self._known(COMPONENT_AXES[axis], name, path)
+            for name, swept in choice.options.items():
+                kind = COMPONENT_AXES[axis]
+                self._component(kind, name, [self._suite_layer(kind, name), (swept, (*path, name, "sweep"))])
+        for index, pattern in enumerate(self.suite.matrix.exclude):
             self._check_pattern(pattern, ("matrix", "exclude", index))
         for kind, names in self.suite.components.items():
-            for name, options in names.items():
+            for name in names:
                 self._known(kind, name, ("components", kind, name))
-                self._component(kind, name, [(options, ("components", kind, name))])
+                self._component(kind, name, [self._suite_layer(kind, name)])
         for index, override in enumerate(self.suite.overrides):
             self._check_pattern(override.when, ("overrides", index, "when"))
             for kind, names in override.components.items():
@@ -145,10 +148,9 @@ class _Builder:
         }
         defenses = cast(list[Defense], build["defense"])
         self._check_order(defenses, point)
-        variants = [point[axis].variant for axis in COMPONENT_AXES if point[axis].variant]
         return Cell(
             axes={axis: _label(point[axis]) for axis in AXES},
-            variant=",".join(variants),
+            variant=self._variant(point),
             dataset=cast(Dataset, self._one(build["dataset"], "dataset")),
             hasher=cast(Hasher, self._one(build["hasher"], "hasher")),
             bits=point["bits"],
@@ -160,6 +162,24 @@ class _Builder:
             seed=point["seed"],
         )
 
+    def _written(self) -> Iterator[tuple[Path_, str, Choice]]:
+        """Yields every choice of components in the matrix, with its place and its axis."""
+        matrix = self.suite.matrix
+        included = ((("matrix", "include", index), extra) for index, extra in enumerate(matrix.include))
+        for place, axes in ((("matrix",), matrix), *included):
+            for axis in COMPONENT_AXES:
+                for choice in getattr(axes, axis) or ():
+                    yield (*place, axis, *choice.at), axis, choice
+
+    def _variant(self, point: Point) -> str:
+        """Returns the labels of what is swept, led by the axis where several axes sweep an option of that name."""
+        swept = {axis: point[axis].variant for axis in COMPONENT_AXES if point[axis].variant}
+        shared = {axis for axis, label in swept.items() if self.swept_on[label.partition("=")[0]] > 1}
+        return ",".join(f"{axis}.{label}" if axis in shared else label for axis, label in swept.items())
+
+    def _suite_layer(self, kind: str, name: str) -> tuple[Options, Path_]:
+        return self.suite.components.get(cast(Any, kind), {}).get(name, {}), ("components", kind, name)
+
     def _one(self, components: list[Component], axis: str) -> Component:
         if not components:
             raise SuiteError(f"{self.document.where(('matrix', axis))}: every cell needs one: got none")
@@ -167,27 +187,26 @@ class _Builder:
 
     def _at(self, point: Point, axis: str, kind: str, name: str) -> Component:
         """Returns a component with the options of a point: suite, then overrides in order, then what its sweep sets."""
-        layers: list[tuple[Options, Path_]] = []
-        if options := self.suite.components.get(cast(Any, kind), {}).get(name):
-            layers.append((options, ("components", kind, name)))
+        layers = [self._suite_layer(kind, name)]
         for index, override in enumerate(self.suite.overrides):
             options = override.components.get(cast(Any, kind), {}).get(name)
             if options and _matches(point, override.when):
                 layers.append((options, ("overrides", index, "components", kind, name)))
         if swept := point[axis].options.get(name):
-            layers.append((swept, ("matrix", axis)))
+            layers.append((swept, ("matrix", axis, *point[axis].at, name, "sweep")))
         return self._component(kind, name, layers)
 
     def _component(self, kind: str, name: str, layers: list[tuple[Options, Path_]]) -> Component:
         options = {option: value for layer, _ in layers for option, value in layer.items()}
-        key = (kind, name, canonical(options))
+        key = (kind, name, repr(sorted(options.items())))
         if key not in self.built:
             try:
                 self.built[key] = self.catalog.entry(kind, name).component.create(options)
             except OptionError as error:
                 first = error.option.split(".")[0]
                 path = next((at for layer, at in reversed(layers) if first in layer), ("components", kind, name))
-                where = self.document.where((*path, *error.option.split(".")))
+                steps = (int(step) if step.isdigit() else step for step in error.option.split("."))
+                where = self.document.where((*path, *steps))
                 raise SuiteError(f"{where}: {error.owner}: {error.problem}") from None
         return self.built[key]
 
@@ -204,10 +223,10 @@ class _Builder:
             where = self.document.where((*path, axis))
             if axis not in AXES:
                 raise SuiteError(f"{where}: unknown axis: got {axis!r}, {suggest(axis, AXES)}")
-            for name in values if axis in COMPONENT_AXES else ():
+            for at, name in enumerate(values if axis in COMPONENT_AXES else ()):
                 for single in str(name).split("+"):
                     if single != NONE:
-                        self._known(COMPONENT_AXES[axis], single, (*path, axis))
+                        self._known(COMPONENT_AXES[axis], single, (*path, axis, at))
 
     def _check_options(self, kind: str, name: str, options: Options, path: Path_) -> None:
         known = self.catalog.entry(kind, name).component.model_fields

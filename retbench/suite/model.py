@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter
 
 from retbench.contracts.facts import Task, Visibility
 from retbench.contracts.protocol import Protocol
@@ -36,11 +35,13 @@ class Choice(_Frozen):
         names: the components, in order; empty for `none`.
         options: what a sweep sets, by component name.
         variant: the label of the swept options (`t_p=5`); empty without a sweep.
+        at: where in its axis it was written: the index of its entry, or nothing where the axis is a single one.
     """
 
     names: tuple[str, ...]
     options: dict[str, Options] = Field(default_factory=dict)
     variant: str = ""
+    at: tuple[int, ...] = ()
 
     @property
     def label(self) -> str:
@@ -52,33 +53,44 @@ def _as_list(value: Any) -> Any:
     return value if isinstance(value, list) else [value]
 
 
-def _choices(value: Any) -> list[Any]:
-    return [choice for entry in _as_list(value) for choice in _expand(entry)]
-
-
-def _expand(entry: Any) -> Iterable[Any]:
-    """Yields the choices of one entry: a name, a list of names, or `{name: {sweep: {option: [values]}}}`."""
+def _expand(entry: Any) -> list[Choice]:
+    """Returns the choices of one entry: a name, a list of names, or `{name: {sweep: {option: [values]}}}`."""
+    if isinstance(entry, Choice):
+        return [entry]
     if isinstance(entry, str):
-        yield Choice(names=() if entry == NONE else (entry,))
-    elif isinstance(entry, list) and entry and all(isinstance(name, str) for name in entry):
-        yield Choice(names=tuple(entry))
-    elif isinstance(entry, dict) and len(entry) == 1:
-        yield from _sweep(*next(iter(entry.items())))
-    elif isinstance(entry, Choice):
-        yield entry
-    else:
-        raise ValueError(
-            f"an entry is a name, a list of names, or name: {{sweep: {{option: [values]}}}}: got {entry!r}"
-        )
+        return [Choice(names=() if entry == NONE else (entry,))]
+    if isinstance(entry, list) and entry and all(isinstance(name, str) for name in entry):
+        return [Choice(names=tuple(entry))]
+    if isinstance(entry, dict) and len(entry) == 1 and isinstance(name := next(iter(entry)), str):
+        return _sweep(name, entry[name])
+    raise ValueError(f"an entry is a name, a list of names, or name: {{sweep: {{option: [values]}}}}: got {entry!r}")
 
 
-def _sweep(name: str, body: Any) -> Iterable[Choice]:
+def _sweep(name: str, body: Any) -> list[Choice]:
     sweep = body.get("sweep") if isinstance(body, dict) and set(body) == {"sweep"} else None
-    if not isinstance(sweep, dict) or len(sweep) != 1 or not isinstance(next(iter(sweep.values())), list):
-        raise ValueError(f"a sweep reads {name}: {{sweep: {{option: [values]}}}} with one option: got {body!r}")
-    option, values = next(iter(sweep.items()))
-    for value in values:
-        yield Choice(names=(name,), options={name: {option: value}}, variant=f"{option}={value}")
+    option, values = next(iter(sweep.items())) if isinstance(sweep, dict) and len(sweep) == 1 else (None, None)
+    if not isinstance(option, str) or not isinstance(values, list) or not values:
+        raise ValueError(
+            f"a sweep reads {name}: {{sweep: {{option: [values]}}}} with one option and its values: got {body!r}"
+        )
+    return [Choice(names=(name,), options={name: {option: value}}, variant=f"{option}={value}") for value in values]
+
+
+_ENTRIES: TypeAdapter[list[list[Choice]]] = TypeAdapter(list[Annotated[list[Choice], BeforeValidator(_expand)]])
+
+
+def _choices(value: Any) -> list[Choice]:
+    """Returns the choices of an axis, each with the place of its entry; a bad entry is reported at its index."""
+    entries = enumerate(_ENTRIES.validate_python(_as_list(value)))
+    placed = ((choice, (index,) if isinstance(value, list) else ()) for index, entry in entries for choice in entry)
+    return [choice.model_copy(update={"at": at}) for choice, at in placed]
+
+
+def _one_each(choices: tuple[Choice, ...]) -> tuple[Choice, ...]:
+    for choice in choices:
+        if len(choice.names) > 1:
+            raise ValueError(f"only a defense may combine several: got {list(choice.names)}")
+    return choices
 
 
 def _pattern(value: Any) -> Any:
@@ -88,6 +100,7 @@ def _pattern(value: Any) -> Any:
 
 
 Choices = Annotated[tuple[Choice, ...], BeforeValidator(_choices), Field(min_length=1)]
+Single = Annotated[Choices, AfterValidator(_one_each)]
 Axis = BeforeValidator(_as_list)
 Bits = Annotated[tuple[Annotated[int, Field(ge=1, le=4096, strict=True)], ...], Axis, Field(min_length=1)]
 Tasks = Annotated[tuple[Task, ...], Axis, Field(min_length=1)]
@@ -99,12 +112,12 @@ Patterns = tuple[Annotated[Pattern, BeforeValidator(_pattern)], ...]
 class Inclusion(_Frozen):
     """Cells added to the product: an axis left out takes the first value of the matrix."""
 
-    dataset: Choices | None = None
-    hasher: Choices | None = None
+    dataset: Single | None = None
+    hasher: Single | None = None
     bits: Bits | None = None
     task: Tasks | None = None
-    attack: Choices | None = None
-    surrogate: Choices | None = None
+    attack: Single | None = None
+    surrogate: Single | None = None
     defense: Choices | None = None
     threat: Threats | None = None
     seed: Seeds | None = None
@@ -116,25 +129,17 @@ class Matrix(_Frozen):
     `exclude` drops the cells of the product that match a pattern of axes; `include` adds cells to what is left.
     """
 
-    dataset: Choices
-    hasher: Choices
+    dataset: Single
+    hasher: Single
     bits: Bits = (32,)
     task: Tasks = ("i2i",)
-    attack: Choices = (Choice(names=()),)
-    surrogate: Choices = (Choice(names=()),)
+    attack: Single = (Choice(names=()),)
+    surrogate: Single = (Choice(names=()),)
     defense: Choices = (Choice(names=()),)
     threat: Threats = ("oblivious",)
     seed: Seeds = (0,)
     exclude: Patterns = ()
     include: tuple[Inclusion, ...] = ()
-
-    @field_validator("dataset", "hasher", "attack", "surrogate")
-    @classmethod
-    def _one_component_each(cls, choices: tuple[Choice, ...]) -> tuple[Choice, ...]:
-        for choice in choices:
-            if len(choice.names) > 1:
-                raise ValueError(f"only a defense may combine several: got {list(choice.names)}")
-        return choices
 
 
 Components = dict[Literal["dataset", "hasher", "attack", "defense"], dict[str, Options]]
@@ -156,7 +161,7 @@ class Report(_Frozen):
 class Suite(_Frozen):
     """What a suite file says, profile and command line applied."""
 
-    suite: str = Field(pattern=r"[a-z0-9][a-z0-9._-]*")
+    suite: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")
     description: str = ""
     matrix: Matrix
     components: Components = Field(default_factory=dict)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args, get_origin
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
@@ -27,7 +27,7 @@ class LoadedSuite(NamedTuple):
 def find_suite(name: str) -> Path:
     """Returns the file of a suite: a path, or the name of one shipped with retbench; raises UnknownName."""
     path = Path(name)
-    if path.suffix in {".yaml", ".yml"} or path.exists():
+    if path.suffix in {".yaml", ".yml"} or path.is_file():
         if path.is_file():
             return path
         beside = [str(other) for other in sorted(path.parent.glob("*.yaml"))] if path.parent.is_dir() else []
@@ -60,23 +60,25 @@ def read_suite(path: Path, profile: str = "", sets: Sequence[str] = ()) -> Loade
     for assignment in sets:
         _apply_set(document, assignment)
     try:
-        return LoadedSuite(Suite(**document.data), document, path, profile)
+        return LoadedSuite(Suite.model_validate(document.data), document, path, profile)
     except ValidationError as error:
         raise _located(document, error.errors(include_url=False)[0]) from None
 
 
 def _apply_profile(document: Document, profile: str) -> None:
-    profiles = document.data.get("profiles", {})
+    profiles = document.data.pop("profiles", {})
     if not isinstance(profiles, dict):
         raise SuiteError(f"{document.where(('profiles',))}: it must be a mapping of names: got {profiles!r}")
-    if profile and profile not in profiles:
-        raise UnknownName(f"{document.where(('profiles',))}: --profile", profile, profiles)
-    chosen = profiles.get(profile) or {}
-    if not isinstance(chosen, dict):
-        raise SuiteError(f"{document.where(('profiles', profile))}: it must be a mapping: got {chosen!r}")
-    for key, value in chosen.items():
-        document.merge(value, (key,), ("profiles", profile, key))
-    document.data.pop("profiles", None)
+    names = {str(name): name for name in profiles}
+    if not profile:
+        return
+    if profile not in names:
+        raise UnknownName(f"{document.where(('profiles',))}: --profile", profile, names)
+    chosen = profiles[names[profile]]
+    if not isinstance(chosen, dict | None):
+        raise SuiteError(f"{document.where(('profiles', names[profile]))}: it must be a mapping: got {chosen!r}")
+    for key, value in (chosen or {}).items():
+        document.merge(value, (key,), ("profiles", names[profile], key))
 
 
 def _apply_set(document: Document, assignment: str) -> None:
@@ -85,28 +87,40 @@ def _apply_set(document: Document, assignment: str) -> None:
     steps = tuple(dotted.strip().split("."))
     if not equals or not all(steps):
         raise UserError(f"--set: it reads path.to.option=value: got {assignment!r}")
-    value = parse_value(text, f"--set {assignment}")
     place = f"--set {assignment}"
-    if steps[0] == "components" and len(steps) == 4:
-        _, kind, name, option = steps
-        overrides = document.data.setdefault("overrides", [])
-        at = ("overrides", len(overrides))
-        overrides.append({"when": {}, "components": {kind: {name: {option: value}}}})
-        document.marks[at] = place
+    value = parse_value(text, place)
+    if steps[0] == "components" and len(steps) in (3, 4):
+        _append_override(document, steps[1:], value, place)
         return
     parent: Any = document.data
-    for step in steps[:-1]:
-        parent = parent.setdefault(step, {}) if isinstance(parent, dict) else None
+    for depth, step in enumerate(steps[:-1], start=1):
+        if not isinstance(parent, dict):
+            break
+        if step not in parent:
+            parent[step] = {}
+            document.marks[steps[:depth]] = place
+        parent = parent[step]
     if not isinstance(parent, dict):
         raise UserError(f"{place}: {'.'.join(steps[:-1])} is not a mapping")
     parent[steps[-1]] = value
     document.marks = {at: mark for at, mark in document.marks.items() if at[: len(steps)] != steps} | {steps: place}
 
 
+def _append_override(document: Document, steps: tuple[str, ...], value: Any, place: str) -> None:
+    """Adds an override of every cell: `steps` are a kind, a name and, unless `value` holds several, an option."""
+    overrides = document.data.get("overrides", [])
+    if not isinstance(overrides, list):
+        raise SuiteError(f"{document.where(('overrides',))}: it must be a list: got {overrides!r}")
+    for step in reversed(steps):
+        value = {step: value}
+    document.data["overrides"] = [*overrides, {"when": {}, "components": value}]
+    document.marks["overrides", len(overrides)] = place
+
+
 def _located(document: Document, error: ErrorDetails) -> SuiteError:
     path = _written_path(document.data, error["loc"])
     if error["type"] == "extra_forbidden":
-        known = _fields_beside(path)
+        known = [*_fields_beside(path), *(["profiles"] if len(path) == 1 else [])]
         return SuiteError(f"{document.where(path)}: unknown key: got {path[-1]!r}, {suggest(str(path[-1]), known)}")
     if error["type"] == "missing":
         return SuiteError(f"{document.where(path[:-1])}: {'.'.join(map(str, path))} is missing")
@@ -137,6 +151,8 @@ def _holds(data: Any, step: int | str) -> bool:
 def _fields_beside(path: tuple[int | str, ...]) -> list[str]:
     model: Any = Suite
     for step in path[:-1]:
-        field = getattr(model, "model_fields", {}).get(step)
-        model = field.annotation if field is not None else None
+        if isinstance(step, str):  # an index stays in its list's model
+            field = getattr(model, "model_fields", {}).get(step)
+            model = field.annotation if field is not None else None
+            model = get_args(model)[0] if get_origin(model) is tuple else model
     return list(getattr(model, "model_fields", {}))

@@ -48,13 +48,18 @@ def test_the_bars_end_full_and_tell_the_time_left(tmp_path: Path) -> None:
     plan, store = planned(), Store(tmp_path)
     bars = Bars(plan, Rates(store, "cpu"))
     bars.progress.live.console = Console(file=io.StringIO(), force_terminal=True, width=120)
-    notes = []
+    notes, step_notes = list[str](), list[str]()
+
+    def watch(event: Event) -> None:
+        bars(event)
+        notes.append(bars.progress.tasks[0].fields["note"])
+        step_notes.append(bars.progress.tasks[1].fields["note"])
+
     with bars:
-        LocalExecutor(
-            store, torch.device("cpu"), lambda e: (bars(e), notes.append(bars.progress.tasks[0].fields["note"]))[0]
-        ).run(plan)
+        LocalExecutor(store, torch.device("cpu"), watch).run(plan)
     assert bars.progress.tasks[0].finished
     assert any("left" in note for note in notes)
+    assert any("left" in note for note in step_notes)
     assert notes[-1].startswith(f"{len(plan.steps)}/{len(plan.steps)} steps")
 
 

@@ -1,0 +1,161 @@
+"""Components by kind and name, with their origin."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+
+from retbench.catalog import Catalog, Discovery, Origin, load_catalog
+from retbench.contracts import Attack, Event, Hasher
+from retbench.errors import DuplicateComponent, OptionError, UnknownName, UserError
+from retbench.testing.plugin_folder import write_plugin
+from retbench.testing.toys import TOYS, ToyAttack, ToyHasher, ToyPart, ToyPurifier
+
+Find = Callable[[], Discovery]
+HOOK = """
+from typing import ClassVar
+from retbench import hookimpl
+from retbench.testing.toys import ToyAttack, ToyHasher
+
+class Other(ToyAttack):
+    name: ClassVar[str] = "other"
+
+class Faceless:
+    pass
+
+@hookimpl
+def retbench_attacks():
+    return {returned}
+"""
+
+
+def write_attacks(site: Path, distribution: str, returned: str) -> None:
+    write_plugin(site, distribution, f"{distribution}_module", HOOK.replace("{returned}", returned))
+
+
+def test_the_components_of_a_plugin_are_there_with_their_origin(site: Path, find_plugins: Find) -> None:
+    write_plugin(site, "toys", "retbench.testing.toy_plugin")
+    catalog = Catalog(find_plugins())
+    assert catalog.broken == []
+    assert list(catalog.entries()) == sorted((component.kind, component.name) for component in TOYS)
+    assert {entry.origin for entry in catalog.entries().values()} == {Origin("toys", "0.1")}
+    assert catalog.entry("attack", "toy").component is ToyAttack
+    assert catalog.names("defense") == ["faulty", "toy", "toy-hardening"]
+    assert catalog.names("part") == []
+
+
+def test_installed_plugins_are_in_the_loaded_catalog(site: Path) -> None:
+    write_attacks(site, "others", "[Other]")
+    assert load_catalog().entry("attack", "other").origin == Origin("others", "0.1")
+
+
+@pytest.mark.parametrize(
+    ("returned", "reason"),
+    [
+        ("[Other, ToyHasher]", "it must return classes of Attack: got <class 'retbench.testing.toys.ToyHasher'>"),
+        ("[Other, Faceless]", "it must return classes of Attack: got <class"),
+        ("[Other()]", "it must return classes of Attack: got Other("),
+        ("['other']", "it must return classes of Attack: got 'other'"),
+        ("[type('Half', (ToyAttack.__mro__[1],), {'name': 'half', 'source': 'here'})]", "Half lacks ball, perturb"),
+        (
+            "[type('Bad', (ToyAttack,), {'name': 'Bad Name'})]",
+            "Bad.name must be lower-case words with dashes, not 'none': got 'Bad Name'",
+        ),
+        ("[type('Bad', (ToyAttack,), {'name': ''})]", "got ''"),
+        ("[type('Bad', (ToyAttack,), {'name': 'trailing-'})]", "got 'trailing-'"),
+        ("[type('Bad', (ToyAttack,), {'name': 'a+b'})]", "got 'a+b'"),
+        ("[type('Bad', (ToyAttack,), {'name': 'none'})]", "not 'none': got 'none'"),
+        ("[type('Bad', (ToyAttack,), {'source': ''})]", "Bad.source must name the paper or the origin it follows"),
+        ("1 / 0", "retbench_attacks failed: ZeroDivisionError: division by zero"),
+        ("exit(3)", "retbench_attacks failed: SystemExit: 3"),
+        ("None", "retbench_attacks failed: TypeError"),
+        ("Other", "retbench_attacks failed: TypeError"),
+    ],
+)
+def test_a_plugin_that_offers_what_is_no_component_is_set_aside_whole(
+    site: Path, find_plugins: Find, returned: str, reason: str
+) -> None:
+    write_attacks(site, "strange", returned)
+    write_plugin(site, "toys", "retbench.testing.toy_plugin")
+    catalog = Catalog(find_plugins())
+    (broken,) = catalog.broken
+    assert broken.origin == Origin("strange", "0.1")
+    assert reason in broken.error
+    assert catalog.names("attack") == ["faulty", "toy"]
+
+
+def test_two_distributions_of_one_name_are_an_error_that_names_both(site: Path, find_plugins: Find) -> None:
+    write_attacks(site, "first", "[Other]")
+    write_attacks(site, "second", "[Other]")
+    with pytest.raises(DuplicateComponent) as caught:
+        Catalog(find_plugins())
+    assert str(caught.value) == (
+        "plugins: two distributions offer attack 'other': got first 0.1 and second 0.1, expected one; "
+        "uninstall one, or name the plugins to load in RETBENCH_PLUGINS"
+    )
+    assert isinstance(caught.value, UserError)
+
+
+def test_the_restriction_settles_a_name_offered_twice(
+    site: Path, find_plugins: Find, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_attacks(site, "first", "[Other]")
+    write_attacks(site, "second", "[Other]")
+    monkeypatch.setenv("RETBENCH_PLUGINS", "second")
+    assert Catalog(find_plugins()).entry("attack", "other").origin == Origin("second", "0.1")
+
+
+def test_one_name_in_two_kinds_is_no_duplicate() -> None:
+    catalog = Catalog.of(ToyAttack, ToyHasher, ToyPurifier)
+    assert list(catalog.entries()) == [("attack", "toy"), ("defense", "toy"), ("hasher", "toy")]
+
+
+def test_an_unknown_name_is_an_error_with_the_nearest_one() -> None:
+    catalog = Catalog.of(*TOYS)
+    with pytest.raises(
+        UnknownName, match=r"here: attack: unknown name: got 'fauly', expected one of .*nearest: faulty"
+    ):
+        catalog.entry("attack", "fauly", "here")
+    with pytest.raises(UnknownName, match="catalog: hasher: unknown name: got 'faulty', expected one of toy"):
+        catalog.create(Hasher, "faulty", {})
+
+
+def test_components_are_created_with_their_options() -> None:
+    catalog = Catalog.of(*TOYS)
+    assert catalog.create(Attack, "toy", {"eps": 0.1}) == ToyAttack(eps=0.1)
+    with pytest.raises(OptionError, match="attack toy: esp: unknown option: expected one of eps; nearest: eps"):
+        catalog.create(Attack, "toy", {"esp": 0.1})
+
+
+def test_the_origin_of_a_part_is_the_package_that_defines_it() -> None:
+    catalog = Catalog.of(*TOYS)
+    assert catalog.origin(ToyAttack()) == Origin("local", "0")
+    assert catalog.origin(ToyPart()) == Origin("retbench", "?")
+
+
+def test_observers_are_kept_with_their_origin(site: Path, find_plugins: Find) -> None:
+    source = "from retbench import hookimpl\nseen = []\n@hookimpl\ndef retbench_event(event): seen.append(event)\n"
+    write_plugin(site, "watcher", "watcher_module", source)
+    catalog = Catalog(find_plugins())
+    ((origin, watch),) = catalog.observers
+    event = Event("finished")
+    watch(event)
+    assert origin == Origin("watcher", "0.1")
+    assert vars(__import__("watcher_module"))["seen"] == [event]
+
+
+def test_the_observer_of_a_broken_plugin_does_not_watch(site: Path, find_plugins: Find) -> None:
+    write_attacks(site, "strange", "[Faceless]\n\n@hookimpl\ndef retbench_event(event): ...")
+    catalog = Catalog(find_plugins())
+    assert catalog.observers == []
+    assert len(catalog.broken) == 1
+
+
+def test_a_class_offered_by_hand_twice_is_refused() -> None:
+    class Again(ToyAttack):
+        name: ClassVar[str] = "toy"
+
+    again: Any = Again
+    with pytest.raises(DuplicateComponent, match="attack 'toy'"):
+        Catalog.of(ToyAttack, again)

@@ -1,0 +1,199 @@
+"""Plugins found through real distributions, the broken ones set aside."""
+
+from collections.abc import Callable
+from importlib.metadata import EntryPoint
+from pathlib import Path
+
+import pytest
+
+from retbench.catalog import Broken, Discovery, Origin, discover
+from retbench.testing.plugin_folder import write_plugin
+
+Find = Callable[[], Discovery]
+GOOD = """
+from retbench import hookimpl
+from retbench.testing import toys
+
+@hookimpl
+def retbench_attacks():
+    return [toys.ToyAttack]
+"""
+
+
+def only_broken(discovery: Discovery) -> Broken:
+    """Returns the one plugin set aside, after checking that nothing else is there."""
+    assert list(discovery.plugins) == []
+    (broken,) = discovery.broken
+    return broken
+
+
+def test_an_installed_plugin_is_found_with_its_origin(site: Path, find_plugins: Find) -> None:
+    write_plugin(site, "sturdy-plugin", "sturdy_module", GOOD)
+    discovery = find_plugins()
+    assert [(str(origin), module.__name__) for origin, module in discovery.plugins] == [
+        ("sturdy-plugin 0.1", "sturdy_module")
+    ]
+    assert discovery.broken == []
+
+
+def test_nothing_installed_is_nothing_found(site: Path, find_plugins: Find) -> None:
+    assert find_plugins() == ([], [])
+
+
+def test_what_is_on_the_import_path_is_looked_at_by_default(site: Path) -> None:
+    write_plugin(site, "sturdy-plugin", "sturdy_module", GOOD)
+    write_plugin(site, "brittle-plugin", "brittle_module", "1 / 0")
+    discovery = discover()
+    assert Origin("sturdy-plugin", "0.1") in dict(discovery.plugins)
+    assert Origin("brittle-plugin", "0.1") in dict(discovery.broken)
+
+
+def test_other_entry_point_groups_are_left_alone(site: Path) -> None:
+    write_plugin(site, "foreign", "foreign_module", "raise RuntimeError('not ours')")
+    (site / "foreign-0.1.dist-info" / "entry_points.txt").write_text("[pytest11]\nforeign = foreign_module\n")
+    assert "foreign" not in {origin.distribution for origin, _ in discover().broken}
+
+
+def test_plugins_come_in_name_order(site: Path, find_plugins: Find) -> None:
+    for name in ("zeta", "alpha", "mid"):
+        write_plugin(site, name, f"{name}_module", GOOD)
+    assert [origin.distribution for origin, _ in find_plugins().plugins] == ["alpha", "mid", "zeta"]
+
+
+def test_every_entry_point_of_a_distribution_is_loaded(site: Path, find_plugins: Find) -> None:
+    write_plugin(site, "twin", "twin_one", GOOD)
+    write_plugin(site, "twin", "twin_two", GOOD)
+    points = "[retbench]\ntwin-b = twin_two\ntwin-a = twin_one\n"
+    (site / "twin-0.1.dist-info" / "entry_points.txt").write_text(points)
+    assert [module.__name__ for _, module in find_plugins().plugins] == ["twin_one", "twin_two"]
+
+
+@pytest.mark.parametrize(
+    ("source", "reason"),
+    [
+        ("import a_module_that_nobody_has", "ModuleNotFoundError: No module named 'a_module_that_nobody_has'"),
+        ("1 / 0", "ZeroDivisionError: division by zero"),
+        ("def (", "SyntaxError"),
+        ("raise SystemExit('needs a licence')", "SystemExit: needs a licence"),
+        ("from retbench import Hashers", "AttributeError|ImportError"),
+    ],
+)
+def test_a_plugin_that_does_not_import_stops_nobody_else(
+    site: Path, find_plugins: Find, source: str, reason: str
+) -> None:
+    write_plugin(site, "brittle", "brittle_module", source)
+    write_plugin(site, "sturdy", "sturdy_module", GOOD)
+    discovery = find_plugins()
+    assert [origin.distribution for origin, _ in discovery.plugins] == ["sturdy"]
+    (broken,) = discovery.broken
+    assert broken.origin == Origin("brittle", "0.1")
+    assert broken.error.startswith("brittle_module does not import: ")
+    assert any(each in broken.error for each in reason.split("|"))
+
+
+def test_a_missing_module_is_a_broken_plugin(site: Path, find_plugins: Find) -> None:
+    write_plugin(site, "hollow", "hollow_module")
+    assert "hollow_module does not import: ModuleNotFoundError" in only_broken(find_plugins()).error
+
+
+def test_ctrl_c_during_an_import_is_passed_on(site: Path, find_plugins: Find) -> None:
+    write_plugin(site, "slow", "slow_module", "raise KeyboardInterrupt")
+    with pytest.raises(KeyboardInterrupt):
+        find_plugins()
+
+
+@pytest.mark.parametrize(
+    ("source", "reason"),
+    [
+        (
+            "import retbench\n@retbench.hookimpl\ndef retbench_hasher(): return []",
+            "it implements a hook that does not exist: got retbench_hasher, expected one of retbench_attacks, "
+            "retbench_datasets, retbench_defenses, retbench_event, retbench_hashers; nearest: retbench_hashers",
+        ),
+        ("def retbench_hashers(): return []", "retbench_hashers is not marked with @retbench.hookimpl"),
+        ("def retbench_hasher(): return []", "it implements no hook; mark a function with @retbench.hookimpl"),
+        ("", "it implements no hook; mark a function with @retbench.hookimpl"),
+        (
+            "import retbench\n@retbench.hookimpl\ndef retbench_hashers(bits): return []",
+            "retbench_hashers takes other arguments: got (bits), expected ()",
+        ),
+        (
+            "import retbench\n@retbench.hookimpl\ndef retbench_event(happening): ...",
+            "retbench_event takes other arguments: got (happening), expected (event)",
+        ),
+        (
+            "import retbench\n@retbench.hookimpl\ndef retbench_event(): ...",
+            "retbench_event takes other arguments: got (), expected (event)",
+        ),
+    ],
+)
+def test_a_plugin_with_a_wrong_hook_is_set_aside(site: Path, find_plugins: Find, source: str, reason: str) -> None:
+    write_plugin(site, "wrong", "wrong_module", source)
+    broken = only_broken(find_plugins())
+    assert broken.origin == Origin("wrong", "0.1")
+    assert broken.error.startswith("wrong_module: ")
+    assert reason in broken.error
+    assert "\n" not in broken.error
+
+
+def test_a_hook_may_have_arguments_with_defaults(site: Path, find_plugins: Find) -> None:
+    source = "import retbench\n@retbench.hookimpl\ndef retbench_event(event, log=print): ..."
+    write_plugin(site, "easy", "easy_module", source)
+    assert find_plugins().broken == []
+
+
+def test_an_entry_point_that_names_no_module_is_set_aside(site: Path, find_plugins: Find) -> None:
+    write_plugin(site, "pointed", "pointed_module", GOOD)
+    points = "[retbench]\npointed = pointed_module:retbench_attacks\n"
+    (site / "pointed-0.1.dist-info" / "entry_points.txt").write_text(points)
+    assert "the entry point must name a module: got function" in only_broken(find_plugins()).error
+
+
+def test_objects_that_answer_to_any_attribute_are_no_hooks(site: Path, find_plugins: Find) -> None:
+    write_plugin(site, "busy", "busy_module", GOOD + "from torch import ops\nfrom unittest.mock import call\n")
+    assert find_plugins().broken == []
+
+
+def test_a_name_that_cannot_be_read_breaks_only_its_plugin(site: Path, find_plugins: Find) -> None:
+    lazy = GOOD + "\ndef __dir__(): return ['later']\n\ndef __getattr__(name): raise ImportError(f'no {name} today')\n"
+    write_plugin(site, "lazy", "lazy_module", lazy)
+    write_plugin(site, "sturdy", "sturdy_module", GOOD)
+    discovery = find_plugins()
+    assert [origin.distribution for origin, _ in discovery.plugins] == ["sturdy"]
+    assert "no later today" in discovery.broken[0].error
+
+
+def test_the_environment_names_the_plugins_to_load(
+    site: Path, find_plugins: Find, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("alpha", "beta", "gamma"):
+        write_plugin(site, name, f"{name}_module", GOOD if name != "beta" else "1 / 0")
+    monkeypatch.setenv("RETBENCH_PLUGINS", " gamma, alpha ,")
+    discovery = find_plugins()
+    assert [origin.distribution for origin, _ in discovery.plugins] == ["alpha", "gamma"]
+    assert discovery.broken == []
+
+
+def test_a_named_plugin_that_is_not_installed_is_told(
+    site: Path, find_plugins: Find, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_plugin(site, "alpha", "alpha_module", GOOD)
+    monkeypatch.setenv("RETBENCH_PLUGINS", "alpah")
+    broken = only_broken(find_plugins())
+    assert broken.origin.distribution == "alpah"
+    assert broken.error == "RETBENCH_PLUGINS names it, but no such plugin is installed"
+
+
+def test_an_empty_restriction_restricts_nothing(
+    site: Path, find_plugins: Find, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_plugin(site, "alpha", "alpha_module", GOOD)
+    monkeypatch.setenv("RETBENCH_PLUGINS", " , ")
+    assert len(find_plugins().plugins) == 1
+
+
+def test_entry_points_may_come_from_any_iterable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RETBENCH_PLUGINS", "toys")
+    discovery = discover(EntryPoint("toys", "retbench.testing.toy_plugin", "retbench") for _ in range(1))
+    assert [str(origin) for origin, _ in discovery.plugins] == ["toys ?"]
+    assert discovery.broken == []

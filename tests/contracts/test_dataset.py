@@ -1,0 +1,40 @@
+"""What every dataset has before it reads a file."""
+
+from pathlib import Path
+
+import pytest
+
+from retbench.contracts import Dataset, data_root
+from retbench.testing.toys import ToyDataset
+
+
+def test_data_is_looked_for_where_the_environment_says(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("RETBENCH_DATA", str(tmp_path))
+    assert data_root() == tmp_path
+
+
+@pytest.mark.parametrize("value", [None, ""])
+def test_data_is_looked_for_in_the_current_folder_otherwise(monkeypatch: pytest.MonkeyPatch, value: str | None) -> None:
+    monkeypatch.delenv("RETBENCH_DATA", raising=False)
+    if value is not None:
+        monkeypatch.setenv("RETBENCH_DATA", value)
+    assert data_root() == Path("data")
+
+
+def test_the_fingerprint_follows_name_revision_and_options(monkeypatch: pytest.MonkeyPatch) -> None:
+    first = ToyDataset(queries=5).fingerprint()
+    assert first == ToyDataset(queries=5).fingerprint()
+    assert first != ToyDataset(queries=6).fingerprint()
+    monkeypatch.setattr(ToyDataset, "revision", 2)
+    revised = ToyDataset(queries=5).fingerprint()
+    monkeypatch.setattr(ToyDataset, "name", "renamed")
+    assert len({first, revised, ToyDataset(queries=5).fingerprint()}) == 3
+
+
+def test_a_dataset_without_texts_says_so() -> None:
+    with pytest.raises(LookupError, match="dataset toy: it has no texts"):
+        Dataset.texts(ToyDataset(), "query", [0])
+
+
+def test_a_generated_dataset_is_never_missing() -> None:
+    assert ToyDataset().missing() is None

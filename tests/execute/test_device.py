@@ -1,0 +1,55 @@
+"""What this machine computes on."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+
+from retbench.contracts.context import Precision
+from retbench.errors import UserError
+from retbench.execute import pick_device, resolve_precision
+from retbench.execute.device import environment, peak_memory
+
+CPU = torch.device("cpu")
+
+
+def test_a_named_device_is_taken() -> None:
+    assert pick_device("cpu") == CPU
+
+
+def test_auto_is_the_accelerator_where_there_is_one() -> None:
+    expected = "cpu" if not torch.accelerator.is_available() else torch.accelerator.current_accelerator()
+    assert pick_device() == torch.device(expected or "cpu")
+
+
+@pytest.mark.parametrize("name", ["gpu", "", "cuda:99", "meta"])
+def test_a_device_that_cannot_be_used_is_the_users_mistake(name: str) -> None:
+    with pytest.raises(UserError, match=f"^--device: this machine cannot use it: got '{name}': ") as caught:
+        pick_device(name)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("wanted", ["float32", "bf16"])
+def test_a_named_precision_is_taken(wanted: Precision) -> None:
+    assert resolve_precision(wanted, CPU) == wanted
+
+
+@pytest.mark.parametrize(("in_hardware", "expected"), [(True, "bf16"), (False, "float32")])
+def test_auto_precision_is_bf16_where_the_processor_multiplies_it(
+    monkeypatch: pytest.MonkeyPatch, in_hardware: bool, expected: str
+) -> None:
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: in_hardware)
+    assert resolve_precision("auto", CPU) == expected
+
+
+def test_the_environment_is_json_and_names_device_and_versions() -> None:
+    told = environment(CPU)
+    assert json.loads(json.dumps(told)) == told
+    assert told["device"] == "cpu"
+    assert told["torch"] == torch.__version__
+
+
+def test_peak_memory_is_in_bytes() -> None:
+    assert 10_000_000 < peak_memory(CPU) < 1 << 40

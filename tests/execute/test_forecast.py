@@ -1,0 +1,99 @@
+"""What a plan will cost, from what its kinds of step have cost before."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from retbench.execute import Forecast, LocalExecutor, Rates
+from retbench.plan import Plan
+from retbench.stages import Stage
+from retbench.store import Store
+
+Planner = Callable[..., Plan]
+
+
+@pytest.fixture
+def timed(store: Store) -> Callable[..., None]:
+    """Writes one line of the ledger: by default four attacked images in two seconds."""
+
+    def write(**facts: Any) -> None:
+        timing: dict[str, Any] = {
+            "stage": "attack",
+            "work": "toy",
+            "device": "cpu",
+            "seconds": 2.0,
+            "units": 4,
+            "bytes": 1000,
+        }
+        store.append_timing({**timing, "peak_memory": 10, "batch_size": 64, **facts})
+
+    return write
+
+
+@pytest.fixture
+def attack(toy_plan: Planner) -> Stage:
+    """An attack of ten queries."""
+    plan = toy_plan({"attack": "toy"})
+    return plan.steps[plan.cells[0].attacked[0]]
+
+
+def test_nothing_is_known_of_an_empty_store(store: Store, toy_plan: Planner) -> None:
+    plan = toy_plan({"attack": "toy"})
+    assert Rates(store, "cpu").forecast(plan.steps.values()) == Forecast(0.0, len(plan.steps), 0, 0)
+
+
+def test_cost_grows_with_the_units(store: Store, timed: Callable[..., None], attack: Stage) -> None:
+    timed()
+    rates = Rates(store, "cpu")
+    assert rates.seconds(attack) == 5.0
+    assert rates.forecast([attack, attack]) == Forecast(seconds=10.0, unknown=0, peak_memory=10, disk=5000)
+
+
+def test_steps_of_unknown_kinds_are_counted(store: Store, timed: Callable[..., None], toy_plan: Planner) -> None:
+    timed()
+    plan = toy_plan({"attack": "toy"})
+    forecast = Rates(store, "cpu").forecast(plan.steps.values())
+    assert forecast.seconds == 5.0
+    assert forecast.unknown == len(plan.steps) - 1
+
+
+@pytest.mark.parametrize("other", [{"device": "cuda"}, {"work": "other"}, {"stage": "purify"}, {"units": 0}])
+def test_other_devices_and_kinds_of_work_say_nothing(
+    store: Store, timed: Callable[..., None], attack: Stage, other: dict[str, Any]
+) -> None:
+    timed(**other)
+    assert Rates(store, "cpu").seconds(attack) is None
+
+
+def test_only_the_latest_timings_count(store: Store, timed: Callable[..., None], attack: Stage) -> None:
+    timed(seconds=1e6)
+    for seconds in (1.0, 2.0, 3.0, 4.0, 5.0):
+        timed(seconds=seconds)
+    assert Rates(store, "cpu").seconds(attack) == pytest.approx(15 / 20 * 10)
+
+
+def test_peak_memory_is_the_largest_seen(store: Store, timed: Callable[..., None], attack: Stage) -> None:
+    for peak in (30, 70, 50):
+        timed(peak_memory=peak)
+    assert Rates(store, "cpu").forecast([attack]).peak_memory == 70
+
+
+def test_a_run_teaches_the_forecast_of_its_like(store: Store, toy_plan: Planner, executor: LocalExecutor) -> None:
+    executor.run(toy_plan({"attack": "toy"}))
+    longer = toy_plan({"attack": {"toy": {"sweep": {"eps": [0.1, 0.3]}}}, "bits": 16})
+    forecast = Rates(store, "cpu").forecast(longer.steps.values())
+    assert forecast.unknown == 0
+    assert forecast.seconds > 0
+    assert forecast.disk > 2 * 10 * 3 * 12 * 12 * 4
+
+
+def test_a_forecast_is_plain_json() -> None:
+    assert Forecast(1.26, 2, 3, 4).record() == {
+        "seconds": 1.3,
+        "unknown_steps": 2,
+        "peak_memory_bytes": 3,
+        "disk_bytes": 4,
+    }

@@ -1,0 +1,214 @@
+"""A plan is walked, kept, resumed, and survives what its steps do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+import torch
+from torch import Tensor
+
+from retbench.contracts import Context, Event, State, TrainingData
+from retbench.contracts.context import Precision
+from retbench.errors import StoreUnwritable
+from retbench.execute import LocalExecutor
+from retbench.plan import Plan
+from retbench.store import Store
+from retbench.testing.toys import ToyHasher
+
+Planner = Callable[..., Plan]
+
+
+class Trainer(ToyHasher):
+    """Does in its fit what the test says; draws from torch's global generator."""
+
+    name: ClassVar[str] = "trainer"
+    during: ClassVar[Callable[[Context], None]] = staticmethod(lambda ctx: None)
+
+    def fit(self, data: TrainingData, ctx: Context) -> State:
+        type(self).during(ctx)
+        return {**super().fit(data, ctx), "weight": torch.randn(data.facts.bits, 3)}
+
+
+def kinds(events: list[Event]) -> list[str]:
+    return [event.event for event in events]
+
+
+def artifact(plan: Plan, store: Store, stage: str) -> dict[str, Tensor]:
+    (key,) = (key for key, step in plan.steps.items() if step.name == stage)
+    return dict(store.get(key).tensors)
+
+
+def test_a_second_run_executes_nothing(toy_plan: Planner, executor: LocalExecutor, events: list[Event]) -> None:
+    plan = toy_plan({"attack": "toy", "defense": "toy"})
+    first = executor.run(plan)
+    events.clear()
+    second = executor.run(plan)
+    assert (first.executed, first.stored) == (len(plan.steps), 0)
+    assert (second.executed, second.stored) == (0, len(plan.steps))
+    assert kinds(events) == ["run_started"] + ["step_hit"] * len(plan.steps)
+    assert [event.key for event in events[1:]] == list(plan.steps)
+
+
+def test_a_larger_matrix_executes_only_what_is_new(toy_plan: Planner, executor: LocalExecutor) -> None:
+    small, large = toy_plan({}), toy_plan({"attack": ["none", "toy"]})
+    executor.run(small)
+    result = executor.run(large)
+    assert result.stored == len(small.steps)
+    assert result.executed == len(large.steps) - len(small.steps) == 3
+
+
+def test_every_step_is_told_as_it_goes(toy_plan: Planner, executor: LocalExecutor, events: list[Event]) -> None:
+    plan = toy_plan({})
+    executor.run(plan)
+    assert events[0] == Event("run_started", total=len(plan.steps))
+    told = [event for event in events if event.event in ("step_started", "step_done")]
+    assert [(event.event, event.key) for event in told] == [
+        (kind, key) for key in plan.steps for kind in ("step_started", "step_done")
+    ]
+    assert {(event.done, event.total) for event in events if event.event == "step_progress"} == {(40, 40), (10, 10)}
+
+
+def test_the_artifact_tells_how_it_came_about(toy_plan: Planner, executor: LocalExecutor, store: Store) -> None:
+    plan = toy_plan({})
+    executor.run(plan)
+    for key, stage in plan.steps.items():
+        meta: Any = store.meta(key)
+        assert meta["recipe"] == stage.full_recipe
+        assert meta["units"] == stage.units
+        assert meta["seconds"] >= 0
+        assert meta["peak_memory"] > 1_000_000
+        assert meta["batch_size"] == 64
+        assert meta["environment"]["torch"] == torch.__version__
+    timings = store.timings()
+    assert [timing["stage"] for timing in timings] == [stage.name for stage in plan.steps.values()]
+    assert all(timing["device"] == "cpu" and timing["bytes"] for timing in timings)
+
+
+def test_a_store_that_cannot_be_written_ends_the_run(toy_plan: Planner, executor: LocalExecutor, store: Store) -> None:
+    store.root.mkdir()
+    (store.root / "objects").write_text("in the way")
+    with pytest.raises(StoreUnwritable, match="it is not a folder; choose another with --store DIR"):
+        executor.run(toy_plan({}))
+
+
+def test_an_interrupt_passes_at_once_and_finished_steps_stay(
+    toy_plan: Planner, executor: LocalExecutor, store: Store, flaky: Any
+) -> None:
+    plan = toy_plan({"attack": ["none", "flaky"]}, flaky)
+    flaky.errors[:] = [KeyboardInterrupt()]
+    with pytest.raises(KeyboardInterrupt):
+        executor.run(plan)
+    kept = store.keys()
+    assert plan.cells[0].key in kept
+    assert len(flaky.calls) == 1
+    result = executor.run(plan)
+    assert (result.stored, result.executed) == (len(kept), len(plan.steps) - len(kept))
+
+
+class Contested(Store):
+    """Another run finds the corruption first, each time."""
+
+    def check(self, key: str) -> None:
+        self.discard(key)
+        super().check(key)
+
+
+def test_what_another_run_discards_meanwhile_is_computed_again(toy_plan: Planner, tmp_path: Path) -> None:
+    executor = LocalExecutor(Contested(tmp_path), torch.device("cpu"), lambda event: None)
+    plan = toy_plan({})
+    executor.run(plan)
+    result = executor.run(plan)
+    assert (result.executed, result.failures) == (len(plan.steps), {})
+
+
+@pytest.mark.parametrize("name", ["tensors.safetensors", "facts.json", "meta.json"])
+def test_a_corrupt_artifact_is_told_and_computed_again(
+    toy_plan: Planner, executor: LocalExecutor, store: Store, events: list[Event], name: str
+) -> None:
+    plan = toy_plan({})
+    executor.run(plan)
+    key = next(key for key, step in plan.steps.items() if step.name == "fit")
+    before = store.get(key).tensors["weight"]
+    damaged = next(store.root.glob(f"objects/*/{key}/{name}"))
+    data = bytearray(damaged.read_bytes())
+    data[-2] ^= 1
+    damaged.write_bytes(data)
+    events.clear()
+    result = executor.run(plan)
+    (warning,) = (event for event in events if event.event == "warning")
+    assert warning.key == key
+    assert warning.message.endswith("; it is computed again")
+    assert (result.executed, result.stored) == (1, len(plan.steps) - 1)
+    assert torch.equal(store.get(key).tensors["weight"], before)
+
+
+def test_a_fit_is_the_same_in_any_run_and_leaves_the_global_generator_alone(
+    toy_plan: Planner, executor: LocalExecutor, store: Store, tmp_path: Path
+) -> None:
+    plan = toy_plan({"hasher": "trainer"}, Trainer)
+    torch.manual_seed(1)
+    before = torch.get_rng_state()
+    executor.run(plan)
+    assert torch.equal(torch.get_rng_state(), before)
+    torch.rand(3)
+    again = LocalExecutor(Store(tmp_path / "other"), torch.device("cpu"), lambda event: None)
+    again.run(toy_plan({"hasher": "trainer", "attack": "toy"}, Trainer))
+    weight = artifact(plan, store, "fit")["weight"]
+    assert torch.equal(artifact(plan, again.store, "fit")["weight"], weight)
+
+
+def test_another_seed_trains_another_network(toy_plan: Planner, executor: LocalExecutor, store: Store) -> None:
+    plans = [toy_plan({"hasher": "trainer", "seed": seed}, Trainer) for seed in (0, 1)]
+    for plan in plans:
+        executor.run(plan)
+    weights = [artifact(plan, store, "fit")["weight"] for plan in plans]
+    assert not torch.equal(*weights)
+
+
+def test_curves_and_pictures_of_a_fit_are_kept_beside_its_weights(
+    toy_plan: Planner, executor: LocalExecutor, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def record(ctx: Context) -> None:
+        ctx.record("loss", [2.0, 1.0])
+        ctx.record("prototype", torch.full((3, 2, 2), 7, dtype=torch.uint8))
+
+    monkeypatch.setattr(Trainer, "during", staticmethod(record))
+    plan = toy_plan({"hasher": "trainer"}, Trainer)
+    assert executor.run(plan).failures == {}
+    (key,) = (key for key, step in plan.steps.items() if step.name == "fit")
+    assert store.facts(key)["record"] == {"loss": [2.0, 1.0]}
+    assert torch.equal(store.get(key).tensors["record/prototype"], torch.full((3, 2, 2), 7, dtype=torch.uint8))
+
+
+def test_a_fit_finds_the_checkpoint_of_its_last_attempt(
+    toy_plan: Planner, executor: LocalExecutor, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found: list[bool] = []
+
+    def stumble(ctx: Context) -> None:
+        assert ctx.checkpoints is not None
+        found.append((ctx.checkpoints / "epoch-1").exists())
+        (ctx.checkpoints / "epoch-1").touch()
+        if len(found) == 1:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Trainer, "during", staticmethod(stumble))
+    plan = toy_plan({"hasher": "trainer"}, Trainer)
+    with pytest.raises(KeyboardInterrupt):
+        executor.run(plan)
+    assert executor.run(plan).failures == {}
+    assert found == [False, True]
+    assert list((store.root / "work").iterdir()) == []
+
+
+@pytest.mark.parametrize("precision", ["float32", "bf16"])
+def test_a_step_works_at_the_precision_of_its_recipe(
+    toy_plan: Planner, executor: LocalExecutor, monkeypatch: pytest.MonkeyPatch, precision: Precision
+) -> None:
+    seen: list[Precision] = []
+    monkeypatch.setattr(Trainer, "during", staticmethod(lambda ctx: seen.append(ctx.precision)))
+    executor.run(toy_plan({"hasher": "trainer"}, Trainer, precision=precision))
+    assert seen == [precision]

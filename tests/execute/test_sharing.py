@@ -1,0 +1,127 @@
+"""Several processes on one store, and one that is killed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from retbench.execute import LocalExecutor
+from retbench.plan import Plan
+from retbench.store import Store
+
+Planner = Callable[..., Plan]
+
+DRIVER = '''
+"""Runs toy.yaml; the attack waits as many seconds as the first argument says. Starts when the file `go` exists."""
+import sys, time
+from pathlib import Path
+import torch
+from retbench.catalog import Catalog
+from retbench.execute import LocalExecutor
+from retbench.plan import make_plan
+from retbench.store import Store
+from retbench.suite import expand, read_suite
+from retbench.testing.toys import TOYS, ToyAttack
+
+class Slow(ToyAttack):
+    name = "slow"
+    def perturb(self, knowledge, batch, state, noise):
+        time.sleep(float(sys.argv[1]))
+        return super().perturb(knowledge, batch, state, noise)
+
+here = Path(__file__).parent
+loaded = read_suite(here / "toy.yaml")
+plan = make_plan(loaded.suite, expand(loaded, Catalog.of(*TOYS, Slow)), "float32")
+print("ready", flush=True)
+while not (here / "go").exists():
+    time.sleep(0.001)
+result = LocalExecutor(Store(here / "store"), torch.device("cpu"), lambda event: None).run(plan)
+print(len(plan.steps), result.executed, result.stored, len(result.failures))
+'''
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Starts a process that is ready to run a matrix of toys; none outlives the test."""
+    started: list[subprocess.Popen[str]] = []
+
+    def process(matrix: str, wait: float = 0.0) -> subprocess.Popen[str]:
+        (tmp_path / "toy.yaml").write_text(f"suite: toys\nshard: 1\nmatrix: {{dataset: toy, hasher: toy, {matrix}}}\n")
+        (tmp_path / "driver.py").write_text(DRIVER)
+        path = os.pathsep.join(filter(None, [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH")]))
+        command = [sys.executable, "-W", "error", str(tmp_path / "driver.py"), str(wait)]
+        environment = {**os.environ, "PYTHONPATH": path}
+        started.append(subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment))
+        return started[-1]
+
+    yield process
+    for ended in started:
+        ended.kill()
+        ended.wait()
+        if ended.stdout:
+            ended.stdout.close()
+
+
+def ready(process: subprocess.Popen[str]) -> None:
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+
+
+def totals(process: subprocess.Popen[str]) -> list[int]:
+    """Steps of the plan, executed, stored, failed."""
+    out, _ = process.communicate(timeout=300)
+    assert process.returncode == 0
+    return [int(word) for word in out.split()]
+
+
+def test_two_processes_share_a_store_and_both_end_right(
+    start: Any, tmp_path: Path, toy_plan: Planner, executor: LocalExecutor
+) -> None:
+    matrix = "bits: [8, 16], attack: [none, toy], defense: [none, toy]"
+    both = [start(matrix), start(matrix)]
+    for process in both:
+        ready(process)
+    (tmp_path / "go").touch()
+    for steps, executed, stored, failed in map(totals, both):
+        assert executed + stored == steps
+        assert failed == 0
+    alone = LocalExecutor(Store(tmp_path / "alone"), torch.device("cpu"), lambda event: None)
+    plan = toy_plan({"bits": [8, 16], "attack": ["none", "toy"], "defense": ["none", "toy"]}, shard=1)
+    alone.run(plan)
+    shared = Store(tmp_path / "store")
+    assert shared.keys() == set(plan.steps)
+    for key in plan.steps:
+        ours, theirs = alone.store.get(key), shared.get(key)
+        assert ours.facts == theirs.facts
+        assert all(torch.equal(tensor, theirs.tensors[name]) for name, tensor in ours.tensors.items())
+    assert list((tmp_path / "store" / "work").iterdir()) == list((tmp_path / "store" / "tmp").iterdir()) == []
+
+
+def test_a_killed_run_is_resumed_with_what_it_had_finished(start: Any, tmp_path: Path) -> None:
+    (tmp_path / "go").touch()
+    store, matrix = Store(tmp_path / "store"), "bits: 8, attack: slow, defense: toy"
+    killed = start(matrix, 0.2)
+    ready(killed)
+    while sum(timing["stage"] == "attack" for timing in store.timings()) < 3:
+        assert killed.poll() is None
+        time.sleep(0.01)
+    killed.send_signal(signal.SIGKILL)
+    killed.communicate()
+    kept = store.keys()
+    for key in kept:
+        store.check(key)
+    resumed = start(matrix)
+    ready(resumed)
+    steps, executed, stored, failed = totals(resumed)
+    assert (executed, stored, failed) == (steps - len(kept), len(kept), 0)
+    assert 6 < len(kept) < 20 < steps
+    assert list((tmp_path / "store" / "tmp").iterdir()) == []

@@ -1,0 +1,143 @@
+"""From images or texts to packed codes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, ClassVar
+
+import pytest
+import torch
+from torch import Tensor
+
+from retbench.contracts import Context, Hasher, State
+from retbench.errors import ContractBreach
+from retbench.metrics import unpack
+from retbench.stages import EncodeQueries, EncodeSplit, Load, Victim, draw_queries
+from retbench.testing.toys import ToyDataset, ToyHasher, ToyNetwork
+
+BITS = 13
+TOY, VICTIM = ToyDataset(), Victim(ToyHasher(), "weights")
+
+
+class Answering(ToyNetwork):
+    """Returns what the test says, whatever it is asked."""
+
+    answer: ClassVar[Callable[[Tensor], Tensor]]
+
+    def image(self, images: Tensor) -> Tensor:
+        return type(self).answer(images)
+
+
+class Fixed(ToyHasher):
+    def network(self, state: State, device: torch.device) -> ToyNetwork:
+        return Answering(state)
+
+
+@pytest.fixture
+def load(artifacts: Callable[..., Load]) -> Load:
+    weight = torch.randn(BITS, 3, generator=torch.Generator().manual_seed(0))
+    pictures = TOY.images("query", range(5)).float() / 255
+    return artifacts(
+        weights={"weight": weight, "mean": torch.tensor([0.4, 0.4, 0.4])},
+        first={"images": 1 - pictures[:2]},
+        second={"images": 1 - pictures[2:]},
+    )
+
+
+def logits(load: Load, modality: str, inputs: Tensor) -> Tensor:
+    network = ToyHasher().network(dict(load("weights").tensors), torch.device("cpu"))
+    return network.text(inputs) if modality == "text" else network.image(inputs)
+
+
+def codes(tensors: Any) -> Tensor:
+    return unpack(tensors["codes"], BITS)
+
+
+def signs(values: Tensor) -> Tensor:
+    return torch.where(values >= 0, 1, -1).to(torch.int8)
+
+
+@pytest.mark.parametrize("batch_size", [1, 7, 64])
+def test_a_split_is_encoded_as_the_sign_of_the_logits(load: Load, ctx: Context, batch_size: int) -> None:
+    outcome = EncodeSplit(VICTIM, BITS, "image", "float32", TOY, "database").run(
+        load, replace(ctx, batch_size=batch_size)
+    )
+    images = TOY.images("database", range(40)).float() / 255
+    assert torch.equal(codes(outcome.tensors), signs(logits(load, "image", images)))
+    assert outcome.tensors["codes"].shape == (40, 2)
+    assert outcome.facts["distinct"] == len(torch.unique(codes(outcome.tensors), dim=0))
+    assert outcome.facts["float32_agreement"] == 1.0
+
+
+def test_texts_are_encoded_by_the_text_network(load: Load, ctx: Context) -> None:
+    queries = draw_queries(TOY, 4)
+    split = EncodeSplit(VICTIM, BITS, "text", "float32", TOY, "database").run(load, ctx)
+    asked = EncodeQueries(VICTIM, BITS, "text", "float32", queries).run(load, ctx)
+    assert torch.equal(codes(split.tensors), signs(logits(load, "text", TOY.texts("database", range(40)))))
+    assert torch.equal(codes(asked.tensors), signs(logits(load, "text", TOY.texts("query", queries.rows))))
+
+
+def test_clean_queries_are_encoded_in_the_order_of_the_sample(load: Load, ctx: Context) -> None:
+    queries = draw_queries(TOY, 4)
+    outcome = EncodeQueries(VICTIM, BITS, "image", "float32", queries).run(load, ctx)
+    images = TOY.images("query", queries.rows).float() / 255
+    assert torch.equal(codes(outcome.tensors), signs(logits(load, "image", images)))
+
+
+def test_saved_images_of_all_shards_are_encoded_in_order(load: Load, ctx: Context) -> None:
+    queries = draw_queries(TOY, 5)
+    stage = EncodeQueries(VICTIM, BITS, "image", "float32", queries, ("first", "second"))
+    saved = torch.cat([load(shard).tensors["images"] for shard in ("first", "second")])
+    encoded = codes(stage.run(load, replace(ctx, batch_size=2)).tensors)
+    assert torch.equal(encoded, signs(logits(load, "image", saved)))
+    assert not torch.equal(encoded, signs(logits(load, "image", 1 - saved)))
+
+
+def test_no_queries_have_no_codes(load: Load, ctx: Context) -> None:
+    queries = draw_queries(ToyDataset(queries=0), "all")
+    outcome = EncodeQueries(VICTIM, BITS, "image", "float32", queries).run(load, ctx)
+    assert outcome.tensors["codes"].shape == (0, 2)
+    assert outcome.tensors["codes"].dtype == torch.uint8
+    assert outcome.facts["distinct"] == 0
+
+
+def fixed(answer: Callable[[Tensor], Tensor], monkeypatch: pytest.MonkeyPatch) -> Hasher:
+    monkeypatch.setattr(Answering, "answer", staticmethod(answer), raising=False)
+    return Fixed()
+
+
+def test_bf16_records_how_many_bits_float32_agrees_on(
+    load: Load, ctx: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # 1.001 and 1 are one number in bf16, so their difference, whose sign the bit is, vanishes: the bit becomes +1.
+    rows = torch.tensor([[1.001, 1.0]]).expand(40, 2)
+    weight = torch.tensor([[1.0, -1.0], [-1.0, 1.0], [1.0, 1.0], [-1.0, -1.0]])
+    hasher = fixed(lambda images: rows[: len(images)] @ weight.T, monkeypatch)
+    stages = [EncodeSplit(Victim(hasher, "weights"), 4, "image", p, TOY, "database") for p in ("float32", "bf16")]
+    exact, rounded = (stage.run(load, replace(ctx, precision=stage.precision)) for stage in stages)
+    assert unpack(exact.tensors["codes"], 4)[0].tolist() == [1, -1, 1, -1]
+    assert unpack(rounded.tensors["codes"], 4)[0].tolist() == [1, 1, 1, -1]
+    assert exact.facts["float32_agreement"] == 1.0
+    assert rounded.facts["float32_agreement"] == 0.75
+
+
+@pytest.mark.parametrize(
+    ("answer", "problem"),
+    [
+        (
+            lambda images: torch.zeros(len(images), BITS + 1),
+            r"wrong shape of logits: got \(40, 14\), expected \(40, 13\)",
+        ),
+        (lambda images: torch.zeros(1, BITS), r"wrong shape of logits: got \(1, 13\)"),
+        (lambda images: torch.zeros(len(images), BITS) / 0, "NaN or infinity in the logits"),
+        (lambda images: torch.ones(len(images), BITS) / 0, "NaN or infinity in the logits"),
+    ],
+    ids=["bits", "rows", "nan", "inf"],
+)
+def test_logits_that_are_no_logits_are_a_breach(
+    load: Load, ctx: Context, monkeypatch: pytest.MonkeyPatch, answer: Callable[[Tensor], Tensor], problem: str
+) -> None:
+    stage = EncodeSplit(Victim(fixed(answer, monkeypatch), "weights"), BITS, "image", "float32", TOY, "database")
+    with pytest.raises(ContractBreach, match=rf"^hasher toy \(package .*\): {problem}"):
+        stage.run(load, ctx)

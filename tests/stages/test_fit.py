@@ -1,0 +1,129 @@
+"""Everything that trains."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ClassVar, Literal, cast
+
+import pytest
+import torch
+
+from retbench.contracts import Context, Hasher, Part, State, TrainingData
+from retbench.execute import FailureKind, LocalExecutor
+from retbench.plan import Plan
+from retbench.store import Store
+from retbench.testing.toys import ToyDataset, ToyHardening, ToyHasher, ToyPart
+
+Planner = Callable[..., Plan]
+
+
+class Counted(ToyPart):
+    """Counts how often it is fitted, by the number of bits it was told of."""
+
+    name: ClassVar[str] = "counted"
+    fitted: ClassVar[list[int]] = []
+
+    def fit(self, inputs: TrainingData, ctx: Context) -> State:
+        self.fitted.append(inputs.facts.bits)
+        return super().fit(inputs, ctx)
+
+
+class Sharing(ToyHasher):
+    name: ClassVar[str] = "sharing"
+
+    def parts(self, facts: Any) -> dict[str, Part]:
+        return {"mean": Counted()}
+
+
+class AlsoSharing(Sharing):
+    name: ClassVar[str] = "also-sharing"
+
+
+class Careless(ToyHardening):
+    """Breaks the contract of a hardening."""
+
+    name: ClassVar[str] = "careless"
+
+    fault: Literal["shape", "names", "nan", "type", "values"]
+
+    def fit(self, hasher: Hasher, state: State, data: TrainingData, ctx: Context) -> State:
+        faults: dict[str, State] = {
+            "shape": {**state, "weight": state["weight"][:-1]},
+            "names": {"weights": state["weight"], "mean": state["mean"]},
+            "nan": {**state, "weight": state["weight"] / 0},
+            "type": cast(State, list(state.values())),
+            "values": cast(State, {name: tensor.tolist() for name, tensor in state.items()}),
+        }
+        return faults[self.fault]
+
+
+class Diverged(ToyHasher):
+    name: ClassVar[str] = "diverged"
+
+    def fit(self, data: TrainingData, ctx: Context) -> State:
+        return {**super().fit(data, ctx), "weight": torch.tensor([[float("inf")] * 3])}
+
+
+def states(plan: Plan, store: Store) -> dict[str, dict[str, torch.Tensor]]:
+    fits = ("fit_part", "fit", "fit_defense")
+    return {step.name: dict(store.get(key).tensors) for key, step in plan.steps.items() if step.name in fits}
+
+
+def test_a_part_is_fitted_once_for_all_its_owners_and_code_lengths(toy_plan: Planner, executor: LocalExecutor) -> None:
+    Counted.fitted.clear()
+    plan = toy_plan({"hasher": ["sharing", "also-sharing"], "bits": [8, 16]}, Sharing, AlsoSharing)
+    assert executor.run(plan).failures == {}
+    assert Counted.fitted == [0]
+    assert plan.counts()["fit"] == 4
+
+
+def test_a_hasher_is_fitted_for_its_bits_from_its_parts(
+    toy_plan: Planner, store: Store, executor: LocalExecutor
+) -> None:
+    plan = toy_plan({"bits": 13})
+    executor.run(plan)
+    fitted = states(plan, store)
+    assert fitted["fit"]["weight"].shape == (13, 3)
+    assert torch.equal(fitted["fit"]["mean"], fitted["fit_part"]["mean"])
+    training = ToyDataset().images("train", range(20)).float() / 255
+    assert torch.allclose(fitted["fit_part"]["mean"], training.mean(dim=(0, 2, 3)))
+
+
+def test_a_hardening_starts_from_the_trained_hasher_and_its_result_encodes_everything(
+    toy_plan: Planner, store: Store, executor: LocalExecutor
+) -> None:
+    plan = toy_plan({"defense": "toy-hardening", "attack": "toy"})
+    assert executor.run(plan).failures == {}
+    fitted = states(plan, store)
+    assert torch.equal(fitted["fit_defense"]["weight"], 2 * fitted["fit"]["weight"])
+    (hardened,) = (key for key, step in plan.steps.items() if step.name == "fit_defense")
+    users = [step for step in plan.steps.values() if step.name in ("encode", "attack")]
+    assert len(users) == 3
+    assert all(hardened in step.inputs for step in users)
+
+
+@pytest.mark.parametrize(
+    ("fault", "problem"),
+    [
+        ("shape", "a hardening keeps the names and shapes"),
+        ("names", "a hardening keeps the names and shapes"),
+        ("nan", "fit returned NaN or infinity in weight"),
+        ("type", "fit must return a dictionary of tensors: got list"),
+        ("values", "fit must return a dictionary of tensors: got dict"),
+    ],
+)
+def test_a_hardening_that_returns_no_such_hasher_is_a_breach(
+    toy_plan: Planner, executor: LocalExecutor, fault: str, problem: str
+) -> None:
+    plan = toy_plan({"defense": "careless"}, Careless, components={"defense": {"careless": {"fault": fault}}})
+    failure = executor.run(plan).failures[plan.cells[0].key or ""]
+    assert failure.kind is FailureKind.INVALID
+    assert failure.reason.startswith("defense careless (package ")
+    assert problem in failure.reason
+
+
+def test_weights_that_diverged_are_a_breach(toy_plan: Planner, executor: LocalExecutor) -> None:
+    plan = toy_plan({"hasher": "diverged"}, Diverged)
+    failure = executor.run(plan).failures[plan.cells[0].key or ""]
+    assert failure.kind is FailureKind.INVALID
+    assert "fit returned NaN or infinity in weight" in failure.reason

@@ -1,0 +1,122 @@
+"""Queries, clean or attacked, through a purifier."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import ClassVar
+
+import pytest
+import torch
+from torch import Tensor
+
+from retbench.contracts import Context, Noise, Purifier, State, TrainingData
+from retbench.errors import ContractBreach
+from retbench.plan import Plan
+from retbench.stages import Load, Purify, Queries, States, draw_queries
+from retbench.store import Store
+from retbench.testing.toys import FaultyPurifier, ToyDataset, ToyPurifier
+
+Planner = Callable[..., Plan]
+TOY = ToyDataset()
+QUERIES = draw_queries(TOY, 7)
+STATES = States(parts={"mean": "mean"})
+CLEAN = QUERIES.images(range(7), torch.device("cpu"))
+
+
+class Stained(Purifier):
+    """Adds what it learned, and says whether gradients were on."""
+
+    name: ClassVar[str] = "stained"
+    source: ClassVar[str] = "made for tests"
+    gradients: ClassVar[list[bool]] = []
+
+    def fit(self, data: TrainingData, ctx: Context) -> State:
+        return {"stain": torch.rand(1, generator=ctx.noise.generator("stain"))}
+
+    def purify(self, images: Tensor, state: State, noise: Noise) -> Tensor:
+        self.gradients.append(torch.is_grad_enabled())
+        return (images + state["stain"]).clamp(0, 1)
+
+
+def purify(purifier: Purifier, source: str | None = None, quantise: bool = False) -> Purify:
+    return Purify(purifier, STATES, TOY.facts(), QUERIES, source, 5, quantise, "float32")
+
+
+@pytest.fixture
+def load(artifacts: Callable[..., Load]) -> Load:
+    return artifacts(mean={"mean": torch.zeros(3)}, attacked={"images": CLEAN.flip(3) * 0.7})
+
+
+def with_noise(ctx: Context, queries: Queries = QUERIES, batch_size: int = 64) -> Context:
+    return replace(ctx, noise=Noise(5, queries.ids), batch_size=batch_size)
+
+
+def expected(images: Tensor) -> Tensor:
+    return ToyPurifier().purify(images, {"mean/mean": torch.zeros(3)}, Noise(5, QUERIES.ids))
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 64])
+def test_clean_queries_are_purified_the_same_in_any_batch(load: Load, ctx: Context, batch_size: int) -> None:
+    images = purify(ToyPurifier()).run(load, with_noise(ctx, batch_size=batch_size)).tensors["images"]
+    assert torch.allclose(images, expected(CLEAN), rtol=0, atol=1e-6)
+    assert not torch.allclose(images, CLEAN, atol=1e-3)
+
+
+@pytest.mark.parametrize("batch_size", [2, 64])
+def test_attacked_queries_are_purified_and_measured_against_the_clean_ones(
+    load: Load, ctx: Context, batch_size: int
+) -> None:
+    tensors = purify(ToyPurifier(), "attacked").run(load, with_noise(ctx, batch_size=batch_size)).tensors
+    assert torch.allclose(tensors["images"], expected(load("attacked").tensors["images"]), rtol=0, atol=1e-6)
+    difference = (tensors["images"].double() - CLEAN.double()).flatten(1)
+    assert torch.allclose(tensors["mse"], difference.square().mean(1), rtol=1e-12)
+    assert torch.allclose(tensors["linf"], difference.abs().amax(1), rtol=0, atol=1e-12)
+
+
+def test_the_noise_of_a_step_is_that_of_its_seed_and_query_ids() -> None:
+    noise = purify(ToyPurifier()).noise(torch.device("cpu"))
+    assert torch.equal(noise.uniform("x", (2,)), Noise(5, QUERIES.ids).uniform("x", (2,)))
+
+
+def test_quantised_images_are_eight_bit_pictures(load: Load, ctx: Context) -> None:
+    images = purify(ToyPurifier(), quantise=True).run(load, with_noise(ctx)).tensors["images"]
+    assert torch.equal(images, (expected(CLEAN) * 255).round() / 255)
+
+
+@pytest.mark.parametrize("fault", ["nan", "shape", "dtype", "range", "type"])
+def test_a_faulty_purifier_is_a_breach(load: Load, ctx: Context, fault: str) -> None:
+    with pytest.raises(ContractBreach, match=r"defense faulty \(package retbench\)"):
+        purify(FaultyPurifier.create({"fault": fault})).run(load, with_noise(ctx))
+
+
+def test_no_queries_give_no_images(load: Load, ctx: Context) -> None:
+    nobody = Queries(TOY, (), ())
+    stage = Purify(ToyPurifier(), STATES, TOY.facts(), nobody, None, 0, False, "float32")
+    assert stage.run(load, with_noise(ctx, nobody)).tensors["images"].shape == (0, 3, 12, 12)
+
+
+def test_what_a_purifier_learned_is_fitted_once_and_used_without_gradients(
+    toy_plan: Planner, store: Store, scored: Callable[[Plan], list[object]]
+) -> None:
+    Stained.gradients.clear()
+    plan = toy_plan({"bits": [8, 16], "attack": ["none", "toy"], "defense": "stained"}, Stained)
+    scored(plan)
+    (fit,) = (key for key, step in plan.steps.items() if step.name == "fit_defense")
+    clean = store.get(plan.cells[0].purified[0]).tensors["images"]
+    images = ToyDataset().images("query", draw_queries(TOY, "all").rows).float() / 255
+    assert torch.equal(clean, (images + store.get(fit).tensors["stain"]).clamp(0, 1))
+    assert Stained.gradients == [False] * 3
+
+
+def test_purifiers_in_a_row_work_on_each_others_images(
+    toy_plan: Planner, store: Store, scored: Callable[[Plan], list[object]]
+) -> None:
+    plan = toy_plan({"defense": [["stained", "toy"]], "attack": "toy"}, Stained)
+    scored(plan)
+    (cell,) = plan.cells
+    attacked, stained, final = (store.get(key).tensors["images"] for key in (*cell.attacked, *cell.purified))
+    fits = {step.name: store.get(key).tensors for key, step in plan.steps.items() if step.name.startswith("fit_")}
+    assert torch.equal(stained, (attacked + fits["fit_defense"]["stain"]).clamp(0, 1))
+    noise = Noise(0, draw_queries(TOY, "all").ids)
+    assert torch.allclose(final, ToyPurifier().purify(stained, {"mean/mean": fits["fit_part"]["mean"]}, noise))

@@ -1,0 +1,28 @@
+"""The trained states that a component works with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+
+from retbench.stages import Load, States
+
+CPU = torch.device("cpu")
+
+
+def test_parts_join_the_own_state_under_their_role(artifacts: Callable[..., Load]) -> None:
+    load = artifacts(own={"weight": torch.ones(1)}, first={"weight": torch.zeros(1)}, second={"mean": torch.ones(2)})
+    state = States("own", {"denoiser": "first", "prior": "second"}).load(load, CPU)
+    assert state.keys() == {"weight", "denoiser/weight", "prior/mean"}
+    assert state["weight"] == 1
+    assert state["denoiser/weight"] == 0
+
+
+def test_a_component_without_a_fit_has_an_empty_state(artifacts: Callable[..., Load]) -> None:
+    assert States().load(artifacts(), CPU) == {}
+
+
+def test_keys_are_those_of_the_own_fit_and_of_every_part() -> None:
+    assert States("own", {"a": "first", "b": "second"}).keys == ("own", "first", "second")
+    assert States().keys == ()

@@ -1,0 +1,267 @@
+"""Artifacts come back as they were stored, or not at all."""
+
+import json
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from retbench.canon import digest
+from retbench.errors import ArtifactCorrupt, ArtifactMissing
+from retbench.store import Artifact, Store
+
+KEY = digest("some step")
+OTHER = digest("another step")
+FILES = ("tensors.safetensors", "facts.json", "meta.json")
+DTYPES = (
+    torch.float32,
+    torch.float64,
+    torch.float16,
+    torch.bfloat16,
+    torch.int8,
+    torch.uint8,
+    torch.int16,
+    torch.int32,
+    torch.int64,
+    torch.bool,
+)
+READS: dict[str, Callable[[Store, str], Any]] = {
+    "get": Store.get,
+    "check": Store.check,
+    "facts": Store.facts,
+    "meta": Store.meta,
+}
+
+
+def some_artifact(key: str = KEY, value: float = 1.0) -> Artifact:
+    tensors = {"codes": torch.tensor([[1, -1]], dtype=torch.int8), "images": torch.full((2, 3), value)}
+    return Artifact(key, tensors, {"map": 0.25, "queries": 10}, {"seconds": 0.5, "recipe": {"stage": "fit"}})
+
+
+def folder(store: Store, key: str = KEY) -> Path:
+    return store.root / "objects" / key[:2] / key
+
+
+def assert_same(got: Artifact, expected: Artifact) -> None:
+    assert got.tensors.keys() == expected.tensors.keys()
+    for name, tensor in expected.tensors.items():
+        assert got.tensors[name].dtype == tensor.dtype
+        assert torch.equal(got.tensors[name], tensor)
+    assert got.facts == expected.facts
+    assert {name: got.meta[name] for name in expected.meta} == expected.meta
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("shape", [(3, 4), (0, 3), (5, 0), (), (1,)])
+def test_tensors_of_every_kind_come_back(store: Store, dtype: torch.dtype, shape: tuple[int, ...]) -> None:
+    tensor = (torch.arange(60).reshape(-1)[: torch.Size(shape).numel()].reshape(shape) - 3).to(dtype)
+    artifact = Artifact(KEY, {"deep/name.weight": tensor})
+    store.put(artifact)
+    assert_same(store.get(KEY), artifact)
+
+
+def test_numbers_that_are_none_come_back(store: Store) -> None:
+    tensor = torch.tensor([float("nan"), float("inf"), -float("inf"), -0.0])
+    store.put(Artifact(KEY, {"radii": tensor}))
+    assert torch.equal(store.get(KEY).tensors["radii"].view(torch.int32), tensor.view(torch.int32))
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        {"view": torch.arange(12.0).reshape(3, 4)[:, ::2]},
+        {"picture": torch.rand(2, 3, 4, 4).to(memory_format=torch.channels_last)},
+        {"expanded": torch.ones(1, 3).expand(4, 3)},
+        {"parameter": torch.nn.Parameter(torch.ones(2))},
+        dict.fromkeys(("tied", "weights"), torch.arange(6.0)),
+        dict(zip("ab", torch.arange(8.0).unfold(0, 6, 2), strict=True)),
+    ],
+    ids=lambda state: "-".join(state),
+)
+def test_views_and_shared_memory_come_back_as_their_values(store: Store, state: dict[str, Tensor]) -> None:
+    store.put(Artifact(KEY, state))
+    assert_same(store.get(KEY), Artifact(KEY, state))
+
+
+def test_what_is_read_may_be_written_to_without_touching_the_store(store: Store) -> None:
+    store.put(some_artifact())
+    store.get(KEY).tensors["images"].zero_()
+    assert_same(store.get(KEY), some_artifact())
+
+
+def test_an_empty_artifact_is_one(store: Store) -> None:
+    store.put(Artifact(KEY))
+    assert store.has(KEY)
+    assert_same(store.get(KEY), Artifact(KEY))
+
+
+def test_facts_and_meta_come_back_as_json(store: Store) -> None:
+    facts = {"map": 0.1 + 0.2, "list": [1, None, True], "ünï": {"b": 1, "a": "x"}, "tiny": 5e-324}
+    store.put(Artifact(KEY, {}, facts, {"recipe": facts, "seconds": 1e-7}))
+    assert store.facts(KEY) == facts
+    assert store.meta(KEY)["recipe"] == facts
+    assert store.get(KEY).facts == facts
+
+
+@pytest.mark.parametrize("part", ["facts", "meta"])
+@pytest.mark.parametrize("value", [{"map": float("nan")}, {"map": torch.ones(1)}, {1: "one"}])
+def test_facts_that_are_not_json_are_refused_before_anything_is_written(store: Store, part: str, value: Any) -> None:
+    broken: dict[str, Any] = {part: value}
+    with pytest.raises((TypeError, ValueError), match="JSON"):
+        store.put(Artifact(KEY, **broken))
+    assert not store.has(KEY)
+
+
+def test_a_missing_artifact_is_said_to_be_missing(store: Store) -> None:
+    assert not store.has(KEY)
+    assert store.keys() == set()
+    assert store.size(KEY) == 0
+    for read in READS.values():
+        with pytest.raises(ArtifactMissing, match=rf"store .*: no artifact {KEY[:12]}"):
+            read(store, KEY)
+    store.discard(KEY)
+
+
+def test_keys_and_sizes_are_those_of_what_was_put(store: Store) -> None:
+    sizes = {key: store.put(some_artifact(key)) for key in (KEY, OTHER)}
+    assert store.keys() == {KEY, OTHER}
+    for key, size in sizes.items():
+        assert store.size(key) == size + (folder(store, key) / "meta.json").stat().st_size
+    store.discard(KEY)
+    assert store.keys() == {OTHER}
+    assert not store.has(KEY)
+    assert os.listdir(store.root / "tmp") == []
+
+
+def test_of_two_artifacts_with_one_key_the_first_stays(store: Store) -> None:
+    store.put(some_artifact(value=1.0))
+    store.put(some_artifact(value=2.0))
+    assert_same(store.get(KEY), some_artifact(value=1.0))
+    assert os.listdir(store.root / "tmp") == []
+
+
+@given(file=st.sampled_from(FILES), at=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7))
+@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_flipped_bit_is_found(store: Store, file: str, at: float, bit: int) -> None:
+    store.put(some_artifact())
+    path = folder(store) / file
+    whole = path.read_bytes()
+    broken = bytearray(whole)
+    broken[int(at * len(whole))] ^= 1 << bit
+    path.write_bytes(broken)
+    read_by = {"tensors.safetensors": ("get", "check"), "facts.json": ("get", "check", "facts"), "meta.json": READS}
+    for name in read_by[file]:
+        with pytest.raises(ArtifactCorrupt, match=rf"store .*: {KEY[:12]}: [a-z]+\.(json|safetensors)"):
+            READS[name](store, KEY)
+    path.write_bytes(whole)
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"[1]", b"null", b"{}", b'{"self": 1}', b"{", b"\xff", b'{"a": NaN, "self": 1}']
+)
+def test_a_meta_that_was_never_written_is_corrupt(store: Store, content: bytes) -> None:
+    store.put(some_artifact())
+    (folder(store) / "meta.json").write_bytes(content)
+    for read in READS.values():
+        with pytest.raises(ArtifactCorrupt, match=r"meta\.json"):
+            read(store, KEY)
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_a_file_cut_short_is_found(store: Store, file: str) -> None:
+    store.put(some_artifact())
+    path = folder(store) / file
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(ArtifactCorrupt, match=file):
+        store.check(KEY)
+
+
+@pytest.mark.parametrize("file", FILES[:2])
+def test_a_missing_payload_is_corrupt_and_can_be_put_again(store: Store, file: str) -> None:
+    store.put(some_artifact())
+    (folder(store) / file).unlink()
+    with pytest.raises(ArtifactCorrupt, match=rf"{KEY[:12]}: {file} is gone"):
+        store.check(KEY)
+    with pytest.raises(ArtifactCorrupt, match=f"{file} is gone"):
+        store.get(KEY)
+    store.discard(KEY)
+    store.put(some_artifact())
+    assert_same(store.get(KEY), some_artifact())
+
+
+def test_an_artifact_that_lost_its_meta_can_be_put_again(store: Store) -> None:
+    store.put(some_artifact())
+    (folder(store) / "meta.json").unlink()
+    assert not store.has(KEY)
+    store.put(some_artifact())
+    assert_same(store.get(KEY), some_artifact())
+
+
+def test_bytes_of_another_artifact_are_found(store: Store) -> None:
+    store.put(some_artifact(KEY, 1.0))
+    store.put(some_artifact(OTHER, 2.0))
+    (folder(store, KEY) / FILES[0]).write_bytes((folder(store, OTHER) / FILES[0]).read_bytes())
+    with pytest.raises(ArtifactCorrupt, match="does not match its digest"):
+        store.get(KEY)
+
+
+def test_runs_are_remembered_the_latest_first(store: Store) -> None:
+    assert store.runs() == {}
+    for number, suite in enumerate(["smoke", "uni.modal", "ablation"]):
+        store.record_run(suite, {"keys": [KEY], "number": number})
+        os.utime(store.root / "runs" / f"{suite}.json", ns=(0, (number + 1) * 10**9))
+    assert list(store.runs()) == ["ablation", "uni.modal", "smoke"]
+    store.record_run("smoke", {"keys": []})
+    assert next(iter(store.runs().items())) == ("smoke", {"keys": []})
+
+
+@pytest.mark.parametrize("content", [b"{", b"", b"[]", b"\xff"])
+def test_an_unreadable_run_is_passed_over(store: Store, content: bytes) -> None:
+    store.record_run("smoke", {"keys": [KEY]})
+    (store.root / "runs" / "broken.json").write_bytes(content)
+    assert store.runs() == {"smoke": {"keys": [KEY]}}
+
+
+def test_timings_come_back_in_order(store: Store) -> None:
+    assert store.timings() == []
+    timings = [{"stage": "fit", "seconds": float(number)} for number in range(3)]
+    for timing in timings:
+        store.append_timing(timing)
+    assert store.timings() == timings
+
+
+@pytest.mark.parametrize("cut", [1, 2, 15, 27])
+def test_a_timing_cut_short_costs_nothing_but_itself(store: Store, cut: int) -> None:
+    store.append_timing({"seconds": 1.0})
+    store.append_timing({"a": {"b": 1}, "seconds": 2.0})
+    ledger = store.root / "timings.jsonl"
+    ledger.write_bytes(ledger.read_bytes()[:-cut])
+    store.append_timing({"seconds": 3.0})
+    whole = [] if cut > 1 else [{"a": {"b": 1}, "seconds": 2.0}]
+    assert store.timings() == [{"seconds": 1.0}, *whole, {"seconds": 3.0}]
+
+
+def test_a_ledger_line_that_is_no_record_is_passed_over(store: Store) -> None:
+    store.append_timing({"seconds": 1.0})
+    with open(store.root / "timings.jsonl", "ab") as ledger:
+        ledger.write(b'{"seconds"}\n12\n\n\xff\n')
+    store.append_timing({"seconds": 2.0})
+    assert store.timings() == [{"seconds": 1.0}, {"seconds": 2.0}]
+
+
+def test_stored_bytes_do_not_depend_on_the_order_of_names(store: Store, tmp_path: Path) -> None:
+    other, artifact = Store(tmp_path / "other"), some_artifact()
+    store.put(artifact)
+    time.sleep(0.01)
+    backwards = dict(reversed(list(artifact.tensors.items())))
+    other.put(Artifact(KEY, backwards, dict(reversed(list(artifact.facts.items()))), artifact.meta))
+    for file in FILES:
+        assert (folder(store) / file).read_bytes() == (folder(other) / file).read_bytes()
+    assert json.loads((folder(store) / "meta.json").read_bytes())["payload"].keys() == set(FILES[:2])

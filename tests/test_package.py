@@ -1,0 +1,63 @@
+"""What `import retbench` offers, and what it costs."""
+
+import subprocess
+import sys
+from types import ModuleType
+
+import pytest
+
+import retbench
+from retbench import contracts, errors, hookspecs
+
+HEAVY = ("torch", "pydantic", "numba", "diffusers", "sklearn", "yaml", "numpy")
+
+
+def loaded_by(statement: str) -> list[str]:
+    """Returns which heavy packages a fresh interpreter holds after a statement."""
+    program = f"{statement}\nimport sys\nprint(*[name for name in {HEAVY} if name in sys.modules])"
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    return run.stdout.split()
+
+
+def test_the_exports_are_the_contracts_the_errors_a_plugin_meets_and_the_hook_marker() -> None:
+    met = {"ContractBreach", "OptionError", "PluginError", "RetbenchError", "UserError"}
+    assert retbench.__all__ == sorted({*contracts.__all__, *met, "hookimpl", "load_catalog"})
+
+
+def test_the_contracts_export_their_sorted_public_names() -> None:
+    public = {name for name, thing in vars(contracts).items() if name[0] != "_" and not isinstance(thing, ModuleType)}
+    assert contracts.__all__ == sorted(public - {"annotations"})
+
+
+@pytest.mark.parametrize("name", retbench.__all__)
+def test_an_exported_name_is_the_one_that_its_module_defines(name: str) -> None:
+    home = next(module for module in (contracts, errors, hookspecs) if hasattr(module, name))
+    assert getattr(retbench, name) is getattr(home, name)
+
+
+def test_a_star_import_brings_every_exported_name() -> None:
+    names: dict[str, object] = {}
+    exec("from retbench import *", names)
+    assert set(retbench.__all__) <= set(names)
+
+
+def test_dir_lists_what_can_be_imported() -> None:
+    assert set(dir(retbench)) == {*retbench.__all__, "__version__"}
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="module 'retbench' has no attribute 'Hashers'"):
+        _ = retbench.Hashers  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("statement", ["import retbench", "import retbench.errors", "import retbench.canon"])
+def test_importing_the_package_loads_nothing_heavy(statement: str) -> None:
+    assert loaded_by(statement) == []
+
+
+def test_a_hook_can_be_marked_without_loading_anything_heavy() -> None:
+    assert loaded_by("from retbench import hookimpl") == []
+
+
+def test_the_probe_sees_a_package_that_is_loaded() -> None:
+    assert "torch" in loaded_by("from retbench import Noise")

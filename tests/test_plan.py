@@ -1,0 +1,262 @@
+"""Cells become unique steps, whose keys change with what they depend on and nothing else."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+
+from retbench.canon import canonical, digest
+from retbench.contracts import Facts
+from retbench.plan import Plan, PlannedCell
+from retbench.stages import EncodeSplit, Perturb, Stage
+from retbench.testing.toys import ToyAttack, ToyDataset, ToyHasher, ToyPart, ToyPurifier
+
+Planner = Callable[..., Plan]
+EVERYTHING: dict[str, Any] = {
+    "hasher": ["toy", {"toy": {"sweep": {"gain": [4.0]}}}],
+    "bits": [8, 16],
+    "task": ["i2i", "i2t", "t2i", "t2t"],
+    "attack": ["none", "toy"],
+    "surrogate": ["none", "other"],
+    "defense": ["none", "toy", "toy-hardening", ["toy-hardening", "toy"]],
+    "threat": ["oblivious", "adaptive"],
+    "seed": [0, 1],
+}
+
+
+class Other(ToyHasher):
+    name: ClassVar[str] = "other"
+
+
+class Costly(ToyDataset):
+    """Counts how often its files would be read for a digest."""
+
+    name: ClassVar[str] = "costly"
+    read: ClassVar[list[str]] = []
+
+    def fingerprint(self) -> str:
+        self.read.append(self.name)
+        return super().fingerprint()
+
+
+class Filed(ToyAttack):
+    """Reads a file."""
+
+    name: ClassVar[str] = "filed"
+
+    weights: str = ""
+
+    def files(self, facts: Facts) -> dict[str, Path]:
+        return {"weights": Path(self.weights)}
+
+
+def group(stage: Stage) -> str:
+    if stage.name != "encode":
+        return stage.name
+    return "encode database" if isinstance(stage, EncodeSplit) else "encode queries"
+
+
+def keys(plan: Plan) -> dict[str, set[str]]:
+    grouped: dict[str, set[str]] = {}
+    for key, stage in plan.steps.items():
+        grouped.setdefault(group(stage), set()).add(key)
+    return grouped
+
+
+def attacks(plan: Plan) -> list[Perturb]:
+    return [stage for stage in plan.steps.values() if isinstance(stage, Perturb)]
+
+
+def only(plan: Plan) -> PlannedCell:
+    (cell,) = plan.cells
+    return cell
+
+
+def test_equal_steps_of_different_cells_are_one(toy_plan: Planner) -> None:
+    matrix = {"bits": [8, 16], "attack": ["none", "toy"], "defense": ["none", "toy"]}
+    plan = toy_plan(matrix, shard=4)  # 10 queries: 3 shards
+    assert len(plan.cells) == 8
+    assert plan.counts() == {
+        "fit_part": 1,  # the mean, of both code lengths and of the purifier
+        "fit": 2,  # a code length each
+        "targets": 1,
+        "attack": 2 * 3,  # a code length each, whatever the defense
+        "purify": 3 + 2 * 3,  # the clean queries once, the attacked ones for each code length
+        "encode": 2 + 8,  # a database for each code length, the queries of each cell
+        "score": 8,
+    }
+
+
+def test_equal_cells_share_everything(toy_plan: Planner) -> None:
+    once = toy_plan({"attack": "toy"})
+    twice = toy_plan({"attack": ["toy", {"toy": {"sweep": {"eps": [0.2]}}}]})
+    assert len(twice.cells) == 2
+    assert twice.steps.keys() == once.steps.keys()
+
+
+def test_every_input_comes_before_its_step(toy_plan: Planner) -> None:
+    plan, seen = toy_plan(EVERYTHING, Other, shard=3), set[str]()
+    assert len(plan.steps) > 500
+    for key, stage in plan.steps.items():
+        assert stage.key == key
+        assert set(stage.inputs) <= seen
+        seen.add(key)
+
+
+def test_a_recipe_is_json_and_the_key_is_its_digest(toy_plan: Planner) -> None:
+    for key, stage in toy_plan(EVERYTHING, Other, shard=3).steps.items():
+        text = canonical(stage.full_recipe)
+        assert canonical(json.loads(text)) == text
+        assert digest(json.loads(text)) == key
+
+
+def test_every_input_is_named_in_the_recipe(toy_plan: Planner) -> None:
+    for stage in toy_plan(EVERYTHING, Other, shard=3).steps.values():
+        recipe = canonical(stage.recipe())
+        assert all(upstream in recipe for upstream in stage.inputs), stage.label
+
+
+def test_how_and_where_it_is_computed_is_in_no_recipe(toy_plan: Planner) -> None:
+    fields = {field for stage in toy_plan(EVERYTHING, Other).steps.values() for field in leaves(stage.full_recipe)}
+    assert fields >= {"precision", "seed", "revision", "options"}
+    assert not fields & {"batch", "batch_size", "device", "shard", "workers", "threads", "path", "root", "checkpoints"}
+
+
+def leaves(value: Any) -> Iterator[str]:
+    """Yields the name of every field."""
+    for name, inner in value.items() if isinstance(value, dict) else ():
+        yield name
+        yield from leaves(inner)
+    for inner in value if isinstance(value, list) else ():
+        yield from leaves(inner)
+
+
+AFTER_ATTACK = {"purify", "encode queries", "score"}
+AFTER_FIT = {"fit", "encode database", "attack", *AFTER_ATTACK}
+ALL = {"fit_part", "targets", *AFTER_FIT}
+
+
+@pytest.mark.parametrize(
+    ("matrix", "rest", "changed"),
+    [
+        ({}, {"components": {"attack": {"toy": {"eps": 0.1}}}}, {"attack", *AFTER_ATTACK}),
+        ({}, {"components": {"defense": {"toy": {"strength": 0.1}}}}, AFTER_ATTACK),
+        ({}, {"components": {"hasher": {"toy": {"gain": 1.0}}}}, AFTER_FIT),
+        ({}, {"components": {"dataset": {"toy": {"database": 50}}}}, ALL),
+        ({"bits": 9}, {}, AFTER_FIT),
+        ({"seed": 1}, {}, ALL - {"targets"}),
+        ({"threat": "adaptive"}, {}, {"attack", *AFTER_ATTACK}),
+        ({"defense": ["toy-hardening", "toy"]}, {}, {"fit_defense", *AFTER_FIT} - {"fit"}),
+        ({}, {"precision": "bf16"}, ALL - {"targets"}),
+        ({}, {"protocol": {"queries": 6}}, {"attack", *AFTER_ATTACK}),
+        ({}, {"protocol": {"quantise": True}}, {"attack", *AFTER_ATTACK}),
+        ({}, {"protocol": {"targets": {"seed": 1}}}, {"targets", "attack", *AFTER_ATTACK}),
+        ({}, {"protocol": {"targets": {"rule": "uniform"}}}, {"targets", "attack", *AFTER_ATTACK}),
+        ({}, {"protocol": {"map": "top-k", "depth": 5}}, {"score"}),
+        ({}, {"protocol": {"ties": "best"}}, {"score"}),
+        ({}, {"protocol": {"confidence": 0.9}}, {"score"}),
+        ({}, {"protocol": {"resamples": 100}}, {"score"}),
+        ({}, {"description": "the same", "report": {"layout": "long"}}, set()),
+    ],
+)
+def test_keys_change_with_what_they_depend_on(
+    toy_plan: Planner, matrix: dict[str, Any], rest: dict[str, Any], changed: set[str]
+) -> None:
+    base: dict[str, Any] = {"attack": "toy", "defense": "toy"}
+    matrix = {**base, **matrix}
+    if isinstance(matrix["defense"], list):
+        matrix["defense"] = [matrix["defense"]]
+    before, after = keys(toy_plan(base)), keys(toy_plan(matrix, **rest))
+    assert {name for name in before | after if before.get(name) != after.get(name)} == changed
+
+
+@pytest.mark.parametrize("component", [ToyDataset, ToyPart, ToyHasher, ToyAttack, ToyPurifier])
+def test_another_revision_of_a_component_is_another_key(
+    toy_plan: Planner, monkeypatch: pytest.MonkeyPatch, component: Any
+) -> None:
+    before = only(toy_plan({"attack": "toy", "defense": "toy"})).key
+    monkeypatch.setattr(component, "revision", 2)
+    assert only(toy_plan({"attack": "toy", "defense": "toy"})).key != before
+
+
+def test_more_queries_keep_the_full_shards_already_done(toy_plan: Planner) -> None:
+    few, many = (
+        only(toy_plan({"attack": "toy", "defense": "toy"}, shard=4, protocol={"queries": count})) for count in (9, 10)
+    )
+    assert few.attacked[:2] == many.attacked[:2]
+    assert few.purified[:2] == many.purified[:2]
+    assert few.attacked[2] != many.attacked[2]
+
+
+def test_a_file_counts_by_its_bytes_and_not_by_its_place(toy_plan: Planner, tmp_path: Path) -> None:
+    def key(name: str, content: bytes) -> str | None:
+        (tmp_path / name).write_bytes(content)
+        options = {"attack": {"filed": {"weights": str(tmp_path / name)}}}
+        plan = toy_plan({"attack": "filed"}, Filed, components=options)
+        assert all(str(tmp_path) not in canonical(stage.full_recipe) for stage in plan.steps.values())
+        return only(plan).key
+
+    assert key("here", b"weights") == key("there", b"weights") != key("other", b"other weights")
+
+
+def test_adaptive_without_a_purifier_is_the_oblivious_cell(toy_plan: Planner) -> None:
+    plan = toy_plan({"attack": "toy", "defense": ["none", "toy-hardening"], "threat": ["oblivious", "adaptive"]})
+    none, none_seen, hard, hard_seen = (cell.key for cell in plan.cells)
+    assert none == none_seen
+    assert hard == hard_seen
+    assert none != hard
+
+
+def test_equal_keys_are_equal_steps_whichever_cell_came_first(toy_plan: Planner) -> None:
+    matrix = {"attack": "toy", "defense": ["none", "toy-hardening"]}
+    plans = [
+        toy_plan({**matrix, "task": task, "threat": threat})
+        for task in ("i2i", "i2t")
+        for threat in ("oblivious", "adaptive")
+    ]
+    assert keys(plans[0])["attack"] == keys(plans[3])["attack"]
+    for plan in plans[1:]:
+        assert all(plans[0].steps[key] == plan.steps[key] for key in plan.steps.keys() & plans[0].steps.keys())
+
+
+def test_a_surrogate_is_attacked_with_its_own_codes_and_the_hasher_is_asked(toy_plan: Planner) -> None:
+    plan = toy_plan({"attack": "toy", "surrogate": "other", "defense": ["none", "toy-hardening"]}, Other)
+    (attack,) = attacks(plan)
+    granted: Any = plan.steps[attack.sight.grants["database_codes"]]
+    asked: list[Any] = [stage for stage in plan.steps.values() if group(stage) == "encode queries"]
+    assert attack.sight.victim.hasher.name == granted.victim.hasher.name == "other"
+    assert granted.victim.weights == attack.sight.victim.weights
+    assert [stage.victim.hasher.name for stage in asked] == ["toy", "toy"]
+    assert asked[0].shards == asked[1].shards == (attack.key,)
+
+
+def test_ancestry_is_everything_a_step_hangs_on_in_order(toy_plan: Planner) -> None:
+    plan = toy_plan(EVERYTHING, Other, shard=4)
+    key = next(cell.key for cell in reversed(plan.cells) if cell.key)
+    expected, front = {key}, [key]
+    while front:
+        front = [upstream for at in front for upstream in plan.steps[at].inputs if upstream not in expected]
+        expected.update(front)
+    found = list(plan.ancestry(key))
+    assert len(found) == len(expected)
+    assert set(found) == expected
+    assert found[-1] == key
+    assert all(found.index(upstream) < at for at, step in enumerate(found) for upstream in plan.steps[step].inputs)
+
+
+def test_what_is_not_planned_has_no_ancestry(toy_plan: Planner) -> None:
+    assert list(toy_plan({}).ancestry("0" * 64)) == []
+
+
+def test_a_dataset_is_not_read_again_for_every_attack_and_defense(toy_plan: Planner) -> None:
+    reads = []
+    for count in (1, 20):
+        Costly.read.clear()
+        sweep = {"toy": {"sweep": {"eps": [step / 100 for step in range(1, count + 1)]}}}
+        toy_plan({"dataset": "costly", "attack": sweep, "defense": ["none", "toy"]}, Costly, shard=4)
+        reads.append(len(Costly.read))
+    assert reads[0] == reads[1]

@@ -1,0 +1,129 @@
+"""A cell that cannot run is skipped with its reason, and stops no other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, ClassVar
+
+import pytest
+from torch import Tensor
+
+from retbench.contracts import Facts, Noise, Part, Purifier, State
+from retbench.contracts.hasher import Modality
+from retbench.plan import Plan, PlannedCell
+from retbench.testing.toys import ToyDataset, ToyHasher, ToyPart, ToyPurifier
+
+Planner = Callable[..., Plan]
+
+
+class Silent(ToyDataset):
+    name: ClassVar[str] = "silent"
+
+    def facts(self) -> Facts:
+        return replace(super().facts(), text_width=0)
+
+
+class Absent(ToyDataset):
+    name: ClassVar[str] = "absent"
+
+    def missing(self) -> str | None:
+        return "absent: no such folder; run `fetch it`"
+
+    def facts(self) -> Facts:
+        raise FileNotFoundError("asked before it was known to be there")
+
+
+class Seeing(ToyHasher):
+    name: ClassVar[str] = "seeing"
+    modalities: ClassVar[frozenset[Modality]] = frozenset({"image"})
+
+
+class Picky(ToyPurifier):
+    """Works with short codes only, where it is told of any."""
+
+    name: ClassVar[str] = "picky"
+
+    def supports(self, facts: Facts) -> str | None:
+        return f"it needs at most 8 bits: got {facts.bits}; choose bits: 8" if facts.bits > 8 else None
+
+
+class PickyPart(ToyPart):
+    name: ClassVar[str] = "picky-part"
+
+    def supports(self, facts: Facts) -> str | None:
+        return f"it needs 224 pixels: got {facts.image_size[0]}"
+
+
+class Owner(ToyPurifier):
+    name: ClassVar[str] = "owner"
+
+    def parts(self, facts: Facts) -> dict[str, Part]:
+        return {"denoiser": PickyPart()}
+
+
+class Opaque(Purifier):
+    name: ClassVar[str] = "opaque"
+    source: ClassVar[str] = "made for tests"
+    differentiable: ClassVar[bool] = False
+
+    def purify(self, images: Tensor, state: State, noise: Noise) -> Tensor:
+        return images
+
+
+def only(plan: Plan) -> PlannedCell:
+    (cell,) = plan.cells
+    return cell
+
+
+@pytest.mark.parametrize(
+    ("matrix", "reason"),
+    [
+        ({"dataset": "silent", "task": "i2t"}, "task i2t needs texts; dataset silent has none"),
+        ({"dataset": "silent", "task": "t2t"}, "task t2t needs texts; dataset silent has none"),
+        ({"hasher": "seeing", "task": "t2i"}, "task t2i: hasher seeing does not encode text"),
+        ({"dataset": "absent"}, "absent: no such folder; run `fetch it`"),
+        ({"defense": "picky", "bits": 16}, "defense picky: it needs at most 8 bits: got 16; choose bits: 8"),
+        ({"defense": "owner"}, "part picky-part of defense owner: it needs 224 pixels: got 12"),
+        ({"surrogate": "toy"}, "a surrogate is attacked: this cell has no attack"),
+        (
+            {"attack": "toy", "defense": "opaque", "threat": "adaptive"},
+            "threat adaptive needs gradients, which opaque does not pass",
+        ),
+        ({"attack": "toy", "task": "t2i"}, "task t2i asks with texts; toy works on images"),
+        ({"defense": "toy", "task": "t2i"}, "task t2i asks with texts; toy works on images"),
+        (
+            {"defense": [["toy-hardening", "toy"]], "task": "t2t"},
+            "task t2t asks with texts; toy works on images",
+        ),
+    ],
+)
+def test_a_cell_that_cannot_run_is_skipped_with_its_reason(
+    toy_plan: Planner, matrix: dict[str, Any], reason: str
+) -> None:
+    plan = toy_plan(matrix, Silent, Absent, Seeing, Picky, Owner, Opaque)
+    assert only(plan).reason == reason
+    assert only(plan).key is None
+    assert plan.steps == {}
+
+
+@pytest.mark.parametrize(
+    "matrix",
+    [
+        {"dataset": "silent"},
+        {"hasher": "seeing"},
+        {"defense": "picky"},
+        {"attack": "toy", "defense": "opaque"},
+        {"defense": "opaque", "threat": "adaptive"},
+        {"defense": "toy-hardening", "task": "t2i"},
+        {"attack": "toy", "defense": "toy", "task": "i2t"},
+    ],
+)
+def test_a_cell_that_can_run_is_not_skipped(toy_plan: Planner, matrix: dict[str, Any]) -> None:
+    assert only(toy_plan(matrix, Silent, Seeing, Picky, Opaque)).reason is None
+
+
+def test_a_skipped_cell_does_not_stop_its_neighbours(toy_plan: Planner) -> None:
+    plan = toy_plan({"dataset": ["absent", "toy"]}, Absent)
+    assert [cell.reason is None for cell in plan.cells] == [False, True]
+    assert plan.steps.keys() == toy_plan({}).steps.keys()

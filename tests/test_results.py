@@ -1,0 +1,184 @@
+"""One flat record for each cell."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from retbench.canon import canonical
+from retbench.contracts import Protocol
+from retbench.execute import LocalExecutor
+from retbench.metrics import Interval
+from retbench.plan import Plan
+from retbench.results import Row, collect
+from retbench.store import Store
+from retbench.suite import AXES
+
+Planner = Callable[..., Plan]
+FULL = Protocol()
+
+
+@pytest.fixture
+def ran(toy_plan: Planner, executor: LocalExecutor) -> Callable[..., Plan]:
+    """Plans a matrix and runs it."""
+
+    def run(matrix: dict[str, Any], **rest: Any) -> Plan:
+        plan = toy_plan(matrix, **rest)
+        executor.run(plan)
+        return plan
+
+    return run
+
+
+def only(plan: Plan, store: Store, protocol: Protocol = FULL) -> Row:
+    (row,) = collect(plan, store, protocol)
+    return row
+
+
+def test_rows_stand_in_the_order_of_the_matrix(ran: Planner, store: Store) -> None:
+    plan = ran({"bits": [16, 8], "attack": ["toy", "none"], "defense": ["none", "toy"]})
+    rows = collect(plan, store, FULL)
+    assert [(row.bits, row.attack, row.defense) for row in rows] == [
+        (bits, attack, defense) for bits in (16, 8) for attack in ("toy", "none") for defense in ("none", "toy")
+    ]
+    assert {row.status for row in rows} == {"done"}
+    assert [row.key for row in rows] == [cell.key for cell in plan.cells]
+
+
+def test_a_row_carries_the_numbers_of_its_score(ran: Planner, store: Store) -> None:
+    plan = ran({"attack": "toy", "defense": "toy"})
+    row = only(plan, store)
+    facts: Any = store.facts(row.key)
+    assert row.metrics == {name: Interval(**interval) for name, interval in facts["metrics"].items()}
+    assert row.metrics.keys() == {"map", "t_map", "perceptibility", "visibility", "ssim"}
+
+
+def test_a_sweep_is_told_apart_by_its_variant(ran: Planner, store: Store) -> None:
+    plan = ran({"attack": {"toy": {"sweep": {"eps": [0.1, 0.3]}}}})
+    rows = collect(plan, store, FULL)
+    assert [(row.attack, row.variant, row.budget["eps"]) for row in rows] == [
+        ("toy", "eps=0.1", 0.1),
+        ("toy", "eps=0.3", 0.3),
+    ]
+
+
+def test_a_cell_that_cannot_run_is_skipped_with_its_reason(ran: Planner, store: Store) -> None:
+    row = only(ran({"attack": "toy", "task": "t2i"}), store)
+    assert (row.status, row.key, row.metrics) == ("skipped", "", {})
+    assert row.reason == "task t2i asks with texts; toy works on images"
+
+
+def test_a_cell_that_failed_tells_why(toy_plan: Planner, executor: LocalExecutor, store: Store) -> None:
+    plan = toy_plan({"attack": ["faulty", "toy"]})
+    failures = {key: f"{failure.kind}: {failure.reason}" for key, failure in executor.run(plan).failures.items()}
+    failed, done = collect(plan, store, FULL, failures)
+    assert failed.status == "failed"
+    assert failed.reason.startswith("invalid: attack faulty (package retbench): NaN")
+    assert failed.key == plan.cells[0].key
+    assert (done.status, done.reason) == ("done", "")
+
+
+def test_a_cell_that_was_not_run_yet_is_missing(toy_plan: Planner, store: Store) -> None:
+    row = only(toy_plan({}), store)
+    assert (row.status, row.reason, row.metrics, row.cost) == ("missing", "", {}, {})
+
+
+def damage(store: Store, key: str, name: str) -> None:
+    path: Path = next(store.root.glob(f"objects/*/{key}/{name}"))
+    path.write_bytes(path.read_bytes()[:-1] + b"?")
+
+
+def test_a_corrupt_score_is_missing(ran: Planner, store: Store) -> None:
+    plan = ran({})
+    damage(store, plan.cells[0].key or "", "facts.json")
+    assert only(plan, store).status == "missing"
+
+
+def test_a_corrupt_shard_costs_the_row_no_more_than_its_cost(ran: Planner, store: Store) -> None:
+    plan = ran({"attack": "toy", "defense": "toy"})
+    damage(store, plan.cells[0].attacked[0], "meta.json")
+    row = only(plan, store)
+    assert row.status == "done"
+    assert row.cost.keys() == {"defense_seconds_per_query", "defense_peak_memory"}
+
+
+def test_cost_is_per_query_over_all_shards(ran: Planner, store: Store) -> None:
+    plan = ran({"attack": "toy", "defense": [["toy-hardening", "toy"]]}, shard=4)
+    (cell,) = plan.cells
+    metas: list[Any] = [store.meta(key) for key in cell.attacked]
+    row = only(plan, store)
+    assert len(metas) == 3
+    assert row.cost["attack_seconds_per_query"] == pytest.approx(sum(meta["seconds"] for meta in metas) / 10)
+    assert row.cost["attack_peak_memory"] == max(meta["peak_memory"] for meta in metas)
+    assert row.cost.keys() == {
+        "attack_seconds_per_query",
+        "attack_peak_memory",
+        "defense_seconds_per_query",
+        "defense_peak_memory",
+    }
+
+
+def test_a_clean_cell_costs_nothing_and_has_no_budget(ran: Planner, store: Store) -> None:
+    row = only(ran({}), store)
+    assert (row.cost, row.budget) == ({}, {})
+
+
+@pytest.mark.parametrize("threat", ["oblivious", "adaptive"])
+def test_the_budget_is_what_the_attack_declares(ran: Planner, store: Store, threat: str) -> None:
+    row = only(ran({"attack": "toy", "threat": threat}), store)
+    assert row.budget == {"goal": "targeted", "visibility": threat, "norm": "linf", "eps": 0.2}
+
+
+def test_a_row_says_how_it_was_measured(ran: Planner, store: Store) -> None:
+    protocol = Protocol(queries=6, map="top-k", depth=5)
+    row = only(ran({"bits": 16}, protocol=protocol.model_dump()), store, protocol)
+    assert {name: row.protocol[name] for name in ("queries", "map", "depth", "ties", "task", "bits")} == {
+        "queries": 6,
+        "map": "top-k",
+        "depth": 5,
+        "ties": "stable",
+        "task": "i2i",
+        "bits": 16,
+    }
+    assert row.protocol["targets"] == {"rule": "zero-overlap", "above": 0, "seed": 0}
+    assert row.protocol["scored_queries"] == 6
+    chance: Any = row.protocol["chance"]
+    assert chance.keys() == {"map", "t_map"}
+    assert 0 < chance["t_map"] < 1
+
+
+def test_a_record_is_flat_json(ran: Planner, store: Store) -> None:
+    row = only(ran({"attack": "toy"}), store)
+    record: Any = row.record()
+    assert json.loads(canonical(record)) == record
+    assert list(record) == [field.name for field in fields(Row)]
+    assert list(record)[: len(AXES)] == list(AXES)
+    assert {axis: record[axis] for axis in AXES} == {
+        "dataset": "toy",
+        "hasher": "toy",
+        "bits": 8,
+        "task": "i2i",
+        "attack": "toy",
+        "surrogate": "none",
+        "defense": "none",
+        "threat": "oblivious",
+        "seed": 0,
+    }
+    assert record["metrics"]["map"] == row.metrics["map"]._asdict()
+    assert list(record["metrics"]["map"]) == ["value", "low", "high"]
+    assert record["status"] == "done"
+
+
+def test_a_mean_over_nothing_is_nan_in_the_row_and_null_in_its_record(ran: Planner, store: Store) -> None:
+    row = only(ran({"attack": "toy"}, components={"dataset": {"toy": {"queries": 0}}}), store)
+    record: Any = row.record()
+    assert row.status == "done"
+    assert torch.tensor(row.metrics["map"]).isnan().all()
+    assert record["metrics"]["map"] == {"value": None, "low": None, "high": None}
+    canonical(record)
