@@ -8,16 +8,7 @@ from dataclasses import dataclass, field, replace
 from functools import wraps
 from typing import Any, NamedTuple, TypeVar, cast
 
-from retbench.contracts import (
-    Attack,
-    Component,
-    Dataset,
-    Facts,
-    Hardening,
-    Hasher,
-    Protocol,
-    Purifier,
-)
+from retbench.contracts import Attack, Component, Dataset, Facts, Hardening, Hasher, Protocol, Purifier
 from retbench.contracts.attack import Need
 from retbench.contracts.context import Precision
 from retbench.contracts.facts import Split
@@ -145,7 +136,7 @@ class _Planner:
         hardening, purifiers = _split(cell)
         victim = self.victim(cell.hasher, hardening, cell.dataset, cell.bits, cell.seed)
         queries = self.queries(cell.dataset)
-        targets = self.add(DrawTargets(cell.dataset, self.protocol.targets))
+        targets = self.targets(cell.dataset)
         attacked = self.attack(cell, facts, victim, targets) if cell.attack else ()
         final, purified = attacked, list[str]()
         for purifier in purifiers:
@@ -234,12 +225,18 @@ class _Planner:
         fit = FitPurifier(purifier, dataset, self.facts(dataset), seed, self.precision, states)
         return replace(states, own=self.add(fit))
 
+    @_remembered
     def part_states(self, owner: Component, dataset: Dataset, seed: int) -> States:
         """Returns the trained parts of a component; equal parts of different owners are one step."""
         facts = self.facts(dataset)
         parts = owner.parts(facts)
         fits = {role: FitPart(part, dataset, facts, seed, self.precision, States()) for role, part in parts.items()}
         return States(parts={role: self.add(fit) for role, fit in fits.items()})
+
+    @_remembered
+    def targets(self, dataset: Dataset) -> str:
+        """Returns the key of the draw that every attack and defense on a dataset shares."""
+        return self.add(DrawTargets(dataset, self.protocol.targets))
 
     @_remembered
     def facts(self, dataset: Dataset) -> Facts:

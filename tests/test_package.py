@@ -7,7 +7,7 @@ from types import ModuleType
 import pytest
 
 import retbench
-from retbench import contracts, errors, hookspecs
+from retbench import catalog, contracts, errors, hookspecs
 
 HEAVY = ("torch", "pydantic", "numba", "diffusers", "sklearn", "yaml", "numpy")
 
@@ -31,7 +31,7 @@ def test_the_contracts_export_their_sorted_public_names() -> None:
 
 @pytest.mark.parametrize("name", retbench.__all__)
 def test_an_exported_name_is_the_one_that_its_module_defines(name: str) -> None:
-    home = next(module for module in (contracts, errors, hookspecs) if hasattr(module, name))
+    home = next(module for module in (contracts, errors, hookspecs, catalog) if hasattr(module, name))
     assert getattr(retbench, name) is getattr(home, name)
 
 
