@@ -10,6 +10,10 @@ import torch
 from retbench.errors import ArtifactError, ContractBreach, PluginError, RetbenchError, StoreUnwritable
 
 
+OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "alloc_failed")
+"""How allocators of PyTorch, the C library and cuBLAS say it."""
+
+
 class FailureKind(StrEnum):
     """The classes of failure; only success is stored."""
 
@@ -54,5 +58,5 @@ def classify(error: BaseException) -> FailureKind:
 def _out_of_memory(error: BaseException) -> bool:
     told = str(error).lower()
     return isinstance(error, MemoryError | torch.OutOfMemoryError) or (
-        isinstance(error, RuntimeError) and ("out of memory" in told or "can't allocate memory" in told)
+        isinstance(error, RuntimeError) and any(sign in told for sign in OUT_OF_MEMORY)
     )

@@ -72,7 +72,8 @@ def _ball(row: Row) -> str:
 
 
 def _chances(rows: Sequence[Row]) -> list[str]:
-    told = dict.fromkeys(f"{row.dataset} {100 * cast(Any, row.protocol['chance'])['t_map']:.2f} %" for row in rows)
+    chances = ((row.dataset, cast(Any, row.protocol["chance"])["t_map"]) for row in rows)
+    told = dict.fromkeys(f"{dataset} {100 * chance:.2f} %" for dataset, chance in chances if chance is not None)
     return [f"A random ranking has a T-MAP of about: {', '.join(told)}."] if told else []
 
 

@@ -125,6 +125,10 @@ class FitAttack(_Attacking):
 
     name: ClassVar[str] = "fit_attack"
 
+    @property
+    def label(self) -> str:
+        return f"{self.work} on {self.sight.victim.hasher.name}, {self.sight.facts.dataset}"
+
     def noise(self, device: torch.device) -> Noise:
         return Noise(self.seed, (self.attack.name,), device)
 
