@@ -1,0 +1,19 @@
+"""The hook that offers this distribution's datasets."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from retbench import hookimpl
+
+if TYPE_CHECKING:
+    from retbench import Dataset
+
+
+@hookimpl
+def retbench_datasets() -> list[type[Dataset]]:
+    """Returns the dataset classes; imported here, so that discovery stays light."""
+    from retbench_datasets.digits import Digits
+    from retbench_datasets.scenes import Scenes
+
+    return [Digits, Scenes]
