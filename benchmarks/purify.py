@@ -59,7 +59,7 @@ def _variants(state: State, images: Tensor) -> dict[str, Callable[[], object]]:
     purifiers = {"ddpm": Ddpm(), "retpur": RetPur()}
     under_role = {f"denoiser/{name}": tensor for name, tensor in state.items()}
     half: Any = build_unet(state, CPU)
-    full: Any = build_unet(state, CPU).to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+    full: Any = build_unet(state, CPU).to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]  # the stub omits this argument
     last = images.contiguous(memory_format=torch.channels_last)
 
     def purify(name: str) -> Tensor:

@@ -61,8 +61,7 @@ def average_precision(
     which the query has a hit.
 
     Args:
-        query_codes: packed uint8 (Q, ceil(bits / 8)).
-        database_codes: packed uint8 (M, ceil(bits / 8)).
+        query_codes, database_codes: packed uint8 (Q, ceil(bits / 8)) and (M, ceil(bits / 8)).
         query_labels: multi-hot uint8 (Q, C); the target labels for T-MAP.
         database_labels: multi-hot uint8 (M, C).
         bits: the codes' length K.
@@ -73,8 +72,7 @@ def average_precision(
     Raises:
         ValueError: an argument of a wrong dtype, shape or value, or arguments that do not fit together.
 
-    Source: expected AP under ties after McSherry and Najork 2008, Computing Information Retrieval Performance Measures
-    Efficiently in the Presence of Tied Scores.
+    Source: McSherry and Najork 2008, for the expectation over ties.
 
     T-MAP of one query that was pushed towards class 1:
 

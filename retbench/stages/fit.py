@@ -89,32 +89,24 @@ class FitPart(_Fit):
     """Trains a part once, however many components own it."""
 
     name: ClassVar[str] = "fit_part"
-    component: Part
+    component: Part | Hasher | Purifier
 
     def _fit(self, data: TrainingData, load: Load, ctx: Context) -> State:
         return self.component.fit(data, ctx)
 
 
 @dataclass(frozen=True)
-class FitHasher(_Fit):
-    """Trains a hasher from its parts."""
+class FitHasher(FitPart):
+    """Trains a hasher from its parts, in the same way."""
 
     name: ClassVar[str] = "fit"
-    component: Hasher
-
-    def _fit(self, data: TrainingData, load: Load, ctx: Context) -> State:
-        return self.component.fit(data, ctx)
 
 
 @dataclass(frozen=True)
-class FitPurifier(_Fit):
-    """Trains what a purifier learns besides its parts."""
+class FitPurifier(FitPart):
+    """Trains what a purifier learns besides its parts, in the same way."""
 
     name: ClassVar[str] = "fit_defense"
-    component: Purifier
-
-    def _fit(self, data: TrainingData, load: Load, ctx: Context) -> State:
-        return self.component.fit(data, ctx)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""Targeted attacks on deep hashing for retbench."""

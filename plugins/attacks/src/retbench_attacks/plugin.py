@@ -1,0 +1,19 @@
+"""What this distribution offers to retbench."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from retbench import hookimpl
+
+if TYPE_CHECKING:
+    from retbench import Attack
+
+
+@hookimpl
+def retbench_attacks() -> list[type[Attack]]:
+    """Returns the attacks; imported here, so that listing plugins stays light."""
+    from retbench_attacks.dhta import DHTA
+    from retbench_attacks.p2p import P2P
+
+    return [P2P, DHTA]

@@ -1,0 +1,1 @@
+"""Hashers trained on pairs of images, and the backbone under them."""

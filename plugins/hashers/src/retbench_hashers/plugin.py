@@ -1,0 +1,19 @@
+"""What this distribution offers to retbench."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from retbench import hookimpl
+
+if TYPE_CHECKING:
+    from retbench import Hasher
+
+
+@hookimpl
+def retbench_hashers() -> list[type[Hasher]]:
+    """Returns the hashers; imported here, so that listing plugins stays light."""
+    from retbench_hashers.dph import DPH
+    from retbench_hashers.dpsh import DPSH
+
+    return [DPH, DPSH]
