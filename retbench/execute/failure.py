@@ -9,7 +9,6 @@ import torch
 
 from retbench.errors import ArtifactError, ContractBreach, PluginError, RetbenchError, StoreUnwritable
 
-
 OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "alloc_failed")
 """How allocators of PyTorch, the C library and cuBLAS say it."""
 

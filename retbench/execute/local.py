@@ -145,7 +145,7 @@ class LocalExecutor:
                 checkpoints=folder,
             )
             outcome = _with_records(stage.run(self._load, ctx), records)
-        self._keep(stage, outcome, time.perf_counter() - started)
+            self._keep(stage, outcome, time.perf_counter() - started)
 
     def _load(self, key: str) -> Artifact:
         return self.store.get(key)

@@ -1,10 +1,9 @@
-"""A store in a folder of its own, and other processes that use it."""
+"""Other processes that use the store of a test."""
 
 import multiprocessing
 from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerContext, ForkServerProcess
-from pathlib import Path
 from typing import NamedTuple
 
 import pytest
@@ -19,11 +18,6 @@ class Worker(NamedTuple):
 
     process: ForkServerProcess
     pipe: Connection
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store(tmp_path / "store")
 
 
 @pytest.fixture(scope="session")

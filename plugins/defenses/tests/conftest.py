@@ -1,0 +1,100 @@
+"""A dataset of pictures small enough to train on in a test, and a denoiser to match."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import ClassVar
+
+import pytest
+import torch
+from retbench_defenses.trained_denoiser import TrainedDenoiser
+from torch import Tensor
+
+from retbench import Context, Dataset, Facts, Noise, State, TrainingData
+
+SIDE = 16
+
+
+class Ramps(Dataset):
+    """Horizontal and vertical ramps."""
+
+    name: ClassVar[str] = "ramps"
+
+    def facts(self) -> Facts:
+        sizes = {"train": 32, "query": 8, "database": 32}
+        return Facts("ramps", image_size=(SIDE, SIDE), classes=("across", "down"), sizes=sizes)
+
+    def ids(self, split: str) -> Sequence[str]:
+        return [f"{split}-{row}" for row in range(self.facts().sizes[split])]
+
+    def labels(self, split: str) -> Tensor:
+        return torch.eye(2, dtype=torch.uint8).repeat(self.facts().sizes[split] // 2, 1)
+
+    def images(self, split: str, rows: Sequence[int]) -> Tensor:
+        ramp = torch.linspace(40, 215, SIDE).expand(SIDE, SIDE)
+        pictures = [(ramp if row % 2 else ramp.T) + row % 7 * 5 - 15 for row in rows]
+        return torch.stack(pictures)[:, None].expand(-1, 3, -1, -1).to(torch.uint8)
+
+
+@pytest.fixture
+def facts() -> Facts:
+    return Ramps().facts()
+
+
+@pytest.fixture
+def data() -> TrainingData:
+    return TrainingData(Ramps(), Ramps().facts(), torch.device("cpu"))
+
+
+@pytest.fixture
+def tiny() -> TrainedDenoiser:
+    return TrainedDenoiser(channels=(8, 8), steps=30, batch=8, warmup=2, lr=0.01)
+
+
+@pytest.fixture
+def train(data: TrainingData) -> Callable[..., State]:
+    """Fits a part as the core does: torch's global generator seeded around the call."""
+
+    def fit(part: TrainedDenoiser, checkpoints: Path | None = None, **services: object) -> State:
+        ctx = Context(torch.device("cpu"), "float32", Noise(0, ("fit",)), checkpoints=checkpoints, **services)
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            return part.fit(data, ctx)
+
+    return fit
+
+
+@pytest.fixture
+def state(train: Callable[..., State], tiny: TrainedDenoiser) -> State:
+    """What `purify` is handed: a denoiser of almost random weights, under its role."""
+    weights = train(tiny.model_copy(update={"steps": 1}))
+    return {f"denoiser/{name}": tensor for name, tensor in weights.items()}
+
+
+@pytest.fixture
+def images(data: TrainingData) -> Tensor:
+    return data.images(range(8))
+
+
+@pytest.fixture
+def noise() -> Noise:
+    return Noise(7, tuple(f"query-{row}" for row in range(8)))
+
+
+@pytest.fixture
+def predict(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[Tensor, int], Tensor]], None]:
+    """Replaces the U-Net by a function of the noised image and its level."""
+
+    def install(eps: Callable[[Tensor, int], Tensor]) -> None:
+        monkeypatch.setattr(
+            "retbench_defenses.diffusion.build_unet",
+            lambda state, device: lambda x, level: SimpleNamespace(sample=eps(x, level)),
+        )
+
+    return install
+
+
+@pytest.fixture
+def tiny_facts() -> Callable[[int, int], Facts]:
+    return lambda height, width: replace(Ramps().facts(), image_size=(height, width))

@@ -1,0 +1,85 @@
+from collections.abc import Callable
+
+import pytest
+import torch
+from retbench_defenses.chain import build_chain
+from retbench_defenses.ddpm import Ddpm
+from retbench_defenses.retpur import RetPur
+from torch import Tensor
+
+from retbench import Noise, State
+
+
+def guided(purifier: RetPur, x: Tensor, attacked: Tensor, noise: Noise, eps: Tensor | None = None) -> Tensor:
+    """One guided step at level 44 whose reverse mean is the image itself."""
+    return purifier.guide(x, x, torch.zeros_like(x) if eps is None else eps, attacked, build_chain(45, None)[0], noise)
+
+
+@pytest.mark.parametrize("metric", ["ssim", "mse"])
+def test_an_enormous_scale_moves_a_constant_image_towards_the_query(metric: str, noise: Noise) -> None:
+    attacked, x = torch.full((8, 3, 16, 16), 0.6), torch.full((8, 3, 16, 16), 0.2)
+    moved = guided(RetPur(metric=metric, scale=1e6, guide_ref="clean"), x, attacked, noise) - x
+    assert moved.mean() > 1e-3
+    away = guided(RetPur(metric=metric, scale=1e6, guide_ref="clean"), attacked, x, noise) - attacked
+    assert away.mean() < -1e-3
+
+
+def test_the_step_is_the_scale_times_variance_times_gradient(images: Tensor, noise: Noise) -> None:
+    x, attacked = 1 - 2 * images, 2 * images - 1
+    moved = guided(RetPur(metric="mse", scale=500.0, guide_ref="clean"), x, attacked, noise) - x
+    assert torch.allclose(moved, -500 * 9.376e-4 * 2 * (x - attacked) / x[0].numel(), rtol=1e-3, atol=1e-6)
+    summed = guided(RetPur(metric="mse", scale=500.0, guide_ref="clean", reduction="per_image_sum"), x, attacked, noise)
+    assert torch.allclose(summed - x, moved * x[0].numel(), rtol=1e-3, atol=1e-4)
+
+
+def test_the_letter_of_equation_16_multiplies_the_gradient_by_the_predicted_noise(images: Tensor, noise: Noise) -> None:
+    x, attacked = 1 - 2 * images, 2 * images - 1
+    eps = noise.normal("any", (3, 16, 16))
+    literal = RetPur(metric="mse", scale=10.0, guide_ref="clean", guide_form="literal_eps")
+    moved = guided(literal, x, attacked, noise, eps) - x
+    assert torch.allclose(moved, -10 * 2 * (x - attacked) / x[0].numel() * eps, atol=1e-6)
+
+
+def test_guidance_leaves_the_other_noises_alone(images: Tensor, state: State, noise: Noise) -> None:
+    unguided = Ddpm(t_p=5).purify(images, state, noise)
+    assert torch.equal(RetPur(t_p=5, scale=0.0).purify(images, state, noise), unguided)
+    assert not torch.equal(RetPur(t_p=5).purify(images, state, noise), unguided)
+
+
+def test_fixed_small_guidance_is_zero_at_the_last_step(images: Tensor, state: State, noise: Noise) -> None:
+    def one_step(purifier: Ddpm | RetPur) -> Tensor:
+        return purifier.purify(images, state, noise)
+
+    assert torch.equal(one_step(RetPur(t_p=1)), one_step(Ddpm(t_p=1)))
+    assert not torch.equal(one_step(RetPur(t_p=1, variance="fixed_large")), one_step(Ddpm(t_p=1)))
+
+
+@pytest.mark.parametrize("metric", ["ssim", "mse"])
+def test_a_strong_guide_ends_nearer_to_the_query(metric: str, images: Tensor, state: State, noise: Noise) -> None:
+    def distance(purifier: Ddpm | RetPur) -> float:
+        return (purifier.purify(images, state, noise) - images).square().mean().item()
+
+    assert distance(RetPur(metric=metric, scale=2e4)) < 0.9 * distance(Ddpm())
+
+
+def test_the_reference_is_what_the_option_says(images: Tensor, noise: Noise) -> None:
+    attacked = 2 * images - 1
+    chain = build_chain(45, None)
+
+    def reference(guide_ref: str, step: int) -> Tensor:
+        return RetPur(guide_ref=guide_ref)._reference(attacked, chain[step], noise)
+
+    def eps(guide_ref: str, step: int) -> Tensor:
+        link = chain[step]
+        return (reference(guide_ref, step) - link.kept**0.5 * attacked) / (1 - link.kept) ** 0.5
+
+    assert torch.equal(reference("clean", 0), attacked)
+    assert torch.allclose(eps("noised_shared", 0), noise.normal("forward", (3, 16, 16)), atol=1e-4)
+    assert torch.allclose(eps("noised_shared", 0), eps("noised_shared", 20), atol=1e-4)
+    assert not torch.allclose(eps("noised_fresh", 0), eps("noised_fresh", 20), atol=1)
+
+
+def test_ssim_needs_room_for_its_window(tiny_facts: Callable[..., object]) -> None:
+    reason = RetPur(denoiser="train").supports(tiny_facts(8, 16))
+    assert reason == "images too small for SSIM: got 8x16, expected sides from 11; use `metric: mse`"
+    assert RetPur(denoiser="train", metric="mse").supports(tiny_facts(8, 16)) is None
