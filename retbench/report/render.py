@@ -19,7 +19,8 @@ def percent(interval: Interval | None) -> str:
     """Returns `93.12 [91.20, 94.90]`: a value of 0..1 in percent with its interval; a dash for none."""
     if interval is None or math.isnan(interval.value):
         return DASH
-    return f"{100 * interval.value:.2f} [{100 * interval.low:.2f}, {100 * interval.high:.2f}]"
+    value, low, high = (round(100 * number, 2) + 0.0 for number in interval)  # adding 0 turns -0.00 into 0.00
+    return f"{value:.2f} [{low:.2f}, {high:.2f}]"
 
 
 def shown(value: Value) -> str:

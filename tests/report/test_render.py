@@ -27,6 +27,10 @@ def test_a_number_keeps_its_two_decimals_and_its_interval() -> None:
     assert percent(Interval(0.5, 0.4, 0.6)) == "50.00 [40.00, 60.00]"
 
 
+def test_a_difference_that_rounds_to_nothing_has_no_sign() -> None:
+    assert percent(Interval(-0.00001, -0.00002, 0.00001)) == "0.00 [0.00, 0.00]"
+
+
 def test_no_number_is_a_dash() -> None:
     assert percent(None) == percent(Interval(NAN, NAN, NAN)) == "\u2013"
 
