@@ -139,8 +139,8 @@ class _Planner:
         targets = self.targets(cell.dataset)
         attacked = self.attack(cell, facts, victim, targets) if cell.attack else ()
         final, purified = attacked, list[str]()
-        for purifier in purifiers:
-            final = self.purified(purifier, cell.dataset, final, cell.seed)
+        for position, purifier in enumerate(purifiers):
+            final = self.purified(purifier, cell.dataset, final, cell.seed, position)
             purified += final
         asks, answers = MODALITIES[cell.task]
         code_step = EncodeQueries(victim, cell.bits, asks, self.precision, queries, final)
@@ -188,16 +188,15 @@ class _Planner:
         )
 
     @_remembered
-    def purified(self, purifier: Purifier, dataset: Dataset, sources: tuple[str, ...], seed: int) -> tuple[str, ...]:
+    def purified(
+        self, purifier: Purifier, dataset: Dataset, sources: tuple[str, ...], seed: int, position: int
+    ) -> tuple[str, ...]:
         """Returns the keys of the purified shards: of attacked or purified ones, or of the clean queries."""
         facts = self.facts(dataset)
-        states = self.states(purifier, dataset, seed)
-        shards = self.shards(dataset)
+        states, shards = self.states(purifier, dataset, seed), self.shards(dataset)
+        how = (seed, self.protocol.quantise, self.precision, position)
         pairs = zip(shards, sources or [None] * len(shards), strict=True)
-        return tuple(
-            self.add(Purify(purifier, states, facts, shard, source, seed, self.protocol.quantise, self.precision))
-            for shard, source in pairs
-        )
+        return tuple(self.add(Purify(purifier, states, facts, shard, source, *how)) for shard, source in pairs)
 
     @_remembered
     def victim(self, hasher: Hasher, hardening: Hardening | None, dataset: Dataset, bits: int, seed: int) -> Victim:

@@ -8,12 +8,12 @@ from typing import Any, Literal, cast
 
 from retbench.canon import Json
 from retbench.contracts import Protocol, Threat
-from retbench.errors import ArtifactError
+from retbench.errors import ArtifactCorrupt, ArtifactError
 from retbench.metrics import Interval
 from retbench.plan import Plan, PlannedCell
 from retbench.store import Store
 
-Status = Literal["done", "skipped", "failed", "missing"]
+Status = Literal["done", "skipped", "failed", "invalid", "missing"]
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Row:
 
     Attributes:
         dataset, hasher, bits, task, attack, surrogate, defense, threat, seed, variant: the axes, by label.
-        status: `done`, `skipped` with its reason, `failed` with its reason, or `missing`: not run yet.
+        status: `done`; `skipped`, `failed` or `invalid` (a breach of contract) with the reason; `missing`: not run.
         metrics: intervals in 0..1: `map`, `t_map`; where images were changed `perceptibility`, `visibility`, `ssim`.
         protocol: what must agree before the row is put beside another.
         budget: the attack's declared goal, norm and eps.
@@ -74,10 +74,13 @@ def _row(planned: PlannedCell, store: Store, protocol: Protocol, failures: Mappi
         return replace(row, protocol=told)
     try:
         facts = store.facts(planned.key)
-    except ArtifactError:
+    except ArtifactError as error:
         reason = failures.get(planned.key, "")
-        return replace(row, protocol=told, status="failed" if reason else "missing", reason=reason, key=planned.key)
-    told |= {"chance": facts["chance"], "scored_queries": facts["queries"]}
+        status: Status = "invalid" if reason.startswith("invalid:") else "failed" if reason else "missing"
+        if status == "missing" and isinstance(error, ArtifactCorrupt):
+            reason = f"{error}; run the suite again"
+        return replace(row, protocol=told, status=status, reason=reason, key=planned.key)
+    told |= {"chance": facts["chance"], "scored_queries": facts["queries"], "ranked_queries": planned.queries}
     metrics = {name: _interval(value) for name, value in cast(dict[str, Any], facts["metrics"]).items()}
     cost = _cost(planned, store)
     return replace(row, protocol=told, status="done", metrics=metrics, cost=cost, key=planned.key)

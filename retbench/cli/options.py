@@ -23,6 +23,11 @@ def store_option(command: F) -> F:
     )(command)
 
 
+def unused_store_option(command: F) -> F:
+    """Adds a `--store` that changes nothing, to a command that needs none, so that scripts may pass it everywhere."""
+    return click.option("--store", type=click.Path(), expose_value=False, help="Accepted, and not needed.")(command)
+
+
 def json_option(command: F) -> F:
     """Adds `--json`."""
     return click.option("--json", "as_json", is_flag=True, help="JSON on standard output, people's text on the other.")(
@@ -33,7 +38,7 @@ def json_option(command: F) -> F:
 def suite_options(command: F) -> F:
     """Adds what narrows or changes a suite, and what it is computed on."""
     for option in (
-        click.option("--profile", default="", metavar="NAME", help="A profile of the suite, such as paper."),
+        click.option("--profile", default="", metavar="NAME", help="One of the profiles that the suite defines."),
         click.option("--set", "sets", multiple=True, metavar="PATH=VALUE", help="Change one value of the suite."),
         click.option("--only", multiple=True, metavar="AXIS=VALUE[,VALUE]", help="Keep these cells only."),
         click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, ..."),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from retbench.cli.options import json_option
+from retbench.cli.options import json_option, unused_store_option
 
 if TYPE_CHECKING:
     from retbench.catalog import Catalog, Entry
@@ -19,6 +19,7 @@ def plugins() -> None:
 
 
 @plugins.command("list")
+@unused_store_option
 @json_option
 def list_plugins(as_json: bool) -> None:
     """List every component, and every broken plugin with its reason."""
@@ -44,6 +45,7 @@ def list_plugins(as_json: bool) -> None:
 
 @plugins.command("show")
 @click.argument("name")
+@unused_store_option
 @json_option
 def show(name: str, as_json: bool) -> None:
     """Show the components of a NAME: source, options with ranges and defaults, documentation."""

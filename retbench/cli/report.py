@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from retbench.cli.options import store_option, suite_options
+from retbench.cli.options import json_option, store_option, suite_options
 
 if TYPE_CHECKING:
     from retbench.cli.session import Session
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
 )
 @click.option("--markdown", "as_markdown", is_flag=True, help="Print Markdown even on a terminal.")
 @store_option
-def report(suite: str | None, store: Path, out: Path | None, as_markdown: bool, **how: Any) -> None:
+@json_option
+def report(suite: str | None, store: Path, out: Path | None, as_markdown: bool, as_json: bool, **how: Any) -> None:
     """Print or write the tables of a SUITE; by default of the last one run in this store."""
     import sys
 
@@ -37,7 +39,9 @@ def report(suite: str | None, store: Path, out: Path | None, as_markdown: bool, 
         name = session.loaded.path
         raise UserError(f"report: nothing of {session.run_name} is in {store} yet; run it first: retbench run {name}")
     made = make_report(session)
-    if out is not None:
+    if as_json:
+        click.echo(json.dumps(_record(made)))
+    elif out is not None:
         click.echo(f"wrote {write_markdown(made, out, session.run_name.replace('@', '-'))}")
     elif as_markdown or not sys.stdout.isatty():
         click.echo(to_markdown(made))
@@ -47,14 +51,31 @@ def report(suite: str | None, store: Path, out: Path | None, as_markdown: bool, 
 
 def make_report(session: Session) -> Report:
     """Returns a session's report: the tables of the suite's layouts, and what they rest on."""
+    from retbench import __version__
     from retbench.report import Report, make_tables, provenance
 
     rows, suite = session.rows(), session.loaded.suite
     profile = f", profile {session.loaded.profile}" if session.loaded.profile else ""
     tables = make_tables(rows, session.layouts, session.store)
-    versions = sorted({f"{entry.origin}" for entry in session.catalog.entries().values()})
+    plugins = sorted({f"{entry.origin}" for entry in session.catalog.entries().values()})
+    versions = [f"retbench {__version__}", *plugins]
     lines = provenance(rows, session.plan, session.store, versions)
     return Report(f"{suite.suite}{profile}", suite.description, tables, tuple(lines))
+
+
+def _record(made: Report) -> dict[str, Any]:
+    """Returns a report as JSON; a place without a number is null."""
+    tables = [
+        {
+            **table._asdict(),
+            "rows": [
+                {**row._asdict(), "values": [v.interval._asdict() if v.interval else None for v in row.values]}
+                for row in table.rows
+            ],
+        }
+        for table in made.tables
+    ]
+    return {**made._asdict(), "tables": tables}
 
 
 def _show(made: Report) -> None:

@@ -12,7 +12,8 @@ import torch
 
 from retbench.canon import Json, digest
 from retbench.catalog import Catalog, load_catalog
-from retbench.errors import SuiteError, UnknownName, UserError, suggest
+from retbench.contracts.context import Precision
+from retbench.errors import StoreUnwritable, SuiteError, UnknownName, UserError, suggest
 from retbench.execute import Failure, pick_device, resolve_precision
 from retbench.plan import Plan, make_plan
 from retbench.report import Layout, read_layout
@@ -39,7 +40,7 @@ class Session:
 
     Attributes:
         request: what was asked for; without a suite, what the last run in the store asked for and this on top.
-        catalog, loaded, layouts, plan, store, device: what came of it.
+        catalog, loaded, layouts, plan, precision, store, device: what came of it.
         failures: reasons of the steps that failed when this suite last ran, by key.
     """
 
@@ -48,6 +49,7 @@ class Session:
     loaded: LoadedSuite
     layouts: tuple[Layout, ...]
     plan: Plan
+    precision: Precision
     store: Store
     device: torch.device
     failures: Mapping[str, str]
@@ -69,8 +71,7 @@ class Session:
             "profile": self.loaded.profile,
             "sets": list(self.request.sets),
             "only": list(self.request.only),
-            "device": self.request.device,
-            "precision": self.request.precision,
+            "precision": self.precision,
         }
         before = cast(dict[str, Any], self.store.runs().get(self.run_name, {}))
         done = {planned.cell.name: planned.key for planned in self.plan.cells if self.store.has(planned.key or "-")}
@@ -81,13 +82,15 @@ class Session:
             "seconds": round(seconds, 1),
             "cells": {**before.get("cells", {}), **done},
             "failures": {key: f"{f.kind}: {f.reason} (in {f.culprit})" for key, f in failures.items()},
-            "keys": list(self.plan.steps),
+            "keys": [*dict.fromkeys([*self.plan.steps, *(before.get("keys", []) if self.request.only else [])])],
         }
         self.store.record_run(self.run_name, record)
 
 
 def open_session(request: Request, store_path: Path) -> Session:
     """Returns the suite of a request, planned; raises UserError for anything the user can mend."""
+    if store_path.exists() and not store_path.is_dir():
+        raise StoreUnwritable(f"store {store_path}: it is not a folder; choose another with --store DIR")
     store = Store(store_path)
     runs = store.runs()
     if request.suite is None:
@@ -97,11 +100,20 @@ def open_session(request: Request, store_path: Path) -> Session:
     layouts = tuple(_layout(loaded, name) for name in loaded.suite.report.layout)
     device = pick_device(request.device)
     cells = expand(loaded, catalog, request.only)
-    plan = make_plan(loaded.suite, cells, resolve_precision(request.precision, device))
+    precision = resolve_precision(request.precision, device)
+    plan = make_plan(loaded.suite, cells, precision)
     profile = f"@{loaded.profile}" if loaded.profile else ""
     known = cast(dict[str, Any], runs.get(f"{loaded.suite.suite}{profile}", {}))
     return Session(
-        request, catalog, loaded, layouts, plan, store, device, cast(dict[str, str], known.get("failures", {}))
+        request,
+        catalog,
+        loaded,
+        layouts,
+        plan,
+        precision,
+        store,
+        device,
+        cast(dict[str, str], known.get("failures", {})),
     )
 
 
@@ -123,6 +135,6 @@ def _continued(request: Request, store_path: Path, runs: Mapping[str, Mapping[st
         profile=request.profile or last["profile"],
         sets=(*last["sets"], *request.sets),
         only=request.only or tuple(last["only"]),
-        device=last["device"] if request.device == "auto" else request.device,
+        device=request.device,
         precision=last["precision"] if request.precision == "auto" else request.precision,
     )

@@ -40,6 +40,10 @@ class Noise:
         """Returns an independent source for the same ids: repetition `index` of this one."""
         return replace(self, copy_index=self.copy_index * 65_537 + index + 1)
 
+    def link(self, position: int) -> Noise:
+        """Returns the source of the purifier at a position in a row: the first has this one, others their own."""
+        return replace(self, seed=self.seed + position * 1_000_003)
+
     def rows(self, start: int, stop: int) -> Noise:
         """Returns the source of the lanes `start` to `stop`, for a part of a batch."""
         return replace(self, ids=self.ids[start:stop])

@@ -47,10 +47,11 @@ class Rates:
     """
 
     def __init__(self, store: Store, device: str) -> None:
-        self._seen: dict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
+        self._seen: dict[tuple[str, str, str], list[dict[str, Any]]] = defaultdict(list)
         for timing in store.timings():
             if timing.get("device") == device:
-                self._seen[str(timing.get("stage")), str(timing.get("work"))].append(dict(timing))
+                kind = (str(timing.get("stage")), str(timing.get("work")), str(timing.get("options")))
+                self._seen[kind].append(dict(timing))
 
     def seconds(self, stage: Stage) -> float | None:
         """Returns the expected seconds of a step; None where no step of its kind has been timed."""
@@ -63,11 +64,15 @@ class Rates:
         return Forecast(
             seconds=sum(self.seconds(step) or 0.0 for step in timed),
             unknown=len(steps) - len(timed),
-            peak_memory=max((t["peak_memory"] for s in timed for t in self._seen[s.name, s.work]), default=0),
+            peak_memory=max((t["peak_memory"] for s in timed for t in self._seen[_kind(s)]), default=0),
             disk=round(sum(self._scaled(step, "bytes") or 0.0 for step in timed)),
         )
 
     def _scaled(self, stage: Stage, what: str) -> float | None:
-        timings = self._seen.get((stage.name, stage.work), [])[-5:]
+        timings = self._seen.get(_kind(stage), [])[-5:]
         units = sum(timing["units"] for timing in timings)
         return sum(timing[what] for timing in timings) / units * stage.units if units else None
+
+
+def _kind(stage: Stage) -> tuple[str, str, str]:
+    return stage.name, stage.work, stage.options

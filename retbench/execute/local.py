@@ -159,7 +159,7 @@ class LocalExecutor:
         }
         meta = {"recipe": stage.full_recipe, "label": stage.label, "environment": environment(self.device), **cost}
         size = self.store.put(Artifact(stage.key, outcome.tensors, outcome.facts, meta))
-        kind = {"stage": stage.name, "work": stage.work, "device": self.device.type}
+        kind = {"stage": stage.name, "work": stage.work, "options": stage.options, "device": self.device.type}
         self.store.append_timing({**kind, **cost, "bytes": size})
         self._report("step_done", stage, seconds=seconds)
 

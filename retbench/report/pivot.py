@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from typing import cast
 
 from retbench.errors import LayoutError
 from retbench.metrics import Interval, paired_difference
@@ -51,7 +52,11 @@ def pair(rows: Sequence[Row], layout: Layout, store: Store) -> list[Row]:
 
 def _differences(first: Row, second: Row, layout: Layout, store: Store) -> dict[str, Interval]:
     mine, theirs = store.get(first.key).tensors, store.get(second.key).tensors
-    return {block.name: paired_difference(mine[block.name], theirs[block.name]) for block in layout.metrics}
+    level, resamples = cast(float, first.protocol["confidence"]), cast(int, first.protocol["resamples"])
+    return {
+        block.name: paired_difference(mine[block.name], theirs[block.name], level=level, resamples=resamples)
+        for block in layout.metrics
+    }
 
 
 def _others(row: Row, axis: str) -> Point:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from retbench.canon import Json
+from retbench.errors import ArtifactError
 from retbench.plan import Plan
 from retbench.results import Row
 from retbench.store import Store
@@ -22,14 +23,22 @@ def provenance(rows: Sequence[Row], plan: Plan, store: Store, versions: Sequence
         versions: `name version` of the plugins.
     """
     done = [row for row in rows if row.status == "done"]
-    metas = [store.meta(key) for key in plan.steps if store.has(key)]
+    metas = [meta for key in plan.steps if (meta := _meta(store, key)) is not None]
     lines = [_protocol(rows), *_threats(done), *_chances(done), *_machines(metas), *_agreement(plan, store)]
     return [*lines, f"Versions: {', '.join(versions)}.", _cost(metas)]
 
 
+def _meta(store: Store, key: str) -> dict[str, Json] | None:
+    """Returns the meta of a stored step; None for one that is not there, or is damaged and will run again."""
+    try:
+        return store.meta(key)
+    except ArtifactError:
+        return None
+
+
 def _agreement(plan: Plan, store: Store) -> list[str]:
     """Returns how far the codes of a lower precision are those of float32, where any were computed in one."""
-    keys = [key for key, step in plan.steps.items() if step.name == "encode" and store.has(key)]
+    keys = [key for key, step in plan.steps.items() if step.name == "encode" and _meta(store, key) is not None]
     worst = min((cast(float, store.facts(key)["float32_agreement"]) for key in keys), default=1.0)
     return [f"At least {100 * worst:.2f} % of the bits checked are those of float32 networks."] if worst < 1 else []
 
@@ -48,13 +57,19 @@ def _protocol(rows: Sequence[Row]) -> str:
     depth = f" at {told['depth']}" if told["depth"] else ""
     above = f", carried by more than {targets['above']} items" if targets["above"] else ""
     pieces = [
-        f"{told['queries']} queries",
+        f"{_counts(rows) or told['queries']} queries",
         f"MAP {told['map']}{depth}, ties {told['ties']}, relevance {told['relevance']}",
         f"targets {targets['rule']}{above}, seed {targets['seed']}",
         f"{'8-bit' if told['quantise'] else 'float'} images",
         f"{100 * told['confidence']:g} % bootstrap intervals over queries",
     ]
     return f"Protocol: {'; '.join(pieces)}."
+
+
+def _counts(rows: Sequence[Row]) -> str:
+    """Returns how many queries were ranked: `100`, or `100 and 200` where data sets differ."""
+    found = {int(cast(Any, row.protocol["ranked_queries"])) for row in rows if row.status == "done"}
+    return " and ".join(map(str, sorted(found)))
 
 
 def _threats(rows: Sequence[Row]) -> list[str]:

@@ -196,6 +196,6 @@ class Guarded(HashNetwork):
 
     def image(self, images: Tensor) -> Tensor:
         self.calls += 1
-        for purifier, state in self.front:
-            images = purifier.purify(images, state, self.noise.copy(self.calls))
+        for position, (purifier, state) in enumerate(self.front):
+            images = purifier.purify(images, state, self.noise.copy(self.calls).link(position))
         return self.inner.image(images)

@@ -24,6 +24,7 @@ class Purify(Stage):
 
     Attributes:
         source: key of the shard that attacked or purified these queries before; None for clean queries.
+        position: how many purifiers came before it, each with noise of its own.
     """
 
     name: ClassVar[str] = "purify"
@@ -35,9 +36,12 @@ class Purify(Stage):
     seed: int
     quantise: bool
     precision: Precision
+    position: int = 0
 
     def recipe(self) -> dict[str, Json]:
+        place: dict[str, Json] = {"position": self.position} if self.position else {}
         return {
+            **place,
             "defense": self.purifier.spec(self.facts),
             "states": self.states.recipe(),
             "dataset": self.queries.fingerprint,
@@ -54,7 +58,11 @@ class Purify(Stage):
 
     @property
     def label(self) -> str:
-        return f"{self.purifier.name}, {'attacked' if self.source else 'clean'} {self.queries}"
+        return f"{self.purifier.name}, {self._kind} {self.queries}"
+
+    @property
+    def _kind(self) -> str:
+        return "clean" if self.source is None else "purified" if self.position else "attacked"
 
     @property
     def work(self) -> str:
@@ -69,7 +77,7 @@ class Purify(Stage):
         return self.purifier
 
     def noise(self, device: torch.device) -> Noise:
-        return Noise(self.seed, self.queries.ids, device)
+        return Noise(self.seed, self.queries.ids, device).link(self.position)
 
     def run(self, load: Load, ctx: Context) -> Outcome:
         state = self.states.load(load, ctx.device)

@@ -14,7 +14,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
@@ -170,6 +170,12 @@ class Store:
         for folder in _folders(self.root / "tmp"):
             pid = folder.name.split("-")[0]
             if not (pid.isdigit() and process_alive(int(pid))):
+                shutil.rmtree(folder.path, ignore_errors=True)
+
+    def drop_checkpoints(self, named: Set[str]) -> None:
+        """Removes the checkpoints of fits that nobody names any more."""
+        for folder in _folders(self.root / "work"):
+            if folder.name not in named:
                 shutil.rmtree(folder.path, ignore_errors=True)
 
     def record_run(self, suite: str, record: Mapping[str, Json]) -> None:

@@ -72,6 +72,12 @@ def expand(loaded: LoadedSuite, catalog: Catalog, only: Sequence[str] = ()) -> l
     return list(cells.values())
 
 
+def _laid_over(options: Options, layer: Options) -> Options:
+    """Returns `options` with `layer` on top: nested options merge, everything else is replaced."""
+    both = {name for name in layer if isinstance(layer[name], dict) and isinstance(options.get(name), dict)}
+    return {**options, **layer, **{name: _laid_over(options[name], layer[name]) for name in both}}
+
+
 def _label(value: Any) -> str | int:
     return value.label if isinstance(value, Choice) else value
 
@@ -197,7 +203,9 @@ class _Builder:
         return self._component(kind, name, layers)
 
     def _component(self, kind: str, name: str, layers: list[tuple[Options, Path_]]) -> Component:
-        options = {option: value for layer, _ in layers for option, value in layer.items()}
+        options: Options = {}
+        for layer, _ in layers:
+            options = _laid_over(options, layer)
         key = (kind, name, repr(sorted(options.items())))
         if key not in self.built:
             try:

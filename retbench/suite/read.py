@@ -89,7 +89,7 @@ def _apply_set(document: Document, assignment: str) -> None:
         raise UserError(f"--set: it reads path.to.option=value: got {assignment!r}")
     place = f"--set {assignment}"
     value = parse_value(text, place)
-    if steps[0] == "components" and len(steps) in (3, 4):
+    if steps[0] == "components" and len(steps) >= 3:
         _append_override(document, steps[1:], value, place)
         return
     parent: Any = document.data

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from retbench.store import Store
@@ -27,3 +28,16 @@ def test_gc_waits_for_a_run(retbench: Retbench, toys: Path) -> None:
         ended = retbench("gc")
     assert ended.code == 2
     assert "a run is using it" in ended.err
+
+
+def test_a_narrowed_run_does_not_disown_the_rest(retbench: Retbench) -> None:
+    retbench("run", "toy.yaml")
+    retbench("run", "toy.yaml", "--only", "attack=none")
+    assert json.loads(retbench("gc", "--dry-run", "--json").out)["artifacts"] == 0
+
+
+def test_checkpoints_that_nobody_names_go(retbench: Retbench, toys: Path) -> None:
+    retbench("run", "toy.yaml")
+    (toys / ".retbench/work/abandoned").mkdir(parents=True)
+    retbench("gc")
+    assert not (toys / ".retbench/work/abandoned").exists()

@@ -17,7 +17,7 @@ def test_the_last_suite_is_reported_by_default(retbench: Retbench) -> None:
     assert "### Attacked queries, image to image (layout of RetPur, Table 1)" in out
     assert "### Clean queries behind a defense, image to image (layout of RetPur, Table 7)" in out
     assert "| T-MAP" in out
-    assert "Protocol: all queries; MAP full, ties stable" in out
+    assert "Protocol: 10 queries; MAP full, ties stable" in out
 
 
 def test_a_report_is_written_where_it_is_asked_for(retbench: Retbench, toys: Path) -> None:
@@ -73,7 +73,7 @@ def test_a_failed_cell_has_a_footnote(retbench: Retbench, change: Callable[[str,
     change("attack: [none, toy]", "attack: [none, faulty]")
     retbench("run", "toy.yaml")
     out = retbench("report").out
-    assert "(a) failed: invalid: attack faulty" in out
+    assert "(a) invalid: invalid: attack faulty" in out
 
 
 def test_a_suite_may_bring_its_own_layout(retbench: Retbench, change: Callable[[str, str], None], toys: Path) -> None:
@@ -92,3 +92,12 @@ def test_a_layout_with_an_unknown_metric_names_those_there_are(
     ended = retbench("report")
     assert ended.code == 2
     assert "got 'mapp', expected one of" in ended.err
+
+
+def test_the_json_of_a_report_holds_the_tables_numbers(retbench: Retbench) -> None:
+    retbench("run", "toy.yaml")
+    told = json.loads(retbench("report", "--json").out)
+    first = told["tables"][0]["rows"][0]
+    row = json.loads(retbench("results", "--json").out)[0]
+    assert (first["block"], first["label"]) == ("MAP", "original")
+    assert first["values"][0] == row["metrics"]["map"]

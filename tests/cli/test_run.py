@@ -56,8 +56,8 @@ def test_one_faulty_attack_costs_its_own_cells_only(retbench: Retbench, change: 
     assert "NaN or infinity" in ended.err
     rows = json.loads(retbench("results", "--json").out)
     assert [row["status"] for row in rows].count("done") == 4
-    assert {row["attack"] for row in rows if row["status"] == "failed"} == {"faulty"}
-    assert all("NaN" in row["reason"] for row in rows if row["status"] == "failed")
+    assert {row["attack"] for row in rows if row["status"] == "invalid"} == {"faulty"}
+    assert all("NaN" in row["reason"] for row in rows if row["status"] == "invalid")
 
 
 def test_the_log_holds_the_traceback(retbench: Retbench, change: Callable[[str, str], None], toys: Path) -> None:

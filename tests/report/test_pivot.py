@@ -14,7 +14,7 @@ from retbench.report import Layout, pair, pivot, read_layout
 from retbench.results import Row
 from retbench.store import Artifact, Store
 
-PROTOCOL = {"map": "full"}
+PROTOCOL = {"map": "full", "confidence": 0.95, "resamples": 2000}
 
 
 def row(attack: str, defense: str, value: float, **axes: str | int) -> Row:
