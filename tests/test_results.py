@@ -78,7 +78,7 @@ def test_a_cell_that_failed_tells_why(toy_plan: Planner, executor: LocalExecutor
     plan = toy_plan({"attack": ["faulty", "toy"]})
     failures = {key: f"{failure.kind}: {failure.reason}" for key, failure in executor.run(plan).failures.items()}
     failed, done = collect(plan, store, FULL, failures)
-    assert failed.status == "failed"
+    assert failed.status == "invalid"
     assert failed.reason.startswith("invalid: attack faulty (package retbench): NaN")
     assert failed.key == plan.cells[0].key
     assert (done.status, done.reason) == ("done", "")

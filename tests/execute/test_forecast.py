@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 
+from retbench.canon import digest
 from retbench.execute import Forecast, LocalExecutor, Rates
 from retbench.plan import Plan
 from retbench.stages import Stage
 from retbench.store import Store
+from retbench.testing import ToyAttack
 
 Planner = Callable[..., Plan]
 
@@ -23,6 +25,7 @@ def timed(store: Store) -> Callable[..., None]:
         timing: dict[str, Any] = {
             "stage": "attack",
             "work": "toy",
+            "options": digest(ToyAttack().model_dump(mode="json"))[:12],
             "device": "cpu",
             "seconds": 2.0,
             "units": 4,
@@ -60,7 +63,9 @@ def test_steps_of_unknown_kinds_are_counted(store: Store, timed: Callable[..., N
     assert forecast.unknown == len(plan.steps) - 1
 
 
-@pytest.mark.parametrize("other", [{"device": "cuda"}, {"work": "other"}, {"stage": "purify"}, {"units": 0}])
+@pytest.mark.parametrize(
+    "other", [{"device": "cuda"}, {"work": "other"}, {"stage": "purify"}, {"options": "others"}, {"units": 0}]
+)
 def test_other_devices_and_kinds_of_work_say_nothing(
     store: Store, timed: Callable[..., None], attack: Stage, other: dict[str, Any]
 ) -> None:
@@ -83,7 +88,7 @@ def test_peak_memory_is_the_largest_seen(store: Store, timed: Callable[..., None
 
 def test_a_run_teaches_the_forecast_of_its_like(store: Store, toy_plan: Planner, executor: LocalExecutor) -> None:
     executor.run(toy_plan({"attack": "toy"}))
-    longer = toy_plan({"attack": {"toy": {"sweep": {"eps": [0.1, 0.3]}}}, "bits": 16})
+    longer = toy_plan({"attack": "toy", "seed": [1, 2]})
     forecast = Rates(store, "cpu").forecast(longer.steps.values())
     assert forecast.unknown == 0
     assert forecast.seconds > 0
