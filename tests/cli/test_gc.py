@@ -38,6 +38,7 @@ def test_a_narrowed_run_does_not_disown_the_rest(retbench: Retbench) -> None:
 
 def test_checkpoints_that_nobody_names_go(retbench: Retbench, toys: Path) -> None:
     retbench("run", "toy.yaml")
-    (toys / ".retbench/work/abandoned").mkdir(parents=True)
+    folder = toys / ".retbench" / "work" / "abandoned"
+    folder.mkdir(parents=True)
     retbench("gc")
-    assert not (toys / ".retbench/work/abandoned").exists()
+    assert not folder.exists()

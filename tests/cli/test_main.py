@@ -86,3 +86,10 @@ def test_an_error_that_is_not_the_users_exits_with_1(retbench: Retbench, monkeyp
     monkeypatch.setattr("retbench.cli.session.open_session", failing)
     ended = retbench("plan", "toy.yaml")
     assert (ended.code, ended.err) == (1, "error: store: gone\n")
+
+
+@pytest.mark.parametrize("command", [("plan", "toy.yaml"), ("results", "toy.yaml"), ("report", "toy.yaml")])
+def test_a_store_that_is_a_file_is_not_an_empty_store(retbench: Retbench, command: tuple[str, ...]) -> None:
+    ended = retbench(*command, "--store", "toy.yaml")
+    assert ended.code == 2
+    assert "it is not a folder" in ended.err

@@ -7,6 +7,7 @@ import pytest
 
 from retbench.errors import SuiteError, UnknownName, UserError
 from retbench.suite import AXES, Cell
+from retbench.suite.matrix import _laid_over
 from retbench.testing.toys import FaultyAttack, ToyAttack, ToyDataset, ToyHardening, ToyHasher, ToyPurifier
 
 Cells = Callable[..., list[Cell]]
@@ -267,3 +268,9 @@ def test_cells_are_equal_when_their_files_say_the_same(cells: Cells) -> None:
     assert cells(spread) == cells("  attack: [none, toy]\ncomponents: {attack: {toy: {eps: 1/4}}}\n")
     hardened: Any = cells("  defense: toy-hardening\n")[0].defenses
     assert hardened == (ToyHardening(),)
+
+
+def test_nested_options_merge_and_others_are_replaced() -> None:
+    below = {"training": {"steps": 10, "batch": 32}, "levels": [1, 2]}
+    above = {"training": {"steps": 20}, "levels": [3]}
+    assert _laid_over(below, above) == {"training": {"steps": 20, "batch": 32}, "levels": [3]}
