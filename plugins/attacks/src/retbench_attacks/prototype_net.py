@@ -1,0 +1,55 @@
+"""The network that turns a label vector into a semantic representation and a prototype code.
+
+Wang, Zhang, Wu, Shen and Lu 2021, "Prototype-supervised Adversarial Network for Targeted Attack of Deep Hashing", CVPR.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+
+class Prototypes(NamedTuple):
+    """What a prototype net says of a batch of label vectors.
+
+    Attributes:
+        semantics: float (B, semantic), without an activation.
+        codes: float (B, K) in (-1, 1); their signs are the prototype codes.
+        labels: float (B, C) in (0, 1), the label vectors read back; None of a net that does not reconstruct.
+    """
+
+    semantics: Tensor
+    codes: Tensor
+    labels: Tensor | None
+
+
+class PrototypeNet(nn.Module):
+    """Two linear layers from labels to semantics, and a head each for the code and, if `reconstruct`, the labels.
+
+    With 4096 and 512 units it is the "four-layer" net of ProS-GAN; without the label head, that of THA.
+
+    Args:
+        classes: C, length of a label vector.
+        bits: K, length of a code.
+        hidden: units of the first layer.
+        semantic: length of the semantic representation.
+        reconstruct: whether there is a head that reads the labels back.
+
+    Source: Wang et al. 2021, section 3.2; the code of ProS-GAN.
+    """
+
+    def __init__(
+        self, classes: int, bits: int, hidden: int = 4096, semantic: int = 512, reconstruct: bool = True
+    ) -> None:
+        super().__init__()
+        self.trunk = nn.Sequential(nn.Linear(classes, hidden), nn.ReLU(), nn.Linear(hidden, semantic))
+        self.code_head = nn.Linear(semantic, bits)
+        self.label_head = nn.Linear(semantic, classes) if reconstruct else None
+
+    def forward(self, labels: Tensor) -> Prototypes:
+        """Returns the prototypes of float labels (B, C)."""
+        semantics = self.trunk(labels)
+        codes = torch.tanh(self.code_head(semantics))
+        return Prototypes(semantics, codes, torch.sigmoid(self.label_head(semantics)) if self.label_head else None)
