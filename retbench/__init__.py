@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = [
     "Attack",
+    "AttackPart",
     "Ball",
     "Batch",
     "Component",
@@ -50,6 +51,7 @@ __all__ = [
     "Threat",
     "TrainingData",
     "UserError",
+    "Weights",
     "data_root",
     "hookimpl",
     "load_catalog",
@@ -57,6 +59,7 @@ __all__ = [
     "relax",
     "sign",
     "unit_images",
+    "weights_root",
 ]
 _ELSEWHERE = {
     "ContractBreach": "retbench.errors",

@@ -26,6 +26,7 @@ class Row:
         metrics: intervals in 0..1: `map`, `t_map`; where images were changed `perceptibility`, `visibility`, `ssim`.
         protocol: what must agree before the row is put beside another.
         budget: the attack's declared goal, norm and eps.
+        caveats: what a reader must know of its numbers, from its components.
         cost: seconds per query of attack and defense, and the peak memory of the costliest of those steps in bytes.
         key: the score's key; empty where there is none.
     """
@@ -45,13 +46,14 @@ class Row:
     metrics: Mapping[str, Interval] = field(default_factory=dict)
     protocol: Mapping[str, Json] = field(default_factory=dict)
     budget: Mapping[str, Json] = field(default_factory=dict)
+    caveats: tuple[str, ...] = ()
     cost: Mapping[str, Json] = field(default_factory=dict)
     key: str = ""
 
     def record(self) -> dict[str, Json]:
         """Returns the row as JSON; an interval that is a mean over nothing has nulls."""
         metrics = {name: _plain(interval) for name, interval in self.metrics.items()}
-        return {**asdict(self), "metrics": cast(Json, metrics)}
+        return {**asdict(self), "caveats": list(self.caveats), "metrics": cast(Json, metrics)}
 
 
 def collect(plan: Plan, store: Store, protocol: Protocol, failures: Mapping[str, str] | None = None) -> list[Row]:
@@ -68,7 +70,7 @@ def collect(plan: Plan, store: Store, protocol: Protocol, failures: Mapping[str,
 
 def _row(planned: PlannedCell, store: Store, protocol: Protocol, failures: Mapping[str, str]) -> Row:
     axes: dict[str, Any] = {**planned.cell.axes, "variant": planned.cell.variant}
-    row = Row(**axes, status="skipped", reason=planned.reason or "", budget=_budget(planned))
+    row = Row(**axes, status="skipped", reason=planned.reason or "", budget=_budget(planned), caveats=planned.caveats)
     told = {**protocol.model_dump(mode="json"), "task": planned.cell.task, "bits": planned.cell.bits}
     if planned.key is None:
         return replace(row, protocol=told)

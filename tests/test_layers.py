@@ -18,7 +18,7 @@ FLOORS = (
     ("catalog", "store"),
     ("suite", "stages"),
     ("plan",),
-    ("execute", "results", "lineage"),
+    ("execute", "results", "survey", "lineage"),
     ("report",),
     ("testing",),
     ("cli",),

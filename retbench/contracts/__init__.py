@@ -1,6 +1,6 @@
 """What a plugin sees: the kinds of component and the values that cross their contracts; nothing of how they are run."""
 
-from retbench.contracts.attack import Attack, Knowledge, Need
+from retbench.contracts.attack import Attack, AttackPart, Knowledge, Need
 from retbench.contracts.component import Component
 from retbench.contracts.context import Context
 from retbench.contracts.dataset import Dataset, data_root
@@ -14,9 +14,11 @@ from retbench.contracts.protocol import Protocol, TargetRule
 from retbench.contracts.threat import Ball, Goal, Threat
 from retbench.contracts.training import TrainingData, unit_images
 from retbench.contracts.types import Batch, State
+from retbench.contracts.weights import Weights, weights_root
 
 __all__ = [
     "Attack",
+    "AttackPart",
     "Ball",
     "Batch",
     "Component",
@@ -41,9 +43,11 @@ __all__ = [
     "TargetRule",
     "Threat",
     "TrainingData",
+    "Weights",
     "data_root",
     "part_state",
     "relax",
     "sign",
     "unit_images",
+    "weights_root",
 ]

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
 from retbench.contracts.component import Component, Kind
 from retbench.contracts.context import Context
@@ -46,17 +47,41 @@ class Knowledge:
         return self.grants[need]
 
 
+class AttackPart(Component):
+    """A trainable piece of an attack that hangs on the attacked hasher, such as a net from labels to prototype codes.
+
+    Equal parts that see the same hasher share one fit, whatever attack owns them and however its options are swept.
+
+    Class attributes:
+        needs: what of `Knowledge` it reads besides network and facts.
+    """
+
+    kind: ClassVar[Kind] = "part"
+    needs: ClassVar[frozenset[Need]] = frozenset()
+
+    @abstractmethod
+    def fit(self, knowledge: Knowledge, ctx: Context) -> State:
+        """Returns the trained weights."""
+
+    @abstractmethod
+    def module(self, state: State, device: torch.device) -> nn.Module:
+        """Returns the network with these weights, frozen and in eval mode, on `device`."""
+
+
 class Attack(Component):
     """Proposes perturbed queries; the core checks the ball, measures and ranks.
 
     Class attributes:
-        goal: what it wants.
         needs: what of `Knowledge` it reads besides network and facts.
     """
 
     kind: ClassVar[Kind] = "attack"
-    goal: ClassVar[Goal] = "targeted"
     needs: ClassVar[frozenset[Need]] = frozenset()
+
+    @property
+    def goal(self) -> Goal:
+        """What it wants; a property, because an attack may offer both as an option."""
+        return "targeted"
 
     @property
     @abstractmethod

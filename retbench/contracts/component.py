@@ -15,7 +15,9 @@ from retbench.contracts.facts import Facts
 from retbench.errors import OptionError, suggest
 
 if TYPE_CHECKING:
+    from retbench.contracts.attack import AttackPart
     from retbench.contracts.part import Part
+    from retbench.contracts.weights import Weights
 
 Kind = Literal["dataset", "hasher", "attack", "defense", "part"]
 NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
@@ -55,9 +57,17 @@ class Component(BaseModel):
         """
         return None
 
-    def parts(self, facts: Facts) -> dict[str, Part]:
+    def caveats(self, facts: Facts) -> tuple[str, ...]:
+        """Returns what a reader must know about numbers made with these options; printed under every table of them."""
+        return ()
+
+    def parts(self, facts: Facts) -> Mapping[str, Part | AttackPart]:
         """Returns the trainable pieces that this component owns, by role; none by default."""
         return {}
+
+    def downloads(self, facts: Facts) -> tuple[Weights, ...]:
+        """Returns the published weight files it starts from; a cell whose files are not on disk is skipped."""
+        return ()
 
     def files(self, facts: Facts) -> dict[str, Path]:
         """Returns the files it reads, by option; its sha256 enters the recipe in place of the option's value."""

@@ -24,7 +24,8 @@ def provenance(rows: Sequence[Row], plan: Plan, store: Store, versions: Sequence
     """
     done = [row for row in rows if row.status == "done"]
     metas = [meta for key in plan.steps if (meta := _meta(store, key)) is not None]
-    lines = [_protocol(rows), *_threats(done), *_chances(done), *_machines(metas), *_agreement(plan, store)]
+    lines = [_protocol(rows), *_threats(done), *_chances(done), *_caveats(done)]
+    lines += [*_machines(metas), *_agreement(plan, store)]
     return [*lines, f"Versions: {', '.join(versions)}.", _cost(metas)]
 
 
@@ -90,6 +91,10 @@ def _chances(rows: Sequence[Row]) -> list[str]:
     chances = ((row.dataset, cast(Any, row.protocol["chance"])["t_map"]) for row in rows)
     told = dict.fromkeys(f"{dataset} {100 * chance:.2f} %" for dataset, chance in chances if chance is not None)
     return [f"A random ranking has a T-MAP of about: {', '.join(told)}."] if told else []
+
+
+def _caveats(rows: Sequence[Row]) -> list[str]:
+    return [f"Note: {caveat}." for caveat in dict.fromkeys(told for row in rows for told in row.caveats)]
 
 
 def _machines(metas: Sequence[Mapping[str, Json]]) -> list[str]:

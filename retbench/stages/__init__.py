@@ -1,6 +1,6 @@
 """The closed list of stages: pure functions from a recipe and its inputs to an outcome."""
 
-from retbench.stages.attack import FitAttack, Perturb, Sight
+from retbench.stages.attack import FitAttack, FitAttackPart, Perturb, Sight
 from retbench.stages.encode import EncodeQueries, EncodeSplit
 from retbench.stages.fit import FitHasher, FitPart, FitPurifier, Harden
 from retbench.stages.purify import Purify
@@ -15,6 +15,7 @@ __all__ = [
     "EncodeQueries",
     "EncodeSplit",
     "FitAttack",
+    "FitAttackPart",
     "FitHasher",
     "FitPart",
     "FitPurifier",

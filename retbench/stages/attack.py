@@ -12,6 +12,7 @@ from torch import Tensor
 from retbench.canon import Json
 from retbench.contracts import (
     Attack,
+    AttackPart,
     Batch,
     Component,
     Context,
@@ -67,7 +68,7 @@ class Sight:
 class _Attacking(Stage):
     """What learning and perturbing share: an attack, its states, its sight, a seed."""
 
-    attack: Attack
+    attack: Attack | AttackPart
     sight: Sight
     states: States
     queries: Queries
@@ -138,6 +139,14 @@ class FitAttack(_Attacking):
 
 
 @dataclass(frozen=True)
+class FitAttackPart(FitAttack):
+    """Trains a part of an attack, in the same way."""
+
+    name: ClassVar[str] = "fit_part"
+    attack: AttackPart
+
+
+@dataclass(frozen=True)
 class Perturb(_Attacking):
     """Perturbs one shard of queries.
 
@@ -145,6 +154,7 @@ class Perturb(_Attacking):
     """
 
     name: ClassVar[str] = "attack"
+    attack: Attack
     targets: str
     quantise: bool
 

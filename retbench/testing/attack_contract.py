@@ -15,7 +15,7 @@ def check_attack(attack: Attack, dataset: Dataset, facts: Facts) -> None:
     """Raises ContractBreach unless its images keep the contract whatever the batch, and the network stays as it was."""
     known = knowledge(attack, dataset, facts)
     before = {name: tensor.clone() for name, tensor in known.network.state_dict().items()}
-    parts = fit_parts(attack, dataset)
+    parts = fit_parts(attack, dataset, facts)
     state = merged(checked_state(attack.fit(known, context(attack.name, parts)), attack), parts)
     batch = queries(dataset, 3)
     noise = Noise(0, batch.ids)

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from retbench.contracts import (
     Attack,
+    AttackPart,
     Batch,
     Component,
     Context,
@@ -58,11 +59,15 @@ def context(name: str, parts: dict[str, State]) -> Context:
     return Context(CPU, "float32", Noise(0, (name,)), parts)
 
 
-def fit_parts(owner: Component, dataset: Dataset) -> dict[str, State]:
-    """Returns the fitted parts of a component by role, each checked to give a frozen module in eval mode."""
+def fit_parts(owner: Component, dataset: Dataset, facts: Facts | None = None) -> dict[str, State]:
+    """Returns the fitted parts of a component by role, each checked to give a frozen module in eval mode.
+
+    `facts` are those of the cell, which the parts of an attack see; by default the dataset's.
+    """
     states = {}
-    for role, part in owner.parts(dataset.facts()).items():
-        states[role] = _fit_part(part, dataset)
+    facts = facts or dataset.facts()
+    for role, part in owner.parts(facts).items():
+        states[role] = _fit_part(part, dataset, facts)
         module = part.module(states[role], CPU)
         require(part, not module.training, "its module must be in eval mode")
         require(part, not any(weight.requires_grad for weight in module.parameters()), "its module must be frozen")
@@ -103,22 +108,25 @@ def part_of(batch: Batch, start: int, stop: int) -> Batch:
     return Batch(batch.ids[rows], batch.images[rows], batch.labels[rows], *targets)
 
 
-def knowledge(attack: Attack, dataset: Dataset, facts: Facts) -> Knowledge:
-    """Returns what an attack needs of a toy hasher trained on the dataset."""
+def knowledge(seeing: Attack | AttackPart, dataset: Dataset, facts: Facts) -> Knowledge:
+    """Returns what an attack, or a part of one, needs of a toy hasher trained on the dataset."""
     hasher = ToyHasher()
     network = frozen_network(hasher, fit_hasher(hasher, dataset, facts))
     grants: dict[Need, Tensor] = {}
     for need, split in CODES.items():
         rows = range(facts.sizes[split])
-        if need in attack.needs:
+        if need in seeing.needs:
             grants[need] = sign(network.image(unit_images(dataset.images(split, rows), CPU)))
-    if "database_labels" in attack.needs:
+    if "database_labels" in seeing.needs:
         grants["database_labels"] = dataset.labels("database")
-    data = TrainingData(dataset, facts, CPU) if "training" in attack.needs else None
+    data = TrainingData(dataset, facts, CPU) if "training" in seeing.needs else None
     return Knowledge(network, facts, data, grants)
 
 
-def _fit_part(part: Part, dataset: Dataset) -> State:
+def _fit_part(part: Part | AttackPart, dataset: Dataset, facts: Facts) -> State:
+    ctx = context(part.name, {})
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        return checked_state(part.fit(TrainingData(dataset, dataset.facts(), CPU), context(part.name, {})), part)
+        if isinstance(part, AttackPart):
+            return checked_state(part.fit(knowledge(part, dataset, facts), ctx), part)
+        return checked_state(part.fit(TrainingData(dataset, dataset.facts(), CPU), ctx), part)

@@ -17,7 +17,7 @@ def retbench_hashers() -> list[type[Hasher]]:
 
 @hookimpl
 def retbench_attacks() -> list[type[Attack]]:
-    return [toys.ToyAttack, toys.FaultyAttack]
+    return [toys.ToyAttack, toys.ToyUntargeted, toys.FaultyAttack]
 
 
 @hookimpl

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from retbench.contracts import (
     Attack,
+    AttackPart,
     Ball,
     Batch,
     Component,
@@ -129,7 +130,6 @@ class ToyAttack(Attack):
 
     name: ClassVar[str] = "toy"
     source: ClassVar[str] = "made for tests"
-    goal: ClassVar[Goal] = "targeted"
     needs: ClassVar[frozenset[Need]] = frozenset({"database_codes"})
 
     eps: float = Field(0.2, gt=0, le=1, description="radius of the L-infinity ball, images in [0, 1]")
@@ -142,6 +142,42 @@ class ToyAttack(Attack):
         images = batch.images.detach().clone().requires_grad_()
         wanted = knowledge.grant("database_codes")[batch.target_rows].float()
         loss = -(relax(knowledge.network.image(images), 0.1) * wanted).mean(1).sum()
+        (gradient,) = torch.autograd.grad(loss, images)
+        return (batch.images - self.eps * gradient.sign()).clamp(0, 1)
+
+
+class ToyPrototype(AttackPart):
+    """The mean of the attacked hasher's training codes."""
+
+    name: ClassVar[str] = "toy-prototype"
+    source: ClassVar[str] = "made for tests"
+    needs: ClassVar[frozenset[Need]] = frozenset({"training_codes"})
+
+    def fit(self, knowledge: Knowledge, ctx: Context) -> State:
+        return {"code": knowledge.grant("training_codes").float().mean(dim=0)}
+
+    def module(self, state: State, device: torch.device) -> nn.Module:
+        module = nn.Linear(1, len(state["code"]), bias=False, device=device).requires_grad_(False)
+        module.weight.copy_(state["code"][:, None])
+        return module.eval()
+
+
+class ToyUntargeted(ToyAttack):
+    """One signed gradient step away from the mean training code, which a part of it holds."""
+
+    name: ClassVar[str] = "toy-untargeted"
+
+    @property
+    def goal(self) -> Goal:
+        return "untargeted"
+
+    def parts(self, facts: Facts) -> dict[str, AttackPart]:
+        return {"prototype": ToyPrototype()}
+
+    def perturb(self, knowledge: Knowledge, batch: Batch, state: State, noise: Noise) -> Tensor:
+        images = batch.images.detach().clone().requires_grad_()
+        code = part_state(state, "prototype")["code"]
+        loss = (relax(knowledge.network.image(images), 0.1) * code).mean(1).sum()
         (gradient,) = torch.autograd.grad(loss, images)
         return (batch.images - self.eps * gradient.sign()).clamp(0, 1)
 
@@ -217,6 +253,7 @@ TOYS: tuple[type[Component], ...] = (
     ToyDataset,
     ToyHasher,
     ToyAttack,
+    ToyUntargeted,
     ToyPurifier,
     ToyHardening,
     FaultyAttack,

@@ -82,7 +82,7 @@ def test_a_plugin_that_offers_what_is_no_component_is_set_aside_whole(
     (broken,) = catalog.broken
     assert broken.origin == Origin("strange", "0.1")
     assert reason in broken.error
-    assert catalog.names("attack") == ["faulty", "toy"]
+    assert catalog.names("attack") == ["faulty", "toy", "toy-untargeted"]
 
 
 def test_two_distributions_of_one_name_are_an_error_that_names_both(site: Path, find_plugins: Find) -> None:

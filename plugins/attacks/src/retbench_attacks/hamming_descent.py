@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import ClassVar, Literal
+from typing import Literal
 
 import torch
 from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from retbench import Attack, Ball, Batch, Facts, Goal, HashNetwork, Knowledge, Noise, State, relax
+from retbench import Attack, Ball, Batch, Facts, HashNetwork, Knowledge, Noise, State, relax
 from retbench_attacks.annealing import Annealing, anneal
 
 Update = Literal["sign", "l2", "raw"]
@@ -32,8 +32,6 @@ class HammingDescent(Attack):
     - `raw` moves it by `step` times the gradient of L. The code of ProS-GAN steps by 1 on a loss averaged over a batch
       of 32, which is 1/32 here.
     """
-
-    goal: ClassVar[Goal] = "targeted"
 
     eps: float = Field(8 / 255, gt=0, le=1, description="radius of the l-infinity ball, pixels in [0, 1]")
     steps: int = Field(2000, ge=1, le=100_000, description="gradient steps")

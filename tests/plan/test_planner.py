@@ -10,10 +10,12 @@ from typing import Any, ClassVar
 import pytest
 
 from retbench.canon import canonical, digest
-from retbench.contracts import Facts
+from retbench.contracts import Facts, Hasher, Part
+from retbench.contracts.attack import AttackPart
+from retbench.errors import ContractBreach
 from retbench.plan import Plan, PlannedCell
-from retbench.stages import EncodeSplit, Perturb, Stage
-from retbench.testing.toys import ToyAttack, ToyDataset, ToyHasher, ToyPart, ToyPurifier
+from retbench.stages import EncodeSplit, FitAttackPart, Perturb, Stage
+from retbench.testing.toys import ToyAttack, ToyDataset, ToyHasher, ToyPart, ToyPrototype, ToyPurifier
 
 Planner = Callable[..., Plan]
 EVERYTHING: dict[str, Any] = {
@@ -232,6 +234,31 @@ def test_a_surrogate_is_attacked_with_its_own_codes_and_the_hasher_is_asked(toy_
     assert granted.victim.weights == attack.sight.victim.weights
     assert [stage.victim.hasher.name for stage in asked] == ["toy", "toy"]
     assert asked[0].shards == asked[1].shards == (attack.key,)
+
+
+def test_a_part_of_an_attack_is_trained_once_for_each_hasher_that_it_sees(toy_plan: Planner) -> None:
+    swept = {"toy-untargeted": {"sweep": {"eps": [0.1, 0.2]}}}
+    defenses = ["none", "toy", "toy-hardening"]
+    plan = toy_plan({"attack": [swept], "threat": ["oblivious", "adaptive"], "defense": defenses, "bits": [8, 16]})
+    prototypes = [step for step in plan.steps.values() if isinstance(step, FitAttackPart)]
+    assert len(prototypes) == 2 * 2  # code lengths, times the hasher as trained and as hardened
+    assert {step.sight.grants.keys() == {"training_codes"} for step in prototypes} == {True}
+    assert not any(step.sight.front for step in prototypes)
+
+
+class Greedy(ToyHasher):
+    """Asks for a part that only an attack can have."""
+
+    name: ClassVar[str] = "greedy"
+
+    def parts(self, facts: Facts) -> dict[str, Part | AttackPart]:  # type: ignore[override]  # the fault under test
+        return {"prototype": ToyPrototype()}
+
+
+def test_a_part_that_sees_the_victim_is_for_attacks_alone(toy_plan: Planner) -> None:
+    assert issubclass(Greedy, Hasher)
+    with pytest.raises(ContractBreach, match="only an attack may own a part"):
+        toy_plan({"hasher": "greedy"}, Greedy)
 
 
 def test_ancestry_is_everything_a_step_hangs_on_in_order(toy_plan: Planner) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
 from torch import Tensor
 
-from retbench.contracts import Facts, Noise, Part, Purifier, State
+from retbench.contracts import Facts, Noise, Part, Purifier, State, Weights
 from retbench.contracts.hasher import Modality
 from retbench.plan import Plan, PlannedCell
 from retbench.testing.toys import ToyDataset, ToyHasher, ToyPart, ToyPurifier
@@ -127,3 +128,45 @@ def test_a_skipped_cell_does_not_stop_its_neighbours(toy_plan: Planner) -> None:
     plan = toy_plan({"dataset": ["absent", "toy"]}, Absent)
     assert [cell.reason is None for cell in plan.cells] == [False, True]
     assert plan.steps.keys() == toy_plan({}).steps.keys()
+
+
+class Pretrained(ToyPart):
+    """Starts from a published file."""
+
+    name: ClassVar[str] = "pretrained"
+
+    def downloads(self, facts: Facts) -> tuple[Weights, ...]:
+        return (Weights("net.pth", "https://example.org/net.pth", "0123abcd", "as published"),)
+
+    def caveats(self, facts: Facts) -> tuple[str, ...]:
+        return ("its classes overlap the queries'",)
+
+
+class Ready(ToyHasher):
+    """Owns the pretrained part."""
+
+    name: ClassVar[str] = "ready"
+
+    def parts(self, facts: Facts) -> dict[str, Part]:
+        return {"mean": Pretrained()}
+
+
+def test_missing_weights_skip_a_cell_and_say_how_to_get_them(
+    toy_plan: Planner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RETBENCH_WEIGHTS", str(tmp_path))
+    reason = only(toy_plan({"hasher": "ready"}, Ready)).reason or ""
+    assert reason.startswith("part pretrained of hasher ready: its weights are missing: expected ")
+    assert "https://example.org/net.pth; get them with `retbench weights prepare SUITE`" in reason
+    (tmp_path / "net.pth").touch()
+    assert only(toy_plan({"hasher": "ready"}, Ready)).reason is None
+
+
+def test_a_cell_carries_the_caveats_of_its_components_and_their_parts_once(
+    toy_plan: Planner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RETBENCH_WEIGHTS", str(tmp_path))
+    (tmp_path / "net.pth").touch()
+    cell = only(toy_plan({"hasher": "ready", "attack": "toy", "surrogate": "ready"}, Ready))
+    assert cell.caveats == ("part pretrained of hasher ready: its classes overlap the queries'",)
+    assert only(toy_plan({})).caveats == ()

@@ -1,0 +1,6 @@
+"""From cells to a plan."""
+
+from retbench.plan.plan import Plan, PlannedCell
+from retbench.plan.planner import GRANTED_SPLITS, make_plan
+
+__all__ = ["GRANTED_SPLITS", "Plan", "PlannedCell", "make_plan"]

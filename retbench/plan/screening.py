@@ -1,0 +1,98 @@
+"""Which cells can run at all, and what a reader must know of those that can."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from retbench.contracts import Component, Dataset, Facts, Hardening, Purifier
+from retbench.contracts.hasher import Modality
+from retbench.plan.memory import Remembering, remembered
+from retbench.suite import Cell
+
+MODALITIES: dict[str, tuple[Modality, Modality]] = {
+    "i2i": ("image", "image"),
+    "i2t": ("image", "text"),
+    "t2i": ("text", "image"),
+    "t2t": ("text", "text"),
+}
+"""What queries and what answers, by task."""
+
+
+class Screening(Remembering):
+    """Asks every component of a cell, and its parts, whether they can work there."""
+
+    @remembered
+    def missing(self, dataset: Dataset) -> str | None:
+        """Returns why a dataset cannot be read, or None."""
+        return dataset.missing()
+
+    def skip_reason(self, cell: Cell, facts: Facts) -> str | None:
+        """Returns the first reason that a cell cannot run, or None."""
+        asks, answers = MODALITIES[cell.task]
+        if "text" in (asks, answers) and not facts.text_width:
+            return f"task {cell.task} needs texts; dataset {cell.dataset.name} has none"
+        if lacking := {asks, answers} - cell.hasher.modalities:
+            return f"task {cell.task}: hasher {cell.hasher.name} does not encode {' and '.join(sorted(lacking))}"
+        if asks == "text" and (pixels := [c.name for c in (cell.attack, *purifiers_of(cell)) if c]):
+            return f"task {cell.task} asks with texts; {' and '.join(pixels)} works on images"
+        if cell.surrogate and not cell.attack:
+            return "a surrogate is attacked: this cell has no attack"
+        reasons = (self.reason(component, facts) for component in components_of(cell))
+        return next((reason for reason in reasons if reason), None) or _blind(cell)
+
+    def caveats(self, cell: Cell, facts: Facts) -> tuple[str, ...]:
+        """Returns what a reader must know of a cell's numbers, each component's caveats led by its name."""
+        told = (self.warnings(component, facts) for component in (cell.dataset, *components_of(cell)))
+        return tuple(dict.fromkeys(caveat for caveats in told for caveat in caveats))
+
+    @remembered
+    def reason(self, component: Component, facts: Facts) -> str | None:
+        """Returns why a component, or one of its parts, cannot work with these facts, or None."""
+        return next(
+            (f"{name}: {why}" for name, piece in _pieces(component, facts) if (why := _lack(piece, facts))), None
+        )
+
+    @remembered
+    def warnings(self, component: Component, facts: Facts) -> tuple[str, ...]:
+        """Returns the caveats of a component and its parts."""
+        return tuple(f"{name}: {told}" for name, piece in _pieces(component, facts) for told in piece.caveats(facts))
+
+
+def components_of(cell: Cell) -> Iterator[Component]:
+    """Yields what a cell puts to work on its dataset."""
+    every = (cell.hasher, cell.surrogate, cell.attack, *cell.defenses)
+    yield from (component for component in every if component is not None)
+
+
+def hardening_of(cell: Cell) -> Hardening | None:
+    """Returns a cell's hardening, if it has one."""
+    return next((defense for defense in cell.defenses if isinstance(defense, Hardening)), None)
+
+
+def purifiers_of(cell: Cell) -> tuple[Purifier, ...]:
+    """Returns a cell's purifiers, in order."""
+    return tuple(defense for defense in cell.defenses if isinstance(defense, Purifier))
+
+
+def _pieces(component: Component, facts: Facts) -> Iterator[tuple[str, Component]]:
+    yield str(component), component
+    yield from ((f"{part} of {component}", part) for part in component.parts(facts).values())
+
+
+def _lack(component: Component, facts: Facts) -> str | None:
+    """Returns why a component cannot work: its own reason, or a published weight file that is not there."""
+    for weights in component.downloads(facts):
+        if not weights.path.is_file():
+            return (
+                f"its weights are missing: expected {weights.path}, published at {weights.address}; "
+                "get them with `retbench weights prepare SUITE`"
+            )
+    return component.supports(facts)
+
+
+def _blind(cell: Cell) -> str | None:
+    """Returns why an adaptive attacker cannot look through the cell's purifiers, or None."""
+    opaque = [purifier.name for purifier in purifiers_of(cell) if not purifier.differentiable]
+    if cell.attack and cell.visibility == "adaptive" and opaque:
+        return f"threat adaptive needs gradients, which {', '.join(opaque)} does not pass"
+    return None
