@@ -21,7 +21,7 @@ SIMILAR = LABELS[:3] @ LABELS.T > 0
 def loss_and_gradient(similar: Tensor, **options: Any) -> tuple[float, Tensor]:
     codes = OUTPUTS[:3].clone().requires_grad_()
     loss = circle_loss(codes, CODES, similar, **options)
-    return float(loss), torch.autograd.grad(loss, codes)[0]
+    return loss.item(), torch.autograd.grad(loss, codes)[0]
 
 
 @pytest.mark.parametrize(
