@@ -202,7 +202,9 @@ class _Planner(Remembering):
     @remembered
     def targets(self, dataset: Dataset) -> str:
         """Returns the key of the draw that every attack and defense on a dataset shares."""
-        return self.add(DrawTargets(dataset, self.protocol.targets))
+        draw = DrawTargets(dataset, self.protocol.targets)
+        draw.check()
+        return self.add(draw)
 
     @remembered
     def facts(self, dataset: Dataset) -> Facts:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from pathlib import Path
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
 
-from retbench.canon import Json
+from retbench.canon import Json, file_digest
 from retbench.contracts import Context, Dataset, Noise, TargetRule
 from retbench.errors import UserError
 from retbench.stages.stage import Load, Outcome, Stage
+
+BLOCK = 256
+"""Queries whose candidates are ranked at once: 32 MB where a database has 30 000 distinct label vectors."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +30,14 @@ class DrawTargets(Stage):
     rule: TargetRule
 
     def recipe(self) -> dict[str, Json]:
-        return {"dataset": self.dataset.fingerprint(), "rule": self.rule.model_dump(mode="json")}
+        rule = self.rule.model_dump(mode="json")
+        rule["file"] = f"sha256:{file_digest(self._file)}" if self.rule.file else None
+        return {"dataset": self.dataset.fingerprint(), "rule": rule}
+
+    def check(self) -> None:
+        """Raises UserError for a target file that is missing or is not a line of 0/1 columns for each query."""
+        if self.rule.file:
+            self._read()
 
     @property
     def inputs(self) -> tuple[str, ...]:
@@ -49,22 +60,28 @@ class DrawTargets(Stage):
 
     def run(self, load: Load, ctx: Context) -> Outcome:
         noise = self.noise(torch.device("cpu"))
-        vectors, which, counts = torch.unique(
-            self.dataset.labels("database"), dim=0, return_inverse=True, return_counts=True
-        )
-        allowed = self._allowed(vectors, counts)
-        chosen = _pick(allowed, noise.uniform("target", (1,))[:, 0])
-        rows = _carriers(which, counts, chosen, noise.uniform("target-row", (1,))[:, 0])
-        facts: dict[str, Json] = {"candidates": int(allowed.any(0).sum()), "distinct": len(vectors)}
-        return Outcome({"labels": vectors[chosen], "rows": rows}, facts)
+        distinct = _distinct(self.dataset.labels("database"))
+        if self.rule.file:
+            facts: dict[str, Json] = {}
+            chosen = self._find(distinct)
+        else:
+            allowed = self._allowed(distinct)
+            facts = {"candidates": int(allowed.any(0).sum())}
+            chosen = _pick(allowed, noise.uniform("target", (1,))[:, 0])
+        rows = distinct.carriers(chosen, noise.uniform("target-row", (1,))[:, 0])
+        return Outcome({"labels": distinct.vectors[chosen], "rows": rows}, {**facts, "distinct": len(distinct.vectors)})
 
-    def _allowed(self, vectors: Tensor, counts: Tensor) -> Tensor:
+    def _allowed(self, distinct: _Distinct) -> Tensor:
         """Returns bool (Q, V): the distinct vectors a query may be sent to; raises UserError where there is none."""
         queries = self.dataset.labels("query")
-        allowed = (counts > self.rule.above)[None, :].expand(len(queries), -1)
-        if self.rule.rule == "zero-overlap":
-            apart = (queries.float() @ vectors.float().T) == 0
-            allowed = allowed & apart & (vectors.sum(1) > 0)[None, :]
+        allowed = (distinct.counts > self.rule.above)[None, :].repeat(len(queries), 1)
+        if self.rule.rule != "uniform":
+            shared = queries.float() @ distinct.vectors.float().T
+            sizes = distinct.vectors.sum(1)
+            if self.rule.rule == "zero-overlap":
+                allowed &= (shared == 0) & (sizes > 0)
+            else:
+                allowed &= (shared < sizes) | (shared < queries.sum(1)[:, None])
         empty = (~allowed.any(1)).nonzero()[:, 0]
         if len(empty):
             name = self.dataset.ids("query")[int(empty[0])]
@@ -74,16 +91,65 @@ class DrawTargets(Stage):
             )
         return allowed
 
+    @property
+    def _file(self) -> Path:
+        path = Path(str(self.rule.file).replace("{dataset}", self.dataset.name))
+        if not path.is_file():
+            raise UserError(f"targets of {self.dataset.name}: no such file: got {path}")
+        return path
+
+    def _read(self) -> Tensor:
+        """Returns the label vectors of the file: uint8 (Q, C); raises UserError naming the line."""
+        facts, path = self.dataset.facts(), self._file
+        lines = path.read_text().splitlines()
+        if len(lines) != facts.sizes["query"]:
+            raise UserError(f"{path}: wrong number of lines: got {len(lines)}, expected {facts.sizes['query']} queries")
+        for number, line in enumerate(lines, start=1):
+            columns = line.split()
+            if len(columns) != len(facts.classes) or not set(columns) <= {"0", "1"}:
+                raise UserError(f"{path}:{number}: expected {len(facts.classes)} columns of 0 and 1: got {line[:60]!r}")
+        return torch.tensor([[column == "1" for column in line.split()] for line in lines], dtype=torch.uint8)
+
+    def _find(self, distinct: _Distinct) -> Tensor:
+        """Returns int64 (Q,): the distinct vector of each line; raises UserError for one that no item carries."""
+        vectors = self._read().reshape(-1, distinct.vectors.shape[1])
+        _, places = torch.unique(torch.cat([distinct.vectors, vectors]), dim=0, return_inverse=True)
+        known, wanted = places[: len(distinct.vectors)], places[len(distinct.vectors) :]
+        at = torch.full((int(places.max()) + 1 if len(places) else 0,), -1)
+        at[known] = torch.arange(len(known))
+        if (lost := (at[wanted] < 0).nonzero()[:, 0]).numel():
+            classes = vectors[lost[0]].nonzero()[:, 0].tolist()
+            where = f"{self._file}:{int(lost[0]) + 1}"
+            raise UserError(
+                f"{where}: no database item of {self.dataset.name} carries these labels: got classes {classes}"
+            )
+        return at[wanted]
+
+
+class _Distinct(NamedTuple):
+    """The distinct label vectors of a database: uint8 (V, C); who carries which int64 (M,); how many do int64 (V,)."""
+
+    vectors: Tensor
+    which: Tensor
+    counts: Tensor
+
+    def carriers(self, chosen: Tensor, uniform: Tensor) -> Tensor:
+        """Returns int64 (Q,): a uniform database row among those that carry each chosen vector."""
+        order = torch.argsort(self.which, stable=True)
+        starts = self.counts.cumsum(0) - self.counts
+        return order[starts[chosen] + (uniform.double() * self.counts[chosen]).long()]
+
+
+def _distinct(labels: Tensor) -> _Distinct:
+    return _Distinct(*torch.unique(labels, dim=0, return_inverse=True, return_counts=True))
+
 
 def _pick(allowed: Tensor, uniform: Tensor) -> Tensor:
-    """Returns int64 (Q,): the vector at a uniform place among the allowed ones of each query."""
-    places = (uniform.double() * allowed.sum(1)).long()
-    ranks = allowed.long().cumsum(1) - 1
-    return ((ranks == places[:, None]) & allowed).long().argmax(1)
-
-
-def _carriers(which: Tensor, counts: Tensor, chosen: Tensor, uniform: Tensor) -> Tensor:
-    """Returns int64 (Q,): a uniform database row among those that carry each chosen vector."""
-    order = torch.argsort(which, stable=True)
-    starts = counts.cumsum(0) - counts
-    return order[starts[chosen] + (uniform.double() * counts[chosen]).long()]
+    """Returns int64 (Q,): the vector at a uniform place among the allowed ones of each query, (Q, V)."""
+    places = (uniform.double() * allowed.sum(1)).int()
+    chosen = torch.zeros(len(allowed), dtype=torch.int64)
+    for start in range(0, len(allowed), BLOCK):
+        rows = slice(start, start + BLOCK)
+        ranks = allowed[rows].cumsum(1, dtype=torch.int32)
+        chosen[rows] = ((ranks == places[rows, None] + 1) & allowed[rows]).byte().argmax(1)
+    return chosen
