@@ -6,6 +6,8 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
+from retbench.canon import file_digest
+
 
 def weights_root() -> Path:
     """Returns the folder of downloaded weights: `RETBENCH_WEIGHTS`, or `weights/` in the current folder."""
@@ -31,3 +33,12 @@ class Weights(NamedTuple):
     def path(self) -> Path:
         """Where it lies, or would."""
         return weights_root() / self.file
+
+    def problem(self) -> str | None:
+        """Returns why it cannot be read, or None: it is not there, or its digest is not the published one."""
+        if not self.path.is_file():
+            return f"missing: expected {self.path}, published at {self.address}"
+        digest = file_digest(self.path)
+        if not digest.startswith(self.sha256):
+            return f"not the published file: {self.path}: sha256 got {digest[:16]}, expected {self.sha256}; remove it"
+        return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from retbench.contracts import Component, Dataset, Facts, Hardening, Purifier
+from retbench.contracts import Component, Dataset, Facts, Hardening, Purifier, Weights
 from retbench.contracts.hasher import Modality
 from retbench.plan.memory import Remembering, remembered
 from retbench.suite import Cell
@@ -45,6 +45,11 @@ class Screening(Remembering):
         told = (self.warnings(component, facts) for component in (cell.dataset, *components_of(cell)))
         return tuple(dict.fromkeys(caveat for caveats in told for caveat in caveats))
 
+    def downloads(self, cell: Cell, facts: Facts) -> dict[Weights, str]:
+        """Returns the published weight files of a cell, each with the name of a component that starts from it."""
+        named = ((name, piece) for component in components_of(cell) for name, piece in _pieces(component, facts))
+        return {weights: name for name, piece in named for weights in piece.downloads(facts)}
+
     @remembered
     def reason(self, component: Component, facts: Facts) -> str | None:
         """Returns why a component, or one of its parts, cannot work with these facts, or None."""
@@ -80,13 +85,10 @@ def _pieces(component: Component, facts: Facts) -> Iterator[tuple[str, Component
 
 
 def _lack(component: Component, facts: Facts) -> str | None:
-    """Returns why a component cannot work: its own reason, or a published weight file that is not there."""
-    for weights in component.downloads(facts):
-        if not weights.path.is_file():
-            return (
-                f"its weights are missing: expected {weights.path}, published at {weights.address}; "
-                "get them with `retbench weights prepare SUITE`"
-            )
+    """Returns why a component cannot work: a published weight file that cannot be read, or its own reason."""
+    problems = (problem for weights in component.downloads(facts) if (problem := weights.problem()))
+    if problem := next(problems, None):
+        return f"its weights are {problem}; get them with `retbench weights prepare SUITE`"
     return component.supports(facts)
 
 

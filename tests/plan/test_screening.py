@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -130,13 +131,16 @@ def test_a_skipped_cell_does_not_stop_its_neighbours(toy_plan: Planner) -> None:
     assert plan.steps.keys() == toy_plan({}).steps.keys()
 
 
+EMPTY = sha256(b"").hexdigest()[:8]
+
+
 class Pretrained(ToyPart):
     """Starts from a published file."""
 
     name: ClassVar[str] = "pretrained"
 
     def downloads(self, facts: Facts) -> tuple[Weights, ...]:
-        return (Weights("net.pth", "https://example.org/net.pth", "0123abcd", "as published"),)
+        return (Weights("net.pth", "https://example.org/net.pth", EMPTY, "as published"),)
 
     def caveats(self, facts: Facts) -> tuple[str, ...]:
         return ("its classes overlap the queries'",)
@@ -160,6 +164,10 @@ def test_missing_weights_skip_a_cell_and_say_how_to_get_them(
     assert "https://example.org/net.pth; get them with `retbench weights prepare SUITE`" in reason
     (tmp_path / "net.pth").touch()
     assert only(toy_plan({"hasher": "ready"}, Ready)).reason is None
+    (tmp_path / "net.pth").write_bytes(b"half a file")
+    reason = only(toy_plan({"hasher": "ready"}, Ready)).reason or ""
+    assert "its weights are not the published file" in reason
+    assert f"expected {EMPTY}; remove it" in reason
 
 
 def test_a_cell_carries_the_caveats_of_its_components_and_their_parts_once(
