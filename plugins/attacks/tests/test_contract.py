@@ -4,16 +4,31 @@ from __future__ import annotations
 
 import pytest
 from retbench_attacks.dhta import DHTA
+from retbench_attacks.hag import HAG
 from retbench_attacks.p2p import P2P
 from retbench_attacks.plugin import retbench_attacks
+from retbench_attacks.sdha import SDHA
+from retbench_attacks.tha import THA
+from retbench_attacks.tha_prototypes import ThaPrototypes
 
 from retbench import Attack
 from retbench.testing import check_component
 
+SMALL = {"hidden": 8, "semantic": 4, "steps": 5, "batch": 8}
+
 
 @pytest.mark.parametrize(
     "attack",
-    [P2P(steps=3), DHTA(steps=3), DHTA(steps=3, update="l2", replacement=False, random_start=True)],
+    [
+        P2P(steps=3),
+        DHTA(steps=3),
+        DHTA(steps=3, update="l2", replacement=False, random_start=True),
+        THA(steps=3, prototypes=ThaPrototypes(**SMALL)),
+        HAG(steps=5),
+        HAG(steps=5, form="atrdh", alpha="constant", random_start=True),
+        SDHA(steps=5),
+        SDHA(steps=5, targeted=True),
+    ],
     ids=str,
 )
 def test_an_attack_keeps_its_contract(attack: Attack) -> None:
@@ -21,4 +36,4 @@ def test_an_attack_keeps_its_contract(attack: Attack) -> None:
 
 
 def test_all_attacks_are_offered() -> None:
-    assert {attack.name for attack in retbench_attacks()} == {"p2p", "dhta"}
+    assert {attack.name for attack in retbench_attacks()} == {"p2p", "dhta", "tha", "hag", "sdha"}

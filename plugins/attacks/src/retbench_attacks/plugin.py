@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 def retbench_attacks() -> list[type[Attack]]:
     """Returns the attacks; imported here, so that listing plugins stays light."""
     from retbench_attacks.dhta import DHTA
+    from retbench_attacks.hag import HAG
     from retbench_attacks.p2p import P2P
+    from retbench_attacks.sdha import SDHA
+    from retbench_attacks.tha import THA
 
-    return [P2P, DHTA]
+    return [P2P, DHTA, THA, HAG, SDHA]

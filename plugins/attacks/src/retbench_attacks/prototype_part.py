@@ -1,0 +1,86 @@
+"""How a prototype net is trained against the attacked hasher."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import ClassVar
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from retbench import AttackPart, Context, Knowledge, Need, State
+from retbench_attacks.prototype_net import PrototypeNet, Prototypes
+from retbench_attacks.target_vectors import distinct_vectors, draw_vectors
+
+POINTS = 300
+"""At most this many losses are kept as a curve."""
+
+
+class PrototypePart(AttackPart):
+    """Learns codes that are near the training codes which share a class with a label vector, and far from the others.
+
+    A step draws label vectors of the database, each distinct one as likely; Adam's rate falls to a tenth after half of
+    the steps and to a hundredth after three quarters. A subclass says what is minimised.
+    """
+
+    needs: ClassVar[frozenset[Need]] = frozenset({"training", "training_codes", "database_labels"})
+    reconstruct: ClassVar[bool]
+
+    hidden: int = Field(4096, ge=1, le=65_536, description="units of the first layer")
+    semantic: int = Field(512, ge=1, le=65_536, description="length of the semantic representation")
+    steps: int = Field(30_000, ge=1, description="gradient steps")
+    batch: int = Field(64, ge=1, le=65_536, description="label vectors of one step")
+    lr: float = Field(1e-4, gt=0, le=1, description="Adam's learning rate, before it falls")
+
+    def fit(self, knowledge: Knowledge, ctx: Context) -> State:
+        """Returns the net's weights; records the `loss` of some steps."""
+        codes = knowledge.grant("training_codes").float()
+        carried, groups = torch.unique(knowledge.training.labels, dim=0, return_inverse=True)
+        vectors = distinct_vectors(knowledge.grant("database_labels"))
+        sizes = (vectors.shape[1], codes.shape[1], self.hidden, self.semantic)
+        net = PrototypeNet(*sizes, reconstruct=self.reconstruct).to(ctx.device)
+        optimiser = torch.optim.Adam(net.parameters(), lr=self.lr, betas=(0.5, 0.999))
+        losses = []
+        for step in range(self.steps):
+            labels = draw_vectors(vectors, self.batch, ctx.noise, step)
+            # Among the distinct vectors first: there are far fewer of them than training images.
+            similar = (labels @ carried.float().T > 0)[:, groups]
+            loss = self.loss(net(labels), labels, codes, similar)
+            optimiser.param_groups[0]["lr"] = self.lr * _decay(step, self.steps)
+            optimiser.zero_grad()
+            torch.autograd.backward(loss)
+            optimiser.step()
+            losses.append(loss.detach())
+            ctx.progress(step + 1, self.steps)
+        ctx.record("loss", torch.stack(losses[:: -(-self.steps // POINTS)]).tolist())
+        return net.state_dict()
+
+    def module(self, state: State, device: torch.device) -> PrototypeNet:
+        """Returns the net, its sizes read from the weights."""
+        (hidden, classes), (bits, semantic) = state["trunk.0.weight"].shape, state["code_head.weight"].shape
+        with torch.device("meta"):
+            net = PrototypeNet(classes, bits, hidden, semantic, self.reconstruct)
+        net.load_state_dict(state, assign=True)
+        return net.to(device).eval().requires_grad_(False)
+
+    @abstractmethod
+    def loss(self, prototypes: Prototypes, labels: Tensor, training_codes: Tensor, similar: Tensor) -> Tensor:
+        """Returns the scalar that a step makes small.
+
+        Args:
+            prototypes: what the net says of `labels`.
+            labels: float (B, C), multi-hot.
+            training_codes: float (N, K) in {-1, +1}.
+            similar: bool (B, N), whether they share a class.
+        """
+
+
+def quantisation_loss(codes: Tensor) -> Tensor:
+    """Returns the mean over a batch of sum_k (sign c_k - c_k)^2, for codes (B, K) in (-1, 1)."""
+    return (codes.sign() - codes).square().sum(dim=1).mean()
+
+
+def _decay(step: int, steps: int) -> float:
+    """Returns 1, then 1/10 from half of the steps on, then 1/100 from three quarters on."""
+    return 0.1 ** ((2 * step >= steps) + (4 * step >= 3 * steps))
