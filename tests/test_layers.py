@@ -29,7 +29,7 @@ OUTSIDE = {
     "plugins/datasets": set(),
     "plugins/hashers": set(),
     "plugins/attacks": set(),
-    "plugins/defenses": set(),
+    "plugins/defenses": {"retbench_attacks"},  # ATRDH trains the prototype net of an attack
 }
 """The other plugin distributions that each plugin declares and may import."""
 

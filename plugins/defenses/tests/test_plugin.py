@@ -5,7 +5,7 @@ from retbench_defenses.plugin import retbench_defenses
 
 
 def test_the_hook_offers_every_defense() -> None:
-    assert [defense.name for defense in retbench_defenses()] == ["ddpm", "retpur"]
+    assert [defense.name for defense in retbench_defenses()] == ["atrdh", "ddpm", "retpur"]
 
 
 def test_finding_the_plugin_loads_neither_torch_nor_diffusers() -> None:

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 @hookimpl
 def retbench_defenses() -> list[type[Defense]]:
     """Returns the defenses; imported here, so that listing plugins stays light."""
+    from retbench_defenses.atrdh import ATRDH
     from retbench_defenses.ddpm import Ddpm
     from retbench_defenses.retpur import RetPur
 
-    return [Ddpm, RetPur]
+    return [ATRDH, Ddpm, RetPur]
