@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -28,12 +28,28 @@ class Dataset(Component):
 
     kind: ClassVar[Kind] = "dataset"
 
+    @property
+    def root(self) -> Path | None:
+        """The folder that its files are looked for in; None for a dataset that has none."""
+        return None
+
     def missing(self) -> str | None:
         """Returns what is not on disk and the exact steps to get it, or None when the dataset can be read.
 
         Asked before anything else; every cell of a missing dataset is skipped with this text.
         """
         return None
+
+    def prepare(self) -> Iterator[str]:
+        """Yields a line about each thing it did to become readable without a download, such as building lists.
+
+        By default there is nothing to do. What it writes is there at once or not at all, and a second call changes
+        nothing. What is still missing afterwards is `missing`'s to say.
+
+        Raises:
+            UserError: the files that it builds on are malformed; names file and line.
+        """
+        yield from ()
 
     @abstractmethod
     def facts(self) -> Facts:

@@ -1,1 +1,1 @@
-"""Datasets that need no download: scanned digits and generated scenes."""
+"""Datasets: digits and scenes, which need no download; FLICKR-25K, MS-COCO, NUS-WIDE; anybody's own pictures."""

@@ -14,6 +14,11 @@ if TYPE_CHECKING:
 def retbench_datasets() -> list[type[Dataset]]:
     """Returns the dataset classes; imported here, so that discovery stays light."""
     from retbench_datasets.digits import Digits
+    from retbench_datasets.flickr25k import Flickr25k
+    from retbench_datasets.image_folder import ImageFolder
+    from retbench_datasets.image_list import ImageList
+    from retbench_datasets.mscoco import Mscoco
+    from retbench_datasets.nuswide import Nuswide
     from retbench_datasets.scenes import Scenes
 
-    return [Digits, Scenes]
+    return [Digits, Scenes, Flickr25k, Mscoco, Nuswide, ImageList, ImageFolder]

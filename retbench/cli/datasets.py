@@ -1,0 +1,169 @@
+"""`retbench datasets`: which data sets there are and where, whether one is whole, and making one ready."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from retbench.cli.options import json_option, unused_store_option
+
+if TYPE_CHECKING:
+    from retbench.contracts import Dataset
+    from retbench.survey import Finding, Survey
+
+SPLITS = ("train", "query", "database")
+
+
+@click.group()
+def datasets() -> None:
+    """List data sets, check one, prepare one."""
+
+
+@datasets.command("list")
+@unused_store_option
+@json_option
+def list_datasets(as_json: bool) -> None:
+    """List every data set: ready or missing, where it is looked for, how many rows its splits have."""
+    from tabulate import tabulate
+
+    from retbench.catalog import load_catalog
+
+    entries = load_catalog().entries()
+    told = [describe(entry.component) for (kind, _), entry in entries.items() if kind == "dataset"]
+    if as_json:
+        click.echo(json.dumps(told))
+        return
+    rows = [
+        (one["name"], one["state"], one["root"] or "generated", *(one["sizes"].get(split, "") for split in SPLITS))
+        for one in told
+    ]
+    click.echo(tabulate(rows, ("name", "state", "where", *SPLITS), "simple"))
+    if any(one["state"] != "ready" for one in told):
+        click.echo("\nwhat is missing, and how to get it: retbench datasets check NAME")
+
+
+@datasets.command("check")
+@click.argument("name")
+@click.option("--set", "sets", multiple=True, metavar="OPTION=VALUE", help="Change one option of the data set.")
+@click.option("--no-images", is_flag=True, help="Look at ids and labels only, and decode nothing.")
+@unused_store_option
+@json_option
+def check(name: str, sets: tuple[str, ...], no_images: bool, as_json: bool) -> None:
+    """Check the data set NAME: sizes, classes, ids, labels, and that every image can be read.
+
+    Exit code 1 if something makes its numbers wrong (an `error` below), else 0.
+    """
+    from retbench.errors import UserError
+    from retbench.survey import Finding, survey
+
+    dataset = make_dataset(name, sets)
+    found, findings = None, list[Finding]()
+    try:
+        if (missing := dataset.missing()) is not None:
+            findings.append(Finding("error", missing))
+        else:
+            found = survey(dataset)
+            findings += found.findings if no_images else (*_broken_images(dataset), *found.findings)
+    except UserError as error:
+        findings.append(Finding("error", str(error)))
+    if as_json:
+        click.echo(json.dumps(_record(name, found, findings)))
+    else:
+        _tell(found, findings)
+    if any(finding.level == "error" for finding in findings):
+        raise click.exceptions.Exit(1)
+
+
+@datasets.command("prepare")
+@click.argument("name")
+@click.option("--set", "sets", multiple=True, metavar="OPTION=VALUE", help="Change one option of the data set.")
+@unused_store_option
+def prepare(name: str, sets: tuple[str, ...]) -> None:
+    """Make the data set NAME ready from what is on disk; what is still missing is said, and the exit code is 1."""
+    dataset = make_dataset(name, sets)
+    done = False
+    for line in dataset.prepare():
+        click.echo(line)
+        done = True
+    if (missing := dataset.missing()) is not None:
+        click.echo(missing, err=True)
+        raise click.exceptions.Exit(1)
+    click.echo(f"{name}: ready" if done else f"{name}: ready; there was nothing to prepare")
+
+
+def make_dataset(name: str, sets: Sequence[str]) -> Dataset:
+    """Returns the data set of a name with the options of `option=value` texts; raises UserError."""
+    from retbench.catalog import load_catalog
+    from retbench.contracts import Dataset
+    from retbench.errors import UserError
+    from retbench.suite.load import parse_value
+
+    options = {}
+    for assignment in sets:
+        option, equals, text = assignment.partition("=")
+        if not equals or not option:
+            raise UserError(f"--set: it reads option=value: got {assignment!r}")
+        options[option] = parse_value(text, f"--set {assignment}")
+    base: type[Any] = Dataset
+    made: Dataset = load_catalog().create(base, name, options)
+    return made
+
+
+def describe(component: type[Any]) -> dict[str, Any]:
+    """Returns a data set with its default options as JSON: state (ready, missing, broken), folder, sizes, reason."""
+    from retbench.errors import UserError
+
+    told: dict[str, Any] = {"name": component.name, "state": "ready", "root": None, "sizes": {}, "why": None}
+    try:
+        dataset = component.create()
+        told["root"] = None if dataset.root is None else str(dataset.root)
+        told["why"] = dataset.missing()
+        if told["why"] is None:
+            told["sizes"] = dict(dataset.facts().sizes)
+        else:
+            told["state"] = "missing"
+    except UserError as error:
+        told.update(state="broken", why=str(error))
+    return told
+
+
+def _broken_images(dataset: Dataset) -> list[Finding]:
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from retbench.survey import count_images, read_images
+
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("reading images", total=count_images(dataset))
+        return list(read_images(dataset, lambda count: progress.advance(task, count)))
+
+
+def _record(name: str, found: Survey | None, findings: Sequence[Finding]) -> dict[str, Any]:
+    told: dict[str, Any] = {"dataset": name, "findings": [finding._asdict() for finding in findings]}
+    if found is not None:
+        splits = {split: numbers._asdict() for split, numbers in found.splits.items()}
+        chances = {"chance": found.chance, "target_chance": found.target_chance}
+        told.update(classes=found.classes, splits=splits, **chances)
+    return told
+
+
+def _tell(found: Survey | None, findings: Sequence[Finding]) -> None:
+    from tabulate import tabulate
+
+    if found is not None:
+        columns = ("rows", "distinct_ids", "distinct_labels", "unlabelled", "mean_labels")
+        numbers = found.splits.items()
+        rows = [(split, *(getattr(one, column) for column in columns)) for split, one in numbers]
+        heads = ("split", "rows", "images", "label vectors", "no label", "labels a row")
+        click.echo(tabulate(rows, heads, "simple", floatfmt=".2f"))
+        counts = [(name, *(one.class_counts[at] for _, one in numbers)) for at, name in enumerate(found.classes)]
+        click.echo("\n" + tabulate(counts, ("class", *found.splits), "simple"))
+        click.echo(f"\nMAP of a random ranking: {found.chance:.3f}")
+        click.echo(f"T-MAP of a random ranking, targets uniform over label vectors: {found.target_chance:.3f}")
+    for finding in findings:
+        click.echo(f"{finding.level}: {finding.text}")
+    if not findings:
+        click.echo("nothing to report")
