@@ -7,6 +7,8 @@ from retbench_attacks.dhta import DHTA
 from retbench_attacks.hag import HAG
 from retbench_attacks.p2p import P2P
 from retbench_attacks.plugin import retbench_attacks
+from retbench_attacks.prosgan import ProsGAN
+from retbench_attacks.prosgan_prototypes import ProsGanPrototypes
 from retbench_attacks.sdha import SDHA
 from retbench_attacks.tha import THA
 from retbench_attacks.tha_prototypes import ThaPrototypes
@@ -24,6 +26,15 @@ SMALL = {"hidden": 8, "semantic": 4, "steps": 5, "batch": 8}
         DHTA(steps=3),
         DHTA(steps=3, update="l2", replacement=False, random_start=True),
         THA(steps=3, prototypes=ThaPrototypes(**SMALL)),
+        ProsGAN(
+            epochs=2,
+            width=4,
+            blocks=1,
+            decoder_width=16,
+            critic_width=4,
+            critic_depth=3,
+            prototypes=ProsGanPrototypes(**SMALL),
+        ),
         HAG(steps=5),
         HAG(steps=5, form="atrdh", alpha="constant", random_start=True),
         SDHA(steps=5),
@@ -36,4 +47,4 @@ def test_an_attack_keeps_its_contract(attack: Attack) -> None:
 
 
 def test_all_attacks_are_offered() -> None:
-    assert {attack.name for attack in retbench_attacks()} == {"p2p", "dhta", "tha", "hag", "sdha"}
+    assert {attack.name for attack in retbench_attacks()} == {"p2p", "dhta", "prosgan", "tha", "hag", "sdha"}
