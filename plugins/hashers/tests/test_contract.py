@@ -3,18 +3,31 @@
 from __future__ import annotations
 
 import pytest
+from retbench_hashers.csq import CSQ
 from retbench_hashers.dph import DPH
 from retbench_hashers.dpsh import DPSH
+from retbench_hashers.dsh import DSH
+from retbench_hashers.hashnet import HashNet
 from retbench_hashers.plugin import retbench_hashers
 
 from retbench import Hasher
-from retbench.testing import check_component
+from retbench.testing import ToyDataset, check_component
 
 
-@pytest.mark.parametrize("hasher", [DPSH, DPH])
+@pytest.mark.parametrize("hasher", [DPSH, DPH, HashNet, CSQ, DSH])
 def test_a_hasher_keeps_its_contract(hasher: type[Hasher]) -> None:
     check_component(hasher.create({"warmup_epochs": 1, "epochs": 1, "batch": 8}))
 
 
+@pytest.mark.parametrize("optimiser", ["sgd", "rmsprop"])
+def test_a_hasher_keeps_its_contract_under_every_optimiser(optimiser: str) -> None:
+    check_component(DPSH.create({"warmup_epochs": 1, "epochs": 1, "batch": 8, "optimiser": optimiser, "rate": 1e-4}))
+
+
+def test_a_hasher_on_a_published_backbone_keeps_its_contract() -> None:
+    options = {"backbone": "resnet18", "weights": "random", "normalise": True, "epochs": 1, "batch": 6}
+    check_component(CSQ.create(options), ToyDataset(side=32, database=12))
+
+
 def test_all_hashers_are_offered() -> None:
-    assert {hasher.name for hasher in retbench_hashers()} == {"dpsh", "dph"}
+    assert {hasher.name for hasher in retbench_hashers()} == {"csq", "dph", "dpsh", "dsh", "hashnet"}

@@ -1,1 +1,1 @@
-"""Hashers trained on pairs of images, and the backbone under them."""
+"""Hashers trained on labels, and the backbones under them."""

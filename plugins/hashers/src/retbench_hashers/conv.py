@@ -9,11 +9,14 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from retbench import Context, Part, State, TrainingData
-from retbench_hashers.one_cycle import OneCycle
+from retbench import Context, State, TrainingData
+from retbench_hashers.backbone import Backbone
+from retbench_hashers.features import Features
+from retbench_hashers.optimisation import Optimisation
+from retbench_hashers.training import Moment, Training
 
 
-class Conv(Part):
+class Conv(Backbone):
     """Six convolutions and one hidden layer, taught to name the classes of the training images.
 
     From random weights the pairwise losses collapse to about ten codes for a whole database. The literature starts
@@ -27,38 +30,31 @@ class Conv(Part):
     peak: float = Field(2e-3, gt=0, le=1, description="highest learning rate of the one-cycle schedule")
     batch: int = Field(32, ge=2, le=65_536, description="training images a step, at most")
 
+    def build(self) -> ConvFeatures:
+        return ConvFeatures()
+
     def fit(self, inputs: TrainingData, ctx: Context) -> State:
         """Returns the weights of the features; the classifier that taught them is dropped."""
-        features = ConvFeatures()
+        features = self.build()
         classifier = nn.Sequential(features, nn.Linear(features.width, len(inputs.facts.classes))).to(ctx.device)
         targets = inputs.labels.float()
 
-        def batch_loss(rows: Tensor) -> Tensor:
+        def batch_loss(rows: Tensor, moment: Moment) -> Tensor:
             images = inputs.images(rows.tolist())
             with ctx.autocast():
                 logits = classifier(images)
-            return binary_cross_entropy_with_logits(logits.float(), targets[rows])
+            return binary_cross_entropy_with_logits(logits.float(), targets[rows.to(ctx.device)])
 
-        schedule = OneCycle(self.epochs, self.peak, self.batch)
-        ctx.record("loss", list(schedule.train(classifier, batch_loss, len(inputs), ctx)))
+        training = Training(self.epochs, self.batch, Optimisation("adamw", self.peak))
+        ctx.record("loss", training.run(classifier, batch_loss, len(inputs), ctx))
         return features.state_dict()
 
-    def features(self) -> ConvFeatures:
-        """Returns the network without weights, on the meta device: nothing is initialised, no random number drawn."""
-        with torch.device("meta"):
-            return ConvFeatures()
 
-    def module(self, state: State, device: torch.device) -> ConvFeatures:
-        """Returns the frozen features: float images (B, 3, H, W) in [0, 1] to (B, 256)."""
-        features = self.features().to_empty(device=device)
-        features.load_state_dict(state)
-        return features.requires_grad_(False).eval()
-
-
-class ConvFeatures(nn.Module):
+class ConvFeatures(Features):
     """The network: three halvings, 2 x 2 maxima of 128 channels, 256 rectified features; 557 216 weights."""
 
     width = 256
+    smallest_side = 8
 
     def __init__(self) -> None:
         super().__init__()

@@ -10,10 +10,11 @@ from typing import ClassVar
 from torch import Tensor
 from torch.nn.functional import mse_loss
 
-from retbench_hashers.pairwise import PairwiseHasher, pair_similarity
+from retbench_hashers.pairs import pair_similarity
+from retbench_hashers.supervised import SupervisedHasher
 
 
-class DPH(PairwiseHasher):
+class DPH(SupervisedHasher):
     """The squared error of the codes' inner products against +1 for a shared class and -1 for none.
 
     With u the relaxed codes of a batch, U the memory and s_ij = 1 for a shared class,

@@ -12,10 +12,11 @@ from torch import Tensor
 from torch.nn.functional import mse_loss, softplus
 
 from retbench import sign
-from retbench_hashers.pairwise import PairwiseHasher, pair_similarity
+from retbench_hashers.pairs import pair_similarity
+from retbench_hashers.supervised import SupervisedHasher
 
 
-class DPSH(PairwiseHasher):
+class DPSH(SupervisedHasher):
     """The likelihood of the pairs' similarity under their codes' inner products, with a quantisation penalty.
 
     With u the relaxed codes of a batch, U the memory, s_ij = 1 for a shared class and theta_ij = u_i . U_j / 2,

@@ -13,7 +13,10 @@ if TYPE_CHECKING:
 @hookimpl
 def retbench_hashers() -> list[type[Hasher]]:
     """Returns the hashers; imported here, so that listing plugins stays light."""
+    from retbench_hashers.csq import CSQ
     from retbench_hashers.dph import DPH
     from retbench_hashers.dpsh import DPSH
+    from retbench_hashers.dsh import DSH
+    from retbench_hashers.hashnet import HashNet
 
-    return [DPH, DPSH]
+    return [CSQ, DPH, DPSH, DSH, HashNet]

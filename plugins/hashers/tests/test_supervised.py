@@ -1,0 +1,175 @@
+"""Options, parts and the training that the supervised hashers share."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+import torch
+from retbench_hashers.conv import Conv
+from retbench_hashers.csq import CSQ
+from retbench_hashers.deep_network import DeepNetwork
+from retbench_hashers.dph import DPH
+from retbench_hashers.dpsh import DPSH
+from retbench_hashers.dsh import DSH
+from retbench_hashers.hashnet import HashNet
+from retbench_hashers.pretrained import Pretrained
+from retbench_hashers.supervised import SupervisedHasher
+from torch import Tensor
+
+from retbench import Context, Noise, OptionError, State, TrainingData, sign, unit_images
+from retbench.testing.toys import ToyDataset
+
+CPU = torch.device("cpu")
+DATASET = ToyDataset(side=16)
+
+
+def fit(hasher: SupervisedHasher, precision: Any = "float32", **services: Any) -> tuple[State, dict[str, Any]]:
+    """Returns state and curves of a hasher of 12 bits on a backbone that is warm."""
+    curves: dict[str, Any] = {}
+    data = TrainingData(DATASET, replace(DATASET.facts(), bits=12), CPU)
+    torch.manual_seed(0)
+    context = Context(CPU, precision, Noise(0, ("fit",)), {"backbone": warm(precision)}, record=curves.__setitem__)
+    return hasher.fit(data, replace(context, **services)), curves
+
+
+@cache
+def warm(precision: Any) -> State:
+    data = TrainingData(DATASET, DATASET.facts(), CPU)
+    return Conv(epochs=4, batch=8).fit(data, Context(CPU, precision, Noise(0, ("conv",))))
+
+
+class Watched(DPSH):
+    """Keeps what the loss was given."""
+
+    seen: ClassVar[list[tuple[Tensor, Tensor, Tensor]]] = []
+
+    def loss(self, outputs: Tensor, labels: Tensor, rows: Tensor, memory: Tensor) -> Tensor:
+        self.seen.append((outputs.detach(), rows, memory.clone()))
+        return super().loss(outputs, labels, rows, memory)
+
+
+def test_the_memory_starts_empty_and_takes_each_batch_before_its_loss() -> None:
+    Watched.seen.clear()
+    fit(Watched(epochs=1, batch=8))
+    (first, rows, memory), *_, (_, _, full) = Watched.seen
+    assert torch.equal(memory[rows], first)
+    assert int(memory.any(dim=1).sum()) == len(rows)
+    assert full.any(dim=1).all()
+    assert not memory.requires_grad
+
+
+@pytest.mark.parametrize("precision", ["float32", "bf16"])
+@pytest.mark.parametrize("kind", [DPSH, DPH, HashNet, CSQ, DSH])
+def test_codes_of_items_that_share_a_class_are_nearer(kind: type[SupervisedHasher], precision: str) -> None:
+    hasher = kind.create({"epochs": 8, "batch": 8})
+    state, curves = fit(hasher, precision)
+    labels = DATASET.labels("database")
+    images = unit_images(DATASET.images("database", range(len(labels))), CPU)
+    with torch.no_grad():
+        codes = sign(hasher.network(state, CPU).eval().image(images)).float()
+    related = labels.float() @ labels.T.float() > 0
+    agreement = codes @ codes.T / codes.shape[1]
+    assert agreement[related].mean() > agreement[~related].mean() + 0.3
+    assert len(curves["loss"]) == 8
+
+
+def test_the_backbone_is_trained_further_and_not_changed_in_place() -> None:
+    data = TrainingData(DATASET, replace(DATASET.facts(), bits=12), CPU)
+    warm = Conv().features().to_empty(device=CPU)
+    for weight in warm.parameters():
+        torch.nn.init.normal_(weight, std=0.1)
+    for buffer in warm.buffers():
+        buffer.fill_(1)
+    state = warm.state_dict()
+    before = {name: tensor.clone() for name, tensor in state.items()}
+    after = DPSH(epochs=1).fit(data, Context(CPU, "float32", Noise(0, ("fit",)), {"backbone": state}))
+    assert all(torch.equal(before[name], state[name]) for name in state)
+    assert not torch.equal(after["features.hidden.weight"], state["hidden.weight"])
+
+
+def test_hashers_with_one_warm_up_share_it() -> None:
+    facts = DATASET.facts()
+    assert DPSH(epochs=3).parts(facts) == DPH(peak=1e-4).parts(facts)
+    assert DPSH(warmup_epochs=3).parts(facts) != DPSH().parts(facts)
+
+
+def test_hashers_on_one_pretrained_backbone_share_it_whatever_their_training() -> None:
+    facts = DATASET.facts()
+    hashers = DPSH(backbone="vgg11", batch=24, normalise=True), CSQ(backbone="vgg11", warmup_epochs=1)
+    assert {hasher.parts(facts)["backbone"] for hasher in hashers} == {Pretrained(architecture="vgg11")}
+
+
+@pytest.mark.parametrize(
+    ("backbone", "weights"), [("conv", "warm-up"), ("vgg11", "imagenet"), ("resnet50", "imagenet")]
+)
+def test_each_backbone_starts_from_what_it_is_used_with(backbone: str, weights: str) -> None:
+    hasher = DPSH.create({"backbone": backbone})
+    assert hasher.weights == weights
+    assert hasher == DPSH.create({"backbone": backbone, "weights": weights})
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        ({"backbone": "resnet"}, "backbone: "),
+        ({"backbone": "conv", "weights": "imagenet"}, "weights: .*conv starts from its warm-up"),
+        ({"backbone": "vgg11", "weights": "warm-up"}, "weights: .*every other backbone from published or given"),
+        ({"backbone": "vgg11", "weights": "imagenett"}, "weights: .*expected imagenet, random, or a path"),
+        ({"backbone": "conv", "normalise": True}, r"normalise: .*conv moves pixels to \[-1, 1\] itself"),
+        ({"optimiser": "adam"}, "optimiser: "),
+        ({"momentum": 1}, "momentum: "),
+    ],
+)
+def test_options_that_contradict_each_other_are_errors(options: dict[str, Any], problem: str) -> None:
+    with pytest.raises(OptionError, match=f"hasher dpsh: {problem}"):
+        DPSH.create(options)
+
+
+def test_a_file_of_weights_is_told_by_its_bytes_in_the_hashers_recipe_too(tmp_path: Path) -> None:
+    path = tmp_path / "mine.pth"
+    path.write_bytes(b"weights")
+    facts = DATASET.facts()
+    options: Any = DPSH(backbone="vgg11", weights=str(path)).spec(facts)["options"]
+    assert options["weights"] == f"sha256:{hashlib.sha256(b'weights').hexdigest()}"
+
+
+@pytest.mark.parametrize("backbone", ["alexnet", "vgg11", "vgg16", "resnet18", "resnet50"])
+def test_every_backbone_encodes_pictures_of_224_pixels(backbone: str) -> None:
+    hasher = DPH.create({"backbone": backbone, "normalise": True})
+    meta = torch.device("meta")
+    with meta:
+        features = Pretrained.create({"architecture": backbone}).build()
+        state = DeepNetwork(features, 48, normalise=True).state_dict()
+    network = hasher.network(state, meta).eval()
+    assert network.image(torch.empty(2, 3, 224, 224, device=meta)).shape == (2, 48)
+
+
+@pytest.mark.parametrize("optimiser", ["adamw", "sgd", "rmsprop"])
+def test_a_fit_that_was_killed_goes_on_to_the_same_bits(optimiser: str, tmp_path: Path) -> None:
+    hasher = DPSH.create({"epochs": 4, "batch": 8, "optimiser": optimiser, "rate": 1e-3, "momentum": 0.9})
+
+    def kill(done: int, total: int) -> None:
+        if done == 8:
+            raise InterruptedError
+
+    whole, curves = fit(hasher)
+    with pytest.raises(InterruptedError):
+        fit(hasher, checkpoints=tmp_path, progress=kill)
+    resumed, resumed_curves = fit(hasher, checkpoints=tmp_path)
+    assert all(torch.equal(tensor, resumed[name]) for name, tensor in whole.items())
+    assert curves == resumed_curves
+
+
+def test_the_optimiser_takes_its_own_rate() -> None:
+    """With a rate of 1e-12 the weights stay where the backbone's fit left them; `peak` is not read."""
+    still, _ = fit(DPSH(epochs=1, batch=8, optimiser="sgd", rate=1e-12, decay=0, peak=1))
+    moved, _ = fit(DPSH(epochs=1, batch=8, optimiser="sgd", rate=0.05))
+    start, _ = fit(DPSH(epochs=1, batch=8, optimiser="rmsprop", rate=1e-12))
+    name = "features.hidden.weight"
+    torch.testing.assert_close(still[name], start[name], rtol=0, atol=1e-9)
+    assert not torch.allclose(moved[name], start[name], rtol=0, atol=1e-6)
