@@ -1,10 +1,48 @@
+from collections.abc import Callable
+from pathlib import Path
+
 import pytest
+from retbench_datasets.digits import Digits
+from retbench_datasets.flickr25k import Flickr25k
+from retbench_datasets.image_folder import ImageFolder
+from retbench_datasets.image_list import ImageList
+from retbench_datasets.mscoco import Mscoco
+from retbench_datasets.nuswide import Nuswide
 from retbench_datasets.plugin import retbench_datasets
+from retbench_datasets.published import PublishedSplits
+from retbench_datasets.scenes import Scenes
 
 from retbench import Dataset
 from retbench.testing import check_component
 
+Mock = Callable[[type[PublishedSplits]], Path]
+
+
+@pytest.mark.parametrize("dataset", [Digits, Scenes], ids=lambda dataset: dataset.name)
+def test_an_embedded_dataset_keeps_its_contract(dataset: type[Dataset]) -> None:
+    check_component(dataset())
+
+
+@pytest.mark.parametrize("dataset", [Flickr25k, Mscoco, Nuswide], ids=lambda dataset: dataset.name)
+@pytest.mark.parametrize("crop", ["center", "squash"])
+def test_a_published_dataset_keeps_its_contract(mock: Mock, dataset: type[PublishedSplits], crop: str) -> None:
+    mock(dataset)
+    check_component(dataset(size=32, crop=crop))
+
+
+def test_lists_of_ones_own_keep_the_contract(mock: Mock, data: Path) -> None:
+    mock(Flickr25k).rename(data / "mine")
+    check_component(ImageList(folder="mine", size=32))
+
+
+def test_a_folder_of_ones_own_keeps_the_contract(data: Path, picture: Callable[..., None]) -> None:
+    for seed in range(8):
+        picture(data / "mine" / "ab"[seed % 2] / f"{seed}.jpg", seed)
+    check_component(ImageFolder(folder="mine", queries=3, size=32))
+
 
 @pytest.mark.parametrize("dataset", retbench_datasets(), ids=lambda dataset: dataset.name)
-def test_a_dataset_keeps_its_contract(dataset: type[Dataset]) -> None:
-    check_component(dataset())
+def test_every_dataset_is_made_without_options_and_says_what_is_missing(dataset: type[Dataset], data: Path) -> None:
+    made = dataset()
+    assert (made.missing() is None) == (made.root is None)
+    assert made.root is None or str(made.root) in (made.missing() or "")

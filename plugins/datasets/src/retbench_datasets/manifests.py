@@ -77,7 +77,7 @@ def _check_entries(path: Path, entries: tuple[Entry, ...], classes: frozenset[st
 
 
 def _read_csv(path: Path) -> tuple[Classes, tuple[Entry, ...]]:
-    read_lines(path)  # finds an unreadable file and an empty line, which the csv module would pass over
+    last = len(read_lines(path))  # finds an unreadable file and an empty line, which the csv module would pass over
     with path.open(encoding="utf-8-sig", newline="") as stream:
         reader = csv.DictReader(stream, strict=True)
         header = list(reader.fieldnames or ())
@@ -88,7 +88,7 @@ def _read_csv(path: Path) -> tuple[Classes, tuple[Entry, ...]]:
         try:
             entries = tuple(_csv_entry(row, columns, f"{path}:{reader.line_num}", reader.line_num) for row in reader)
         except csv.Error as error:
-            raise UserError(f"{path}:{reader.line_num}: it is not CSV: {error}") from None
+            raise UserError(f"{path}:{min(reader.line_num + 1, last)}: it is not CSV: {error}") from None
     if not entries:
         raise UserError(f"{path}: there are no pictures: got a header only")
     return columns, entries
@@ -141,6 +141,6 @@ def _is_one(text: str, place: str) -> bool:
 
 
 def _splits(names: list[Any], place: str) -> tuple[Split, ...]:
-    if wrong := [name for name in names if name not in NAMED_SPLITS]:
+    if wrong := [name for name in names if name not in [*NAMED_SPLITS]]:  # JSON may hold what has no hash
         raise UserError(f"{place}: unknown split: got {wrong[0]!r}, expected one of {', '.join(NAMED_SPLITS)}")
     return tuple(NAMED_SPLITS[name] for name in names)

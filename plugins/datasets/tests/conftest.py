@@ -1,0 +1,71 @@
+"""Small folders in the formats that the datasets read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from retbench_datasets.flickr25k import Flickr25k
+from retbench_datasets.mscoco import Mscoco
+from retbench_datasets.nuswide import Nuswide
+from retbench_datasets.published import PublishedSplits
+
+PUBLISHED: dict[type[PublishedSplits], str] = {
+    Flickr25k: "mirflickr/im{}.jpg",
+    Mscoco: "train2014/COCO_train2014_{:012d}.jpg",
+    Nuswide: "images/{0:04d}_{0}.jpg",
+}
+
+
+@pytest.fixture
+def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder that data sets are looked for under, empty."""
+    monkeypatch.setenv("RETBENCH_DATA", str(tmp_path))
+    return tmp_path
+
+
+def write_picture(path: Path, seed: int, size: tuple[int, int] = (40, 30)) -> None:
+    """Writes a JPEG with soft colours, another one for every seed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    noise = np.random.default_rng(seed).integers(0, 256, (4, 4, 3), dtype=np.uint8)
+    Image.fromarray(noise).resize(size, Image.Resampling.BILINEAR).save(path)
+
+
+@pytest.fixture
+def picture() -> Callable[..., None]:
+    return write_picture
+
+
+@pytest.fixture
+def lists() -> Callable[..., None]:
+    """Writes the two list files of a split: stem, paths, rows of labels."""
+
+    def write(root: Path, stem: str, names: Sequence[str], labels: Sequence[Sequence[int]], tail: str = "\n") -> None:
+        root.mkdir(parents=True, exist_ok=True)
+        (root / f"{stem}_img.txt").write_text("".join(f"{name}\n" for name in names))
+        (root / f"{stem}_label.txt").write_text("".join(" ".join(map(str, row)) + tail for row in labels))
+
+    return write
+
+
+@pytest.fixture
+def mock(data: Path, lists: Callable[..., None]) -> Callable[[type[PublishedSplits]], Path]:
+    """Writes a data set's folder in its real format: ten pictures a split and every class, training rows from the
+    database, one of them twice."""
+
+    def write(dataset: type[PublishedSplits]) -> Path:
+        root, classes = data / dataset.name, len(dataset.published_classes)
+        names = [PUBLISHED[dataset].format(number) for number in range(1, 21)]
+        labels = np.random.default_rng(0).integers(0, 2, (20, classes))
+        for number, name in enumerate(names):
+            write_picture(root / name, number)
+        lists(root, "test", names[:10], labels[:10], tail=" \n")
+        lists(root, "database", names[10:], labels[10:], tail=" \n")
+        rows = [10, *range(10, 19)]
+        lists(root, "train", [names[row] for row in rows], labels[rows], tail=" \n")
+        return root
+
+    return write
