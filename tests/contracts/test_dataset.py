@@ -38,3 +38,8 @@ def test_a_dataset_without_texts_says_so() -> None:
 
 def test_a_generated_dataset_is_never_missing() -> None:
     assert ToyDataset().missing() is None
+
+
+def test_a_generated_dataset_has_no_folder_and_nothing_to_prepare() -> None:
+    assert ToyDataset().root is None
+    assert list(ToyDataset().prepare()) == []
