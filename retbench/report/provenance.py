@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, cast
 
 from retbench.canon import Json
@@ -74,17 +74,23 @@ def _counts(rows: Sequence[Row]) -> str:
 
 
 def _threats(rows: Sequence[Row]) -> list[str]:
-    told = dict.fromkeys(
-        f"{row.attack} on {row.dataset}: {row.budget['goal']}, {row.budget['visibility']}, {_ball(row)}"
-        for row in rows
-        if row.budget
-    )
+    groups: dict[str, list[Row]] = defaultdict(list)
+    for row in rows:
+        if row.budget:
+            groups[f"{row.attack} on {row.dataset}: {row.budget['goal']}, {row.budget['visibility']}"].append(row)
+    told = [f"{who}, {ball}" for who, attacked in groups.items() for ball in dict.fromkeys(_balls(attacked))]
     return [f"Threat: {'; '.join(told)}."] if told else []
 
 
-def _ball(row: Row) -> str:
-    eps = row.budget["eps"]
-    return "no declared ball" if eps is None else f"{row.budget['norm']} {cast(float, eps) * 255:.3g}/255"
+def _balls(rows: Sequence[Row]) -> Iterator[str]:
+    """Yields the declared budgets of some rows of one attack; for those without one, how far their images went."""
+    for row in rows:
+        if row.budget["eps"] is not None:
+            yield f"{row.budget['norm']} {cast(float, row.budget['eps']) * 255:.3g}/255"
+    changes = [row.metrics["perceptibility"].value * 255 for row in rows if row.budget["eps"] is None]
+    if changes:
+        low, high = f"{min(changes):.1f}", f"{max(changes):.1f}"
+        yield f"unbounded, measured root mean square {low if low == high else f'{low} to {high}'}/255"
 
 
 def _chances(rows: Sequence[Row]) -> list[str]:

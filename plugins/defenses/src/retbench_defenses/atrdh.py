@@ -1,6 +1,6 @@
 """Adversarial training of a hasher against attacks on prototype codes.
 
-Wang, Zhang, Wu, Shen and Lu 2021, "Targeted Attack and Defense for Deep Hashing", SIGIR.
+Wang, Zhang, Lu and Xu 2021, "Targeted Attack and Defense for Deep Hashing", SIGIR.
 """
 
 from __future__ import annotations

@@ -1,0 +1,70 @@
+"""What a reader needs beside a table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import ClassVar
+
+import pytest
+
+from retbench.contracts import Ball, Facts, Protocol
+from retbench.execute import LocalExecutor
+from retbench.plan import Plan
+from retbench.report import provenance
+from retbench.results import collect
+from retbench.store import Store
+from retbench.testing.toys import ToyAttack, ToyHasher
+
+Told = Callable[..., list[str]]
+
+
+class Unbounded(ToyAttack):
+    """Declares no ball."""
+
+    name: ClassVar[str] = "unbounded"
+
+    @property
+    def ball(self) -> Ball | None:
+        return None
+
+
+class Doubtful(ToyHasher):
+    """Has a caveat."""
+
+    name: ClassVar[str] = "doubtful"
+
+    def caveats(self, facts: Facts) -> tuple[str, ...]:
+        return (f"random weights of {facts.bits} bits",)
+
+
+@pytest.fixture
+def told(toy_plan: Callable[..., Plan], store: Store, executor: LocalExecutor) -> Told:
+    """Plans and runs a matrix, and returns the lines under its tables."""
+
+    def tell(*arguments: object, **rest: object) -> list[str]:
+        plan = toy_plan(*arguments, **rest)
+        assert executor.run(plan).failures == {}
+        return provenance(collect(plan, store, Protocol()), plan, store, ["retbench 0"])
+
+    return tell
+
+
+def test_a_declared_ball_is_printed_in_grey_levels_once(told: Told) -> None:
+    lines = told({"attack": ["none", "toy"], "defense": ["none", "toy"]})
+    assert "Threat: toy on toy: targeted, oblivious, linf 51/255." in lines
+
+
+def test_an_attack_without_a_ball_is_called_unbounded_and_its_change_is_printed(told: Told) -> None:
+    (line,) = [line for line in told({"attack": "unbounded"}, Unbounded) if line.startswith("Threat")]
+    assert line.startswith("Threat: unbounded on toy: targeted, oblivious, unbounded, measured root mean square ")
+    assert 30 < float(line.split("square ")[1].split("/255")[0]) <= 51  # every pixel moves by 51, unless cut to [0, 1]
+
+
+def test_goals_are_told(told: Told) -> None:
+    assert any("toy-untargeted on toy: untargeted" in line for line in told({"attack": "toy-untargeted"}))
+
+
+def test_caveats_are_printed_once_with_who_says_it(told: Told) -> None:
+    lines = told({"hasher": "doubtful", "attack": ["none", "toy"]}, Doubtful)
+    assert lines.count("Note: hasher doubtful: random weights of 8 bits.") == 1
+    assert not any(line.startswith("Note") for line in told({}))
