@@ -60,15 +60,17 @@ def check(name: str, sets: tuple[str, ...], no_images: bool, as_json: bool) -> N
     from retbench.survey import Finding, survey
 
     dataset = make_dataset(name, sets)
-    found, findings = None, list[Finding]()
+    missing, found, findings = None, None, list[Finding]()
     try:
         if (missing := dataset.missing()) is not None:
             findings.append(Finding("error", missing))
-        else:
-            found = survey(dataset)
-            findings += found.findings if no_images else (*_broken_images(dataset), *found.findings)
+        found = survey(dataset)
+        if missing is None and not no_images:
+            findings += _broken_images(dataset)
+        findings += found.findings
     except UserError as error:
-        findings.append(Finding("error", str(error)))
+        if missing is None:  # else it has been said already what is not there
+            findings.append(Finding("error", str(error)))
     if as_json:
         click.echo(json.dumps(_record(name, found, findings)))
     else:

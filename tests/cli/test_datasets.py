@@ -40,8 +40,10 @@ class Filed(ToyDataset):
         return super().images(split, rows)
 
     def labels(self, split):
-        if (self.root / "list.txt").read_text() == "nonsense":
-            raise UserError("list.txt:1: nonsense")
+        if not (self.root / "labels.txt").is_file():
+            raise UserError("labels.txt: no such file")
+        if (self.root / "labels.txt").read_text() == "nonsense":
+            raise UserError("labels.txt:1: nonsense")
         return super().labels(split)
 
 @hookimpl
@@ -94,9 +96,16 @@ def test_check_of_a_missing_dataset_gives_the_steps_and_fails(retbench: Retbench
     assert ended.out.startswith("error: data/filed: list.txt is not there; put seed.txt there")
 
 
+def test_labels_are_looked_at_where_only_images_are_missing(retbench: Retbench, filed: Path) -> None:
+    (filed / "labels.txt").touch()
+    told = json.loads(retbench("datasets", "check", "filed", "--json").out)
+    assert [finding["text"].partition(";")[0] for finding in told["findings"]] == ["data/filed: list.txt is not there"]
+    assert told["splits"]["query"]["rows"] == 10
+
+
 def test_a_broken_image_fails_unless_images_are_left_out(retbench: Retbench, filed: Path) -> None:
-    (filed / "list.txt").write_text("written")
-    (filed / "broken.txt").touch()
+    for name in ("list.txt", "labels.txt", "broken.txt"):
+        (filed / name).touch()
     ended = retbench("datasets", "check", "filed")
     assert ended.code == 1
     assert "error: list.txt:4: the picture cannot be read" in ended.out.splitlines()
@@ -104,8 +113,8 @@ def test_a_broken_image_fails_unless_images_are_left_out(retbench: Retbench, fil
 
 
 def test_the_json_of_check_has_splits_and_findings(retbench: Retbench, filed: Path) -> None:
-    (filed / "list.txt").write_text("written")
-    (filed / "broken.txt").touch()
+    for name in ("list.txt", "labels.txt", "broken.txt"):
+        (filed / name).touch()
     ended = retbench("datasets", "check", "filed", "--json")
     told = json.loads(ended.out)
     assert ended.code == 1
@@ -117,10 +126,11 @@ def test_the_json_of_check_has_splits_and_findings(retbench: Retbench, filed: Pa
 
 
 def test_a_dataset_that_cannot_be_read_is_an_error_with_its_line(retbench: Retbench, filed: Path) -> None:
-    (filed / "list.txt").write_text("nonsense")
+    (filed / "list.txt").touch()
+    (filed / "labels.txt").write_text("nonsense")
     ended = retbench("datasets", "check", "filed")
     assert ended.code == 1
-    assert ended.out == "error: list.txt:1: nonsense\n"
+    assert ended.out == "error: labels.txt:1: nonsense\n"
 
 
 def test_prepare_writes_what_it_can_and_says_so_once(retbench: Retbench, filed: Path) -> None:

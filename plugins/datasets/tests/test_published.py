@@ -14,7 +14,7 @@ from retbench_datasets.published import PublishedSplits
 from retbench import UserError
 
 Mock = Callable[[type[PublishedSplits]], Path]
-DRAWN = "train and query and database rows were drawn by retbench (sha256 of the paths): not the published split"
+DRAWN = "train, query, database rows were drawn by retbench (sha256 of the paths): not the published split"
 REBUILT = (
     "database rows were rebuilt by retbench (every labelled picture but the queries): the published order is not "
     "known, and matters to ties only"
@@ -88,7 +88,7 @@ def test_a_list_that_replaces_a_drawn_one_has_no_caveat(annotations: Path) -> No
     with (dataset.root / "test_label.txt").open("a") as stream:
         stream.write("\n")
     (told,) = dataset.caveats(dataset.facts())
-    assert told.startswith("train and database rows were drawn")
+    assert told.startswith("train, database rows were drawn")
 
 
 def test_a_list_that_is_missing_again_is_rebuilt_beside_the_others(annotations: Path) -> None:

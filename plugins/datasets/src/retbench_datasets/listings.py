@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -96,9 +97,9 @@ class Index:
         return None
 
     def _size(self, listing: Listing, row: int) -> int:
-        path = self.root / listing.names[row]
+        path = f"{self.root}/{listing.names[row]}"  # a Path for each of 200 000 files would double the time
         try:
-            return path.stat().st_size
+            return os.stat(path).st_size
         except OSError as error:
             raise UserError(f"{listing.place(row)}: the picture {path} cannot be read: {error.strerror}") from None
 

@@ -97,7 +97,7 @@ class PublishedSplits(PictureFiles):
                 told.append(f"expected {expected} {named} rows, got {got}: not the published split")
         for origin, sentence in TOLD.items():
             if splits := [split for split in SPLITS if self._origin(split) == origin]:
-                told.append(sentence(" and ".join(splits)))
+                told.append(sentence(", ".join(splits)))
         return tuple(told)
 
     def _how(self) -> str:
