@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import pytest
+from retbench_hashers.conv import Conv
 from retbench_hashers.csq import CSQ
 from retbench_hashers.dph import DPH
 from retbench_hashers.dpsh import DPSH
 from retbench_hashers.dsh import DSH
 from retbench_hashers.hashnet import HashNet
 from retbench_hashers.plugin import retbench_hashers
+from retbench_hashers.pretrained import Pretrained
 
-from retbench import Hasher
+from retbench import Hasher, Part
 from retbench.testing import ToyDataset, check_component
 
 
@@ -27,6 +29,11 @@ def test_a_hasher_keeps_its_contract_under_every_optimiser(optimiser: str) -> No
 def test_a_hasher_on_a_published_backbone_keeps_its_contract() -> None:
     options = {"backbone": "resnet18", "weights": "random", "normalise": True, "epochs": 1, "batch": 6}
     check_component(CSQ.create(options), ToyDataset(side=32, database=12))
+
+
+@pytest.mark.parametrize("backbone", [Conv(), Pretrained(architecture="resnet18", weights="random")], ids=str)
+def test_a_backbone_is_documented_and_equal_to_its_twin(backbone: Part) -> None:
+    check_component(backbone)
 
 
 def test_all_hashers_are_offered() -> None:

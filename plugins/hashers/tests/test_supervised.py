@@ -19,6 +19,7 @@ from retbench_hashers.dsh import DSH
 from retbench_hashers.hashnet import HashNet
 from retbench_hashers.pretrained import Pretrained
 from retbench_hashers.supervised import SupervisedHasher
+from retbench_hashers.training import Moment
 from torch import Tensor
 
 from retbench import Context, Noise, OptionError, State, TrainingData, sign, unit_images
@@ -47,20 +48,42 @@ class Watched(DPSH):
     """Keeps what the loss was given."""
 
     seen: ClassVar[list[tuple[Tensor, Tensor, Tensor]]] = []
+    places: ClassVar[set[int]] = set()
 
     def loss(self, outputs: Tensor, labels: Tensor, rows: Tensor, memory: Tensor) -> Tensor:
         self.seen.append((outputs.detach(), rows, memory.clone()))
+        self.places.add(memory.data_ptr())
         return super().loss(outputs, labels, rows, memory)
 
 
 def test_the_memory_starts_empty_and_takes_each_batch_before_its_loss() -> None:
     Watched.seen.clear()
+    Watched.places.clear()
     fit(Watched(epochs=1, batch=8))
     (first, rows, memory), *_, (_, _, full) = Watched.seen
     assert torch.equal(memory[rows], first)
     assert int(memory.any(dim=1).sum()) == len(rows)
     assert full.any(dim=1).all()
     assert not memory.requires_grad
+    assert len(Watched.places) == 1, "the memory was copied"
+
+
+class Hardening(HashNet):
+    """Keeps the moments that its codes were relaxed at."""
+
+    moments: ClassVar[list[Moment]] = []
+
+    def outputs(self, logits: Tensor, moment: Moment) -> Tensor:
+        self.moments.append(moment)
+        return super().outputs(logits, moment)
+
+
+def test_every_training_step_is_told_its_moment_and_encoding_none() -> None:
+    Hardening.moments.clear()
+    hasher = Hardening(epochs=2, batch=10)
+    state, _ = fit(hasher)
+    hasher.network(state, CPU).image(torch.rand(2, 3, 16, 16))
+    assert Hardening.moments == [(0, 0), (0, 1), (1, 2), (1, 3)]
 
 
 @pytest.mark.parametrize("precision", ["float32", "bf16"])

@@ -23,7 +23,7 @@ TRIES = 20
 class CSQ(SupervisedHasher):
     """The cross-entropy of each bit against the centre of the image's classes, and a quantisation penalty.
 
-    With u the relaxed codes of a batch and c their centres (equations 3 to 5),
+    With u the relaxed codes of a batch and c their centres (section 3),
 
         L = mean_ik BCE((u_ik + 1) / 2, (c_ik + 1) / 2) + lambda mean_ik (|u_ik| - 1)^2.
 
@@ -38,7 +38,7 @@ class CSQ(SupervisedHasher):
     """
 
     name: ClassVar[str] = "csq"
-    source: ClassVar[str] = "Yuan et al. 2020, equations 3 to 5; centres as in the codes of SAAT, CgAT and DeepHash"
+    source: ClassVar[str] = "Yuan et al. 2020, section 3; centres as in the codes of SAAT, CgAT and DeepHash"
 
     quantisation: float = Field(1e-4, ge=0, le=1000, description="lambda, weight of the quantisation penalty")
     missing_centres: Literal["random", "refuse"] = Field(

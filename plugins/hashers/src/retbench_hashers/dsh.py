@@ -16,7 +16,7 @@ from retbench_hashers.training import Moment
 
 
 class DSH(SupervisedHasher):
-    """A contrastive loss on the squared distances of unbounded outputs, which are drawn to -1 and +1 (equation 4).
+    """A contrastive loss on the squared distances of unbounded outputs, which are drawn to -1 and +1 (section 3).
 
     With u the outputs of a batch, U the memory, D_ij = |u_i - U_j|^2 and s_ij = 1 for a shared class,
 
@@ -32,7 +32,7 @@ class DSH(SupervisedHasher):
     """
 
     name: ClassVar[str] = "dsh"
-    source: ClassVar[str] = "Liu et al. 2016, equation 4; memory of all training codes as in the code of DeepHash"
+    source: ClassVar[str] = "Liu et al. 2016, section 3; memory of all training codes as in the code of DeepHash"
 
     quantisation: float = Field(0.1, ge=0, le=1000, description="eta, weight of the distance to -1 and +1")
 

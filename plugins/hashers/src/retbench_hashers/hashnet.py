@@ -20,7 +20,7 @@ from retbench_hashers.training import Moment
 
 
 class HashNet(SupervisedHasher):
-    """The weighted likelihood of the pairs' similarity under their codes' inner products (equations 2 to 4).
+    """The weighted likelihood of the pairs' similarity under their codes' inner products (section 3).
 
     With u the relaxed codes of a batch, U the memory, s_ij = 1 for a shared class and d_ij = a u_i . U_j,
 
@@ -38,7 +38,7 @@ class HashNet(SupervisedHasher):
     """
 
     name: ClassVar[str] = "hashnet"
-    source: ClassVar[str] = "Cao et al. 2017, equations 2 to 4; memory and continuation as in the code of ProS-GAN"
+    source: ClassVar[str] = "Cao et al. 2017, section 3; memory and continuation as in the code of ProS-GAN"
 
     slope: Annotated[float, Field(gt=0, le=100)] | Literal["10/K"] = Field(
         0.1, description="a, slope of the sigmoid of an inner product (ProS-GAN, ATRDH, CgAT: 0.1; SAAT: 10/K)"

@@ -82,7 +82,7 @@ class _Run:
         self._load()
 
     def epoch(self, epoch: int, batch_loss: BatchLoss) -> None:
-        """Takes the steps of an epoch; the host waits for the device once, at the end."""
+        """Takes the steps of an epoch. Its rows stay on the CPU, where images are read by them."""
         total = torch.zeros((), device=self.ctx.device)
         order = torch.randperm(self.count, generator=self.shuffle)
         for step, rows in enumerate(order.tensor_split(self.batches), start=epoch * self.batches):

@@ -98,12 +98,12 @@ def _reason(error: Exception) -> str:
 
 
 def _misshapen(found: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> Iterable[str]:
-    for name in found.keys() & expected.keys():
-        if found[name].shape != expected[name].shape:
-            yield f"{name} (got {tuple(found[name].shape)}, expected {tuple(expected[name].shape)})"
+    for name, tensor in expected.items():
+        if name in found and found[name].shape != tensor.shape:
+            yield f"{name} (got {tuple(found[name].shape)}, expected {tuple(tensor.shape)})"
 
 
 def _listing(what: str, names: Iterable[str]) -> str:
     """Returns `what` with the first of the names and how many more there are; empty for none."""
-    first, *more = sorted(names) or [""]
+    first, *more = list(names) or [""]
     return first and f"{what} {first}" + (f" and {len(more)} more" if more else "")
