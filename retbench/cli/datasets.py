@@ -146,10 +146,15 @@ def _broken_images(dataset: Dataset) -> list[Finding]:
 def _record(name: str, found: Survey | None, findings: Sequence[Finding]) -> dict[str, Any]:
     told: dict[str, Any] = {"dataset": name, "findings": [finding._asdict() for finding in findings]}
     if found is not None:
-        splits = {split: numbers._asdict() for split, numbers in found.splits.items()}
-        chances = {"chance": found.chance, "target_chance": found.target_chance}
+        splits = {split: _json_safe(numbers._asdict()) for split, numbers in found.splits.items()}
+        chances = _json_safe({"chance": found.chance, "target_chance": found.target_chance})
         told.update(classes=found.classes, splits=splits, **chances)
     return told
+
+
+def _json_safe(record: dict[str, Any]) -> dict[str, Any]:
+    """Returns a record with null for each NaN, the mean of nothing, which JSON does not have."""
+    return {name: None if value != value else value for name, value in record.items()}
 
 
 def _tell(found: Survey | None, findings: Sequence[Finding]) -> None:

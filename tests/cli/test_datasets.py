@@ -125,6 +125,12 @@ def test_the_json_of_check_has_splits_and_findings(retbench: Retbench, filed: Pa
     assert 0 < told["chance"] < 1
 
 
+def test_the_mean_of_no_queries_is_null(retbench: Retbench) -> None:
+    told = json.loads(retbench("datasets", "check", "toy", "--set", "queries=0", "--json").out)
+    assert told["chance"] is told["splits"]["query"]["mean_labels"] is None
+    assert told["splits"]["train"]["mean_labels"] == 1.2
+
+
 def test_a_dataset_that_cannot_be_read_is_an_error_with_its_line(retbench: Retbench, filed: Path) -> None:
     (filed / "list.txt").touch()
     (filed / "labels.txt").write_text("nonsense")

@@ -103,6 +103,17 @@ def test_a_list_that_is_missing_again_is_rebuilt_beside_the_others(annotations: 
     assert list(json.loads((dataset.root / "prepared.json").read_text())) == ["database"]
 
 
+def test_lists_are_never_on_disk_without_their_record(annotations: Path) -> None:
+    lines = Flickr25k().prepare()
+    next(lines)
+    lines.close()
+    assert set(json.loads((Flickr25k().root / "prepared.json").read_text())) == {"train", "query", "database"}
+    assert absent_lists(Flickr25k().root)[0] == "test_img.txt"
+    list(Flickr25k().prepare())
+    (drawn,) = Flickr25k().caveats(Flickr25k().facts())
+    assert drawn == DRAWN
+
+
 def test_half_a_split_is_refused(annotations: Path) -> None:
     (annotations.parent / "test_img.txt").write_text("mirflickr/im1.jpg\n")
     with pytest.raises(UserError, match=r"test_label.txt: no such file, but test_img.txt is there"):

@@ -22,7 +22,7 @@ SIZES = {"train": 8, "query": 5, "database": 25}
 def complete(root: Path) -> dict[str, str]:
     built = build_splits(root, ORIGINALS, SIZES, draw_any)
     list(write_splits(root, built))
-    return {split: built.origins[split] for split in built.listings}
+    return dict(built.origins)
 
 
 def test_without_a_list_all_three_are_drawn(tmp_path: Path) -> None:

@@ -7,7 +7,6 @@ may repeat, as 504 of FLICKR-25K's 5000 do. Source: the data folders of ProS-GAN
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -58,26 +57,25 @@ def read_listing(root: Path, split: Split, columns: int | None = None) -> Listin
     return Listing(names, labels, images, range(1, len(names) + 1))
 
 
-def write_listing(root: Path, split: Split, names: Sequence[str], labels: NDArray[np.uint8]) -> None:
-    """Writes the two files of a split, each at once or not at all."""
-    images, table = list_paths(root, split)
-    write_text(images, "".join(f"{name}\n" for name in names))
-    write_text(table, "".join(" ".join(map(str, row)) + "\n" for row in labels.tolist()))
+def listing_texts(names: Sequence[str], labels: NDArray[np.uint8]) -> tuple[str, str]:
+    """Returns what the two files of a split hold: pictures, labels."""
+    table = "".join(" ".join(map(str, row)) + "\n" for row in labels.tolist())
+    return "".join(f"{name}\n" for name in names), table
 
 
 def write_text(path: Path, text: str) -> None:
-    """Writes a file so that nobody ever sees half of it: beside it, then by a rename."""
-    handle, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    """Writes a file so that nobody ever sees half of it: beside it, then by a rename; raises UserError if it cannot."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        with open(handle, "w", encoding="utf-8", newline="\n") as stream:
+        with draft.open("w", encoding="utf-8", newline="\n") as stream:
             stream.write(text)
             stream.flush()
             os.fsync(stream.fileno())
-        os.chmod(draft, 0o644)  # a temporary file is its owner's alone
-        os.replace(draft, path)
-    except BaseException:
-        os.unlink(draft)
-        raise
+        draft.replace(path)
+    except OSError as error:
+        raise UserError(f"{path}: it cannot be written: {error.strerror}") from None
+    finally:
+        draft.unlink(missing_ok=True)
 
 
 @lru_cache(maxsize=8)

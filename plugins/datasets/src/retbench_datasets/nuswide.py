@@ -12,8 +12,7 @@ from retbench import UserError
 from retbench_datasets.label_tables import read_label_table
 from retbench_datasets.listings import Split, picture_name, read_lines
 from retbench_datasets.published import PublishedSplits
-from retbench_datasets.split_draws import draw_balanced
-from retbench_datasets.split_lists import Draw, Originals
+from retbench_datasets.split_lists import Originals, keep_labelled
 
 # By falling frequency in NUS-WIDE, roughly: the order of the published lists. Their columns go together as these names
 # would have it: 87 % of lake, 82 % of ocean and 77 % of beach are water, 58 % of beach is ocean, 90 % of sunset is sky,
@@ -35,7 +34,7 @@ class Nuswide(PublishedSplits):
         "Licence: for research that is not commercial; the pictures are their photographers', so that retbench may not "
         "ship them."
     )
-    draw: ClassVar[Draw] = staticmethod(draw_balanced)
+    balanced: ClassVar[bool] = True
 
     def steps(self) -> str:
         return (
@@ -66,5 +65,4 @@ class Nuswide(PublishedSplits):
         names = [
             f"images/{picture_name(path, f'{listed}:{line}').rpartition('/')[2]}" for line, path in enumerate(paths, 1)
         ]
-        shown = labels.any(axis=1)
-        return Originals(tuple(name for name, kept in zip(names, shown, strict=True) if kept), labels[shown])
+        return keep_labelled(names, labels)

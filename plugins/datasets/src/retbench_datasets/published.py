@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -15,8 +15,8 @@ from retbench import Facts
 from retbench_datasets.list_files import absent_lists, list_paths, listed_splits, read_index, write_text
 from retbench_datasets.listings import SPLITS, Index, Split
 from retbench_datasets.picture_files import PictureFiles
-from retbench_datasets.split_draws import draw_any
-from retbench_datasets.split_lists import Draw, Origin, Originals, build_splits, write_splits
+from retbench_datasets.split_draws import draw_any, draw_balanced
+from retbench_datasets.split_lists import Built, Origin, Originals, build_splits, write_splits
 
 TOLD: dict[Origin, Callable[[str], str]] = {
     "drawn": lambda splits: f"{splits} rows were drawn by retbench (sha256 of the paths): not the published split",
@@ -34,13 +34,13 @@ class PublishedSplits(PictureFiles):
         published_classes: names of the label columns, in the order of the published lists.
         published_sizes: rows of each split. Source: RetPur, Table 5.
         licence: who may do what with the pictures.
-        draw: how query and training rows are drawn where no list is published.
+        balanced: whether query and training rows are drawn for one class after the other, where no list is published.
     """
 
     published_classes: ClassVar[tuple[str, ...]]
     published_sizes: ClassVar[Mapping[Split, int]]
     licence: ClassVar[str]
-    draw: ClassVar[Draw] = staticmethod(draw_any)
+    balanced: ClassVar[bool] = False
 
     edition: Literal["unimodal"] = Field("unimodal", description="which of the published splits: of RetPur's Table 5")
 
@@ -83,10 +83,11 @@ class PublishedSplits(PictureFiles):
             more = f" and {len(lost) - 1} more" if lost[1:] else ""
             yield f"{self.root}: no list was built: not there: {lost[0]}{more}"
             return
-        built = build_splits(self.root, self.originals(), self.published_sizes, self.draw)
+        draw = draw_balanced if self.balanced else draw_any
+        built = build_splits(self.root, self.originals(), self.published_sizes, draw)
         yield from built.remarks
+        self._record(built)
         yield from write_splits(self.root, built)
-        self._record({split: built.origins[split] for split in built.listings})
 
     def caveats(self, facts: Facts) -> tuple[str, ...]:
         """Returns in which way the splits are not the published ones: other sizes, drawn or rebuilt lists."""
@@ -104,23 +105,25 @@ class PublishedSplits(PictureFiles):
         build = f"(4) run `retbench datasets prepare {self.name}`, which builds the lists that are not there"
         return f"{self.steps()}; {build}. {self.licence}"
 
-    def _record(self, origins: Mapping[Split, Origin]) -> None:
-        """Remembers, beside the lists, which of them retbench made; a list that is replaced later no longer counts."""
+    def _record(self, built: Built) -> None:
+        """Writes, before the lists, which of them retbench makes; a list that is replaced later no longer counts."""
         record = self._recorded()
-        for split, origin in origins.items():
-            record[split] = {"origin": origin, "sha256": self._split_digest(split)}
+        for split, texts in built.texts.items():
+            record[split] = {"origin": built.origins[split], "sha256": _digest(text.encode() for text in texts)}
         write_text(self._record_path, json.dumps(record, indent=2, sort_keys=True) + "\n")
 
     def _origin(self, split: Split) -> Origin | None:
         entry = self._recorded().get(split)
-        return entry["origin"] if entry and entry["sha256"] == self._split_digest(split) else None
+        files = (path.read_bytes() for path in list_paths(self.root, split))
+        return entry["origin"] if entry and entry["sha256"] == _digest(files) else None
 
     def _recorded(self) -> dict[str, Any]:
         return json.loads(self._record_path.read_text(encoding="utf-8")) if self._record_path.is_file() else {}
 
-    def _split_digest(self, split: Split) -> str:
-        return hashlib.sha256(b"\0".join(path.read_bytes() for path in list_paths(self.root, split))).hexdigest()
-
     @property
     def _record_path(self) -> Path:
         return self.root / "prepared.json"
+
+
+def _digest(contents: Iterable[bytes]) -> str:
+    return hashlib.sha256(b"\0".join(contents)).hexdigest()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retbench import UserError
-from retbench_datasets.list_files import STEMS, listed_splits, read_listing, write_listing
+from retbench_datasets.list_files import list_paths, listed_splits, listing_texts, read_listing, write_text
 from retbench_datasets.listings import SPLITS, Listing, Split
 
 Labels = dict[str, NDArray[np.uint8]]
@@ -23,7 +23,7 @@ TOLERATED = 0.01
 
 
 class Originals(NamedTuple):
-    """Every labelled picture of the original download.
+    """The pictures of the original download that may be in a split.
 
     Attributes:
         names: paths below the dataset's folder.
@@ -34,19 +34,23 @@ class Originals(NamedTuple):
     labels: NDArray[np.uint8]
 
 
+def keep_labelled(names: Sequence[str], labels: NDArray[np.uint8]) -> Originals:
+    """Returns the pictures that have a label, in the order given."""
+    shown = np.flatnonzero(labels.any(axis=1))
+    return Originals(tuple(names[row] for row in shown.tolist()), labels[shown])
+
+
 class Built(NamedTuple):
     """The splits that a folder lacked.
 
     Attributes:
-        listings: names of the new splits, by split.
-        origins: how each came about.
-        labels: uint8 (C,) by name.
+        texts: contents of the two files of each new split: pictures, labels.
+        origins: how each split came about.
         remarks: what a reader should know of the lists that were there.
     """
 
-    listings: dict[Split, list[str]]
+    texts: dict[Split, tuple[str, str]]
     origins: dict[Split, Origin]
-    labels: Labels
     remarks: list[str]
 
 
@@ -82,15 +86,22 @@ def build_splits(root: Path, originals: Originals, sizes: Mapping[Split, int], d
     origins: dict[Split, Origin] = dict.fromkeys(SPLITS, "drawn")
     if "query" in kept:
         origins["database"] = "rebuilt"
-    return Built({split: names[split] for split in SPLITS if split not in kept}, origins, labels, remarks)
+    texts = {
+        split: listing_texts(names[split], np.stack([labels[name] for name in names[split]]))
+        for split in SPLITS
+        if split not in kept
+    }
+    return Built(texts, {split: origins[split] for split in texts}, remarks)
 
 
 def write_splits(root: Path, built: Built) -> Iterator[str]:
-    """Yields a line for each split, after its two files were written."""
-    for split, names in built.listings.items():
-        write_listing(root, split, names, np.stack([built.labels[name] for name in names]))
-        stem = STEMS[split]
-        yield f"{root}: {built.origins[split]}: {stem}_img.txt and {stem}_label.txt, {len(names)} rows"
+    """Yields a line for each split, after its two files were written, each at once or not at all."""
+    for split, texts in built.texts.items():
+        images, table = list_paths(root, split)
+        for path, text in zip((images, table), texts, strict=True):
+            write_text(path, text)
+        rows = texts[0].count("\n")
+        yield f"{root}: {built.origins[split]}: {images.name} and {table.name}, {rows} rows"
 
 
 def _compare(listing: Listing, labels: Labels) -> Iterator[str]:
