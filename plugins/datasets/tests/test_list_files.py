@@ -25,7 +25,7 @@ from retbench import UserError
 REAL = Path(__file__).parents[4] / "shared" / "data"
 needs_real_lists = pytest.mark.skipif(not REAL.is_dir(), reason=f"the published lists are not in {REAL.name}")
 
-# MIRFLICKR's counts over its 25 000 pictures, in the order of the published columns.
+# Pictures of each class among all 25 000, in the order of the published columns.
 FLICKR_SUMS = (
     *(3700, 7912, 791, 4683, 8313, 3982, 3931, 684, 149, 1077, 3216, 1177, 1322, 2711, 2895, 2135, 10373, 484, 1823),
     *(1350, 990, 116, 214, 669, 9992, 590, 380, 3331, 259, 3647, 8763, 3829, 668, 742, 7849, 6081, 894, 6184),
