@@ -103,9 +103,12 @@ def surrogate(codes: Tensor, answers: Answers, targeted: bool) -> Tensor:
 
 
 def _distance_weights(codes: Tensor, answers: Answers, targeted: bool) -> Tensor:
-    """Returns (B, N): each answer's share of the mean, times its weight by distance."""
-    distances = (codes.shape[1] - sign(codes).float() @ answers.codes.T) / 2 + 1e-8
-    return answers.shares * (distances**0.3 if targeted else distances.rsqrt())
+    """Returns (B, N): each answer's share of the mean, times its weight by distance.
+
+    In place: at B x N, new memory costs more than the arithmetic.
+    """
+    distances = (sign(codes).float() @ answers.codes.T).mul_(-0.5).add_(codes.shape[1] / 2)
+    return distances.add_(1e-8).pow_(0.3 if targeted else -0.5).mul_(answers.shares)
 
 
 def _bit_distance(agreement: Tensor, targeted: bool) -> Tensor:
