@@ -21,9 +21,9 @@ def directed(direction: Direction, length: float) -> Update:
     A zero gradient gives a zero step.
     """
     if direction == "sign":
-        return lambda gradient: gradient.sign_().mul_(length)
+        return lambda gradient: gradient.sign().mul_(length)
     if direction == "raw":
-        return lambda gradient: gradient.mul_(length)
+        return lambda gradient: gradient * length
     tiny = torch.finfo(torch.float32).tiny
     return lambda gradient: normalize(gradient.flatten(1), eps=tiny).view_as(gradient).mul_(length)
 
@@ -37,7 +37,7 @@ class Momentum:
 
     def __call__(self, gradient: Tensor) -> Tensor:
         """Returns the step for this gradient."""
-        self.velocity = gradient if self.velocity is None else self.velocity.mul_(self.decay).add_(gradient)
+        self.velocity = gradient if self.velocity is None else self.decay * self.velocity + gradient
         return self.length * self.velocity
 
 
