@@ -1,0 +1,111 @@
+"""The suite at the paper's scale: its cells without the data, and all of its steps on ten pictures a split."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from retbench.cli.main import main
+
+DATASETS = {
+    "flickr25k": ("mirflickr/im{}.jpg", 38),
+    "mscoco": ("train2014/COCO_train2014_{:012d}.jpg", 80),
+    "nuswide": ("images/{0:04d}_{0}.jpg", 21),
+}
+SMALL = {
+    "dataset.mscoco": {"size": 64},
+    "dataset.nuswide": {"size": 64},
+    "hasher.dpsh": {"backbone": "resnet18", "weights": "random", "epochs": 1},
+    "hasher.dph": {"backbone": "resnet18", "weights": "random", "epochs": 1},
+    "attack.p2p": {"steps": 1},
+    "attack.dhta": {"steps": 1},
+    "attack.prosgan": {"epochs": 1, "width": 4, "blocks": 1, "decoder_width": 16, "critic_width": 4},
+    "attack.prosgan.prototypes": {"steps": 2, "hidden": 16, "semantic": 8},
+    "defense.ddpm": {"t_p": 2},
+    "defense.retpur": {"t_p": 2},
+    "defense.atrdh": {"epochs": 1, "attack_steps": 1, "hidden": 16, "semantic": 8},
+}
+"""What makes a step of the paper's scale a matter of seconds; everything else stays the profile's."""
+
+
+@pytest.fixture
+def retbench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Any]:
+    """Runs a command on the suite's paper profile in an empty folder, and returns the JSON that it ends with."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("RETBENCH_PLUGINS", "RETBENCH_DATA", "RETBENCH_WEIGHTS"):
+        monkeypatch.delenv(name, raising=False)
+
+    def run(*words: str) -> Any:
+        monkeypatch.setattr(sys, "argv", ["retbench", *words, "--profile", "paper", "--json"])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        told = capsys.readouterr()
+        assert ended.value.code == 0, told.err
+        return json.loads(told.out.splitlines()[-1])
+
+    return run
+
+
+def write_dataset(root: Path, picture: str, classes: int) -> None:
+    """Writes the published lists of a data set with ten rows a split, and their pictures."""
+    labels = np.random.default_rng(0).integers(0, 2, (20, classes))
+    for number in range(20):
+        path = root / picture.format(number)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        noise = np.random.default_rng(number).integers(0, 256, (4, 5, 3), dtype=np.uint8)
+        Image.fromarray(noise).resize((320, 256)).save(path)
+    for stem, rows in {"test": range(10), "database": range(10, 20), "train": range(10, 20)}.items():
+        (root / f"{stem}_img.txt").write_text("".join(f"{picture.format(row)}\n" for row in rows))
+        (root / f"{stem}_label.txt").write_text("".join(" ".join(map(str, labels[row])) + "\n" for row in rows))
+
+
+def test_without_the_data_every_cell_is_planned_and_says_how_to_get_it(retbench: Callable[..., Any]) -> None:
+    cells = retbench("plan", "unimodal")["cells"]
+    assert len(cells) == 3 * 2 * 4 * 4
+    for cell in cells:
+        assert cell["status"] == "skipped"
+        assert f"retbench datasets prepare {cell['dataset']}" in cell["reason"]
+
+
+def test_without_weights_the_cells_name_the_command_that_fetches_them(
+    tmp_path: Path, retbench: Callable[..., Any]
+) -> None:
+    write_dataset(tmp_path / "data" / "nuswide", *DATASETS["nuswide"])
+    cells = retbench("plan", "unimodal", "--only", "dataset=nuswide")["cells"]
+    assert len(cells) == 32
+    assert all("vgg11-8a719046.pth" in cell["reason"] for cell in cells)
+    assert all("retbench weights prepare SUITE" in cell["reason"] for cell in cells)
+    (file,) = retbench("weights", "list", "unimodal", "--only", "dataset=nuswide")
+    assert (file["file"], file["sha256"]) == ("vgg11-8a719046.pth", "8a719046")
+
+
+@pytest.mark.slow
+def test_with_ten_pictures_a_split_it_runs(tmp_path: Path, retbench: Callable[..., Any]) -> None:
+    import diffusers
+
+    for name, (picture, classes) in DATASETS.items():
+        write_dataset(tmp_path / "data" / name, picture, classes)
+    blocks: dict[str, Any] = {"down_block_types": ("DownBlock2D",) * 2, "up_block_types": ("UpBlock2D",) * 2}
+    sizes: dict[str, Any] = {"block_out_channels": (8, 8), "norm_num_groups": 4, "layers_per_block": 1}
+    diffusers.UNet2DModel(sample_size=224, **blocks, **sizes).save_pretrained(tmp_path / "weights/adm-imagenet-256")
+    sets = [
+        f"components.{component}.{option}={value}"
+        for component, options in SMALL.items()
+        for option, value in options.items()
+    ]
+    ended = retbench("run", "unimodal", *(word for assignment in sets for word in ("--set", assignment)))
+    assert (ended["failed"], ended["skipped"]) == (0, 0)
+    rows = retbench("results")
+    assert len(rows) == 96
+    assert {row["status"] for row in rows} == {"done"}
+    assert all(0 <= row["metrics"]["map"]["value"] <= 1 for row in rows)
+    caveats = {caveat for row in rows for caveat in row["caveats"]}
+    assert any("expected 5000 training rows, got 10" in caveat for caveat in caveats)
+    assert any("resnet18 starts from random weights" in caveat for caveat in caveats)
