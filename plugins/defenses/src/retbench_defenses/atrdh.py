@@ -43,8 +43,9 @@ class ATRDH(Hardening):
       not have, keeps the statistics of the trained hasher: attacked images would drag them along.
     - The memories start with the codes of the trained hasher without dropout; in the published code dropout disturbs
       them until each row is first visited.
-    - `prototype_steps` trains the prototype net before the first batch. The published code has none of these steps and
-      50 000 others to make up for it; in three short epochs the images would be moved towards random codes.
+    - `prototype_steps` trains the prototype net before the first batch. The published code has no such steps, and
+      15 700 others (on FLICKR-25K) to make up for it; in three short epochs the images would be moved towards random
+      codes.
 
     The database is encoded with the hardened hasher, and an attacker sees that one. The final test in the published
     code ranks the codes that the undefended hasher gave the database; this is not offered, because an attacked query is
