@@ -3,7 +3,7 @@
 Both are timed in turn, in one process, on the same network, batch and device: the conv backbone with a hash layer of 32
 bits, frozen, channels last, against 5000 random training and database codes. What an attack does once, before its first
 step, is in its time.
-Run: python benchmarks/attack.py [--batch 64] [--side 32] [--steps 20] [--repeats 7] [--device cpu]
+Run: python benchmarks/attack.py [--batch 64] [--side 32] [--steps 30] [--repeats 7] [--device cpu]
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def parse_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--side", type=int, default=32)
-    parser.add_argument("--steps", type=int, default=20)
+    parser.add_argument("--steps", type=int, default=30)
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--device", default="cpu")
     return parser.parse_args()
