@@ -1,7 +1,7 @@
 """How close codes are to the similar items' codes, and how far from the dissimilar ones', the worst pairs first.
 
-Wang, Zhang, Wu, Shen and Lu 2021, "Targeted Attack and Defense for Deep Hashing", SIGIR; the loss is that of Sun et al.
-2020, "Circle Loss", CVPR, without a margin.
+Wang, Zhang, Lu and Xu 2021, "Targeted Attack and Defense for Deep Hashing", SIGIR; the loss is that of Sun et al. 2020,
+"Circle Loss", CVPR, without a margin.
 """
 
 from __future__ import annotations
