@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 from retbench_attacks.prosgan import ProsGAN, learning_rate
+from retbench_attacks.prosgan_networks import Discriminator, Generator
 from retbench_attacks.prosgan_prototypes import ProsGanPrototypes
 from torch import Tensor
 
@@ -20,6 +21,10 @@ BITS, SIDE = 8, 16
 CPU = torch.device("cpu")
 PROTOTYPES = ProsGanPrototypes(hidden=16, semantic=8, steps=60, batch=32, lr=1e-2)
 NETS: dict[str, Any] = {"width": 4, "blocks": 1, "decoder_width": 16, "critic_width": 4, "critic_depth": 2}
+UNDETERMINED = {f"trunk.{layer}.0.bias" for layer in range(3)}
+"""Biases that the normalisation after them takes off again: their gradient is rounding, which Adam makes a step of."""
+
+Curves = dict[str, list[float]]
 ATTACK = ProsGAN(epochs=30, batch=8, lr=5e-3, reconstruction=2, hamming=5, prototypes=PROTOTYPES, **NETS)
 
 
@@ -57,8 +62,8 @@ def fit(knowledge: Knowledge, prototypes: State) -> Callable[..., State]:
 
     def run(attack: ProsGAN, **services: Any) -> State:
         torch.manual_seed(0)
-        parts = {"prototypes": prototypes}
-        return attack.fit(knowledge, Context(CPU, "float32", Noise(0, ("fit",)), parts, **services))
+        services = {"precision": "float32", "parts": {"prototypes": prototypes}, **services}
+        return attack.fit(knowledge, Context(CPU, noise=Noise(0, ("fit",)), **services))
 
     return run
 
@@ -70,6 +75,93 @@ def attacked(attack: ProsGAN, knowledge: Knowledge, state: State, prototypes: St
     batch = Batch(ids, images, knowledge.training.labels[:6], labels, torch.zeros(6, dtype=torch.int64))
     whole = state | {f"prototypes/{name}": weight for name, weight in prototypes.items()}
     return attack.perturb(knowledge, batch, whole, Noise(0, ids))
+
+
+def transcribed(
+    attack: ProsGAN, knowledge: Knowledge, prototypes: State, rounds: bool = False
+) -> tuple[Curves, State, State]:
+    """The published loop, of two epochs; returns each epoch's mean losses, and both networks' weights.
+
+    If it `rounds`, generator and hasher run in bfloat16, but the discriminator does not.
+    """
+    noise, training = Noise(0, ("fit",)), knowledge.training
+    count, bits, images, labels = len(training), BITS, training.images(range(len(training))), training.labels.float()
+    vectors = torch.unique(knowledge.grant("database_labels"), dim=0).float()
+    torch.manual_seed(0)
+    critic = Discriminator(3, (SIDE, SIDE), width=4, depth=2)
+    generator = Generator(8, (SIDE, SIDE), width=4, blocks=1, decoder_width=16)
+    critic_adam = torch.optim.Adam(critic.parameters(), betas=(0.5, 0.999))
+    generator_adam = torch.optim.Adam(generator.parameters(), betas=(0.5, 0.999))
+    curves: Curves = {"reconstruction": [], "hamming": [], "adversarial": [], "critic": []}
+    for epoch, share in enumerate([1.0, 0.5]):
+        for adam in (critic_adam, generator_adam):
+            adam.param_groups[0]["lr"] = attack.lr * share
+        order = noise.uniform("order", (count,), epoch)[0].argsort(stable=True)
+        losses: dict[str, list[float]] = {name: [] for name in curves}
+        steps = -(-count // attack.batch)
+        for step in range(steps):
+            rows = order[step * attack.batch : (step + 1) * attack.batch]
+            real, lanes = torch.zeros(len(rows), 1), noise.uniform("targets", (len(rows),), epoch * steps + step)[0]
+            aims = torch.stack([vectors[int(lane * len(vectors))] for lane in lanes.tolist()])
+            inner = (aims @ prototypes["trunk.0.weight"].T + prototypes["trunk.0.bias"]).clamp(min=0)
+            semantics = inner @ prototypes["trunk.2.weight"].T + prototypes["trunk.2.bias"]
+            wanted = (semantics @ prototypes["code_head.weight"].T + prototypes["code_head.bias"]).sign()
+            clean = images[rows] * 2 - 1
+            with torch.autocast("cpu", torch.bfloat16, enabled=rounds):
+                redrawn = generator(clean, semantics)
+            redrawn = redrawn.float()
+            if step % 3 == 0:
+                believed = ((critic(clean) - torch.cat([labels[rows], real], dim=1)) ** 2).mean()
+                exposed = ((critic(redrawn.detach()) - torch.cat([aims, real + 1], dim=1)) ** 2).mean()
+                verdict = 0.5 * (believed + exposed)
+                critic_adam.zero_grad()
+                verdict.backward()
+                critic_adam.step()
+                losses["critic"].append(verdict.item())
+            with torch.autocast("cpu", torch.bfloat16, enabled=rounds):
+                logits = knowledge.network.image((redrawn + 1) / 2)
+            outputs = torch.tanh(logits.float())
+            terms = {
+                "reconstruction": ((redrawn - clean) ** 2).mean(),
+                "hamming": 1 - (outputs * wanted).sum() / (len(rows) * bits),
+                "adversarial": ((critic(redrawn) - torch.cat([aims, real], dim=1)) ** 2).mean(),
+            }
+            loss = attack.reconstruction * terms["reconstruction"] + attack.hamming * terms["hamming"]
+            generator_adam.zero_grad()
+            (loss + attack.adversarial * terms["adversarial"]).backward()
+            generator_adam.step()
+            for name, term in terms.items():
+                losses[name].append(term.item())
+        for name, values in losses.items():
+            curves[name].append(sum(values) / len(values))
+    return curves, generator.state_dict(), critic.state_dict()
+
+
+def test_it_is_the_published_loop(
+    knowledge: Knowledge, prototypes: State, fit: Callable[..., State], tmp_path: Path
+) -> None:
+    attack = ATTACK.model_copy(update={"epochs": 2, "batch": 6, "adversarial": 0.7})  # four steps an epoch
+    curves: Curves = {}
+    state = fit(attack, record=curves.__setitem__, checkpoints=tmp_path)
+    critic = Context(CPU, "float32", Noise(0, ()), checkpoints=tmp_path).load_checkpoint("prosgan")["critic"]
+    expected_curves, expected_state, expected_critic = transcribed(attack, knowledge, prototypes)
+    for name, curve in expected_curves.items():
+        assert curves[name] == pytest.approx(curve, rel=1e-5), name
+    for got, expected in ((state, expected_state), (critic, expected_critic)):
+        for name, weight in expected.items():
+            if name not in UNDETERMINED:
+                assert torch.allclose(got[name], weight, rtol=0, atol=1e-4), name
+
+
+def test_the_discriminator_stays_in_float32_at_any_precision(
+    knowledge: Knowledge, prototypes: State, fit: Callable[..., State]
+) -> None:
+    attack = ATTACK.model_copy(update={"epochs": 2, "batch": 6, "lr": 1e-12})  # so that no rounding is learnt from
+    curves: Curves = {}
+    fit(attack, record=curves.__setitem__, precision="bf16")
+    expected, *_ = transcribed(attack, knowledge, prototypes, rounds=True)
+    for name, curve in expected.items():
+        assert curves[name] == pytest.approx(curve, rel=1e-5), name
 
 
 @pytest.mark.parametrize(("number", "rate"), [(1, 1.0), (50, 1.0), (51, 0.980392), (100, 0.019608)])
@@ -93,7 +185,7 @@ def test_the_distance_to_the_prototypes() -> None:
 def test_codes_get_nearer_to_every_targets_prototype(
     knowledge: Knowledge, prototypes: State, fit: Callable[..., State]
 ) -> None:
-    curves: dict[str, list[float]] = {}
+    curves: Curves = {}
     state = fit(ATTACK, record=curves.__setitem__)
     assert set(curves) == {"reconstruction", "hamming", "adversarial", "critic"}
     assert {len(curve) for curve in curves.values()} == {30}

@@ -6,8 +6,6 @@ Wang, Zhang, Wu, Shen and Lu 2021, "Prototype-supervised Adversarial Network for
 from __future__ import annotations
 
 import math
-import os
-from pathlib import Path
 from typing import ClassVar, Literal
 
 import torch
@@ -129,9 +127,7 @@ class _Run:
             "critic": torch.optim.Adam(self.critic.parameters(), lr=options.lr, betas=(0.5, 0.999)),
         }
         self.curves: dict[str, list[float]] = {"reconstruction": [], "hamming": [], "adversarial": [], "critic": []}
-        self.checkpoint = ctx.checkpoints / "prosgan.pt" if ctx.checkpoints else None
-        if self.checkpoint and self.checkpoint.exists():
-            self._load(self.checkpoint)
+        self._load()
 
     @property
     def epochs_done(self) -> int:
@@ -143,7 +139,7 @@ class _Run:
         steps = math.ceil(count / batch)
         for optimiser in self.optimisers.values():
             optimiser.param_groups[0]["lr"] = self.options.lr * learning_rate(epoch, self.options.epochs)
-        order = self.ctx.noise.uniform("order", (count,), epoch)[0].argsort()
+        order = self.ctx.noise.uniform("order", (count,), epoch)[0].argsort(stable=True)  # 24-bit draws may tie
         losses: dict[str, list[Tensor]] = {name: [] for name in self.curves}
         for step, rows in enumerate(order.split(batch)):
             for name, loss in self._step(rows, epoch * steps + step, step % self.options.critic_every == 0).items():
@@ -151,8 +147,8 @@ class _Run:
             self.ctx.progress(epoch * steps + step + 1, self.options.epochs * steps)
         for name, curve in self.curves.items():
             curve.append(float(torch.stack(losses[name]).mean()))
-        if self.checkpoint:
-            self._save(self.checkpoint)
+        moving = {name: it.state_dict() for name, it in self._moving().items()}
+        self.ctx.save_checkpoint("prosgan", {"curves": self.curves, **moving})
 
     def _step(self, rows: Tensor, step: int, critic_learns: bool) -> dict[str, Tensor]:
         """Takes one step of the generator, after one of the discriminator if it is its turn; returns their losses."""
@@ -163,6 +159,7 @@ class _Run:
             semantics, codes, _ = self.prototypes(targets)
         with self.ctx.autocast():
             redrawn = self.generator(images, semantics)
+        redrawn = redrawn.float()
         losses = {}
         if critic_learns:
             losses["critic"] = self._critic_loss(images, labels, redrawn.detach(), targets)
@@ -181,16 +178,16 @@ class _Run:
         with self.ctx.autocast():
             logits = self.knowledge.network.image((redrawn + 1) / 2)
         return {
-            "reconstruction": F.mse_loss(redrawn.float(), images),
+            "reconstruction": F.mse_loss(redrawn, images),
             "hamming": self.options.hamming_loss(relax(logits.float()), codes),
             "adversarial": self._verdict(redrawn, targets, REAL),
         }
 
     def _verdict(self, images: Tensor, labels: Tensor, flag: float) -> Tensor:
         """Returns the mean squared error of what the discriminator reads against labels (B, C) and a flag."""
-        with self.ctx.autocast():
-            read = self.critic(images)
-        return F.mse_loss(read.float(), F.pad(labels, (0, 1), value=flag))
+        # In float32 at any precision: autocast would round the spectral norm's power iteration, and the norm that it
+        # divides by, to bfloat16. At 224 pixels the discriminator is but a twentieth of the generator's work.
+        return F.mse_loss(self.critic(images), F.pad(labels, (0, 1), value=flag))
 
     def _update(self, name: str, loss: Tensor) -> None:
         self.optimisers[name].zero_grad()
@@ -201,13 +198,10 @@ class _Run:
         optimisers = {f"{name} optimiser": optimiser for name, optimiser in self.optimisers.items()}
         return {"generator": self.generator, "critic": self.critic, **optimisers}
 
-    def _save(self, path: Path) -> None:
-        partial = path.with_suffix(".partial")
-        torch.save({"curves": self.curves, **{name: it.state_dict() for name, it in self._moving().items()}}, partial)
-        os.replace(partial, path)
-
-    def _load(self, path: Path) -> None:
-        saved = torch.load(path, map_location=self.ctx.device, weights_only=True)
+    def _load(self) -> None:
+        saved = self.ctx.load_checkpoint("prosgan")
+        if saved is None:
+            return
         self.curves = saved["curves"]
         for name, it in self._moving().items():
             it.load_state_dict(saved[name])
