@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from retbench_attacks.prosgan_prototypes import ProsGanPrototypes
-from retbench_attacks.prototype_part import PrototypePart, quantisation_loss
+from retbench_attacks.prototype_part import CHECKPOINT_EVERY, PrototypePart, quantisation_loss
 from retbench_attacks.tha_prototypes import ThaPrototypes
 
 from retbench import Context, Facts, HashNetwork, Knowledge, Noise, State, TrainingData, sign
@@ -30,10 +31,10 @@ def knowledge() -> Knowledge:
     return Knowledge(HashNetwork(), facts, TrainingData(dataset, facts, torch.device("cpu")), grants)
 
 
-def fitted(part: PrototypePart, knowledge: Knowledge, curves: dict[str, Any] | None = None) -> State:
+def fitted(part: PrototypePart, knowledge: Knowledge, curves: dict[str, Any] | None = None, **services: Any) -> State:
     torch.manual_seed(0)
     keep = {} if curves is None else curves
-    ctx = Context(torch.device("cpu"), "float32", Noise(0, ("fit",)), record=keep.__setitem__)
+    ctx = Context(torch.device("cpu"), "float32", Noise(0, ("fit",)), record=keep.__setitem__, **services)
     return part.fit(knowledge, ctx)
 
 
@@ -64,6 +65,24 @@ def test_a_long_training_keeps_some_of_its_losses(knowledge: Knowledge) -> None:
     curves: dict[str, Any] = {}
     fitted(ProsGanPrototypes(hidden=1, semantic=1, steps=601, batch=1), knowledge, curves)
     assert len(curves["loss"]) == 201
+
+
+def test_a_killed_training_resumes_to_the_same_weights(knowledge: Knowledge, tmp_path: Path) -> None:
+    part = ProsGanPrototypes(hidden=4, semantic=4, steps=CHECKPOINT_EVERY + 20, batch=4)
+    curves: list[dict[str, Any]] = [{}, {}]
+    steps: list[int] = []
+    whole = fitted(part, knowledge, curves[0])
+
+    def kill(done: int, total: int) -> None:
+        if done == total - 10:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fitted(part, knowledge, checkpoints=tmp_path, progress=kill)
+    resumed = fitted(part, knowledge, curves[1], checkpoints=tmp_path, progress=lambda done, total: steps.append(done))
+    assert steps[0] == CHECKPOINT_EVERY + 1
+    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+    assert curves[1] == curves[0]
 
 
 def test_the_module_says_what_the_weights_do(knowledge: Knowledge) -> None:
