@@ -28,6 +28,7 @@ def vote_anchors(target_labels: Tensor, labels: Tensor, codes: Tensor, draws: Te
 
     Source: Bai et al. 2020, component voting.
     """
+    # Grouped again for each batch: half a second for 200 000 rows, beside hundreds of gradient steps, merits no cache.
     vectors, groups = torch.unique(torch.cat([target_labels, labels]), dim=0, return_inverse=True)
     wanted, carried = groups.split([len(target_labels), len(labels)])
     sizes = carried.bincount(minlength=len(vectors))
