@@ -19,8 +19,9 @@ run: setup
 	$(BIN)/retbench report suites/unimodal.yaml --out .retbench/reports
 
 reports: setup
-	$(BIN)/retbench run suites/unimodal.yaml
-	$(BIN)/retbench report suites/unimodal.yaml --out reports
+	for suite in unimodal untargeted transfer; do \
+	    $(BIN)/retbench run suites/$$suite.yaml && $(BIN)/retbench report suites/$$suite.yaml --out reports || exit 1; \
+	done
 
 test: setup
 	$(BIN)/python -m pytest -m "not slow and not gpu"

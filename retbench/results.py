@@ -74,6 +74,7 @@ def _row(planned: PlannedCell, store: Store, protocol: Protocol, failures: Mappi
     told = {**protocol.model_dump(mode="json"), "task": planned.cell.task, "bits": planned.cell.bits}
     if planned.key is None:
         return replace(row, protocol=told)
+    told["targets"] = protocol.targets.identity(planned.cell.dataset.name)
     try:
         facts = store.facts(planned.key)
     except ArtifactError as error:

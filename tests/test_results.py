@@ -146,7 +146,7 @@ def test_a_row_says_how_it_was_measured(ran: Planner, store: Store) -> None:
         "task": "i2i",
         "bits": 16,
     }
-    assert row.protocol["targets"] == {"rule": "zero-overlap", "above": 0, "seed": 0}
+    assert row.protocol["targets"] == {"rule": "zero-overlap", "above": 0, "seed": 0, "file": None}
     assert row.protocol["scored_queries"] == 6
     chance: Any = row.protocol["chance"]
     assert chance.keys() == {"map", "t_map"}

@@ -52,6 +52,8 @@ def prepare(suite: str, yes: bool, **how: Any) -> None:
         if yes or click.confirm(f"fetch it to {file.path}?"):
             _fetch(file)
             click.echo(f"{file.path}: ready")
+        else:
+            click.echo(f"{file.path}: not fetched; cells that need it are skipped")
 
 
 def _named(suite: str, how: dict[str, Any]) -> dict[Weights, str]:
@@ -83,6 +85,8 @@ def _record(file: Weights, owner: str) -> dict[str, Any]:
 
 def _fetch(file: Weights) -> None:
     """Fetches a file beside its place and moves it there once its digest is the published one; raises UserError."""
+    from http.client import HTTPException
+
     from torch.hub import download_url_to_file
 
     from retbench.errors import UserError
@@ -90,5 +94,5 @@ def _fetch(file: Weights) -> None:
     try:
         file.path.parent.mkdir(parents=True, exist_ok=True)
         download_url_to_file(file.address, str(file.path), hash_prefix=file.sha256)
-    except (OSError, RuntimeError) as error:
+    except (OSError, HTTPException, RuntimeError) as error:
         raise UserError(f"weights {file.file}: it could not be fetched: {error}; put it at {file.path}") from None

@@ -30,21 +30,32 @@ class Knowledge:
         network: the attacked hasher's network, frozen, in eval mode; with an adaptive attacker the purifier stands in
             front of it. Differentiable down to the pixels.
         facts: what is known of the cell.
-        training: the training split, if granted.
+        data: the training split, if granted; attacks ask for it as `training`.
         grants: tensors by need: `training_codes` int8 (N, K), `database_labels` uint8 (M, C), `database_codes`
             int8 (M, K), all of the attacked hasher.
     """
 
     network: HashNetwork
     facts: Facts
-    training: TrainingData | None = None
+    data: TrainingData | None = None
     grants: Mapping[Need, Tensor] = field(default_factory=dict)
+
+    @property
+    def training(self) -> TrainingData:
+        """The training split; raises LookupError for an attack that did not declare it."""
+        if self.data is None:
+            raise _unasked("training")
+        return self.data
 
     def grant(self, need: Need) -> Tensor:
         """Returns the tensor of a need; raises LookupError for one that the attack did not declare."""
         if need not in self.grants:
-            raise LookupError(f"attack: knowledge that was not asked for: got {need}, expected it in `needs`")
+            raise _unasked(need)
         return self.grants[need]
+
+
+def _unasked(need: Need) -> LookupError:
+    return LookupError(f"attack: knowledge that was not asked for: got {need}, expected it in `needs`")
 
 
 class AttackPart(Component):
@@ -73,10 +84,13 @@ class Attack(Component):
 
     Class attributes:
         needs: what of `Knowledge` it reads besides network and facts.
+        adaptive: whether `perturb` asks the network, and so sees the purifiers that an adaptive threat puts in front
+            of it; not so for an attack that asks the network in its training alone.
     """
 
     kind: ClassVar[Kind] = "attack"
     needs: ClassVar[frozenset[Need]] = frozenset()
+    adaptive: ClassVar[bool] = True
 
     @property
     def goal(self) -> Goal:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -39,7 +40,8 @@ class Context:
         batch_size: how many images to work on at once; halved by the core when memory runs out.
         progress: call with (done, total) now and then; this is also where a time limit or Ctrl-C takes effect.
         record: keep a curve (JSON), or a picture (uint8 (3, H, W)), among the step's artifacts under a name.
-        checkpoints: a folder that survives a killed fit of this very step; emptied when the step is done.
+        checkpoints: a folder that survives a killed fit of this very step; emptied when the step is done. Most fits
+            need `save_checkpoint` and `load_checkpoint` only.
     """
 
     device: torch.device
@@ -50,6 +52,26 @@ class Context:
     progress: Callable[[int, int], None] = _ignore_progress
     record: Callable[[str, Json | Tensor], None] = _ignore_record
     checkpoints: Path | None = None
+
+    def save_checkpoint(self, name: str, state: Mapping[str, Any]) -> None:
+        """Keeps `state` under a name until the step is done; half a file is never left. Without a folder, does nothing.
+
+        Args:
+            name: lower-case words; one component may keep several.
+            state: tensors, numbers, texts, and lists and dictionaries of these, such as `state_dict` returns.
+        """
+        if self.checkpoints is not None:
+            partial = self.checkpoints / f"{name}.partial"
+            torch.save(dict(state), partial)
+            os.replace(partial, self.checkpoints / f"{name}.pt")
+
+    def load_checkpoint(self, name: str) -> dict[str, Any] | None:
+        """Returns what was last kept under a name, its tensors on the CPU; None where nothing was."""
+        path = self.checkpoints / f"{name}.pt" if self.checkpoints is not None else None
+        if path is None or not path.exists():
+            return None
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        return state
 
     def autocast(self) -> AbstractContextManager[object]:
         """Returns the block in which networks run at this step's precision; the identity in float32."""

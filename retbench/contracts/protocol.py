@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from retbench.canon import Json, file_digest
 
 MapRule = Literal["full", "top-k", "top-k-skip", "first-k-relevant"]
 TieRule = Literal["stable", "expected", "best", "worst"]
@@ -15,10 +18,12 @@ class TargetRule(BaseModel):
 
     `uniform`: uniformly over the distinct label vectors, which may overlap or equal the query's (the code of ProS-GAN);
     `different`: over those that are not exactly the query's (the code of Bai et al.); `zero-overlap`: over those that
-    share no class with the query, the all-zero vector left out (the codes of ATRDH and SAAT). Under each of them only
-    vectors carried by more than `above` database items are candidates. `from-file`: no draw; the label vectors stand in
-    `file`. The chance level of T-MAP, the share of the database that a target finds relevant, hangs on the rule: on
-    FLICKR-25K it is 0.67 for `uniform` and 0.57 with `above: 9`.
+    share no class with the query (the code of ATRDH), the all-zero vector left out (the code of SAAT). Under each of
+    them only vectors carried by more than `above` database items are candidates. `from-file`: no draw; the label
+    vectors stand in `file`.
+
+    The chance level of T-MAP, the share of the database that a target finds relevant, hangs on the rule: on FLICKR-25K
+    it is 0.67 for `uniform` and 0.57 with `above: 9`.
 
     Source: Bai et al. 2020, section 3; Wang et al. 2021a, 2021b; their published codes differ, so the rule is part of
     every T-MAP.
@@ -36,6 +41,15 @@ class TargetRule(BaseModel):
         description="rule from-file: a line of 0/1 columns for each query, in the order of the query split; "
         "`{dataset}` in the path stands for the dataset's name",
     )
+
+    def path(self, dataset: str) -> Path:
+        """Returns where the file of a dataset's targets is; only for rule from-file."""
+        return Path(str(self.file).replace("{dataset}", dataset))
+
+    def identity(self, dataset: str) -> dict[str, Json]:
+        """Returns the fields as JSON, the file by the sha256 of its bytes: what must agree between two numbers."""
+        fields = self.model_dump(mode="json")
+        return {**fields, "file": f"sha256:{file_digest(self.path(dataset))}" if self.file else None}
 
     @model_validator(mode="after")
     def _file_where_it_is_read(self) -> Self:

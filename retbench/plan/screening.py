@@ -94,6 +94,8 @@ def _lack(component: Component, facts: Facts) -> str | None:
 
 def _blind(cell: Cell) -> str | None:
     """Returns why an adaptive attacker cannot look through the cell's purifiers, or None."""
+    if cell.attack and cell.visibility == "adaptive" and purifiers_of(cell) and not cell.attack.adaptive:
+        return f"threat adaptive: {cell.attack.name} asks the hasher in its training alone, without purifiers in front"
     opaque = [purifier.name for purifier in purifiers_of(cell) if not purifier.differentiable]
     if cell.attack and cell.visibility == "adaptive" and opaque:
         return f"threat adaptive needs gradients, which {', '.join(opaque)} does not pass"

@@ -60,11 +60,18 @@ def _protocol(rows: Sequence[Row]) -> str:
     pieces = [
         f"{_counts(rows) or told['queries']} queries",
         f"MAP {told['map']}{depth}, ties {told['ties']}, relevance {told['relevance']}",
-        f"targets {targets['rule']}{above}, seed {targets['seed']}",
+        f"targets {targets['rule']}{above}, {_draw(rows)}",
         f"{'8-bit' if told['quantise'] else 'float'} images",
         f"{100 * told['confidence']:g} % bootstrap intervals over queries",
     ]
     return f"Protocol: {'; '.join(pieces)}."
+
+
+def _draw(rows: Sequence[Row]) -> str:
+    """Returns what the targets hang on besides their rule: the seed, or the first digits of each file's sha256."""
+    targets = [cast(dict[str, Any], row.protocol["targets"]) for row in rows if row.status == "done"]
+    files = dict.fromkeys(str(drawn["file"])[:15] for drawn in targets if drawn["file"])
+    return " and ".join(files) or f"seed {cast(dict[str, Any], rows[0].protocol['targets'])['seed']}"
 
 
 def _counts(rows: Sequence[Row]) -> str:

@@ -115,7 +115,7 @@ class _Attacking(Stage):
         return Knowledge(
             network=self.sight.victim.network(load, ctx.device),
             facts=self.sight.facts,
-            training=TrainingData(dataset, self.sight.facts, ctx.device) if "training" in self.attack.needs else None,
+            data=TrainingData(dataset, self.sight.facts, ctx.device) if "training" in self.attack.needs else None,
             grants=grants,
         )
 

@@ -9,7 +9,7 @@ from typing import ClassVar, NamedTuple
 import torch
 from torch import Tensor
 
-from retbench.canon import Json, file_digest
+from retbench.canon import Json
 from retbench.contracts import Context, Dataset, Noise, TargetRule
 from retbench.errors import UserError
 from retbench.stages.stage import Load, Outcome, Stage
@@ -30,9 +30,7 @@ class DrawTargets(Stage):
     rule: TargetRule
 
     def recipe(self) -> dict[str, Json]:
-        rule = self.rule.model_dump(mode="json")
-        rule["file"] = f"sha256:{file_digest(self._file)}" if self.rule.file else None
-        return {"dataset": self.dataset.fingerprint(), "rule": rule}
+        return {"dataset": self.dataset.fingerprint(), "rule": self.rule.identity(self.dataset.name)}
 
     def check(self) -> None:
         """Raises UserError for a target file that is missing or is not a line of 0/1 columns for each query."""
@@ -93,7 +91,7 @@ class DrawTargets(Stage):
 
     @property
     def _file(self) -> Path:
-        path = Path(str(self.rule.file).replace("{dataset}", self.dataset.name))
+        path = self.rule.path(self.dataset.name)
         if not path.is_file():
             raise UserError(f"targets of {self.dataset.name}: no such file: got {path}")
         return path

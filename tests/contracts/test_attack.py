@@ -13,3 +13,5 @@ def test_knowledge_hands_out_what_was_asked_for_and_nothing_else() -> None:
     assert knowledge.grant("database_codes") is codes
     with pytest.raises(LookupError, match=r"knowledge that was not asked for: got training_codes.*`needs`"):
         knowledge.grant("training_codes")
+    with pytest.raises(LookupError, match=r"knowledge that was not asked for: got training, expected it in `needs`"):
+        _ = knowledge.training

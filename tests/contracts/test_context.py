@@ -1,5 +1,7 @@
 """Batches, progress and precision of a running step."""
 
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -49,3 +51,24 @@ def test_a_context_alone_keeps_and_tells_nothing() -> None:
 def test_autocast_computes_products_in_the_steps_precision(precision: Precision, dtype: torch.dtype) -> None:
     with context(1, [], precision).autocast():
         assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == dtype
+
+
+def test_a_checkpoint_is_read_back_and_half_of_one_is_never_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ctx = Context(torch.device("cpu"), "float32", Noise(0, ("fit",)), checkpoints=tmp_path)
+    assert ctx.load_checkpoint("training") is None
+    ctx.save_checkpoint("training", {"weights": torch.ones(2), "losses": [0.5]})
+    monkeypatch.setattr(torch, "save", lambda state, path: (_ for _ in ()).throw(OSError("disk full")))
+    with pytest.raises(OSError, match="disk full"):
+        ctx.save_checkpoint("training", {"weights": torch.zeros(2)})
+    kept = ctx.load_checkpoint("training")
+    assert kept is not None
+    assert kept["losses"] == [0.5]
+    assert torch.equal(kept["weights"], torch.ones(2))
+
+
+def test_without_a_folder_nothing_is_kept() -> None:
+    ctx = Context(torch.device("cpu"), "float32", Noise(0, ("fit",)))
+    ctx.save_checkpoint("training", {"losses": [0.5]})
+    assert ctx.load_checkpoint("training") is None

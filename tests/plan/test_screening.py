@@ -14,7 +14,7 @@ from torch import Tensor
 from retbench.contracts import Facts, Noise, Part, Purifier, State, Weights
 from retbench.contracts.hasher import Modality
 from retbench.plan import Plan, PlannedCell
-from retbench.testing.toys import ToyDataset, ToyHasher, ToyPart, ToyPurifier
+from retbench.testing.toys import ToyAttack, ToyDataset, ToyHasher, ToyPart, ToyPurifier
 
 Planner = Callable[..., Plan]
 
@@ -178,3 +178,17 @@ def test_a_cell_carries_the_caveats_of_its_components_and_their_parts_once(
     cell = only(toy_plan({"hasher": "ready", "attack": "toy", "surrogate": "ready"}, Ready))
     assert cell.caveats == ("part pretrained of hasher ready: its classes overlap the queries'",)
     assert only(toy_plan({})).caveats == ()
+
+
+class Learned(ToyAttack):
+    """Asks the hasher in its training alone."""
+
+    name: ClassVar[str] = "learned"
+    adaptive: ClassVar[bool] = False
+
+
+def test_an_attack_that_would_not_look_through_the_purifier_is_not_called_adaptive(toy_plan: Planner) -> None:
+    adaptive = {"attack": "learned", "threat": "adaptive"}
+    reason = only(toy_plan({**adaptive, "defense": "toy"}, Learned)).reason
+    assert reason == "threat adaptive: learned asks the hasher in its training alone, without purifiers in front"
+    assert only(toy_plan({**adaptive, "defense": "toy-hardening"}, Learned)).reason is None

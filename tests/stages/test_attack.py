@@ -115,7 +115,6 @@ def test_what_was_declared_is_granted_and_of_the_attacked_hasher(
     for need, split in GRANTED_SPLITS.items():
         codes = artifact(plan, store, "encode", split=split).tensors["codes"]
         assert torch.equal(knowledge.grant(need), unpack(codes, 8))
-    assert knowledge.training is not None
     assert torch.equal(knowledge.training.labels, toy.labels("train"))
     targets = artifact(plan, store, "targets").tensors
     rows = [list(toy.ids("query")).index(name) for name in batch.ids]
@@ -140,7 +139,7 @@ def test_nothing_is_handed_out_unasked(
     monkeypatch.setattr(Informed, "needs", ToyAttack.needs)
     attacked(toy_plan({"attack": "informed"}, Informed), store, executor)
     knowledge, _ = Informed.told[0]
-    assert knowledge.training is None
+    assert knowledge.data is None
     assert knowledge.grants.keys() == {"database_codes"}
 
 

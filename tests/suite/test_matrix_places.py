@@ -18,10 +18,13 @@ Refuse = Callable[..., str]
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("  attack: [none,\n    ◆typo]\n", "matrix.attack.1: unknown attack: got 'typo', expected one of faulty, toy"),
+        (
+            "  attack: [none,\n    ◆typo]\n",
+            "matrix.attack.1: unknown attack: got 'typo', expected one of faulty, toy, toy-untargeted",
+        ),
         (
             "  ◆attack: fauly\n",
-            "matrix.attack: unknown attack: got 'fauly', expected one of faulty, toy; nearest: faulty",
+            "matrix.attack: unknown attack: got 'fauly', expected one of faulty, toy, toy-untargeted; nearest: faulty",
         ),
         ("  attack:\n  - toy: {sweep: {eps: [0.1, 0.2]}}\n  - none\n  - ◆typo\n", "matrix.attack.2: unknown attack: "),
         ("  ◆surrogate: typo\n", "matrix.surrogate: unknown hasher: got 'typo', expected one of toy"),
@@ -105,7 +108,7 @@ def test_set_of_a_bad_option_is_told_by_the_set(cells: Cells) -> None:
     for name, told in {
         "toy.eps=7": "attack toy: input should be less than or equal to 1: got 7",
         "toy.esp=1": "unknown option: got 'esp', expected one of eps; nearest: eps",
-        "typo.eps=1": "unknown attack: got 'typo', expected one of faulty, toy; nearest: toy",
+        "typo.eps=1": "unknown attack: got 'typo', expected one of faulty, toy, toy-untargeted; nearest: toy",
     }.items():
         with pytest.raises(SuiteError) as caught:
             cells("  attack: toy\n", sets=[f"components.attack.{name}"])

@@ -73,7 +73,7 @@ def test_a_suite_without_more_has_the_defaults(load: Load, tmp_path: Path) -> No
         ("protocol:\n  ◆ties: random\n", "protocol.ties: input should be .*: got 'random'"),
         (
             "protocol:\n  targets: {◆rul: uniform}\n",
-            "protocol.targets.rul: unknown key: .* above, rule, seed; nearest: rule",
+            "protocol.targets.rul: unknown key: .* above, file, rule, seed; nearest: rule",
         ),
         ("◆protocol: {map: top-k}\n", "protocol: depth goes with a cut definition: got map=top-k, depth=None"),
         ("◆protocol: full\n", "protocol: .*: got 'full'"),

@@ -75,7 +75,7 @@ class Labelled(Dataset):
 def known(knowledge: Knowledge) -> Knowledge:
     """What SDHA needs: 30 training codes of the first two of three classes."""
     training = TrainingData(Labelled(), knowledge.facts, torch.device("cpu"))
-    return replace(knowledge, training=training, grants={"training_codes": knowledge.grant("database_codes")})
+    return replace(knowledge, data=training, grants={"training_codes": knowledge.grant("database_codes")})
 
 
 def test_a_query_without_relevant_training_images_answers_itself(

@@ -126,7 +126,7 @@ def test_an_index_is_remembered_until_a_list_changes(folder: Path, lists: Callab
 
 def test_lists_of_other_lengths_are_refused(folder: Path, lists: Callable[..., None]) -> None:
     lists(folder, "test", ["a.jpg", "b.jpg", "e.jpg"], [[0, 1], [1, 1]])
-    with pytest.raises(UserError, match=r"test_label.txt: it does not fit test_img.txt: got 2 lines, expected 3"):
+    with pytest.raises(UserError, match=r"test_label.txt:3: it does not fit test_img.txt: got 2 lines, expected 3"):
         read_index(folder)
 
 

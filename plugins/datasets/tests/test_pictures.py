@@ -94,6 +94,8 @@ def test_a_picture_that_is_stored_turned_is_set_upright(tmp_path: Path) -> None:
     exif[0x0112] = 6
     turned = saved(tmp_path, upright.transpose(Image.Transpose.ROTATE_90), "turned.png", exif=exif)
     assert np.array_equal(decoded(turned, CENTER), decoded(saved(tmp_path, upright), CENTER))
+    as_stored = saved(tmp_path, upright.transpose(Image.Transpose.ROTATE_90), "stored.png")
+    assert np.array_equal(decoded(turned, CENTER._replace(upright=False)), decoded(as_stored, CENTER))
 
 
 def test_more_than_eight_bits_are_refused(tmp_path: Path) -> None:

@@ -23,9 +23,9 @@ def scale(hasher: HashNet, epoch: int, step: int) -> float:
 
 
 @pytest.mark.parametrize(
-    ("step", "expected"), [(0, 1), (199, 1), (200, 1.4142136), (400, 1.7320508), (599, 1.7320508), (1000, 2.4494897)]
+    ("step", "expected"), [(0, 1), (198, 1), (199, 1.4142136), (399, 1.7320508), (598, 1.7320508), (999, 2.4494897)]
 )
-def test_the_scale_grows_every_two_hundred_steps(step: int, expected: float) -> None:
+def test_the_scale_grows_with_every_two_hundredth_step(step: int, expected: float) -> None:
     assert scale(HashNet(), epoch=70, step=step) == pytest.approx(expected)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -54,6 +55,8 @@ def test_the_published_weights_are_read_without_their_classifier(
     saved = torch.load(published / "resnet18-f37072fd.pth", weights_only=True)
     assert saved.keys() - state.keys() == {"fc.weight", "fc.bias"}
     assert all(torch.equal(tensor, saved[name]) for name, tensor in state.items())
+    digest = hashlib.sha256((published / "resnet18-f37072fd.pth").read_bytes()).hexdigest()
+    assert Pretrained(architecture="resnet18").spec(FACTS)["options"]["weights"] == f"sha256:{digest}"
 
 
 def test_a_published_file_that_is_not_there_is_a_clear_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

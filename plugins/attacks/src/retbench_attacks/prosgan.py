@@ -42,6 +42,7 @@ class ProsGAN(PixelAttack):
     name: ClassVar[str] = "prosgan"
     source: ClassVar[str] = "Wang et al. 2021 (CVPR), section 3; networks and training as in the code of ProS-GAN"
     needs: ClassVar[frozenset[Need]] = frozenset({"training", "database_labels"})
+    adaptive: ClassVar[bool] = False
 
     reconstruction: float = Field(100.0, ge=0, description="weight of the squared change, images in [-1, 1] (alpha)")
     hamming: float = Field(1.0, ge=0, description="weight of the distance to the prototype code: 1 paper, 5 code")

@@ -80,10 +80,10 @@ def _read_index(root: Path, sizes: Sizes, stamps: tuple[Stamp, ...]) -> Index:
 
 def _index_folders(root: Path, sizes: Sizes) -> Index:
     classes = tuple(path.name for path in _folders(root))
-    labels = {}
+    labels, one_hot = {}, np.eye(len(classes), dtype=np.uint8)
     for column, folder in enumerate(_folders(root)):
         for name in _pictures(folder):
-            labels[f"{folder.name}/{name}"] = np.eye(len(classes), dtype=np.uint8)[column]
+            labels[f"{folder.name}/{name}"] = one_hot[column]
     splits = _draw_splits(root, labels, sizes)
     return Index(root, classes, {split: _listing(names, labels, root, None) for split, names in splits.items()})
 

@@ -51,8 +51,9 @@ def read_listing(root: Path, split: Split, columns: int | None = None) -> Listin
     names = tuple(picture_name(line, f"{images}:{row}") for row, line in enumerate(read_lines(images), start=1))
     labels = read_label_table(table, columns)
     if len(names) != len(labels):
+        place = f"{table}:{min(len(names), len(labels)) + 1}"
         raise UserError(
-            f"{table}: it does not fit {images.name}: got {len(labels)} lines, expected {len(names)}, one a picture"
+            f"{place}: it does not fit {images.name}: got {len(labels)} lines, expected {len(names)}, one a picture"
         )
     return Listing(names, labels, images, range(1, len(names) + 1))
 

@@ -6,7 +6,7 @@ import hashlib
 from abc import abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 
 import torch
 from pydantic import Field, model_validator
@@ -19,7 +19,13 @@ from retbench_datasets.pictures import Policy
 
 
 class PictureFiles(Dataset):
-    """Pictures in files below one folder, decoded when they are asked for and never kept."""
+    """Pictures in files below one folder, decoded when they are asked for and never kept.
+
+    Class attributes:
+        upright: whether a picture is turned as its EXIF tag says.
+    """
+
+    upright: ClassVar[bool] = True
 
     size: int = Field(224, ge=8, le=2048, description="height and width of the pictures, in pixels")
     resize: int | None = Field(
@@ -67,7 +73,7 @@ class PictureFiles(Dataset):
     def images(self, split: Split, rows: Sequence[int]) -> Tensor:
         """Returns uint8 (B, 3, size, size); raises UserError naming the line of a picture that cannot be read."""
         listing = self.index().splits[split]
-        policy = Policy(self.size, self.resize or round(self.size * 8 / 7), self.crop)
+        policy = Policy(self.size, self.resize or round(self.size * 8 / 7), self.crop, self.upright)
         images = torch.empty(len(rows), 3, self.size, self.size, dtype=torch.uint8)
         pictures = decode_all([self.root / listing.names[row] for row in rows], policy)
         for place, (row, picture) in enumerate(zip(rows, pictures, strict=True)):

@@ -22,25 +22,28 @@ class Policy(NamedTuple):
     down; then the middle `size` x `size`. Source: the loaders of ProS-GAN, ATRDH and SAAT. `squash`: the whole picture
     is resized to `resize` x `resize` (bicubic), its proportions lost, then the same crop. Source: the loader of DHTA
     under Pillow 7 or later.
+
+    `upright` turns what its EXIF tag says is stored turned; the published loaders take pictures as they are stored.
     """
 
     size: int
     resize: int
     crop: Crop
+    upright: bool = True
 
 
 def decode(path: str | PathLike[str], policy: Policy) -> Decoded:
     """Returns uint8 (3, size, size), RGB, or the reason why the file cannot be read.
 
-    What is stored turned, by its EXIF tag, is set upright (a tag that cannot be read is none). Grey is repeated in the
-    three channels, palettes are looked up, CMYK is converted without its colour profile, transparent parts become
+    A turned picture is set upright if the policy says so (an EXIF tag that cannot be read is none). Grey is repeated in
+    the three channels, palettes are looked up, CMYK is converted without its colour profile, transparent parts become
     white, and of an animation the first frame is taken. More than 8 bits a channel is refused.
     """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow warns of broken EXIF tags, which many photographs have
             with Image.open(path) as picture:
-                fitted = _fit(_rgb(picture), policy)
+                fitted = _fit(_rgb(picture, policy.upright), policy)
         return np.ascontiguousarray(np.asarray(fitted).transpose(2, 0, 1))
     except FileNotFoundError:
         return "no such file"
@@ -48,15 +51,15 @@ def decode(path: str | PathLike[str], policy: Policy) -> Decoded:
         return f"{type(error).__name__}: {error}"
 
 
-def _rgb(picture: Image.Image) -> Image.Image:
+def _rgb(picture: Image.Image, upright: bool) -> Image.Image:
     if picture.mode.startswith(("I", "F")):
         raise ValueError(f"got mode {picture.mode}, expected 8 bits a channel")
-    upright = ImageOps.exif_transpose(picture)
-    if upright.has_transparency_data:
-        white = Image.new("RGBA", upright.size, "white")
-        white.alpha_composite(upright.convert("RGBA"))
-        upright = white
-    return upright.convert("RGB")
+    turned = ImageOps.exif_transpose(picture) if upright else picture
+    if turned.has_transparency_data:
+        white = Image.new("RGBA", turned.size, "white")
+        white.alpha_composite(turned.convert("RGBA"))
+        turned = white
+    return turned.convert("RGB")
 
 
 def _fit(picture: Image.Image, policy: Policy) -> Image.Image:

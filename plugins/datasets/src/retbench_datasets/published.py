@@ -37,6 +37,7 @@ class PublishedSplits(PictureFiles):
         balanced: whether query and training rows are drawn for one class after the other, where no list is published.
     """
 
+    upright: ClassVar[bool] = False  # as in the published loaders
     published_classes: ClassVar[tuple[str, ...]]
     published_sizes: ClassVar[Mapping[Split, int]]
     licence: ClassVar[str]

@@ -6,19 +6,20 @@ Wang, Zhang, Lu and Xu 2021, "Targeted Attack and Defense for Deep Hashing", SIG
 from __future__ import annotations
 
 import math
-import os
-from pathlib import Path
-from typing import ClassVar, Literal
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
 
 import torch
 from pydantic import Field
 from retbench_attacks.circle_loss import CircleForm, circle_loss
 from retbench_attacks.prototype_net import PrototypeNet
+from retbench_attacks.prototype_part import quantisation_loss
+from retbench_attacks.target_vectors import distinct_vectors, draw_vectors
 from torch import Tensor, nn
 from torch.nn.functional import mse_loss
 from torch.optim.lr_scheduler import MultiStepLR
 
-from retbench import Context, Hardening, Hasher, HashNetwork, State, TrainingData, relax, sign, unit_images
+from retbench import Context, Hardening, Hasher, HashNetwork, Noise, State, TrainingData, relax, sign, unit_images
 
 QUANTISATION = 1e-4
 BETAS = (0.5, 0.999)
@@ -37,7 +38,8 @@ class ATRDH(Hardening):
     The published code leaves room, and this is what is taken:
 
     - `benign: own` is the hasher's own loss, as in SAAT's version of this defense and in lines that the code of ATRDH
-      holds as comments; `mse` is the line it runs, the second term's form on o, whatever the hasher.
+      holds as comments; `mse` is the line it runs, the second term's form on o, whatever the hasher. `own` is the
+      default, because a DPSH that is trained on as DPH would be another hasher than the one it is compared with.
     - The weight of the attacked images is 1 in the code of ATRDH and 2 in SAAT's.
     - Dropout stays on while the images are attacked, as published. Batch normalisation, which the published nets do
       not have, keeps the statistics of the trained hasher: attacked images would drag them along.
@@ -65,6 +67,7 @@ class ATRDH(Hardening):
     weight: float = Field(1.0, ge=0, le=100, description="weight of the attacked images' term")
     benign: Literal["own", "mse"] = Field("own", description="loss of the clean images: the hasher's own, or the MSE")
     circle: CircleForm = Field("sum", description="form of the prototype net's circle loss")
+    triangular: bool = Field(False, description="leave out the pairs that the published codes leave out by a slip")
     prototype_rate: float = Field(1e-4, gt=0, le=1, description="learning rate of the prototype net")
     prototype_steps: int = Field(0, ge=0, le=1_000_000, description="steps of the prototype net before the first batch")
     hidden: int = Field(4096, ge=1, le=65_536, description="units of the prototype net's first layer")
@@ -76,7 +79,7 @@ class ATRDH(Hardening):
         for epoch in range(len(run.losses), self.epochs):
             torch.manual_seed(int(ctx.noise.uniform("dropout", (1,), epoch) * 2**24))
             total = torch.zeros((), device=ctx.device)
-            order = ctx.noise.uniform("shuffle", (len(data),), epoch)[0].argsort()
+            order = ctx.noise.uniform("shuffle", (len(data),), epoch)[0].argsort(stable=True)
             for index, rows in enumerate(order.split(self.batch)):
                 step = epoch * run.batches + index
                 total += len(rows) * self._train(run, hasher, rows, step)
@@ -90,7 +93,7 @@ class ATRDH(Hardening):
         images, labels = run.data.images(rows.tolist()), run.data.labels
         outputs = run.encode(images)
         run.codes[rows] = sign(outputs).float()
-        prototypes = run.aim(len(rows), "targets", step)
+        prototypes = run.aim(len(rows), run.ctx.noise, step)
         start = run.ctx.noise.uniform("start", tuple(images.shape), step)[0]
         attacked = self.attack(run, images, prototypes, start)
         answers = run.encode(attacked)
@@ -141,21 +144,20 @@ class _Run:
         self.network.to(memory_format=torch.channels_last)
         self.memory = self._encode_all()
         self.codes = sign(self.memory).float()
-        self.vectors = torch.unique(data.dataset.labels("database"), dim=0).float().to(ctx.device)
+        self.vectors = distinct_vectors(data.dataset.labels("database")).to(ctx.device)
         bits, classes = self.memory.shape[1], self.vectors.shape[1]
         self.net = PrototypeNet(classes, bits, options.hidden, options.semantic, reconstruct=False).to(ctx.device)
         self.losses: list[float] = []
         self.hashing = torch.optim.Adam(self.network.parameters(), lr=options.rate, betas=BETAS)
         self.prototyping = torch.optim.Adam(self.net.parameters(), lr=options.prototype_rate, betas=BETAS)
-        self.checkpoint = ctx.checkpoints / "atrdh.pt" if ctx.checkpoints else None
-        resumes = self.checkpoint is not None and self.checkpoint.exists()
-        for step in range(0 if resumes else options.prototype_steps):
-            self.aim(options.batch, "first targets", step)
+        saved = ctx.load_checkpoint("atrdh")
+        for step in range(0 if saved else options.prototype_steps):
+            self.aim(options.batch, ctx.noise.copy(0), step)
         steps = options.epochs * self.batches
         tenths = [steps // 2, steps * 3 // 4]
         self.schedules = [MultiStepLR(optimiser, tenths, gamma=0.1) for optimiser in (self.hashing, self.prototyping)]
-        if self.checkpoint and resumes:
-            self._load(self.checkpoint)
+        if saved:
+            self._resume(saved)
 
     def encode(self, images: Tensor) -> Tensor:
         """Returns relaxed codes float32 (B, K)."""
@@ -167,14 +169,12 @@ class _Run:
         """Returns bool (B, N): who of the training split shares a class with each label vector."""
         return (labels.float() @ self.data.labels.float().T) > 0
 
-    def aim(self, count: int, purpose: str, step: int) -> Tensor:
+    def aim(self, count: int, noise: Noise, step: int) -> Tensor:
         """Returns prototype codes (count, K) in {-1, +1} of a step's targets, and then trains their net on these."""
-        picks = (self.ctx.noise.uniform(purpose, (count,), step)[0].double() * len(self.vectors)).long()
-        labels = self.vectors[picks]
+        labels = draw_vectors(self.vectors, count, noise, step)
         codes = self.net(labels).codes
-        pull = circle_loss(codes, self.codes, self.similar(labels), self.options.circle)
-        spread = QUANTISATION * (codes.sign().detach() - codes).square().sum()
-        descend(self.prototyping, (pull + spread) / count)
+        pull = circle_loss(codes, self.codes, self.similar(labels), self.options.circle, self.options.triangular)
+        descend(self.prototyping, pull / count + QUANTISATION * quantisation_loss(codes))
         return sign(codes.detach()).float()
 
     def finish_epoch(self, loss: float) -> None:
@@ -183,10 +183,9 @@ class _Run:
             epoch, rate = len(self.losses) + 1, self.options.rate
             raise ValueError(f"atrdh: the loss of epoch {epoch} diverged: got {loss}, expected a rate below {rate}")
         self.losses.append(loss)
-        if self.checkpoint:
-            partial = self.checkpoint.with_suffix(".partial")
-            torch.save(self._moving(), partial)
-            os.replace(partial, self.checkpoint)
+        tensors = {"memory": self.memory, "codes": self.codes}
+        states = [each.state_dict() for each in self._stateful()]
+        self.ctx.save_checkpoint("atrdh", {**tensors, "losses": self.losses, "states": states})
 
     def _encode_all(self) -> Tensor:
         """Returns the relaxed codes of the training split, float32 (N, K), without dropout."""
@@ -199,16 +198,13 @@ class _Run:
         _freeze_statistics(self.network)
         return torch.cat(codes)
 
-    def _moving(self) -> dict[str, object]:
-        stateful = (self.network, self.net, self.hashing, self.prototyping, *self.schedules)
-        tensors = {"memory": self.memory, "codes": self.codes}
-        return {**tensors, "losses": self.losses, "states": [each.state_dict() for each in stateful]}
+    def _stateful(self) -> tuple[Any, ...]:
+        return (self.network, self.net, self.hashing, self.prototyping, *self.schedules)
 
-    def _load(self, path: Path) -> None:
-        saved = torch.load(path, map_location=self.ctx.device, weights_only=True)
-        self.memory, self.codes, self.losses = saved["memory"], saved["codes"], saved["losses"]
-        stateful = (self.network, self.net, self.hashing, self.prototyping, *self.schedules)
-        for each, state in zip(stateful, saved["states"], strict=True):
+    def _resume(self, saved: Mapping[str, Any]) -> None:
+        self.memory, self.codes = saved["memory"].to(self.ctx.device), saved["codes"].to(self.ctx.device)
+        self.losses = saved["losses"]
+        for each, state in zip(self._stateful(), saved["states"], strict=True):
             each.load_state_dict(state)
 
 

@@ -7,9 +7,7 @@ noises attacked images to one fixed level while the network is told another, is 
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
 import torch
@@ -88,9 +86,12 @@ class _Run:
         self.average = {name: weight.clone() for name, weight in self.net.state_dict().items()}
         self.optimizer = torch.optim.AdamW(self.net.parameters(), lr, betas=(0.95, 0.999), weight_decay=1e-6)
         self.losses: list[float] = []
-        self.checkpoint = ctx.checkpoints / "denoiser.pt" if ctx.checkpoints else None
-        if self.checkpoint and self.checkpoint.exists():
-            self._load(self.checkpoint, ctx.device)
+        self.ctx = ctx
+        if saved := ctx.load_checkpoint("denoiser"):
+            self.net.load_state_dict(saved["net"])
+            self.optimizer.load_state_dict(saved["optimizer"])
+            self.average = {name: weight.to(ctx.device) for name, weight in saved["average"].items()}
+            self.losses = saved["losses"]
 
     def update(self, loss: Tensor, lr: float, decay: float) -> None:
         """Takes one gradient step, follows it with the moving average, and saves all of it now and then."""
@@ -102,27 +103,9 @@ class _Run:
         for name, weight in self.net.state_dict().items():
             self.average[name].lerp_(weight, 1 - decay)
         self.losses.append(loss.item())
-        if self.checkpoint and len(self.losses) % CHECKPOINT_EVERY == 0:
-            self._save(self.checkpoint)
-
-    def _save(self, path: Path) -> None:
-        partial = path.with_suffix(".partial")
-        torch.save(
-            {
-                "net": self.net.state_dict(),
-                "average": self.average,
-                "optimizer": self.optimizer.state_dict(),
-                "losses": self.losses,
-            },
-            partial,
-        )
-        os.replace(partial, path)
-
-    def _load(self, path: Path, device: torch.device) -> None:
-        saved = torch.load(path, map_location=device, weights_only=True)
-        self.net.load_state_dict(saved["net"])
-        self.optimizer.load_state_dict(saved["optimizer"])
-        self.average, self.losses = saved["average"], saved["losses"]
+        if len(self.losses) % CHECKPOINT_EVERY == 0:
+            moving = {"net": self.net.state_dict(), "optimizer": self.optimizer.state_dict()}
+            self.ctx.save_checkpoint("denoiser", {**moving, "average": self.average, "losses": self.losses})
 
 
 def _warm_cosine(step: int, steps: int, warmup: int) -> float:

@@ -30,7 +30,7 @@ class HashNet(SupervisedHasher):
     A kind that a batch has no pair of adds nothing, where the published codes divide by zero. Unweighted, L is the
     mean of e over all pairs.
 
-    Training relaxes by tanh(scale z). The scale is sqrt(1 + floor(n / 200)) after n steps in the codes of ProS-GAN,
+    Training relaxes by tanh(scale z). The scale is sqrt(1 + floor(n / 200)) in the n-th step in the codes of ProS-GAN,
     ATRDH and SAAT (`steps`), sqrt(1 + floor(epoch / 20)) in DeepHash's (`epochs`), and 1 in CgAT's (`none`). Trained
     networks are encoded and attacked without it: it changes no sign.
 
@@ -64,7 +64,7 @@ class HashNet(SupervisedHasher):
         return _mean(losses, similarity) + _mean(losses, 1 - similarity)
 
     def _scale(self, moment: Moment) -> float:
-        grown = {"steps": moment.step // 200, "epochs": moment.epoch // 20, "none": 0}
+        grown = {"steps": (moment.step + 1) // 200, "epochs": moment.epoch // 20, "none": 0}
         return math.sqrt(1 + grown[self.continuation])
 
 

@@ -38,6 +38,7 @@ Architecture = Literal["alexnet", "vgg11", "vgg16", "resnet18", "resnet50"]
 
 
 def source_of_weights(value: str) -> str:
+    """Returns `value` if it is `imagenet`, `random`, or ends as a checkpoint's path does; raises ValueError."""
     if value not in ("imagenet", "random") and not value.endswith(SUFFIXES):
         raise ValueError(f"expected imagenet, random, or a path that ends in {', '.join(SUFFIXES)}")
     return value
@@ -75,8 +76,7 @@ class Pretrained(Backbone):
         """
         if self.weights == "random":
             return self.build().state_dict()
-        path = self.published.path if self.weights == "imagenet" else Path(self.weights)
-        return WeightFile(path, self.architecture).read(self.features())
+        return WeightFile(self._path, self.architecture).read(self.features())
 
     def supports(self, facts: Facts) -> str | None:
         """Returns why images are too small, or that no file is there.
@@ -88,23 +88,27 @@ class Pretrained(Backbone):
             return reason
         if self.weights in ("imagenet", "random"):
             return None
-        path = Path(self.weights)
-        if not path.is_file():
+        if not self._path.is_file():
             return f"no weights are there: got {self.weights!r}, expected a file; or take imagenet or random"
-        WeightFile(path, self.architecture).check(self.features())
+        WeightFile(self._path, self.architecture).check(self.features())
         return None
 
     def downloads(self, facts: Facts) -> tuple[Weights, ...]:
         return (self.published,) if self.weights == "imagenet" else ()
 
     def files(self, facts: Facts) -> dict[str, Path]:
-        path = Path(self.weights)
-        return {"weights": path} if path.suffix and path.is_file() else {}
+        if self.weights == "random":
+            return {}
+        return {"weights": self._path} if self._path.is_file() else {}
 
     def caveats(self, facts: Facts) -> tuple[str, ...]:
         if self.weights == "random":
             return (f"backbone {self.architecture} starts from random weights, not from ImageNet's",)
         return ()
+
+    @property
+    def _path(self) -> Path:
+        return self.published.path if self.weights == "imagenet" else Path(self.weights)
 
     @property
     def published(self) -> Weights:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -78,7 +77,6 @@ class _Run:
         self.optimiser, self.schedule = start(network.parameters(), training.epochs, self.batches)
         self.shuffle = ctx.noise.generator("shuffle")
         self.curve: list[float] = []
-        self.checkpoint = ctx.checkpoints / "training.pt" if ctx.checkpoints else None
         self._load()
 
     def epoch(self, epoch: int, batch_loss: BatchLoss) -> None:
@@ -96,12 +94,8 @@ class _Run:
         self.curve.append(_finite(float(total) / self.count, epoch, self.rate))
 
     def save(self) -> None:
-        """Writes the checkpoint, whole or not at all."""
-        if self.checkpoint is None:
-            return
-        partial = self.checkpoint.with_suffix(".partial")
-        torch.save({**self._stateful(), "memory": self.memory, "curve": self.curve}, partial)
-        os.replace(partial, self.checkpoint)
+        """Keeps everything that moves."""
+        self.ctx.save_checkpoint("training", {**self._stateful(), "memory": self.memory, "curve": self.curve})
 
     def _stateful(self) -> dict[str, object]:
         return {
@@ -113,9 +107,9 @@ class _Run:
         }
 
     def _load(self) -> None:
-        if self.checkpoint is None or not self.checkpoint.exists():
+        saved = self.ctx.load_checkpoint("training")
+        if saved is None:
             return
-        saved = torch.load(self.checkpoint, map_location="cpu", weights_only=True)
         self.network.load_state_dict(saved["network"])
         self.optimiser.load_state_dict(saved["optimiser"])
         self.schedule.load_state_dict(saved["schedule"])

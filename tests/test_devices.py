@@ -1,0 +1,84 @@
+"""Every component of the uni-modal plugins on a device, through the command line, with schedules of seconds."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from retbench.cli.main import main
+
+SUITE = """\
+suite: devices
+matrix:
+  dataset: digits
+  hasher: [dpsh, dph, dsh, hashnet, csq]
+  attack: [none, p2p, dhta, prosgan, tha, hag, sdha]
+  defense: [none, ddpm, retpur, atrdh]
+  exclude:
+    - {hasher: [dph, dsh, hashnet, csq], defense: [ddpm, retpur, atrdh]}
+    - {hasher: [dph, dsh, hashnet, csq], attack: [p2p, dhta, prosgan, tha, hag, sdha]}
+components:
+  hasher:
+    dpsh: &short {warmup_epochs: 1, epochs: 1}
+    dph: *short
+    dsh: *short
+    hashnet: *short
+    csq: *short
+  attack:
+    p2p: {steps: 2}
+    dhta: {steps: 2}
+    prosgan:
+      epochs: 1
+      width: 4
+      blocks: 1
+      decoder_width: 16
+      critic_width: 4
+      critic_depth: 3
+      prototypes: {steps: 4, hidden: 16, semantic: 8}
+    tha: {steps: 2, prototypes: {steps: 4, hidden: 16, semantic: 8}}
+    hag: {steps: 2}
+    sdha: {steps: 2}
+  defense:
+    ddpm: {t_p: 2}
+    retpur: {t_p: 2}
+    atrdh: {epochs: 1, attack_steps: 1, prototype_steps: 2, hidden: 16, semantic: 8}
+protocol: {queries: 8}
+"""
+
+
+@pytest.mark.parametrize("precision", ["float32", "bf16"])
+@pytest.mark.parametrize(
+    "device", [pytest.param("cpu", marks=pytest.mark.slow), pytest.param("cuda", marks=pytest.mark.gpu)]
+)
+def test_every_cell_is_done(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    device: str,
+    precision: str,
+) -> None:
+    if device == "cuda" and not torch.cuda.is_available():
+        pytest.skip("no GPU")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("RETBENCH_PLUGINS", raising=False)
+    (tmp_path / "devices.yaml").write_text(SUITE)
+
+    def retbench(*words: str) -> str:
+        monkeypatch.setattr(sys, "argv", ["retbench", *words, "--device", device, "--precision", precision, "--json"])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        told = capsys.readouterr()
+        assert ended.value.code == 0, told.err
+        return told.out.splitlines()[-1]
+
+    ended = json.loads(retbench("run", "devices.yaml"))
+    assert (ended["failed"], ended["skipped"]) == (0, 0)
+    rows = json.loads(retbench("results"))
+    assert len(rows) == 4 + 7 * 4
+    assert {row["status"] for row in rows} == {"done"}
+    assert all(0 < row["metrics"]["map"]["value"] <= 1 for row in rows)
+    assert all(row["metrics"]["perceptibility"]["value"] > 0 for row in rows if row["attack"] != "none")
