@@ -34,7 +34,7 @@ def list_weights(suite: str, as_json: bool, **how: Any) -> None:
     rows = [(file.file, file.problem() or "ready", owner, file.licence) for file, owner in found.items()]
     click.echo(tabulate(rows, ("file", "state", "for", "terms"), "simple", disable_numparse=True, maxcolwidths=60))
     if not rows:
-        click.echo("this suite starts from no published weights")
+        click.echo("the cells that can be asked start from no published weights")
 
 
 @weights.command("prepare")
@@ -75,7 +75,7 @@ def _named(suite: str, how: dict[str, Any]) -> dict[Weights, str]:
         facts = replace(cell.dataset.facts(), bits=cell.bits, task=cell.task, visibility=cell.visibility)
         found.update(screening.downloads(cell, facts))
     for name in sorted(unread):
-        click.echo(f"dataset {name} is not on disk, so its cells are left out: `retbench datasets list`", err=True)
+        click.echo(f"dataset {name} is not on disk: what its cells start from is not known yet; get it first", err=True)
     return found
 
 

@@ -81,4 +81,4 @@ def test_nothing_is_fetched_without_consent(retbench: Retbench, folder: Path, mo
 
 
 def test_a_suite_without_published_weights_says_so(retbench: Retbench, folder: Path) -> None:
-    assert "starts from no published weights" in retbench("weights", "list", "toy.yaml").out
+    assert "start from no published weights" in retbench("weights", "list", "toy.yaml").out
