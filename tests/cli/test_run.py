@@ -147,6 +147,11 @@ toys.ToyAttack.perturb = slow
 """
 
 
+def hear_interrupts() -> None:
+    """Undoes what a shell does to its background jobs, which would pass it on to the tests: to ignore Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.fixture
 def slow_run(toys: Path) -> Callable[[], subprocess.Popen[str]]:
     """Starts a run in a process of its own whose attack takes its time."""
@@ -159,7 +164,13 @@ def slow_run(toys: Path) -> Callable[[], subprocess.Popen[str]]:
 
     def start() -> subprocess.Popen[str]:
         process = subprocess.Popen(
-            command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=toys
+            command,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=toys,
+            preexec_fn=hear_interrupts,
         )
         assert process.stdout is not None
         for line in process.stdout:

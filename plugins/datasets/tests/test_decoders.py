@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -127,7 +128,13 @@ def run_script(folder: Path, what: str, picture: Path) -> subprocess.CompletedPr
         timeout=60,
         check=False,
         start_new_session=True,
+        preexec_fn=hear_interrupts,
     )
+
+
+def hear_interrupts() -> None:
+    """Undoes what a shell does to its background jobs, which would pass it on to the tests: to ignore Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def gone(pid: int) -> bool:
