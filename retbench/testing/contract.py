@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from retbench.contracts import Attack, Component, Dataset, Hardening, Hasher, Purifier
+from retbench.contracts import Attack, AttackPart, Component, Dataset, Hardening, Hasher, Part, Purifier
 from retbench.contracts.component import NAME
 from retbench.testing.attack_contract import check_attack
 from retbench.testing.dataset_contract import check_dataset
 from retbench.testing.defense_contract import check_hardening, check_purifier
 from retbench.testing.hasher_contract import check_hasher
+from retbench.testing.part_contract import check_part
 from retbench.testing.rig import require
 from retbench.testing.toys import ToyDataset
 
@@ -20,7 +21,7 @@ def check_component(component: Component, dataset: Dataset | None = None) -> Non
     """Raises ContractBreach for the first thing that a component does against its contract.
 
     Args:
-        component: with options that make it cheap; its fit runs, and a hasher's runs twice.
+        component: with options that make it cheap; its fit runs, and a hasher's or a part's runs twice.
         dataset: what to try it on; by default flat-coloured 32-pixel pictures of `ToyDataset`.
     """
     check_identity(component)
@@ -38,6 +39,8 @@ def check_component(component: Component, dataset: Dataset | None = None) -> Non
         check_purifier(component, dataset, facts)
     elif isinstance(component, Hardening):
         check_hardening(component, dataset, facts)
+    elif isinstance(component, Part | AttackPart):
+        check_part(component, dataset, facts)
 
 
 def check_identity(component: Component) -> None:

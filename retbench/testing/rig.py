@@ -64,14 +64,23 @@ def fit_parts(owner: Component, dataset: Dataset, facts: Facts | None = None) ->
 
     `facts` are those of the cell, which the parts of an attack see; by default the dataset's.
     """
-    states = {}
     facts = facts or dataset.facts()
-    for role, part in owner.parts(facts).items():
-        states[role] = _fit_part(part, dataset, facts)
-        module = part.module(states[role], CPU)
-        require(part, not module.training, "its module must be in eval mode")
-        require(part, not any(weight.requires_grad for weight in module.parameters()), "its module must be frozen")
-    return states
+    return {role: fit_part(part, dataset, facts) for role, part in owner.parts(facts).items()}
+
+
+def fit_part(part: Part | AttackPart, dataset: Dataset, facts: Facts) -> State:
+    """Returns the state of a fitted part, after checking that it gives a frozen module in eval mode."""
+    ctx = context(part.name, {})
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        if isinstance(part, AttackPart):
+            state = part.fit(knowledge(part, dataset, facts), ctx)
+        else:
+            state = part.fit(TrainingData(dataset, dataset.facts(), CPU), ctx)
+    module = part.module(checked_state(state, part), CPU)
+    require(part, not module.training, "its module must be in eval mode")
+    require(part, not any(weight.requires_grad for weight in module.parameters()), "its module must be frozen")
+    return state
 
 
 def merged(own: State, parts: dict[str, State]) -> State:
@@ -121,12 +130,3 @@ def knowledge(seeing: Attack | AttackPart, dataset: Dataset, facts: Facts) -> Kn
         grants["database_labels"] = dataset.labels("database")
     data = TrainingData(dataset, facts, CPU) if "training" in seeing.needs else None
     return Knowledge(network, facts, data, grants)
-
-
-def _fit_part(part: Part | AttackPart, dataset: Dataset, facts: Facts) -> State:
-    ctx = context(part.name, {})
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        if isinstance(part, AttackPart):
-            return checked_state(part.fit(knowledge(part, dataset, facts), ctx), part)
-        return checked_state(part.fit(TrainingData(dataset, dataset.facts(), CPU), ctx), part)

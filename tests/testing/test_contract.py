@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from retbench.contracts import Batch, Component, Context, Hasher, Knowledge, Noise, State, TrainingData
 from retbench.contracts.facts import Split
@@ -20,10 +20,23 @@ from retbench.testing import (
     ToyPurifier,
     check_component,
 )
-from retbench.testing.toys import FaultyAttack, FaultyPurifier
+from retbench.testing.toys import FaultyAttack, FaultyPurifier, ToyPart, ToyPrototype, ToyUntargeted
 
 
-@pytest.mark.parametrize("component", [ToyDataset(), ToyHasher(), ToyAttack(), ToyPurifier(), ToyHardening()], ids=str)
+@pytest.mark.parametrize(
+    "component",
+    [
+        ToyDataset(),
+        ToyHasher(),
+        ToyAttack(),
+        ToyUntargeted(),
+        ToyPurifier(),
+        ToyHardening(),
+        ToyPart(),
+        ToyPrototype(),
+    ],
+    ids=str,
+)
 def test_the_toys_keep_their_contracts(component: Component) -> None:
     check_component(component)
 
@@ -130,3 +143,46 @@ def test_an_option_without_a_description_is_a_breach() -> None:
 
     with pytest.raises(ContractBreach, match="option power has no description"):
         check_component(Bare())
+
+
+class Restless(ToyPart):
+    """Gives other weights at every fit."""
+
+    name: ClassVar[str] = "restless"
+    fits: ClassVar[list[int]] = []
+
+    def fit(self, inputs: TrainingData, ctx: Context) -> State:
+        self.fits.append(0)
+        return {"mean": torch.full((3,), float(len(self.fits)))}
+
+
+class Training(ToyPart):
+    """Forgets to leave training mode."""
+
+    name: ClassVar[str] = "training"
+
+    def module(self, state: State, device: torch.device) -> nn.Module:
+        return super().module(state, device).train()
+
+
+class Thawed(ToyPrototype):
+    """Forgets to freeze its weights."""
+
+    name: ClassVar[str] = "thawed"
+
+    def module(self, state: State, device: torch.device) -> nn.Module:
+        return super().module(state, device).requires_grad_(True)
+
+
+@pytest.mark.parametrize(
+    ("part", "problem"),
+    [
+        (Restless(), "part restless: the same fit must give the same weights"),
+        (Training(), "part training: its module must be in eval mode"),
+        (Thawed(), "part thawed: its module must be frozen"),
+    ],
+    ids=str,
+)
+def test_a_part_that_breaks_its_contract_is_found(part: Component, problem: str) -> None:
+    with pytest.raises(ContractBreach, match=problem):
+        check_component(part)

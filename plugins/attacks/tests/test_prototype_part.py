@@ -98,7 +98,7 @@ def test_the_quantisation_loss_is_a_sum_over_bits() -> None:
 
 
 @pytest.mark.parametrize("part", [ProsGanPrototypes(steps=2), ThaPrototypes(steps=2)], ids=str)
-def test_a_part_is_identified_and_documented(part: PrototypePart) -> None:
+def test_a_part_keeps_its_contract(part: PrototypePart) -> None:
     check_component(part)
 
 

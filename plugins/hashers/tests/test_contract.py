@@ -31,8 +31,8 @@ def test_a_hasher_on_a_published_backbone_keeps_its_contract() -> None:
     check_component(CSQ.create(options), ToyDataset(side=32, database=12))
 
 
-@pytest.mark.parametrize("backbone", [Conv(), Pretrained(architecture="resnet18", weights="random")], ids=str)
-def test_a_backbone_is_documented_and_equal_to_its_twin(backbone: Part) -> None:
+@pytest.mark.parametrize("backbone", [Conv(epochs=1), Pretrained(architecture="resnet18", weights="random")], ids=str)
+def test_a_backbone_keeps_its_contract(backbone: Part) -> None:
     check_component(backbone)
 
 

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn.functional import mse_loss
 from torch.optim.lr_scheduler import MultiStepLR
 
-from retbench import Context, Hardening, Hasher, HashNetwork, Noise, State, TrainingData, relax, sign, unit_images
+from retbench import Context, Hardening, Hasher, HashNetwork, Noise, State, TrainingData, relax, sign
 
 QUANTISATION = 1e-4
 BETAS = (0.5, 0.999)
@@ -190,10 +190,9 @@ class _Run:
     def _encode_all(self) -> Tensor:
         """Returns the relaxed codes of the training split, float32 (N, K), without dropout."""
         self.network.eval()
-        dataset, size = self.data.dataset, self.ctx.batch_size
         with torch.no_grad():
-            rows = torch.arange(len(self.data)).split(size)
-            codes = [self.encode(unit_images(dataset.images("train", r.tolist()), self.ctx.device)) for r in rows]
+            batches = torch.arange(len(self.data)).split(self.ctx.batch_size)
+            codes = [self.encode(self.data.images(rows.tolist())) for rows in batches]
         self.network.train()
         _freeze_statistics(self.network)
         return torch.cat(codes)
