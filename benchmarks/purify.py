@@ -1,6 +1,8 @@
 """Prints what a purifier costs beyond its network, as ratios that hold from machine to machine.
 
-    python benchmarks/purify.py
+    python benchmarks/purify.py                                     # a bundled denoiser, the ratios of the README
+    python benchmarks/purify.py --network cifar10-32 --batch 8      # published architectures with random weights,
+    python benchmarks/purify.py --network ddpm-256 --device cuda    # images per second and the share of the peak
 
 All variants take short turns within each round, so that a busy machine slows them alike; a ratio is taken within each
 round, and its median printed. Images are random: the cost does not depend on them.
@@ -9,6 +11,7 @@ round, and its median printed. Images are random: the cost does not depend on th
 from __future__ import annotations
 
 import argparse
+import json
 import time
 from collections.abc import Callable
 from statistics import median
@@ -16,58 +19,125 @@ from typing import Any
 
 import torch
 from retbench_defenses.bundled_denoiser import BundledDenoiser
-from retbench_defenses.chain import build_chain
+from retbench_defenses.chain import build_walk
 from retbench_defenses.ddpm import Ddpm
-from retbench_defenses.denoiser import build_unet
+from retbench_defenses.denoiser import Outline, build_unet, lay_out, load_predictor, pack_state, read_outline
+from retbench_defenses.diffusion import DiffusionPurifier
 from retbench_defenses.retpur import RetPur
 from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
 
 from retbench import Context, Noise, State, TrainingData
 from retbench.catalog import load_catalog
 
-CPU = torch.device("cpu")
+HO = {
+    "norm_eps": 1e-6,
+    "norm_num_groups": 32,
+    "flip_sin_to_cos": False,
+    "freq_shift": 1,
+    "downsample_padding": 0,
+    "attention_head_dim": None,
+    "layers_per_block": 2,
+}
+NETWORKS: dict[str, tuple[int, dict[str, Any]]] = {
+    "cifar10-32": (
+        32,
+        {
+            **HO,
+            "block_out_channels": [128, 256, 256, 256],
+            "down_block_types": ["DownBlock2D", "AttnDownBlock2D", "DownBlock2D", "DownBlock2D"],
+            "up_block_types": ["UpBlock2D", "UpBlock2D", "AttnUpBlock2D", "UpBlock2D"],
+        },
+    ),
+    "ddpm-256": (
+        256,
+        {
+            **HO,
+            "block_out_channels": [128, 128, 256, 256, 512, 512],
+            "down_block_types": ["DownBlock2D"] * 4 + ["AttnDownBlock2D", "DownBlock2D"],
+            "up_block_types": ["UpBlock2D", "AttnUpBlock2D"] + ["UpBlock2D"] * 4,
+        },
+    ),
+    "adm-256": (
+        256,
+        {
+            "out_channels": 6,
+            "layers_per_block": 2,
+            "block_out_channels": [256, 256, 512, 512, 1024, 1024],
+            "down_block_types": ["ResnetDownsampleBlock2D"] * 3 + ["AttnDownBlock2D"] * 3,
+            "up_block_types": ["AttnUpBlock2D"] * 3 + ["ResnetUpsampleBlock2D"] * 3,
+            "attention_head_dim": 64,
+            "resnet_time_scale_shift": "scale_shift",
+            "downsample_type": "resnet",
+            "upsample_type": "resnet",
+            "norm_num_groups": 32,
+            "attn_norm_num_groups": 32,
+        },
+    ),
+}
+"""Published architectures by side: Ho et al. 2020 (hub models google/ddpm-*), Dhariwal and Nichol 2021."""
 RATIOS = (
     ("ddpm over its bare U-Net calls", "ddpm", "calls", "at most 1.10"),
     ("retpur over its bare U-Net calls", "retpur", "calls", "at most 1.20"),
-    ("U-Net, float32 NCHW over bf16 channels last", "float32", "calls", "at least 1.6"),
+    ("U-Net, float32 NCHW over bf16 channels last", "float32", "calls", "at least 1.6 for a bundled net"),
     ("noise in the time of ddpm", "ddpm noise", "ddpm", "below 0.05"),
     ("noise in the time of retpur", "retpur noise", "retpur", "below 0.05"),
 )
+SIDE = 2048
+"""Of the matrices whose product measures the peak."""
 
 
 def main() -> None:
     """Times every variant in turn and prints the ratios with their goals."""
     asked = _parser().parse_args()
     torch.set_num_threads(asked.threads)
-    state = _bundled(asked.dataset)
-    images = torch.rand(asked.batch, 3, 32, 32, generator=torch.Generator().manual_seed(0))
-    variants = _variants(state, images, asked.steps)
+    device = torch.device(asked.device)
+    state = _bundled(asked.dataset, device) if asked.network == "bundled" else _random(asked.network, device)
+    side = NETWORKS[asked.network][0] if asked.network in NETWORKS else 32
+    images = torch.rand(asked.batch, 3, side, side, generator=torch.Generator().manual_seed(0)).to(device)
+    variants = _variants(state, images, asked.steps, asked.compile)
     with torch.no_grad():
-        _seconds(variants)  # once for what is built on first use
-        rounds = [_seconds(variants) for _ in range(asked.repeats)]
+        _seconds(variants, device)  # once for what is built on first use
+        rounds = [_seconds(variants, device) for _ in range(asked.repeats)]
     for name in variants:
         print(f"{name:13}{median(r[name] for r in rounds):8.3f} s")
     for what, numerator, denominator, goal in RATIOS:
         values = sorted(r[numerator] / r[denominator] for r in rounds)
         print(f"{what:45}{median(values):7.3f}   from {values[0]:.3f} to {values[-1]:.3f}, goal {goal}")
+    _print_rate(read_outline(state).config, images, asked.steps, rounds)
 
 
-def _variants(state: State, images: Tensor, steps: int) -> dict[str, Callable[[], object]]:
-    noise = Noise(0, tuple(f"query-{row}" for row in range(len(images))))
+def _print_rate(config: Any, images: Tensor, steps: int, rounds: list[dict[str, float]]) -> None:
+    """Prints images per second through 45 steps, and what share of the matrix peak the bare calls reach."""
+    per_step = median(r["retpur"] for r in rounds) / steps
+    with torch.device("meta"), torch.no_grad(), FlopCounterMode(display=False) as counter:
+        lay_out(config)(torch.zeros(1, *images.shape[1:]), torch.zeros(1))
+    work = counter.get_total_flops() * len(images) * steps
+    shares = sorted(work / r["calls"] / (2 * SIDE**3 / r["product"]) for r in rounds)
+    print(f"{'retpur, 45 steps, images a second':45}{len(images) / per_step / 45:7.3f}")
+    print(f"{'bare calls, share of the bf16 matrix peak':45}{median(shares):7.3f}   ", end="")
+    print(f"{counter.get_total_flops() / 1e9:.1f} GFLOP a call and image")
+
+
+def _variants(state: State, images: Tensor, steps: int, compiled: bool) -> dict[str, Callable[[], object]]:
+    device = images.device
+    noise = Noise(0, tuple(f"query-{row}" for row in range(len(images))), device)
     shape = tuple(images.shape[1:])
-    levels = [link.level for link in build_chain(steps, None)]
-    purifiers = {"ddpm": Ddpm(t_p=steps), "retpur": RetPur(t_p=steps)}
+    levels = [link.level for link in build_walk(steps, None).links]
+    how: dict[str, Any] = {"t_p": steps, "respace": None, "variance": "fixed_small", "compile": compiled}
+    purifiers: dict[str, DiffusionPurifier] = {"ddpm": Ddpm(**how), "retpur": RetPur(**how)}
     under_role = {f"denoiser/{name}": tensor for name, tensor in state.items()}
-    half: Any = build_unet(state, CPU)
-    full: Any = build_unet(state, CPU).to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]  # the stub omits this argument
+    half: Any = load_predictor(state, device, compiled).unet
+    full: Any = build_unet(state, device).to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]  # the stub omits this argument
     last = images.contiguous(memory_format=torch.channels_last)
+    matrix = torch.randn(SIDE, SIDE, device=device, dtype=torch.bfloat16)
 
     def purify(name: str) -> Tensor:
-        with torch.autocast("cpu", dtype=torch.bfloat16):
+        with torch.autocast(device.type, dtype=torch.bfloat16):
             return purifiers[name].purify(images, under_role, noise)
 
     def call(net: Any, inputs: Tensor, enabled: bool) -> None:
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=enabled):
+        with torch.inference_mode(), torch.autocast(device.type, dtype=torch.bfloat16, enabled=enabled):
             for level in levels:
                 net(inputs, level)
 
@@ -83,31 +153,49 @@ def _variants(state: State, images: Tensor, steps: int) -> dict[str, Callable[[]
         "float32": lambda: call(full, images, False),
         "ddpm noise": lambda: draw("reverse"),
         "retpur noise": lambda: draw("reverse", "guide"),
+        "product": lambda: matrix @ matrix,
     }
 
 
-def _seconds(variants: dict[str, Callable[[], object]]) -> dict[str, float]:
+def _seconds(variants: dict[str, Callable[[], object]], device: torch.device) -> dict[str, float]:
     seconds = {}
     for name, run in variants.items():
+        _wait(device)
         start = time.perf_counter()
         run()
+        _wait(device)
         seconds[name] = time.perf_counter() - start
     return seconds
 
 
-def _bundled(name: str) -> State:
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def _bundled(name: str, device: torch.device) -> State:
     dataset: Any = load_catalog().entry("dataset", name).component.create()
-    data = TrainingData(dataset, dataset.facts(), CPU)
-    return BundledDenoiser().fit(data, Context(CPU, "float32", Noise(0, ("benchmark",))))
+    data = TrainingData(dataset, dataset.facts(), device)
+    return BundledDenoiser().fit(data, Context(device, "float32", Noise(0, ("benchmark",))))
+
+
+def _random(name: str, device: torch.device) -> State:
+    side, config = NETWORKS[name]
+    torch.manual_seed(0)
+    state = pack_state(lay_out(config).state_dict(), Outline(json.loads(json.dumps(config)), 1000, (side, side)))
+    return {name: tensor.to(device) for name, tensor in state.items()}
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--network", choices=("bundled", *NETWORKS), default="bundled", help="U-Net (%(default)s)")
     parser.add_argument("--dataset", default="digits", help="whose bundled denoiser (%(default)s)")
     parser.add_argument("--batch", type=int, default=64, help="images purified at once (%(default)s)")
     parser.add_argument("--steps", type=int, default=15, help="purify step (%(default)s)")
     parser.add_argument("--repeats", type=int, default=9, help="rounds (%(default)s)")
     parser.add_argument("--threads", type=int, default=2, help="threads of torch (%(default)s)")
+    parser.add_argument("--device", default="cpu", help="cpu or cuda (%(default)s)")
+    parser.add_argument("--compile", action="store_true", help="torch.compile the bf16 network")
     return parser
 
 

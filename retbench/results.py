@@ -27,6 +27,7 @@ class Row:
         protocol: what must agree before the row is put beside another.
         budget: the attack's declared goal, norm and eps.
         caveats: what a reader must know of its numbers, from its components.
+        details: what its components record beside their options, by component: where a purifier's walk starts.
         cost: seconds per query of attack and defense, and the peak memory of the costliest of those steps in bytes.
         key: the score's key; empty where there is none.
     """
@@ -47,6 +48,7 @@ class Row:
     protocol: Mapping[str, Json] = field(default_factory=dict)
     budget: Mapping[str, Json] = field(default_factory=dict)
     caveats: tuple[str, ...] = ()
+    details: Mapping[str, Json] = field(default_factory=dict)
     cost: Mapping[str, Json] = field(default_factory=dict)
     key: str = ""
 
@@ -71,6 +73,7 @@ def collect(plan: Plan, store: Store, protocol: Protocol, failures: Mapping[str,
 def _row(planned: PlannedCell, store: Store, protocol: Protocol, failures: Mapping[str, str]) -> Row:
     axes: dict[str, Any] = {**planned.cell.axes, "variant": planned.cell.variant}
     row = Row(**axes, status="skipped", reason=planned.reason or "", budget=_budget(planned), caveats=planned.caveats)
+    row = replace(row, details=dict(planned.details))
     told = {**protocol.model_dump(mode="json"), "task": planned.cell.task, "bits": planned.cell.bits}
     if planned.key is None:
         return replace(row, protocol=told)

@@ -17,9 +17,31 @@ matrix:
   dataset: digits
   hasher: [dpsh, dph, dsh, hashnet, csq]
   attack: [none, p2p, dhta, prosgan, tha, hag, sdha]
-  defense: [none, ddpm, retpur, atrdh]
+  defense: &defenses
+    - none
+    - ddpm
+    - diffpure
+    - gdmp
+    - gradual
+    - retpur
+    - retpur-literal
+    - atrdh
+    - bit-depth
+    - gaussian-blur
+    - gaussian-noise
+    - identity
+    - jpeg
+    - median
+    - random-resize-pad
+    - resize
+    - tv
   exclude:
-    - {hasher: [dph, dsh, hashnet, csq], defense: [ddpm, retpur, atrdh]}
+    - {hasher: [dph, dsh, hashnet, csq], defense: *defenses}
+    - {attack: [p2p, prosgan, tha, hag, sdha], defense: *defenses}
+  include:
+    - {attack: [p2p, dhta, prosgan, tha, hag, sdha]}
+    - {hasher: [dph, dsh, hashnet, csq]}
+    - {attack: [p2p, prosgan, tha, hag, sdha], defense: atrdh}
     - {hasher: [dph, dsh, hashnet, csq], attack: [p2p, dhta, prosgan, tha, hag, sdha]}
 components:
   hasher:
@@ -44,7 +66,11 @@ components:
     sdha: {steps: 2}
   defense:
     ddpm: {t_p: 2}
-    retpur: {t_p: 2}
+    diffpure: {t_p: 2}
+    gdmp: {t_p: 2, passes: 2}
+    gradual: {schedule: [[2, 2]]}
+    retpur: {t_p: 2, copies: 2}
+    retpur-literal: {t_p: 2}
     atrdh: {epochs: 1, attack_steps: 1, prototype_steps: 2, hidden: 16, semantic: 8}
 protocol: {queries: 8}
 """
@@ -78,7 +104,7 @@ def test_every_cell_is_done(
     ended = json.loads(retbench("run", "devices.yaml"))
     assert (ended["failed"], ended["skipped"]) == (0, 0)
     rows = json.loads(retbench("results"))
-    assert len(rows) == 4 + 7 * 4
+    assert len(rows) == 2 * 17 + 5 + 4 + 5
     assert {row["status"] for row in rows} == {"done"}
     assert all(0 < row["metrics"]["map"]["value"] <= 1 for row in rows)
     assert all(row["metrics"]["perceptibility"]["value"] > 0 for row in rows if row["attack"] != "none")

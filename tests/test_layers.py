@@ -133,7 +133,7 @@ def _resolved(found: Iterator[str], modules: dict[str, Path]) -> Iterator[str]:
             yield name.rpartition(".")[0]
 
 
-@pytest.mark.parametrize("heavy", ["torch", "diffusers", "pydantic", "numba", "rich"])
+@pytest.mark.parametrize("heavy", ["torch", "diffusers", "pydantic", "numba", "rich", "matplotlib"])
 def test_help_loads_nothing_heavy(heavy: str) -> None:
     script = (
         "import sys, click.testing, retbench.cli.main as main\n"

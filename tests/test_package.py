@@ -9,7 +9,7 @@ import pytest
 import retbench
 from retbench import catalog, contracts, errors, hookspecs
 
-HEAVY = ("torch", "pydantic", "numba", "diffusers", "sklearn", "yaml", "numpy")
+HEAVY = ("torch", "pydantic", "numba", "diffusers", "sklearn", "yaml", "numpy", "matplotlib")
 
 
 def loaded_by(statement: str) -> list[str]:

@@ -6,19 +6,20 @@ import json
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import torch
 
-from retbench.canon import canonical
-from retbench.contracts import Protocol
+from retbench.canon import Json, canonical
+from retbench.contracts import Component, Facts, Protocol
 from retbench.execute import LocalExecutor
 from retbench.metrics import Interval
 from retbench.plan import Plan
 from retbench.results import Row, collect
 from retbench.store import Store
 from retbench.suite import AXES
+from retbench.testing.toys import ToyDataset, ToyPurifier
 
 Planner = Callable[..., Plan]
 FULL = Protocol()
@@ -28,8 +29,8 @@ FULL = Protocol()
 def ran(toy_plan: Planner, executor: LocalExecutor) -> Callable[..., Plan]:
     """Plans a matrix and runs it."""
 
-    def run(matrix: dict[str, Any], **rest: Any) -> Plan:
-        plan = toy_plan(matrix, **rest)
+    def run(matrix: dict[str, Any], *extra: type[Component], **rest: Any) -> Plan:
+        plan = toy_plan(matrix, *extra, **rest)
         executor.run(plan)
         return plan
 
@@ -49,6 +50,24 @@ def test_rows_stand_in_the_order_of_the_matrix(ran: Planner, store: Store) -> No
     ]
     assert {row.status for row in rows} == {"done"}
     assert [row.key for row in rows] == [cell.key for cell in plan.cells]
+
+
+class Telling(ToyPurifier):
+    """Records something of its options."""
+
+    name: ClassVar[str] = "telling"
+
+    def details(self, facts: Facts) -> dict[str, Json]:
+        return {**super().details(facts), "side": facts.image_size[0]}
+
+
+def test_a_row_records_what_its_components_tell(ran: Planner, store: Store) -> None:
+    options = {"defense": {"telling": {"copies": 2}}}
+    row = only(ran({"defense": "telling"}, Telling, components=options), store)
+    side = ToyDataset().facts().image_size[0]
+    assert row.details == {"defense telling": {"copies": 2, "vote": "mean", "side": side}}
+    assert row.record()["details"] == row.details
+    assert only(ran({"defense": "toy"}), store).details == {}
 
 
 def test_a_row_carries_the_numbers_of_its_score(ran: Planner, store: Store) -> None:

@@ -11,7 +11,7 @@ import sys
 
 import click
 
-COMMANDS = ("run", "plan", "report", "results", "why", "plugins", "datasets", "weights", "gc")
+COMMANDS = ("run", "plan", "report", "pictures", "results", "why", "plugins", "datasets", "weights", "gc")
 
 
 class LazyGroup(click.Group):

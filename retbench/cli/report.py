@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 @click.argument("suite", required=False)
 @suite_options
 @click.option(
-    "--out", type=click.Path(path_type=Path, file_okay=False), help="Write DIR/<suite>.md instead of printing."
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Write DIR/<suite>.md, and pictures of curves, instead of printing.",
 )
 @click.option("--markdown", "as_markdown", is_flag=True, help="Print Markdown even on a terminal.")
 @store_option
@@ -31,7 +33,7 @@ def report(suite: str | None, store: Path, out: Path | None, as_markdown: bool, 
     from retbench.cli.session import Request, open_session
     from retbench.errors import UserError
     from retbench.report import as_markdown as to_markdown
-    from retbench.report import write_markdown
+    from retbench.report import write_report
 
     session = open_session(Request(suite, **how), store)
     rows = session.rows()
@@ -42,7 +44,8 @@ def report(suite: str | None, store: Path, out: Path | None, as_markdown: bool, 
     if as_json:
         click.echo(json.dumps(_record(made)))
     elif out is not None:
-        click.echo(f"wrote {write_markdown(made, out, session.run_name.replace('@', '-'))}")
+        for path in write_report(made, out, session.run_name.replace("@", "-")):
+            click.echo(f"wrote {path}")
     elif as_markdown or not sys.stdout.isatty():
         click.echo(to_markdown(made))
     else:
@@ -64,10 +67,10 @@ def make_report(session: Session) -> Report:
 
 
 def _record(made: Report) -> dict[str, Any]:
-    """Returns a report as JSON; a place without a number is null."""
+    """Returns a report as JSON; a place without a number is null. A curve has its table's numbers and is left out."""
     tables = [
         {
-            **table._asdict(),
+            **{name: value for name, value in table._asdict().items() if name != "curve"},
             "rows": [
                 {**row._asdict(), "values": [v.interval._asdict() if v.interval else None for v in row.values]}
                 for row in table.rows
@@ -82,10 +85,13 @@ def _show(made: Report) -> None:
     from rich.console import Console
 
     from retbench.report import console
+    from retbench.report.render import announce
 
     screen = Console()
     screen.print(f"[bold]{made.title}[/]: {made.description}\n")
     for table in made.tables:
         screen.print(console(table), "")
+        if told := announce(table):
+            screen.print(f"{told}\n", markup=False, highlight=False)
     for line in made.provenance:
         screen.print(line, markup=False, highlight=False)

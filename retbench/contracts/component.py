@@ -61,6 +61,10 @@ class Component(BaseModel):
         """Returns what a reader must know about numbers made with these options; printed under every table of them."""
         return ()
 
+    def details(self, facts: Facts) -> Mapping[str, Json]:
+        """Returns what a row records of it beside its options: values that these led to, such as a noise level."""
+        return {}
+
     def parts(self, facts: Facts) -> Mapping[str, Part | AttackPart]:
         """Returns the trainable pieces that this component owns, by role; none by default."""
         return {}
@@ -88,5 +92,6 @@ def _option_error(cls: type[Component], error: ErrorDetails) -> OptionError:
     if error["type"] == "extra_forbidden":
         problem = f"unknown option: {suggest(option, cls.model_fields)}"
     else:
-        problem = f"{error['msg'][0].lower()}{error['msg'][1:]}: got {error['input']!r}"
+        told = error["msg"].removeprefix("Value error, ")
+        problem = f"{told[0].lower()}{told[1:]}: got {error['input']!r}"
     return OptionError(f"{cls.kind} {cls.name}", option, problem)

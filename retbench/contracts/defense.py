@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import ClassVar, Literal, cast
 
+from pydantic import Field
 from torch import Tensor
 
+from retbench.canon import Json
 from retbench.contracts.component import Component, Kind
 from retbench.contracts.context import Context
+from retbench.contracts.facts import Facts
 from retbench.contracts.hasher import Hasher
 from retbench.contracts.noise import Noise
 from retbench.contracts.training import TrainingData
 from retbench.contracts.types import State
+
+Vote = Literal["mean", "majority"]
+VOTING = frozenset({"copies", "vote"})
+"""Options of a purifier that act on codes: they stand in the recipe of the encoding."""
 
 
 class Defense(Component):
@@ -30,6 +38,13 @@ class Purifier(Defense):
 
     differentiable: ClassVar[bool] = True
 
+    copies: int = Field(
+        1, ge=1, le=1000, description="independent purifications of each query; their codes are put to the vote"
+    )
+    vote: Vote = Field(
+        "mean", description="code of several copies: sign of the mean relaxed code, or the majority of each bit"
+    )
+
     def fit(self, data: TrainingData, ctx: Context) -> State:
         """Returns what the purifier learns besides its parts; nothing by default."""
         return {}
@@ -41,6 +56,19 @@ class Purifier(Defense):
         Called under the step's autocast, without gradients unless an adaptive attack looks through it. `state` holds
         what `fit` returned, and the states of the purifier's parts under `<role>/<name>`. Works for B = 0.
         """
+
+    def memory(self, facts: Facts) -> int | None:
+        """Returns about how many bytes one image needs while it is purified, or None where nobody knows."""
+        return None
+
+    def spec(self, facts: Facts) -> dict[str, Json]:
+        """Returns what identifies one purification: not how many there are, nor how their codes vote."""
+        spec = super().spec(facts)
+        options = cast(dict[str, Json], spec["options"])
+        return {**spec, "options": {name: value for name, value in options.items() if name not in VOTING}}
+
+    def details(self, facts: Facts) -> Mapping[str, Json]:
+        return {"copies": self.copies, "vote": self.vote} if self.copies > 1 else {}
 
 
 class Hardening(Defense):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import resource
+from pathlib import Path
 from typing import Literal
 
 import torch
@@ -11,6 +12,9 @@ import torch
 from retbench.canon import Json
 from retbench.contracts.context import Precision
 from retbench.errors import UserError
+
+CONTROL_GROUP = Path("/sys/fs/cgroup")
+"""Where Linux says what a container may use."""
 
 
 def pick_device(name: str = "auto") -> torch.device:
@@ -46,6 +50,32 @@ def environment(device: torch.device) -> dict[str, Json]:
         "python": platform.python_version(),
         "threads": torch.get_num_threads(),
     }
+
+
+def free_memory(device: torch.device) -> int | None:
+    """Returns the bytes that this process may still take on `device`; None where the system does not say."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    found = [_available_memory(), _memory_below_limit()] if device.type == "cpu" else []
+    return min((bytes_ for bytes_ in found if bytes_ is not None), default=None)
+
+
+def _available_memory() -> int | None:
+    """Returns what Linux counts as available."""
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+    except OSError:
+        return None
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")), None)
+
+
+def _memory_below_limit() -> int | None:
+    """Returns what is left below the limit of a container, where it has one."""
+    try:
+        limit, used = ((CONTROL_GROUP / name).read_text().strip() for name in ("memory.max", "memory.current"))
+    except OSError:
+        return None
+    return int(limit) - int(used) if limit.isdigit() else None
 
 
 def reset_peak(device: torch.device) -> None:

@@ -7,7 +7,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor
@@ -16,14 +16,20 @@ from retbench.canon import Json
 from retbench.contracts import Context, Event, Noise
 from retbench.contracts.event import EventKind
 from retbench.errors import ArtifactCorrupt, ArtifactMissing, StoreUnwritable
-from retbench.execute.device import environment, peak_memory, reset_peak
+from retbench.execute.device import environment, free_memory, peak_memory, reset_peak
 from retbench.execute.failure import Failure, FailureKind, StepTimeout, classify
 from retbench.plan import Plan
 from retbench.stages import Outcome, Stage
 from retbench.store import Artifact, Store
 
 BATCH = 64
+SHARE = 0.5
+"""Of the free memory that a step plans to take: estimates err, and other programs want some."""
 RETRIES = 2
+
+
+Kind = tuple[str, str, str]
+"""Stage, work and options: steps that cost alike."""
 
 
 class RunResult(NamedTuple):
@@ -51,14 +57,14 @@ class LocalExecutor:
         device: what steps compute on; their precision is part of their recipe.
         tell: told every event.
         step_timeout: seconds a step may take, looked at whenever it reports progress; None for no limit.
-        batch_sizes: micro-batch by stage and kind of work, where memory has run out before.
+        batch_sizes: micro-batch by kind of step, where memory has run out; the store's ledger keeps it for later runs.
     """
 
     store: Store
     device: torch.device
     tell: Callable[[Event], None]
     step_timeout: float | None = None
-    batch_sizes: dict[tuple[str, str], int] = field(default_factory=dict)
+    batch_sizes: dict[Kind, int] = field(default_factory=dict)
 
     def run(self, plan: Plan) -> RunResult:
         """Returns what happened once every step is stored, failed, or waited for one that failed.
@@ -72,6 +78,7 @@ class LocalExecutor:
         with self.store.running():
             self.tell(Event("run_started", total=len(plan.steps)))
             self._discard_corrupt(plan)
+            self._recall()
             for index, (key, stage) in enumerate(plan.steps.items()):
                 blocker = next((failures[k] for k in stage.inputs if k in failures), None)
                 if self.store.has(key):
@@ -124,12 +131,22 @@ class LocalExecutor:
             return False
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
-        self.batch_sizes[stage.name, stage.work] = size
+        self.batch_sizes[_kind(stage)] = size
         self._report("warning", stage, message=f"out of memory; trying again with {size} images at once")
         return True
 
     def _batch_size(self, stage: Stage) -> int:
-        return self.batch_sizes.get((stage.name, stage.work), BATCH)
+        """Returns the micro-batch of a step: what the free memory should hold, less where it has run out before."""
+        free = free_memory(self.device) if stage.memory else None
+        fitting = BATCH if free is None else int(SHARE * free) // cast(int, stage.memory)
+        return max(1, min(BATCH, fitting, self.batch_sizes.get(_kind(stage), BATCH)))
+
+    def _recall(self) -> None:
+        """Reads from the store's ledger where memory has run out in earlier runs on such a device."""
+        for timing in self.store.timings():
+            if timing.get("halved") and timing.get("device") == self.device.type:
+                kind = (str(timing["stage"]), str(timing["work"]), str(timing["options"]))
+                self.batch_sizes.setdefault(kind, cast(int, timing["batch_size"]))
 
     def _execute(self, plan: Plan, stage: Stage) -> None:
         started, records = time.perf_counter(), dict[str, Any]()
@@ -160,7 +177,8 @@ class LocalExecutor:
         meta = {"recipe": stage.full_recipe, "label": stage.label, "environment": environment(self.device), **cost}
         size = self.store.put(Artifact(stage.key, outcome.tensors, outcome.facts, meta))
         kind = {"stage": stage.name, "work": stage.work, "options": stage.options, "device": self.device.type}
-        self.store.append_timing({**kind, **cost, "bytes": size})
+        halved = _kind(stage) in self.batch_sizes
+        self.store.append_timing({**kind, **cost, "bytes": size, "halved": halved})
         self._report("step_done", stage, seconds=seconds)
 
     def _progress(self, stage: Stage, started: float) -> Callable[[int, int], None]:
@@ -174,6 +192,10 @@ class LocalExecutor:
 
     def _report(self, event: EventKind, stage: Stage, done: int = 0, total: int = 0, **facts: Any) -> None:
         self.tell(Event(event, stage.name, stage.label, stage.key, done, total, **facts))
+
+
+def _kind(stage: Stage) -> Kind:
+    return stage.name, stage.work, stage.options
 
 
 def _with_records(outcome: Outcome, records: dict[str, Any]) -> Outcome:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import NamedTuple
 
+from retbench.canon import Json
 from retbench.stages import Stage
 from retbench.suite import Cell
 
@@ -18,6 +20,7 @@ class PlannedCell(NamedTuple):
         attacked, purified: keys of the shards whose cost is the attack's and the defense's.
         queries: how many queries it ranks.
         caveats: what a reader must know about its numbers.
+        details: what its components record beside their options, by component.
     """
 
     cell: Cell
@@ -27,6 +30,7 @@ class PlannedCell(NamedTuple):
     purified: tuple[str, ...] = ()
     queries: int = 0
     caveats: tuple[str, ...] = ()
+    details: Mapping[str, Json] = MappingProxyType({})
 
 
 @dataclass(frozen=True)

@@ -46,6 +46,7 @@ from retbench.stages import (
     draw_queries,
 )
 from retbench.stages.check import breach
+from retbench.stages.queries import Draws
 from retbench.suite import Cell, Suite
 
 GRANTED_SPLITS: dict[Need, Split] = {"database_codes": "database", "training_codes": "train"}
@@ -80,7 +81,8 @@ class _Planner(Remembering):
         facts = replace(self.facts(cell.dataset), bits=cell.bits, task=cell.task, visibility=cell.visibility)
         if reason := self.screening.skip_reason(cell, facts):
             return PlannedCell(cell, None, reason)
-        return self.compose(cell, facts)._replace(caveats=self.screening.caveats(cell, facts))
+        caveats, details = self.screening.caveats(cell, facts), self.screening.details(cell, facts)
+        return self.compose(cell, facts)._replace(caveats=caveats, details=details)
 
     def compose(self, cell: Cell, facts: Facts) -> PlannedCell:
         """Returns the planned cell of what can be run: train, attack, purify, encode, score."""
@@ -88,12 +90,19 @@ class _Planner(Remembering):
         queries = self.queries(cell.dataset)
         targets = self.targets(cell.dataset)
         attacked = self.attack(cell, facts, victim, targets) if cell.attack else ()
-        final, purified = attacked, list[str]()
+        draws: Draws = (attacked,)
+        purified: list[str] = []
         for position, purifier in enumerate(purifiers_of(cell)):
-            final = self.purified(purifier, cell.dataset, final, cell.seed, position)
-            purified += final
+            draws = tuple(
+                self.purified(purifier, cell.dataset, source, cell.seed, position, index * purifier.copies + copy)
+                for index, source in enumerate(draws)
+                for copy in range(purifier.copies)
+            )
+            purified += [shard for shards in draws for shard in shards]
+        final = draws if all(draws) else ()
         asks, answers = MODALITIES[cell.task]
-        code_step = EncodeQueries(victim, cell.bits, asks, self.precision, queries, final)
+        vote = purifiers_of(cell)[-1].vote if purified else "mean"
+        code_step = EncodeQueries(victim, cell.bits, asks, self.precision, queries, final, vote)
         database = self.encoded(victim, cell.bits, answers, cell.dataset, "database")
         score = Score(queries, cell.bits, self.protocol, self.add(code_step), database, targets, attacked, final)
         return PlannedCell(cell, self.add(score), None, attacked, tuple(purified), len(queries))
@@ -151,12 +160,12 @@ class _Planner(Remembering):
 
     @remembered
     def purified(
-        self, purifier: Purifier, dataset: Dataset, sources: tuple[str, ...], seed: int, position: int
+        self, purifier: Purifier, dataset: Dataset, sources: tuple[str, ...], seed: int, position: int, copy: int
     ) -> tuple[str, ...]:
-        """Returns the keys of the purified shards: of attacked or purified ones, or of the clean queries."""
+        """Returns the keys of one copy of purified shards: of attacked or purified ones, or of the clean queries."""
         facts = self.facts(dataset)
         states, shards = self.states(purifier, dataset, seed), self.shards(dataset)
-        how = (seed, self.protocol.quantise, self.precision, position)
+        how = (seed, self.protocol.quantise, self.precision, position, copy)
         pairs = zip(shards, sources or [None] * len(shards), strict=True)
         return tuple(self.add(Purify(purifier, states, facts, shard, source, *how)) for shard, source in pairs)
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
+from retbench.canon import Json
 from retbench.contracts import Component, Dataset, Facts, Hardening, Purifier, Weights
 from retbench.contracts.hasher import Modality
 from retbench.plan.memory import Remembering, remembered
@@ -45,6 +46,11 @@ class Screening(Remembering):
         told = (self.warnings(component, facts) for component in (cell.dataset, *components_of(cell)))
         return tuple(dict.fromkeys(caveat for caveats in told for caveat in caveats))
 
+    def details(self, cell: Cell, facts: Facts) -> dict[str, Json]:
+        """Returns what the components of a cell record beside their options, by component."""
+        told = ((str(component), self.recorded(component, facts)) for component in components_of(cell))
+        return {name: dict(details) for name, details in told if details}
+
     def downloads(self, cell: Cell, facts: Facts) -> dict[Weights, str]:
         """Returns the published weight files of a cell, each with the name of a component that starts from it."""
         named = ((name, piece) for component in components_of(cell) for name, piece in _pieces(component, facts))
@@ -61,6 +67,11 @@ class Screening(Remembering):
     def warnings(self, component: Component, facts: Facts) -> tuple[str, ...]:
         """Returns the caveats of a component and its parts."""
         return tuple(f"{name}: {told}" for name, piece in _pieces(component, facts) for told in piece.caveats(facts))
+
+    @remembered
+    def recorded(self, component: Component, facts: Facts) -> Mapping[str, Json]:
+        """Returns what a component records beside its options."""
+        return component.details(facts)
 
 
 def components_of(cell: Cell) -> Iterator[Component]:

@@ -5,7 +5,7 @@ from retbench.report.pivot import pair, pivot
 from retbench.report.provenance import provenance
 from retbench.report.render import console, markdown, percent
 from retbench.report.table import Table, TableRow, Value
-from retbench.report.write import Report, as_markdown, make_tables, write_markdown
+from retbench.report.write import Report, as_markdown, make_tables, write_report
 
 __all__ = [
     "Layout",
@@ -23,5 +23,5 @@ __all__ = [
     "provenance",
     "read_layout",
     "shipped_layouts",
-    "write_markdown",
+    "write_report",
 ]

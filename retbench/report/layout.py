@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from retbench.errors import LayoutError, UnknownName
+from retbench.report.unit import Unit
 from retbench.results import Row
 from retbench.suite.load import read_document
 
@@ -47,10 +48,16 @@ Pattern = dict[str, Annotated[Condition, BeforeValidator(_condition)]]
 
 
 class MetricBlock(_Frozen):
-    """A block of rows that shows one metric."""
+    """A block of rows, or of columns, that shows one metric."""
 
     name: str
     label: str
+    unit: Unit = Unit.PERCENT
+
+    @property
+    def heading(self) -> str:
+        """The label, with its unit where that is not percent."""
+        return self.label if self.unit is Unit.PERCENT else f"{self.label} ({self.unit.symbol})"
 
 
 class Paired(_Frozen):
@@ -61,6 +68,36 @@ class Paired(_Frozen):
     second: str
 
 
+def _reference(value: Any) -> Any:
+    """Reads `{label: x, axis: value, ...}` as a label and a pattern."""
+    if not isinstance(value, dict):
+        return value
+    return {"label": value.get("label", ""), "rows": {axis: value[axis] for axis in value if axis != "label"}}
+
+
+class Reference(_Frozen):
+    """Rows that a curve is compared with, drawn as level lines; without a label they keep the one of the table."""
+
+    label: str = ""
+    rows: Pattern
+
+
+class Sweep(_Frozen):
+    """A picture of the table's numbers over a swept option.
+
+    Attributes:
+        option: the option, led by its axis (`defense.t_p`) where several axes sweep one of that name.
+        label: what stands along the x axis; the option's name without one.
+        scale: of the x axis; `log` is linear between the smallest values beside 0 where a value is 0 or less.
+        reference: patterns of axes of rows that do not sweep the option, each with a `label` if it wants one.
+    """
+
+    option: str
+    label: str = ""
+    scale: Literal["linear", "log"] = "linear"
+    reference: tuple[Annotated[Reference, BeforeValidator(_reference)], ...] = ()
+
+
 class Layout(_Frozen):
     """One table.
 
@@ -69,42 +106,48 @@ class Layout(_Frozen):
         caption: what a reader must know beneath it.
         columns: the axes of the column headers, outermost first.
         metrics: the blocks of rows.
+        across: the metrics stand across, as the innermost level of the column headers, and there are no blocks.
         rows: the axes that name a row, in the order they vary; a row's label is built from `names`.
         select: patterns of axes; a cell is shown if one holds. All cells without a pattern.
         names: what the values of an axis are called in print, where it is not what `names.yaml` says.
         order: the values of an axis in print order; others follow as they come.
         bold: patterns of the rows set in bold.
         paired: show differences between two values of an axis instead of the values.
+        curve: draw the numbers over a swept option too; `variant` must be among the rows or the columns.
     """
 
     title: str
     caption: str = ""
     columns: tuple[str, ...] = Field(min_length=1)
     metrics: tuple[MetricBlock, ...] = Field(min_length=1)
+    across: bool = False
     rows: tuple[str, ...] = ("attack", "defense")
     select: tuple[Pattern, ...] = ()
     names: dict[str, dict[str, str]] = Field(default_factory=dict)
     order: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     bold: tuple[Pattern, ...] = ()
     paired: Paired | None = None
+    curve: Sweep | None = None
 
     def shows(self, row: Row) -> bool:
         """Returns whether a cell belongs in the table."""
-        return not self.select or any(_all_hold(pattern, row) for pattern in self.select)
+        return not self.select or any(matches(pattern, row) for pattern in self.select)
 
     def emphasised(self, row: Row) -> bool:
         """Returns whether a row is set in bold."""
-        return any(_all_hold(pattern, row) for pattern in self.bold)
+        return any(matches(pattern, row) for pattern in self.bold)
 
     def named(self, axis: str, value: str | int) -> str:
         """Returns what a value of an axis is called in print; combinations are named piece by piece."""
         names = {**_common_names().get(axis, {}), **self.names.get(axis, {})}
         if str(value) in names:
             return names[str(value)]
-        return "+".join(names.get(piece, piece) for piece in str(value).split("+"))
+        joint = "," if axis == "variant" else "+"
+        return joint.join(names.get(piece, piece) for piece in str(value).split(joint))
 
 
-def _all_hold(pattern: Mapping[str, Condition], row: Row) -> bool:
+def matches(pattern: Mapping[str, Condition], row: Row) -> bool:
+    """Returns whether all conditions of a pattern hold for a row."""
     return all(condition.holds(getattr(row, axis)) for axis, condition in pattern.items())
 
 
@@ -123,11 +166,14 @@ def read_layout(name: str, beside: Path) -> Layout:
         first = error.errors(include_url=False)[0]
         where = document.where(tuple(first["loc"]))
         raise LayoutError(f"{where}: {first['msg'].lower()}: got {first['input']!r}") from None
-    patterns = [axis for pattern in (*layout.select, *layout.bold) for axis in pattern]
+    reference = [level.rows for level in layout.curve.reference] if layout.curve else []
+    patterns = [axis for pattern in (*layout.select, *layout.bold, *reference) for axis in pattern]
     paired = [layout.paired.axis] if layout.paired else []
     for axis in (*layout.columns, *layout.rows, *layout.names, *layout.order, *patterns, *paired):
         if axis not in AXES:
             raise LayoutError(f"{path}: it names an axis that rows do not have: got {axis!r}, expected one of {AXES}")
+    if layout.curve and "variant" not in (*layout.columns, *layout.rows):
+        raise LayoutError(f"{path}: a curve needs `variant` among rows or columns: got neither")
     return layout
 
 

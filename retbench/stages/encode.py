@@ -10,14 +10,15 @@ import torch
 from torch import Tensor
 
 from retbench.canon import Json
-from retbench.contracts import Component, Context, HashNetwork, sign, unit_images
+from retbench.contracts import Component, Context, HashNetwork, relax, sign, unit_images
 from retbench.contracts.context import Precision
 from retbench.contracts.dataset import Dataset
+from retbench.contracts.defense import Vote
 from retbench.contracts.facts import Split
 from retbench.contracts.hasher import Modality
 from retbench.metrics import pack
 from retbench.stages.check import breach
-from retbench.stages.queries import Queries
+from retbench.stages.queries import Draws, Queries
 from retbench.stages.stage import Load, Outcome, Stage
 from retbench.stages.states import Victim
 
@@ -33,6 +34,11 @@ class _Encode(Stage):
     precision: Precision
 
     @property
+    def voting(self) -> Vote:
+        """How the codes of several copies become one."""
+        return "mean"
+
+    @property
     def work(self) -> str:
         return self.victim.hasher.name
 
@@ -43,23 +49,29 @@ class _Encode(Stage):
     def _basis(self) -> dict[str, Json]:
         return {"weights": self.victim.weights, "modality": self.modality, "precision": self.precision}
 
-    def _batches(self, load: Load, ctx: Context) -> Iterator[Tensor]:
+    def _batches(self, load: Load, ctx: Context) -> Iterator[tuple[Tensor, ...]]:
+        """Yields inputs in batches, each as often as it was purified."""
         raise LookupError(f"{type(self).__name__}: it has no input")
 
     def run(self, load: Load, ctx: Context) -> Outcome:
         network = self.victim.network(load, ctx.device)
         codes, agreement = [], 1.0
         with torch.inference_mode():
-            for batch in self._batches(load, ctx):
-                codes.append(self._codes(network, batch, ctx))
+            for copies in self._batches(load, ctx):
+                codes.append(self._vote([self._logits(network, batch, ctx) for batch in copies]))
                 if len(codes) == 1 and self.precision != "float32":
-                    exact = sign(getattr(network, self.modality)(batch).float())
+                    exact = self._vote([getattr(network, self.modality)(batch).float() for batch in copies])
                     agreement = float((exact == codes[0]).float().mean())
         packed = pack(torch.cat(codes).cpu()) if codes else torch.zeros(0, (self.bits + 7) // 8, dtype=torch.uint8)
         distinct = len(torch.unique(packed, dim=0))
         return Outcome({"codes": packed}, {"distinct": distinct, "float32_agreement": agreement})
 
-    def _codes(self, network: HashNetwork, batch: Tensor, ctx: Context) -> Tensor:
+    def _vote(self, logits: list[Tensor]) -> Tensor:
+        """Returns the code of several copies of each item, from their logits (B, K); a tie of bits becomes +1."""
+        votes = [relax(each) if self.voting == "mean" else sign(each).float() for each in logits]
+        return sign(torch.stack(votes).mean(dim=0))
+
+    def _logits(self, network: HashNetwork, batch: Tensor, ctx: Context) -> Tensor:
         with ctx.autocast():
             logits: Tensor = getattr(network, self.modality)(batch)
         if logits.shape != (len(batch), self.bits):
@@ -67,7 +79,7 @@ class _Encode(Stage):
             raise breach(self.victim.hasher, f"wrong shape of logits: got {got}, expected {expected}")
         if not torch.isfinite(logits).all():
             raise breach(self.victim.hasher, "NaN or infinity in the logits")
-        return sign(logits.float())
+        return logits.float()
 
 
 @dataclass(frozen=True)
@@ -92,28 +104,40 @@ class EncodeSplit(_Encode):
     def units(self) -> int:
         return self.dataset.facts().sizes[self.split]
 
-    def _batches(self, load: Load, ctx: Context) -> Iterator[Tensor]:
+    def _batches(self, load: Load, ctx: Context) -> Iterator[tuple[Tensor, ...]]:
         for rows in ctx.batches(self.units):
             if self.modality == "text":
-                yield self.dataset.texts(self.split, rows).to(ctx.device)
+                yield (self.dataset.texts(self.split, rows).to(ctx.device),)
             else:
-                yield unit_images(self.dataset.images(self.split, rows), ctx.device)
+                yield (unit_images(self.dataset.images(self.split, rows), ctx.device),)
 
 
 @dataclass(frozen=True)
 class EncodeQueries(_Encode):
-    """Encodes queries: clean, or as the saved images of the shards that attacked or purified them."""
+    """Encodes queries: clean, or as the saved images of the shards that attacked or purified them.
+
+    Attributes:
+        draws: keys of the shards, for each of the copies that were purified; empty for clean queries.
+        vote: how the codes of several copies become one.
+    """
 
     queries: Queries
-    shards: tuple[str, ...] = ()
+    draws: Draws = ()
+    vote: Vote = "mean"
+
+    @property
+    def voting(self) -> Vote:
+        return self.vote
 
     def recipe(self) -> dict[str, Json]:
-        dataset = self.queries.fingerprint
-        return {"dataset": dataset, "queries": self.queries.key, "shards": list(self.shards), **self._basis()}
+        images: dict[str, Json] = {"draws": [list(shards) for shards in self.draws]}
+        if len(self.draws) > 1:
+            images["vote"] = self.vote
+        return {"dataset": self.queries.fingerprint, "queries": self.queries.key, **images, **self._basis()}
 
     @property
     def inputs(self) -> tuple[str, ...]:
-        return (self.victim.weights, *self.shards)
+        return (self.victim.weights, *(shard for shards in self.draws for shard in shards))
 
     @property
     def label(self) -> str:
@@ -121,13 +145,13 @@ class EncodeQueries(_Encode):
 
     @property
     def units(self) -> int:
-        return len(self.queries)
+        return len(self.queries) * max(1, len(self.draws))
 
-    def _batches(self, load: Load, ctx: Context) -> Iterator[Tensor]:
-        for shard in self.shards:
-            images = load(shard).tensors["images"]
-            for rows in ctx.batches(len(images)):
-                yield images[rows.start : rows.stop].to(ctx.device)
-        for rows in ctx.batches(0 if self.shards else len(self.queries)):
+    def _batches(self, load: Load, ctx: Context) -> Iterator[tuple[Tensor, ...]]:
+        for copies in zip(*self.draws, strict=True):
+            images = [load(shard).tensors["images"] for shard in copies]
+            for rows in ctx.batches(len(images[0])):
+                yield tuple(copy[rows.start : rows.stop].to(ctx.device) for copy in images)
+        for rows in ctx.batches(0 if self.draws else len(self.queries)):
             read = self.queries.texts if self.modality == "text" else self.queries.images
-            yield read(rows, ctx.device)
+            yield (read(rows, ctx.device),)

@@ -25,6 +25,7 @@ class Purify(Stage):
     Attributes:
         source: key of the shard that attacked or purified these queries before; None for clean queries.
         position: how many purifiers came before it, each with noise of its own.
+        copy: which of several independent purifications of these queries it is.
     """
 
     name: ClassVar[str] = "purify"
@@ -37,11 +38,12 @@ class Purify(Stage):
     quantise: bool
     precision: Precision
     position: int = 0
+    copy: int = 0
 
     def recipe(self) -> dict[str, Json]:
-        place: dict[str, Json] = {"position": self.position} if self.position else {}
+        place: dict[str, Json] = {"position": self.position, "copy": self.copy}
         return {
-            **place,
+            **{name: value for name, value in place.items() if value},
             "defense": self.purifier.spec(self.facts),
             "states": self.states.recipe(),
             "dataset": self.queries.fingerprint,
@@ -58,7 +60,8 @@ class Purify(Stage):
 
     @property
     def label(self) -> str:
-        return f"{self.purifier.name}, {self._kind} {self.queries}"
+        again = f", copy {self.copy + 1}" if self.copy else ""
+        return f"{self.purifier.name}, {self._kind} {self.queries}{again}"
 
     @property
     def _kind(self) -> str:
@@ -77,7 +80,12 @@ class Purify(Stage):
         return self.purifier
 
     def noise(self, device: torch.device) -> Noise:
-        return Noise(self.seed, self.queries.ids, device).link(self.position)
+        source = Noise(self.seed, self.queries.ids, device).link(self.position)
+        return source.copy(self.copy) if self.copy else source
+
+    @property
+    def memory(self) -> int | None:
+        return self.purifier.memory(self.facts)
 
     def run(self, load: Load, ctx: Context) -> Outcome:
         state = self.states.load(load, ctx.device)

@@ -14,6 +14,9 @@ from torch import Tensor
 from retbench.canon import digest
 from retbench.contracts import Dataset, unit_images
 
+Draws = tuple[tuple[str, ...], ...]
+"""Keys of the shards of the queries' images, once for each independent copy of them."""
+
 
 @dataclass(frozen=True)
 class Queries:

@@ -18,7 +18,7 @@ from retbench.metrics import (
     bootstrap_interval,
     chance_level,
 )
-from retbench.stages.queries import Queries
+from retbench.stages.queries import Draws, Queries
 from retbench.stages.stage import Load, Outcome, Stage
 
 
@@ -31,7 +31,7 @@ class Score(Stage):
         database: key of the encoded database.
         targets: key of the frozen draw.
         attacked: keys of the attacked shards; empty without an attack.
-        final: keys of the shards whose images were encoded; empty for clean queries.
+        final: keys of the shards whose images were encoded, for each copy of them; empty for clean queries.
     """
 
     name: ClassVar[str] = "score"
@@ -42,7 +42,7 @@ class Score(Stage):
     database: str
     targets: str
     attacked: tuple[str, ...]
-    final: tuple[str, ...]
+    final: Draws
 
     def recipe(self) -> dict[str, Json]:
         return {
@@ -53,12 +53,13 @@ class Score(Stage):
             "database": self.database,
             "targets": self.targets,
             "attacked": list(self.attacked),
-            "final": list(self.final),
+            "final": [list(shards) for shards in self.final],
         }
 
     @property
     def inputs(self) -> tuple[str, ...]:
-        return (self.codes, self.database, self.targets, *self.attacked, *self.final)
+        encoded = (shard for shards in self.final for shard in shards)
+        return (self.codes, self.database, self.targets, *self.attacked, *encoded)
 
     @property
     def label(self) -> str:
@@ -77,13 +78,13 @@ class Score(Stage):
         labels = {"map": self.queries.labels(), "t_map": targets}
         precisions = {name: self._precisions(load, wanted) for name, wanted in labels.items()}
         metrics = {name: self._interval(values, "mean") for name, values in precisions.items()}
-        for name, shards in (("perceptibility", self.attacked), ("visibility", self.final)):
-            if shards:
-                mse = torch.cat([load(key).tensors["mse"] for key in shards])
-                metrics[name] = self._interval(mse, "rms")
         if self.attacked:
-            similarity = torch.cat([load(key).tensors["ssim"] for key in self.attacked])
-            metrics["ssim"] = self._interval(similarity, "mean")
+            metrics["perceptibility"] = self._interval(_read(load, "mse", self.attacked), "rms")
+        if self.final:
+            mse = torch.stack([_read(load, "mse", shards) for shards in self.final]).mean(dim=0)
+            metrics["visibility"] = self._interval(mse, "rms")
+        if self.attacked:
+            metrics["ssim"] = self._interval(_read(load, "ssim", self.attacked), "mean")
         database_labels = self.queries.dataset.labels("database")
         facts: dict[str, Json] = {
             "metrics": {name: _json(interval) for name, interval in metrics.items()},
@@ -108,6 +109,10 @@ class Score(Stage):
     def _interval(self, values: Tensor, statistic: Statistic) -> Interval:
         protocol = self.protocol
         return bootstrap_interval(values, level=protocol.confidence, resamples=protocol.resamples, statistic=statistic)
+
+
+def _read(load: Load, what: str, shards: tuple[str, ...]) -> Tensor:
+    return torch.cat([load(key).tensors[what] for key in shards])
 
 
 def _json(interval: Interval) -> dict[str, Json]:

@@ -64,6 +64,11 @@ class Stage(ABC):
         return 1
 
     @property
+    def memory(self) -> int | None:
+        """About how many bytes an image needs while it is worked on; None where nobody knows."""
+        return None
+
+    @property
     def options(self) -> str:
         """What else the cost hangs on: a digest of the component's options; empty without a component."""
         return digest(self.culprit.model_dump(mode="json"))[:12] if self.culprit else ""

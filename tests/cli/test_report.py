@@ -83,6 +83,66 @@ def test_a_suite_may_bring_its_own_layout(retbench: Retbench, change: Callable[[
     assert "### Mine" in retbench("report").out
 
 
+SWEPT = "{toy: {sweep: {strength: [0.75, 0.25, 0.5]}}}"
+CURVED = """\
+title: Strength
+columns: [dataset]
+rows: [attack, defense, variant]
+metrics: [{name: map, label: MAP}]
+curve: {option: strength, label: share, reference: [{label: clean, attack: none, defense: none}]}
+"""
+
+
+def test_a_curve_over_a_swept_option_is_written_beside_the_report(
+    retbench: Retbench, change: Callable[[str, str], None], toys: Path
+) -> None:
+    (toys / "mine.yaml").write_text(CURVED)
+    change("defense: [none, toy]", f"defense: [none, {SWEPT}]")
+    change("[retpur-table-1, retpur-table-7]", "mine.yaml")
+    retbench("run", "toy.yaml")
+    assert "Curve over share: `retbench report --out DIR` draws it." in retbench("report").out
+    assert retbench("report", "--out", "tables").out.split() == [
+        "wrote",
+        "tables/toy.md",
+        "wrote",
+        "tables/toy-strength.png",
+    ]
+    assert "![Strength: MAP over share; toy, toy-toy, clean](toy-strength.png)" in (toys / "tables/toy.md").read_text()
+    assert (toys / "tables/toy-strength.png").read_bytes().startswith(b"\x89PNG")
+    assert set(json.loads(retbench("report", "--json").out)["tables"][0]) == {
+        "title",
+        "columns",
+        "rows",
+        "footnotes",
+        "caption",
+    }
+
+
+def test_a_terminal_is_told_how_to_get_a_curve(
+    retbench: Retbench, change: Callable[[str, str], None], toys: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (toys / "mine.yaml").write_text(CURVED)
+    change("defense: [none, toy]", f"defense: [none, {SWEPT}]")
+    change("[retpur-table-1, retpur-table-7]", "mine.yaml")
+    retbench("run", "toy.yaml")
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    out = retbench("report").out
+    assert "Curve over share: `retbench report --out DIR` draws it." in " ".join(out.split())
+    assert "###" not in out
+
+
+def test_a_curve_over_what_is_not_swept_names_what_is(
+    retbench: Retbench, change: Callable[[str, str], None], toys: Path
+) -> None:
+    (toys / "mine.yaml").write_text(CURVED.replace("option: strength", "option: strenght"))
+    change("defense: [none, toy]", f"defense: [none, {SWEPT}]")
+    change("[retpur-table-1, retpur-table-7]", "mine.yaml")
+    retbench("run", "toy.yaml")
+    ended = retbench("report")
+    assert ended.code == 2
+    assert "got 'strenght', expected one of strength" in ended.err
+
+
 def test_a_layout_with_an_unknown_metric_names_those_there_are(
     retbench: Retbench, change: Callable[[str, str], None], toys: Path
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 import torch
@@ -10,9 +11,30 @@ import torch
 from retbench.contracts.context import Precision
 from retbench.errors import UserError
 from retbench.execute import pick_device, resolve_precision
-from retbench.execute.device import environment, peak_memory
+from retbench.execute.device import environment, free_memory, peak_memory
 
 CPU = torch.device("cpu")
+
+
+def test_free_memory_of_a_cpu_is_less_than_the_machine_has() -> None:
+    import os
+
+    free = free_memory(CPU)
+    assert free is not None
+    assert 0 < free <= os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def test_a_device_that_does_not_say_has_no_known_free_memory() -> None:
+    assert free_memory(torch.device("meta")) is None
+
+
+def test_a_container_has_what_is_left_below_its_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, text in (("memory.max", "5000\n"), ("memory.current", "1200\n")):
+        (tmp_path / name).write_text(text)
+    monkeypatch.setattr("retbench.execute.device.CONTROL_GROUP", tmp_path)
+    assert free_memory(CPU) == 3800
+    (tmp_path / "memory.max").write_text("max\n")
+    assert free_memory(CPU) != 3800
 
 
 def test_a_named_device_is_taken() -> None:

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from retbench.contracts import Context, Event, Noise, State, TrainingData
+from retbench.contracts import Context, Event, Facts, Noise, State, TrainingData
 from retbench.errors import ArtifactCorrupt, ArtifactMissing, ContractBreach, PluginError
 from retbench.execute import FailureKind, LocalExecutor
 from retbench.execute.failure import StepTimeout, classify
@@ -87,6 +87,45 @@ def test_the_smaller_batch_is_remembered_and_gives_the_same_images(
         torch.cat([store.get(key).tensors["images"] for key in which.cells[0].purified]) for which in (plan, amply)
     )
     assert torch.allclose(small, large, rtol=0, atol=1e-6)
+
+
+class Weighty(ToyPurifier):
+    """Says how much memory an image needs."""
+
+    name: ClassVar[str] = "weighty"
+
+    def memory(self, facts: Facts) -> int | None:
+        return 10_000
+
+
+@pytest.mark.parametrize(("free", "expected"), [(200_000, 10), (1_000, 1), (10**9, 64), (None, 64)])
+def test_the_batch_is_what_half_of_the_free_memory_holds(
+    toy_plan: Planner,
+    executor: LocalExecutor,
+    store: Store,
+    monkeypatch: pytest.MonkeyPatch,
+    free: int | None,
+    expected: int,
+) -> None:
+    monkeypatch.setattr("retbench.execute.local.free_memory", lambda device: free)
+    plan = toy_plan({"defense": "weighty"}, Weighty)
+    assert executor.run(plan).failures == {}
+    batches = {step.name: store.meta(key)["batch_size"] for key, step in plan.steps.items()}
+    assert batches.pop("purify") == expected
+    assert set(batches.values()) == {64}
+
+
+def test_a_later_run_remembers_where_memory_ran_out(
+    toy_plan: Planner, executor: LocalExecutor, store: Store, events: list[Event]
+) -> None:
+    options = {"dataset": {"toy": {"queries": 20}}}
+    executor.run(toy_plan({"defense": "hungry"}, Hungry, components=options))
+    events.clear()
+    later = LocalExecutor(store, torch.device("cpu"), events.append)
+    other = toy_plan({"defense": "hungry", "seed": 1}, Hungry, components=options)
+    assert later.run(other).failures == {}
+    assert warnings(events) == []
+    assert store.meta(other.cells[0].purified[0])["batch_size"] == 4
 
 
 def test_memory_that_runs_out_for_a_single_image_fails_the_step(

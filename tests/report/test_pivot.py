@@ -81,6 +81,33 @@ def test_a_metric_that_no_row_has_is_an_error() -> None:
         pivot(ROWS, layout)
 
 
+def test_metrics_across_are_the_innermost_headers_and_leave_no_blocks() -> None:
+    rows = [
+        row(a, "retpur", v, variant=f"metric={m}") for m, v in (("ssim", 0.4), ("mse", 0.3)) for a in ("p2p", "dhta")
+    ]
+    layout = Layout(
+        title="t",
+        columns=("attack",),
+        rows=("variant",),
+        metrics=({"name": "map", "label": "MAP"}, {"name": "t_map", "label": "RMS", "unit": "grey"}),
+        across=True,
+        names={"variant": {"metric=ssim": "SSIM", "metric=mse": "MSE"}},
+        order={"attack": ("dhta", "p2p")},
+    )
+    (table,) = pivot(rows, layout)
+    headers = (("DHTA", "MAP"), ("DHTA", "RMS (grey levels)"), ("P2P", "MAP"), ("P2P", "RMS (grey levels)"))
+    assert table.columns == headers
+    assert [(line.block, line.label) for line in table.rows] == [("", "SSIM"), ("", "MSE")]
+    assert [value.unit for value in table.rows[0].values] == ["percent", "grey"] * 2
+    assert [value.interval for value in table.rows[1].values] == [rows[3].metrics[n] for n in ("map", "t_map")] * 2
+
+
+def test_a_row_named_by_other_axes_alone_is_not_called_original() -> None:
+    layout = Layout(title="t", columns=("attack",), rows=("surrogate", "variant"), metrics=TABLE_1.metrics[:1])
+    (table,) = pivot([row("dhta", "none", 0.5, variant=v) for v in ("", "t_p=5", "a=1,t_p=5")], layout)
+    assert [line.label for line in table.rows] == ["none", "t_p=5", "a=1,t_p=5"]
+
+
 def test_a_pair_is_the_mean_difference_over_the_same_queries(tmp_path: Path) -> None:
     store = Store(tmp_path)
     precisions = {

@@ -9,6 +9,7 @@ from rich.console import Console
 
 from retbench.metrics import Interval
 from retbench.report import Table, TableRow, Value, console, markdown, percent
+from retbench.report.unit import Unit
 
 NAN = math.nan
 TABLE = Table(
@@ -21,6 +22,21 @@ TABLE = Table(
     ("(a) skipped: no weights",),
     "Caption.",
 )
+
+ACROSS = Table(
+    "Across",
+    (("DHTA", "MAP"), ("DHTA", "RMS (grey levels)")),
+    (TableRow("", "SSIM", (Value(Interval(0.5, 0.4, 0.6)), Value(Interval(0.1, 0.0, 0.2), "", Unit.GREY)), bold=True),),
+    (),
+    "",
+)
+
+
+def printed(table: Table) -> str:
+    screen = Console(file=io.StringIO(), width=120)
+    screen.print(console(table))
+    text: str = screen.file.getvalue()  # type: ignore[attr-defined]  # it is the StringIO above
+    return text
 
 
 def test_a_number_keeps_its_two_decimals_and_its_interval() -> None:
@@ -55,8 +71,19 @@ def test_markdown_has_headers_bold_dashes_footnotes_and_caption() -> None:
 
 
 def test_the_console_shows_the_same_cells() -> None:
-    screen = Console(file=io.StringIO(), width=120)
-    screen.print(console(TABLE))
-    text = screen.file.getvalue()  # type: ignore[attr-defined]  # it is the StringIO above
+    text = printed(TABLE)
     for piece in ("Title", "50.00 [40.00, 60.00]", "RetPur", "(a) skipped: no weights", "Caption."):
         assert piece in text
+
+
+def test_a_root_mean_square_is_printed_in_grey_levels() -> None:
+    assert "**25.50 [0.00, 51.00]**" in markdown(ACROSS)
+    assert "25.50 [0.00, 51.00]" in printed(ACROSS)
+
+
+def test_metrics_across_need_no_column_of_blocks() -> None:
+    lines = [[cell.strip() for cell in line.split("|")][1:-1] for line in markdown(ACROSS).splitlines()[2:]]
+    assert lines[0] == ["", "DHTA MAP", "DHTA RMS (grey levels)"]
+    assert lines[2] == ["**SSIM**", "**50.00 [40.00, 60.00]**", "**25.50 [0.00, 51.00]**"]
+    assert len(console(ACROSS).columns) == 3
+    assert len(console(TABLE).columns) == 4

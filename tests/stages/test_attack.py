@@ -157,7 +157,7 @@ def test_the_saved_images_are_those_measured_and_encoded(
     assert facts["largest_linf"] == float(saved["linf"].max())
     weights = artifact(plan, store, "fit").tensors
     logits = ToyNetwork(dict(weights)).image(saved["images"])
-    codes = artifact(plan, store, "encode", shards=list(plan.cells[0].attacked)).tensors["codes"]
+    codes = artifact(plan, store, "encode", draws=[list(plan.cells[0].attacked)]).tensors["codes"]
     assert torch.equal(unpack(codes, 8) > 0, logits >= 0)
 
 
@@ -172,7 +172,7 @@ def test_neither_batch_nor_shard_size_changes_the_images(
         for key in plans[0].cells[0].attacked:
             store.discard(key)
     stage = plans[1].steps[plans[1].cells[0].attacked[0]]
-    executor.batch_sizes[stage.name, stage.work] = batch_size
+    executor.batch_sizes[stage.name, stage.work, stage.options] = batch_size
     cut = attacked(plans[1], store, executor)
     assert store.meta(plans[1].cells[0].attacked[0])["batch_size"] == batch_size
     for name, values in whole.items():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import pytest
 import torch
@@ -87,11 +87,42 @@ def test_clean_queries_are_encoded_in_the_order_of_the_sample(load: Load, ctx: C
 
 def test_saved_images_of_all_shards_are_encoded_in_order(load: Load, ctx: Context) -> None:
     queries = draw_queries(TOY, 5)
-    stage = EncodeQueries(VICTIM, BITS, "image", "float32", queries, ("first", "second"))
+    stage = EncodeQueries(VICTIM, BITS, "image", "float32", queries, (("first", "second"),))
     saved = torch.cat([load(shard).tensors["images"] for shard in ("first", "second")])
     encoded = codes(stage.run(load, replace(ctx, batch_size=2)).tensors)
     assert torch.equal(encoded, signs(logits(load, "image", saved)))
     assert not torch.equal(encoded, signs(logits(load, "image", 1 - saved)))
+
+
+def test_the_codes_of_copies_are_put_to_the_vote(load: Load, ctx: Context, artifacts: Callable[..., Load]) -> None:
+    queries = draw_queries(TOY, 2)
+    pictures = torch.rand(3, 2, 3, 1, 1, generator=torch.Generator().manual_seed(1)).expand(-1, -1, -1, 4, 4)
+    weights = dict(load("weights").tensors)
+    load = artifacts(weights=weights, a={"images": pictures[0]}, b={"images": pictures[1]}, c={"images": pictures[2]})
+    answers = torch.stack([logits(load, "image", copy) for copy in pictures])
+    draws = (("a",), ("b",), ("c",))
+    mean, majority = (
+        codes(EncodeQueries(VICTIM, BITS, "image", "float32", queries, draws, vote).run(load, ctx).tensors)
+        for vote in ("mean", "majority")
+    )
+    assert torch.equal(mean, signs(answers.tanh().sum(0)))
+    assert torch.equal(majority, signs(answers.sign().sum(0)))
+    assert not torch.equal(mean, majority)
+
+
+def test_a_tie_of_bits_becomes_plus_one(ctx: Context, artifacts: Callable[..., Load]) -> None:
+    weights = {"weight": torch.tensor([[1.0, 0.0, 0.0]] * BITS), "mean": torch.full((3,), 0.5)}
+    load = artifacts(weights=weights, a={"images": torch.zeros(2, 3, 4, 4)}, b={"images": torch.ones(2, 3, 4, 4)})
+    stage = EncodeQueries(VICTIM, BITS, "image", "float32", draw_queries(TOY, 2), (("a",), ("b",)), "majority")
+    assert (codes(stage.run(load, ctx).tensors) == 1).all()
+
+
+def test_the_vote_is_in_the_recipe_of_several_copies_alone() -> None:
+    def recipe(draws: tuple[tuple[str, ...], ...], vote: Literal["mean", "majority"]) -> object:
+        return EncodeQueries(VICTIM, BITS, "image", "float32", draw_queries(TOY, 2), draws, vote).recipe()
+
+    assert recipe((("a",),), "mean") == recipe((("a",),), "majority")
+    assert recipe((("a",), ("b",)), "mean") != recipe((("a",), ("b",)), "majority")
 
 
 def test_no_queries_have_no_codes(load: Load, ctx: Context) -> None:

@@ -74,6 +74,18 @@ def test_attacked_queries_are_purified_and_measured_against_the_clean_ones(
     assert torch.allclose(tensors["linf"], difference.abs().amax(1), rtol=0, atol=1e-12)
 
 
+def test_each_copy_has_noise_of_its_own_and_the_first_that_of_a_single_one() -> None:
+    single, *copies = (replace(purify(ToyPurifier()), copy=copy) for copy in range(3))
+    drawn = [stage.noise(torch.device("cpu")).uniform("x", (4,)) for stage in (single, *copies)]
+    assert torch.equal(drawn[0], purify(ToyPurifier()).noise(torch.device("cpu")).uniform("x", (4,)))
+    assert len({tuple(values.flatten().tolist()) for values in drawn}) == 3
+    assert len({stage.key for stage in (single, *copies)}) == 3
+
+
+def test_how_many_copies_there_are_does_not_change_one_of_them() -> None:
+    assert purify(ToyPurifier(copies=5, vote="majority")).key == purify(ToyPurifier()).key
+
+
 def test_the_noise_of_a_step_is_that_of_its_seed_and_query_ids() -> None:
     noise = purify(ToyPurifier()).noise(torch.device("cpu"))
     assert torch.equal(noise.uniform("x", (2,)), Noise(5, QUERIES.ids).uniform("x", (2,)))

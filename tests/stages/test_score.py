@@ -130,6 +130,16 @@ def test_perceptibility_is_the_root_of_the_mean_squared_error(toy_plan: Planner,
     assert facts["metrics"]["ssim"]["value"] == pytest.approx(sum(similar) / 10)
 
 
+def test_visibility_is_that_of_a_mean_copy(toy_plan: Planner, scored: Scored, store: Store) -> None:
+    options = {"defense": {"toy": {"copies": 2}}}
+    plan = toy_plan({"bits": BITS, "defense": "toy"}, components=options)
+    (facts,) = scored(plan)
+    first, second = (store.get(key).tensors["mse"] for key in plan.cells[0].purified)
+    assert not torch.equal(first, second)
+    expected = math.sqrt(float((first + second).mean() / 2))
+    assert facts["metrics"]["visibility"]["value"] == pytest.approx(expected)
+
+
 @pytest.mark.parametrize(
     ("matrix", "metrics"),
     [

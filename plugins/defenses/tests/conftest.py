@@ -8,6 +8,7 @@ from typing import ClassVar
 
 import pytest
 import torch
+from retbench_defenses.denoiser import Outline, Predictor
 from retbench_defenses.trained_denoiser import TrainedDenoiser
 from torch import Tensor
 
@@ -83,14 +84,18 @@ def noise() -> Noise:
 
 
 @pytest.fixture
-def predict(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[Tensor, int], Tensor]], None]:
-    """Replaces the U-Net by a function of the noised image and its level."""
+def predict(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Replaces the denoiser by a function of the noised image and its level; six channels learn the variance."""
 
-    def install(eps: Callable[[Tensor, int], Tensor]) -> None:
-        monkeypatch.setattr(
-            "retbench_defenses.diffusion.build_unet",
-            lambda state, device: lambda x, level: SimpleNamespace(sample=eps(x, level)),
-        )
+    def install(
+        output: Callable[[Tensor, int], Tensor], size: tuple[int, int] | None = None, channels: int = 3
+    ) -> None:
+        def answer(x: Tensor, level: int) -> SimpleNamespace:
+            return SimpleNamespace(sample=output(x, level))
+
+        outline = Outline({"block_out_channels": (8, 8), "out_channels": channels}, 1000, size)
+        predictor = Predictor(answer, outline)  # type: ignore[arg-type]  # a function stands for the network
+        monkeypatch.setattr("retbench_defenses.diffusion.load_predictor", lambda state, device, compiled: predictor)
 
     return install
 

@@ -1,13 +1,12 @@
-import json
 from collections.abc import Callable
 
 import pytest
 import torch
 from retbench_defenses.ddpm import Ddpm
-from retbench_defenses.denoiser import build_unet
+from retbench_defenses.denoiser import build_unet, read_outline
 from retbench_defenses.trained_denoiser import TrainedDenoiser
 
-from retbench import Facts, State, part_state
+from retbench import Facts, OptionError, State, part_state
 
 
 def test_the_network_is_recovered_from_its_state(state: State) -> None:
@@ -16,8 +15,9 @@ def test_the_network_is_recovered_from_its_state(state: State) -> None:
     assert not net.training
     assert all(not weight.requires_grad for weight in net.parameters())
     assert all(torch.equal(net.state_dict()[name], weights[name]) for name in net.state_dict())
-    assert json.loads(bytes(weights["config"].tolist()))["block_out_channels"] == [8, 8]
-    assert weights["levels"].item() == 400
+    outline = read_outline(weights)
+    assert outline.config["block_out_channels"] == [8, 8]
+    assert (outline.levels, outline.size, outline.variance) == (200, (16, 16), "fixed_small")
 
 
 def test_the_default_network_has_about_a_million_weights(facts: Facts) -> None:
@@ -35,7 +35,7 @@ def test_a_size_that_the_network_cannot_halve_is_refused(tiny_facts: Callable[[i
 
 @pytest.mark.parametrize(
     ("options", "start", "levels"),
-    [({"t_p": 401}, 400, 400), ({"t_p": 45, "respace": 50}, 897, 400), ({"training": {"levels": 44}}, 44, 44)],
+    [({"t_p": 201}, 200, 200), ({"t_p": 45, "respace": 50}, 897, 200), ({"training": {"levels": 44}}, 44, 44)],
 )
 def test_a_chain_above_the_trained_levels_is_refused(
     options: dict[str, object], start: int, levels: int, facts: Facts
@@ -45,11 +45,16 @@ def test_a_chain_above_the_trained_levels_is_refused(
     assert f"got {start}, expected below {levels}" in reason
 
 
-@pytest.mark.parametrize("options", [{"t_p": 400}, {"t_p": 45, "respace": 250}, {"training": {"levels": 45}}])
+@pytest.mark.parametrize("options", [{"t_p": 200}, {"t_p": 45, "respace": 250}, {"training": {"levels": 45}}])
 def test_a_chain_within_the_trained_levels_is_supported(options: dict[str, object], facts: Facts) -> None:
     assert Ddpm.create({"denoiser": "train", **options}).supports(facts) is None
 
 
-def test_a_purify_step_outside_the_respaced_chain_is_refused(facts: Facts) -> None:
-    reason = Ddpm(denoiser="train", t_p=51, respace=50).supports(facts)
-    assert reason == "t_p is outside the chain: got 51, expected at most 50, its `respace`"
+def test_a_purify_step_outside_the_respaced_chain_is_an_option_error() -> None:
+    with pytest.raises(OptionError, match="t_p is outside the chain: t_p is 51, expected at most its respace: got 50"):
+        Ddpm.create({"t_p": 51, "respace": 50})
+
+
+def test_a_walk_in_more_steps_than_it_has_is_an_option_error() -> None:
+    with pytest.raises(OptionError, match="a walk of t_p 5 has no more steps than that: got 6"):
+        Ddpm.create({"t_p": 5, "steps": 6})

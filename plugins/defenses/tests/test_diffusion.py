@@ -3,14 +3,14 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from retbench_defenses.chain import alphas_cumprod, build_chain
+from retbench_defenses.chain import alphas_cumprod, build_walk
 from retbench_defenses.ddpm import Ddpm
 from retbench_defenses.retpur import RetPur
 from torch import Tensor
 
 from retbench import Noise, State
 
-Predict = Callable[[Callable[[Tensor, int], Tensor]], None]
+Predict = Callable[..., None]
 
 
 def wavy(x: Tensor, level: int) -> Tensor:
@@ -31,7 +31,7 @@ def test_a_perfect_denoiser_gives_the_image_back(
 
 
 def test_posterior_and_eps_form_agree_until_something_is_clipped(images: Tensor) -> None:
-    link = build_chain(45, None)[0]
+    link = build_walk(45, None).links[0]
     x, eps = 2 * images - 1, torch.randn(images.shape, generator=torch.Generator().manual_seed(0))
     clipped, unclipped = (Ddpm(mean=mean)._mean for mean in ("posterior_clip", "eps_form"))
     assert torch.allclose(clipped(0.5 * x, 0.5 * eps, link), unclipped(0.5 * x, 0.5 * eps, link), atol=3e-6)
@@ -41,7 +41,7 @@ def test_posterior_and_eps_form_agree_until_something_is_clipped(images: Tensor)
 @pytest.mark.parametrize(("mean", "factor"), [("literal_abar", 1.2251), ("eps_form", 1.0122)])
 def test_the_letter_of_equation_12_brightens_the_image(mean: str, factor: float) -> None:
     x = torch.ones(1, 3, 4, 4)
-    for link in build_chain(45, None):
+    for link in build_walk(45, None).links:
         x = Ddpm(mean=mean)._mean(x, torch.zeros_like(x), link)
     assert x.mean().item() == pytest.approx(factor, abs=5e-5)
 
@@ -62,7 +62,7 @@ def test_the_chain_is_that_of_diffusers(
 
     predict(wavy)
     purifier = Ddpm(t_p=t_p, respace=respace, variance=variance)
-    levels = [link.level for link in build_chain(t_p, respace)]
+    levels = [link.level for link in build_walk(t_p, respace).links]
     scheduler = DDPMScheduler(variance_type=variance)
     scheduler.set_timesteps(timesteps=levels)
     shape = tuple(images.shape[1:])

@@ -5,7 +5,18 @@ from retbench_defenses.plugin import retbench_defenses
 
 
 def test_the_hook_offers_every_defense() -> None:
-    assert [defense.name for defense in retbench_defenses()] == ["atrdh", "ddpm", "retpur"]
+    diffusion = ["ddpm", "diffpure", "gdmp", "gradual", "retpur", "retpur-literal"]
+    cheap = [
+        "bit-depth",
+        "gaussian-blur",
+        "gaussian-noise",
+        "identity",
+        "jpeg",
+        "median",
+        "random-resize-pad",
+        "resize",
+    ]
+    assert [defense.name for defense in retbench_defenses()] == ["atrdh", *diffusion, *cheap, "tv"]
 
 
 def test_finding_the_plugin_loads_neither_torch_nor_diffusers() -> None:

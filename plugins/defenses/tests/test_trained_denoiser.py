@@ -4,6 +4,10 @@ from pathlib import Path
 import pytest
 import torch
 from retbench_defenses.ddpm import Ddpm
+from retbench_defenses.denoiser import Outline
+from retbench_defenses.diffpure import DiffPure
+from retbench_defenses.gdmp import Gdmp
+from retbench_defenses.gradual import Gradual
 from retbench_defenses.retpur import RetPur
 from retbench_defenses.trained_denoiser import TrainedDenoiser
 
@@ -68,3 +72,30 @@ def test_purifiers_that_train_alike_share_one_denoiser(facts: Facts) -> None:
 def test_channels_that_the_group_norm_cannot_divide_are_an_option_error() -> None:
     with pytest.raises(OptionError, match="multiple of 8"):
         TrainedDenoiser.create({"channels": [12, 8]})
+
+
+def test_the_picture_of_samples_shows_images_noised_and_denoised(train: Train, tiny: TrainedDenoiser) -> None:
+    kept: dict[str, torch.Tensor] = {}
+    train(tiny.model_copy(update={"levels": 80, "steps": 200}), record=kept.__setitem__)
+    picture = kept["samples"]
+    assert picture.dtype == torch.uint8
+    assert picture.shape == (3, 8 * 16, 7 * 16)
+    tiles = picture.double().unflatten(1, (8, 16)).unflatten(3, (7, 16)).permute(3, 1, 0, 2, 4)
+    clean, *rest = tiles
+    for noised, restored in (rest[0:2], rest[2:4], rest[4:6]):
+        assert (restored - clean).square().mean() < (noised - clean).square().mean()
+
+
+def test_no_level_is_trained_that_no_published_setting_reaches() -> None:
+    starts = [
+        Ddpm(t_p=45),
+        Ddpm(t_p=45, respace=250),
+        RetPur(),
+        Gdmp(),
+        Gdmp(setting="imagenet"),
+        DiffPure(),
+        Gradual(),
+    ]
+    outline = Outline({"block_out_channels": (8,)}, TrainedDenoiser().levels, (32, 32))
+    assert all(walk.start < outline.levels for purifier in starts for walk in purifier.walks(outline))
+    assert max(walk.start for purifier in starts for walk in purifier.walks(outline)) == 177

@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 
 from retbench import Context, Dataset, Noise, State, TrainingData, load_catalog
 from retbench_defenses.bundled_denoiser import WEIGHTS
-from retbench_defenses.denoiser import Outline
+from retbench_defenses.denoiser import OUTLINE, Outline
 from retbench_defenses.trained_denoiser import TrainedDenoiser
 
 REPORT_EVERY = 50
@@ -43,7 +43,7 @@ def main(arguments: list[str] | None = None) -> None:
 def save_denoiser(state: State, outline: Outline, path: Path) -> None:
     """Writes a denoiser's state as a file that `BundledDenoiser` reads."""
     header = {"config": json.dumps(dict(outline.config), sort_keys=True), "levels": str(outline.levels)}
-    weights = {name: tensor.half() for name, tensor in state.items() if name not in ("config", "levels")}
+    weights = {name: tensor.half() for name, tensor in state.items() if name != OUTLINE}
     save_file(weights, path, header)
     path.chmod(0o644)  # safetensors leaves it to its owner alone, and a package is read by everybody
 

@@ -40,7 +40,7 @@ class BundledDenoiser(Denoiser):
     def outline(self, facts: Facts) -> Outline:
         with safe_open(_path(facts), "pt") as archive:
             header = archive.metadata()
-        return Outline(json.loads(header["config"]), int(header["levels"]))
+        return Outline(json.loads(header["config"]), int(header["levels"]), facts.image_size)
 
     def fit(self, inputs: TrainingData, ctx: Context) -> State:
         weights = load_file(_path(inputs.facts), device=str(ctx.device))

@@ -1,9 +1,12 @@
-"""The noise levels a diffusion model knows, and the chain of them that a purifier walks down."""
+"""The noise levels a diffusion model knows, and the chains of them that a purifier walks down."""
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
 from typing import Any, NamedTuple
+
+from torch import Tensor
 
 LEVELS = 1000
 
@@ -15,11 +18,14 @@ class Link(NamedTuple):
         level: where the step starts, as the U-Net counts it: 0 is the lowest of 1000.
         kept: alpha-bar at `level`, the square of what the image is multiplied by before the noise is added.
         kept_after: alpha-bar where the step leads; 1 is the clean image.
+        stand_in: variance that stands for the zero of `small_variance` at the last step, where a logarithm of it is
+            taken: that of the step before (Nichol and Dhariwal 2021, their code).
     """
 
     level: int
     kept: float
     kept_after: float
+    stand_in: float = 0.0
 
     @property
     def beta(self) -> float:
@@ -30,6 +36,28 @@ class Link(NamedTuple):
     def small_variance(self) -> float:
         """Variance of the true posterior, `fixed_small`: Ho et al. 2020, equation 7. Zero at the last step."""
         return self.beta * (1.0 - self.kept_after) / (1.0 - self.kept)
+
+    @property
+    def clipped_variance(self) -> float:
+        """The small variance, never zero."""
+        return self.small_variance or self.stand_in
+
+
+class Walk(NamedTuple):
+    """One pass over an image: a jump up to a noise level, and the steps back down.
+
+    Attributes:
+        kept: alpha-bar of the level that the image is noised to.
+        links: the steps, highest level first.
+    """
+
+    kept: float
+    links: tuple[Link, ...]
+
+    @property
+    def start(self) -> int:
+        """The level of the first step back."""
+        return self.links[0].level
 
 
 @lru_cache(maxsize=1)
@@ -51,9 +79,33 @@ def spaced_levels(respace: int | None) -> list[int]:
     return [round(step * (LEVELS - 1) / (respace - 1)) for step in range(respace)]
 
 
-def build_chain(t_p: int, respace: int | None) -> list[Link]:
-    """Returns the `t_p` lowest steps of the (respaced) chain, in the order they are walked: highest level first."""
-    walked = spaced_levels(respace)[:t_p]
+def walked_levels(t_p: int, respace: int | None, steps: int | None = None) -> list[int]:
+    """Returns the levels of the `t_p` lowest steps of the (respaced) chain, ascending; or `steps` of them.
+
+    A shortened chain keeps the start: of a list of L levels it takes those at L j / k - 1 for j from 1 to k, rounded
+    down (Lee and Kim 2023, their surrogate). 3 steps for 45 are levels 14, 29 and 44.
+    """
+    levels = spaced_levels(respace)[:t_p]
+    return levels if steps is None else [levels[t_p * step // steps - 1] for step in range(1, steps + 1)]
+
+
+def link_levels(levels: list[int]) -> tuple[Link, ...]:
+    """Returns the steps that walk down ascending `levels` to the clean image, highest level first."""
     table = alphas_cumprod()
-    kept = [1.0, *(table[level] for level in walked)]
-    return [Link(level, kept[step + 1], kept[step]) for step, level in enumerate(walked)][::-1]
+    kept = [1.0, *(table[level] for level in levels)]
+    links = [Link(level, kept[step + 1], kept[step]) for step, level in enumerate(levels)]
+    # A chain of one step has no step before: its beta stands in.
+    links[0] = links[0]._replace(stand_in=links[1].small_variance if len(links) > 1 else links[0].beta)
+    return tuple(links[::-1])
+
+
+def build_walk(t_p: int, respace: int | None, steps: int | None = None, above: int = 0) -> Walk:
+    """Returns a pass over the `t_p` lowest steps, the image noised `above` steps higher than the first one starts."""
+    links = link_levels(walked_levels(t_p, respace, steps))
+    jump = spaced_levels(respace)[t_p - 1 + above]
+    return Walk(alphas_cumprod()[jump], links)
+
+
+def diffuse(images: Tensor, kept: float, eps: Tensor) -> Tensor:
+    """Returns `images` in [-1, 1] noised to alpha-bar `kept` with standard normal `eps`: Ho et al. 2020, equation 4."""
+    return math.sqrt(kept) * images + math.sqrt(1 - kept) * eps

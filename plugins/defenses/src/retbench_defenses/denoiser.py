@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 from abc import abstractmethod
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.utils.weak import WeakIdKeyDictionary
 
 from retbench import Facts, Part, State
+
+Variance = Literal["fixed_small", "fixed_large", "learned_range"]
+OUTLINE = "outline"
 
 
 class Outline(NamedTuple):
@@ -19,39 +23,105 @@ class Outline(NamedTuple):
     Attributes:
         config: the arguments of its `UNet2DModel`.
         levels: how many noise levels it was trained for, counted from the lowest: it knows the levels below this one.
+        size: height and width in pixels of the pictures it was trained on; None where nobody says.
+        variance: the reverse variance it was trained for.
     """
 
     config: Mapping[str, Any]
     levels: int
+    size: tuple[int, int] | None = None
+    variance: Variance = "fixed_small"
+
+    @property
+    def factor(self) -> int:
+        """What the sides of its pictures must be multiples of: it halves them once for each further resolution."""
+        return 2 ** (len(self.config["block_out_channels"]) - 1)
+
+    @property
+    def learns_variance(self) -> bool:
+        """Whether it predicts the variance beside the noise, in three channels more."""
+        return bool(self.config.get("out_channels", 3) == 6)
 
 
 class Denoiser(Part):
     """Predicts the noise in a noised image.
 
-    Its state holds the weights under the names of diffusers' `UNet2DModel`, and two entries from which everything else
-    is recovered: `config`, uint8, the UTF-8 bytes of the model's arguments as JSON, and `levels`, int64, a scalar.
+    Its state holds the weights under the names of diffusers' `UNet2DModel`, and `outline`, uint8, the UTF-8 bytes of
+    its `Outline` as JSON, from which everything else is recovered.
     """
 
     @abstractmethod
     def outline(self, facts: Facts) -> Outline:
-        """Returns architecture and levels; asked only when nothing is `missing`."""
+        """Returns what is known of it; asked only when nothing is `missing`."""
 
     def missing(self, facts: Facts) -> str | None:
         """Returns what is not on disk and the exact steps to get it, or None when the denoiser can be had."""
         return None
 
     def supports(self, facts: Facts) -> str | None:
-        return self.missing(facts) or _misfit(self.outline(facts).config, facts)
+        return self.missing(facts) or _misfit(self.outline(facts).config)
 
     def module(self, state: State, device: torch.device) -> nn.Module:
         return build_unet(state, device)
 
 
+class Prediction(NamedTuple):
+    """What a denoiser says of a noised image.
+
+    Attributes:
+        eps: the noise in it, float32 (B, 3, H, W).
+        share: where it learns the variance, the share v of Nichol and Dhariwal 2021, equation 15, before it is mapped
+            from [-1, 1] to [0, 1]; else None.
+    """
+
+    eps: Tensor
+    share: Tensor | None
+
+
+class Predictor(NamedTuple):
+    """A denoiser's network with its outline."""
+
+    unet: nn.Module
+    outline: Outline
+
+    def predict(self, x: Tensor, level: int) -> Prediction:
+        """Returns the prediction for images (B, 3, H, W) noised to `level`; the network runs channels last."""
+        # Without a gradient to keep, inference mode spares the network its version counters.
+        with torch.inference_mode(not torch.is_grad_enabled()):
+            output: Tensor = self.unet(x.contiguous(memory_format=torch.channels_last), level).sample
+        output = output.float().contiguous()
+        return Prediction(output[:, :3], output[:, 3:] if output.shape[1] == 6 else None)
+
+
 def pack_state(weights: Mapping[str, Tensor], outline: Outline) -> State:
-    """Returns a denoiser's state: float32 `weights` and the outline as tensors."""
-    text = json.dumps(dict(outline.config), sort_keys=True).encode()
-    extra = {"config": torch.tensor(list(text), dtype=torch.uint8), "levels": torch.tensor(outline.levels)}
-    return {name: weight.float().contiguous() for name, weight in weights.items()} | extra
+    """Returns a denoiser's state: float32 `weights` and the outline as a tensor."""
+    text = json.dumps({**outline._asdict(), "config": dict(outline.config)}, sort_keys=True).encode()
+    packed = {name: weight.float().contiguous() for name, weight in weights.items()}
+    return packed | {OUTLINE: torch.tensor(list(text), dtype=torch.uint8)}
+
+
+def read_outline(state: State) -> Outline:
+    """Returns the outline in a denoiser's state."""
+    told: dict[str, Any] = json.loads(bytes(state[OUTLINE].tolist()))
+    return Outline(**{**told, "size": tuple(told["size"]) if told["size"] else None})
+
+
+def load_predictor(state: State, device: torch.device, compiled: bool = False) -> Predictor:
+    """Returns the predictor of a denoiser's state on `device`, kept for as long as the state's tensors are.
+
+    `compiled` hands its network to `torch.compile`, which compiles once for each shape and precision.
+    """
+    kept = _KEPT.setdefault(state[OUTLINE], {})
+    if (device, compiled) not in kept:
+        unet = build_unet(state, device)
+        if compiled:
+            unet.compile(dynamic=False)
+        kept[device, compiled] = Predictor(unet, read_outline(state))
+    return kept[device, compiled]
+
+
+_KEPT: Any = WeakIdKeyDictionary()
+"""Predictors by the outline tensor of the state that they were built from."""
 
 
 def build_unet(state: State, device: torch.device) -> nn.Module:
@@ -59,9 +129,9 @@ def build_unet(state: State, device: torch.device) -> nn.Module:
 
     It is laid out on the meta device and takes the state's tensors as they are, which costs milliseconds.
     """
-    weights = {name: tensor for name, tensor in state.items() if name not in ("config", "levels")}
+    weights = {name: tensor for name, tensor in state.items() if name != OUTLINE}
     with torch.device("meta"):
-        unet = lay_out(json.loads(bytes(state["config"].tolist())))
+        unet = lay_out(read_outline(state).config)
     unet.load_state_dict(weights, assign=True)
     frozen: nn.Module = unet.to(device, memory_format=torch.channels_last).eval().requires_grad_(False)
     return frozen
@@ -75,12 +145,9 @@ def lay_out(config: Mapping[str, Any]) -> Any:
     return unet(**config)
 
 
-def _misfit(config: Mapping[str, Any], facts: Facts) -> str | None:
-    for option in ("in_channels", "out_channels"):
-        if config.get(option, 3) != 3:
-            return f"the U-Net does not map colour to noise: got {option} {config[option]}, expected 3"
-    factor = 2 ** (len(config["block_out_channels"]) - 1)
-    if any(side % factor for side in facts.image_size):
-        size = "x".join(map(str, facts.image_size))
-        return f"image size does not fit the U-Net: got {size}, expected multiples of {factor}"
+def _misfit(config: Mapping[str, Any]) -> str | None:
+    if (channels := config.get("in_channels", 3)) != 3:
+        return f"the U-Net does not take colour: got in_channels {channels}, expected 3"
+    if (channels := config.get("out_channels", 3)) not in (3, 6):
+        return f"the U-Net predicts no noise: got out_channels {channels}, expected 3, or 6 with the variance learned"
     return None

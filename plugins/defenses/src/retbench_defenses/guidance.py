@@ -2,38 +2,61 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 Metric = Literal["ssim", "mse"]
 WINDOW = 11
 
 
-def distance_gradient(metric: Metric, images: Tensor, reference: Tensor) -> Tensor:
-    """Returns the gradient of each image's own distance D to its reference, float32 (B, 3, H, W).
+class Distance(NamedTuple):
+    """The distance D of an image to its reference.
 
-    D is the mean squared error, or minus the mean structural similarity (Wang et al. 2004: Gaussian window of 11, data
-    range 2, no padding), so that stepping against the gradient always pulls towards the reference. No image sees
-    another one. The gradient is a constant to autograd: it is taken at a copy of `images`.
-
-    Args:
-        images, reference: float32 (B, 3, H, W), around [-1, 1]; sides of at least 11 for `ssim`. B = 0 gives B = 0.
+    Attributes:
+        metric: mean squared error, or minus the mean structural similarity (Wang et al. 2004, Gaussian window of 11),
+            so that a step against the gradient always pulls towards the reference.
+        data_range: width of the range that the similarity's constants assume: 2 for images in [-1, 1]; Wang et al. 2022
+            take 1.
+        padding: `valid` looks at whole windows alone; `zero` surrounds both images with zeros, as Wang et al. 2022 do.
     """
-    with torch.enable_grad(), torch.autocast(images.device.type, enabled=False):
-        point = images.detach().requires_grad_()
-        distances = _mse(point, reference.detach()) if metric == "mse" else _minus_ssim(point, reference.detach())
-        (gradient,) = torch.autograd.grad(distances.sum(), point)
-    return gradient
 
+    metric: Metric = "ssim"
+    data_range: float = 2.0
+    padding: Literal["valid", "zero"] = "valid"
 
-def _mse(images: Tensor, reference: Tensor) -> Tensor:
-    return (images - reference).square().mean(dim=(1, 2, 3))
+    @property
+    def least_side(self) -> int:
+        """The smallest side of an image that it can compare, in pixels."""
+        return WINDOW if self.metric == "ssim" and self.padding == "valid" else 1
 
+    def of(self, images: Tensor, reference: Tensor) -> Tensor:
+        """Returns each image's own distance, float32 (B,), to `reference` of the same shape (B, 3, H, W)."""
+        if self.metric == "mse":
+            return (images - reference).square().mean(dim=(1, 2, 3))
+        from pytorch_msssim import ssim
 
-def _minus_ssim(images: Tensor, reference: Tensor) -> Tensor:
-    from pytorch_msssim import ssim
+        if self.padding == "zero":
+            images, reference = (pad(x, [WINDOW // 2] * 4) for x in (images, reference))
+        similarity: Tensor = ssim(images, reference, data_range=self.data_range, size_average=False, win_size=WINDOW)
+        return -similarity
 
-    similarity: Tensor = ssim(images, reference, data_range=2.0, size_average=False, win_size=WINDOW)
-    return -similarity
+    def gradient(self, images: Tensor, reference: Tensor) -> Tensor:
+        """Returns the gradient of each image's distance by the image, float32 (B, 3, H, W); no image sees another.
+
+        Where autograd is on, the gradient may itself be differentiated by both arguments, which an attacker who looks
+        through a guided purifier needs: the query enters every step as the reference.
+
+        Args:
+            images, reference: float32 (B, 3, H, W), around [-1, 1]; sides of at least `least_side`. B = 0 gives B = 0.
+        """
+        tracked = torch.is_grad_enabled() and (images.requires_grad or reference.requires_grad)
+        with torch.enable_grad(), torch.autocast(images.device.type, enabled=False):
+            if not tracked:
+                images, reference = images.detach(), reference.detach()
+            point = images if images.requires_grad else images.detach().requires_grad_()
+            distances = self.of(point, reference)
+            (gradient,) = torch.autograd.grad(distances.sum(), point, create_graph=tracked)
+        return gradient

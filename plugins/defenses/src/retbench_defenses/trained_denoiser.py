@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Annotated, Any, ClassVar
 
 import torch
@@ -16,12 +17,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from retbench import Context, Facts, Noise, State, TrainingData
-from retbench_defenses.chain import LEVELS, alphas_cumprod
-from retbench_defenses.denoiser import Denoiser, Outline, lay_out, pack_state
+from retbench_defenses.chain import LEVELS, alphas_cumprod, diffuse
+from retbench_defenses.denoiser import Denoiser, Outline, Predictor, build_unet, lay_out, pack_state
 
 CLIP = 1.0
 CHECKPOINT_EVERY = 200
 GROUPS = 8
+SHOWN = 8
+"""Training images in the picture of samples."""
 
 
 class TrainedDenoiser(Denoiser):
@@ -37,7 +40,12 @@ class TrainedDenoiser(Denoiser):
         (32, 64, 64), min_length=1, max_length=8, description="channels of each resolution, halved from one to the next"
     )
     layers: int = Field(1, ge=1, le=8, description="residual blocks of each resolution")
-    levels: int = Field(400, ge=1, le=LEVELS, description="noise levels trained for: the indices below this one")
+    levels: int = Field(
+        200,
+        ge=1,
+        le=LEVELS,
+        description="noise levels trained for: those below this one; 200 holds the start of every published setting",
+    )
     dense_below: int = Field(
         100, ge=1, le=LEVELS, description="half of a batch draws its level below this index, the rest below `levels`"
     )
@@ -48,7 +56,7 @@ class TrainedDenoiser(Denoiser):
     ema: float = Field(0.9999, ge=0, lt=1, description="highest decay of the moving average, reached as 1 - step^-0.75")
 
     def outline(self, facts: Facts) -> Outline:
-        return Outline(_config(self.channels, self.layers), self.levels)
+        return Outline(_config(self.channels, self.layers), self.levels, facts.image_size)
 
     def fit(self, inputs: TrainingData, ctx: Context) -> State:
         outline = self.outline(inputs.facts)
@@ -58,7 +66,26 @@ class TrainedDenoiser(Denoiser):
             run.update(self._loss(run.net, inputs, ctx, step), self.lr * rate, min(self.ema, 1 - (1 + step) ** -0.75))
             ctx.progress(step + 1, self.steps)
         ctx.record("loss", run.losses)
-        return pack_state(run.average, outline)
+        state = pack_state(run.average, outline)
+        ctx.record("samples", self._samples(Predictor(build_unet(state, ctx.device), outline), inputs, ctx))
+        return state
+
+    def _samples(self, predictor: Predictor, inputs: TrainingData, ctx: Context) -> Tensor:
+        """Returns a picture, uint8 (3, H, W), of what the denoiser learned; a row for each of some training images.
+
+        In each row: the image; then, for levels from low to the highest, it noised and what is left of the noise.
+        """
+        clean = 2 * inputs.images(range(min(SHOWN, len(inputs)))) - 1
+        noise = replace(ctx.noise, ids=tuple(f"sample {row}" for row in range(len(clean))))
+        columns = [clean]
+        for level in sorted({self.levels // 8, self.levels // 2, self.levels - 1}):
+            kept = alphas_cumprod()[level]
+            noised = diffuse(clean, kept, noise.normal("eps", tuple(clean.shape[1:]), level))
+            with torch.no_grad(), ctx.autocast():
+                eps = predictor.predict(noised, level).eps
+            columns += [noised / kept**0.5, ((noised - (1 - kept) ** 0.5 * eps) / kept**0.5)]
+        sheet = torch.stack(columns, dim=1).clamp(-1, 1).add(1).mul(127.5).round().to(torch.uint8).cpu()
+        return sheet.permute(2, 0, 3, 1, 4).flatten(3, 4).flatten(1, 2).contiguous()
 
     def _loss(self, net: nn.Module, inputs: TrainingData, ctx: Context, step: int) -> Tensor:
         rows = (ctx.noise.uniform("rows", (self.batch,), step)[0] * len(inputs)).long()

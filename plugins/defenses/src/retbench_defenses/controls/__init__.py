@@ -1,0 +1,1 @@
+"""Controls and cheap input transformations: what a purifier must beat."""

@@ -1,0 +1,58 @@
+"""Blurring by a Gaussian: the linear low-pass filter that smoothing purifiers must beat.
+
+Source: the linear special case of the smoothing in Xu, Evans and Qi 2018, Feature squeezing.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import ClassVar
+
+from pydantic import Field
+from torch import Tensor
+from torch.nn.functional import pad
+
+from retbench import Facts, Noise, Purifier, State
+
+
+class GaussianBlur(Purifier):
+    """Convolves every channel with a sampled Gaussian of radius ceil(3 sigma); beyond the edge the image is mirrored.
+
+    The mirror leaves out the edge pixel itself, so an image must be larger than the radius.
+    """
+
+    name: ClassVar[str] = "gaussian-blur"
+    source: ClassVar[str] = "Xu et al. 2018, section III.B (local smoothing), with a Gaussian kernel"
+
+    sigma: float = Field(0.7, gt=0, le=10, description="standard deviation of the kernel in pixels")
+
+    def supports(self, facts: Facts) -> str | None:
+        if min(facts.image_size) > self._radius:
+            return None
+        shown = "x".join(map(str, facts.image_size))
+        return (
+            f"images too small for the kernel: got {shown}, expected sides above its radius of {self._radius} pixels; "
+            "lower `sigma`"
+        )
+
+    def purify(self, images: Tensor, state: State, noise: Noise) -> Tensor:
+        blurred = images
+        for axis in (2, 3):
+            blurred = self._blur(blurred, axis)
+        # Only rounding leaves the range, so that clamping must not stop the gradients of white pixels.
+        return blurred + (blurred.clamp(0, 1) - blurred).detach()
+
+    def _blur(self, images: Tensor, axis: int) -> Tensor:
+        length = images.shape[axis]
+        sides = (self._radius, self._radius)
+        padded = pad(images, (0, 0, *sides) if axis == 2 else (*sides, 0, 0), mode="reflect")
+        weights = [math.exp(-0.5 * (offset / self.sigma) ** 2) for offset in range(-self._radius, self._radius + 1)]
+        # Sums of shifted images, because a convolution would be rounded to the autocast's dtype.
+        blurred = images.new_zeros(())
+        for start, weight in enumerate(weights):
+            blurred = blurred + padded.narrow(axis, start, length) * (weight / sum(weights))
+        return blurred
+
+    @property
+    def _radius(self) -> int:
+        return math.ceil(3 * self.sigma)

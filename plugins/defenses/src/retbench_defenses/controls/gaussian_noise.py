@@ -1,0 +1,26 @@
+"""Gaussian noise on the query.
+
+Source: Cohen et al. 2019, Certified adversarial robustness via randomized smoothing. This is the noise under a smoothed
+model; averaged over many copies it is smoothing without a certificate.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from pydantic import Field
+from torch import Tensor
+
+from retbench import Noise, Purifier, State
+
+
+class GaussianNoise(Purifier):
+    """Adds independent normal noise to every value and clamps to [0, 1], which Cohen et al. leave out."""
+
+    name: ClassVar[str] = "gaussian-noise"
+    source: ClassVar[str] = "Cohen et al. 2019, equation 1"
+
+    std: float = Field(8 / 255, gt=0, le=1, description="standard deviation of the noise; images are in [0, 1]")
+
+    def purify(self, images: Tensor, state: State, noise: Noise) -> Tensor:
+        return (images + self.std * noise.normal("gaussian-noise", tuple(images.shape[1:]))).clamp(0, 1)

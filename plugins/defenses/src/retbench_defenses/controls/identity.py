@@ -1,0 +1,22 @@
+"""The control that changes nothing.
+
+Its rows show what the harness does on its own: images rounded to 8 bits, and the spread between seeds.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from torch import Tensor
+
+from retbench import Noise, Purifier, State
+
+
+class Identity(Purifier):
+    """Hands the queries on as they are."""
+
+    name: ClassVar[str] = "identity"
+    source: ClassVar[str] = "control"
+
+    def purify(self, images: Tensor, state: State, noise: Noise) -> Tensor:
+        return images

@@ -1,0 +1,35 @@
+"""The median of each pixel's neighbourhood.
+
+Source: Xu, Evans and Qi 2018, Feature squeezing, with the conventions of the SciPy filter that they use. A window of
+2 x 2 holds the pixel and its neighbours above and to the left. The median of an even count is the upper of the two
+middle values. The edge is reflected including the edge pixel.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+from pydantic import Field
+from torch import Tensor
+from torch.nn.functional import pad
+
+from retbench import Noise, Purifier, State
+
+
+class Median(Purifier):
+    """Replaces every value by the median of a small window of its channel; gradients go to the value chosen."""
+
+    name: ClassVar[str] = "median"
+    source: ClassVar[str] = "Xu et al. 2018, section III.B"
+
+    window: int = Field(3, ge=2, le=3, description="side of the square window in pixels")
+
+    def purify(self, images: Tensor, state: State, noise: Noise) -> Tensor:
+        height, width = images.shape[2:]
+        after = self.window - 2
+        # One pixel of reflection that includes the edge pixel is its replication.
+        padded = pad(images, (1, after, 1, after), mode="replicate")
+        offsets = range(self.window)
+        neighbours = [padded[:, :, y : y + height, x : x + width] for y in offsets for x in offsets]
+        return torch.stack(neighbours, dim=-1).kthvalue(self.window**2 // 2 + 1, dim=-1).values

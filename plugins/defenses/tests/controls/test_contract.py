@@ -1,0 +1,62 @@
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from retbench_defenses.controls.bit_depth import BitDepth
+from retbench_defenses.controls.gaussian_blur import GaussianBlur
+from retbench_defenses.controls.gaussian_noise import GaussianNoise
+from retbench_defenses.controls.identity import Identity
+from retbench_defenses.controls.jpeg import Jpeg
+from retbench_defenses.controls.median import Median
+from retbench_defenses.controls.random_resize_pad import RandomResizePad
+from retbench_defenses.controls.resize import Resize
+from retbench_defenses.controls.tv import TV
+from torch import Tensor
+
+from retbench import Noise, Purifier, TrainingData
+from retbench.testing import check_component
+
+CONTROLS = [
+    BitDepth(),
+    GaussianBlur(),
+    GaussianNoise(),
+    Identity(),
+    Jpeg(),
+    Median(),
+    Median(window=2),
+    RandomResizePad(),
+    RandomResizePad(interpolation="bilinear"),
+    Resize(),
+    TV(),
+    TV(drop=0.5, weight=0.03),
+]
+
+
+@pytest.mark.parametrize("purifier", CONTROLS, ids=str)
+def test_the_controls_keep_the_contract(purifier: Purifier, data: TrainingData) -> None:
+    check_component(purifier, data.dataset)
+    check_component(purifier)
+
+
+@pytest.mark.parametrize("purifier", CONTROLS, ids=str)
+def test_a_name_is_its_module_s_with_dashes(purifier: Purifier) -> None:
+    assert type(purifier).__module__.rpartition(".")[2].replace("_", "-") == purifier.name
+
+
+@pytest.mark.parametrize("purifier", CONTROLS, ids=str)
+def test_autocast_does_not_round_what_they_compute(purifier: Purifier, images: Tensor, noise: Noise) -> None:
+    plain = purifier.purify(images, {}, noise)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(purifier.purify(images, {}, noise), plain)
+
+
+@pytest.mark.parametrize("purifier", CONTROLS, ids=str)
+@settings(deadline=None, max_examples=10)
+@given(seed=st.integers(0, 2**32), height=st.integers(4, 20), width=st.integers(4, 20), contrast=st.integers(0, 40))
+def test_shape_type_and_range_stay(purifier: Purifier, seed: int, height: int, width: int, contrast: int) -> None:
+    images = torch.rand(2, 3, height, width, generator=torch.Generator().manual_seed(seed))
+    images = ((images - 0.5) * contrast + 0.5).clamp(0, 1)  # up to almost black and white
+    output = purifier.purify(images, {}, Noise(seed, ("first", "second")))
+    assert output.shape == images.shape
+    assert output.dtype == torch.float32
+    assert 0 <= output.min() <= output.max() <= 1
