@@ -65,7 +65,7 @@ components:
     hag: {steps: 2}
     sdha: {steps: 2}
   defense:
-    ddpm: {t_p: 2}
+    ddpm: {t_p: 2, denoiser: train, training: {steps: 3, warmup: 1}}
     diffpure: {t_p: 2}
     gdmp: {t_p: 2, passes: 2}
     gradual: {schedule: [[2, 2]]}

@@ -85,6 +85,7 @@ def find_recorded(session: Session) -> Iterator[Recorded]:
     Only fits are lent a context that records, so that nothing else is read: images of queries take gigabytes.
     """
     from retbench.errors import ArtifactCorrupt
+    from retbench.stages.states import RECORDED
 
     fits = [(key, step) for key, step in session.plan.steps.items() if step.name.startswith("fit")]
     for key, step in fits:
@@ -97,7 +98,7 @@ def find_recorded(session: Session) -> Iterator[Recorded]:
             continue
         curves = cast("dict[str, Json]", artifact.facts.get("record", {}))
         yield from (Recorded(step, name, value) for name, value in sorted(curves.items()))
-        images = {n.removeprefix("record/"): t for n, t in artifact.tensors.items() if n.startswith("record/")}
+        images = {n.removeprefix(RECORDED): t for n, t in artifact.tensors.items() if n.startswith(RECORDED)}
         yield from (Recorded(step, name, image) for name, image in sorted(images.items()))
 
 

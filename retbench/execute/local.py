@@ -20,6 +20,7 @@ from retbench.execute.device import environment, free_memory, peak_memory, reset
 from retbench.execute.failure import Failure, FailureKind, StepTimeout, classify
 from retbench.plan import Plan
 from retbench.stages import Outcome, Stage
+from retbench.stages.states import RECORDED
 from retbench.store import Artifact, Store
 
 BATCH = 64
@@ -122,6 +123,7 @@ class LocalExecutor:
                     self._report("warning", stage, message=f"{told}; trying again")
                     continue
                 reason = f"{type(error).__name__}: {error}" if kind is FailureKind.PLUGIN else told
+                reason = " ".join(reason.split())  # one line, whatever a library wrote
                 self._report("step_failed", stage, message=reason, failure=kind, trace=traceback.format_exc())
                 return Failure(kind, reason, f"{stage.name} {stage.label}")
 
@@ -200,7 +202,7 @@ def _kind(stage: Stage) -> Kind:
 
 def _with_records(outcome: Outcome, records: dict[str, Any]) -> Outcome:
     """Returns the outcome with what the step recorded: pictures among the tensors, curves among the facts."""
-    pictures = {f"record/{name}": value for name, value in records.items() if isinstance(value, Tensor)}
+    pictures = {f"{RECORDED}{name}": value for name, value in records.items() if isinstance(value, Tensor)}
     curves = {name: value for name, value in records.items() if not isinstance(value, Tensor)}
     facts = {**outcome.facts, "record": curves} if curves else outcome.facts
     return Outcome({**outcome.tensors, **pictures}, facts)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Literal, NamedTuple
 
 from retbench.errors import LayoutError
 from retbench.metrics import Interval
-from retbench.report.layout import Layout, MetricBlock, Sweep, matches
+from retbench.report.layout import Layout, MetricBlock, Sweep, matches, settings_of
 from retbench.report.page import Page, column_names, ordered_points, point_of, row_label
 from retbench.report.unit import Unit
 from retbench.results import Row
@@ -62,13 +61,15 @@ class _Swept(NamedTuple):
     row: Row
 
 
-def check_sweep(rows: Iterable[Row], layout: Layout) -> None:
-    """Raises LayoutError where no row sweeps the option of a layout's curve, or a value of it is no number."""
+def check_sweep(shown: Iterable[Row], rows: Iterable[Row], layout: Layout) -> None:
+    """Raises LayoutError where no row shown sweeps the option of a layout's curve, or a value of it is no number.
+
+    The message names the options that any of the `rows` sweeps.
+    """
     if layout.curve is None:
         return
-    rows = list(rows)
-    if not [row for row in rows if _swept(row, layout, layout.curve)]:
-        names = sorted({name for row in rows for name, _ in _settings(row.variant)})
+    if not [row for row in shown if _swept(row, layout, layout.curve)]:
+        names = sorted({name for row in rows for name, _ in settings_of(row.variant)})
         expected = f"one of {', '.join(names)}" if names else "a suite that sweeps it"
         raise LayoutError(
             f"{_where(layout)}: no row sweeps this option: got {layout.curve.option!r}, expected {expected}"
@@ -147,16 +148,10 @@ def _number(row: Row, block: MetricBlock) -> Interval | None:
     return None if interval is None or math.isnan(interval.value) else interval
 
 
-def _settings(variant: str) -> list[tuple[str, str]]:
-    """Returns the swept options of a variant and their values; a value may hold commas, as a list does."""
-    pieces = re.split(r",(?=[\w.-]+=)", variant) if variant else []
-    return [(name, value) for name, _, value in (piece.partition("=") for piece in pieces)]
-
-
 def _swept(row: Row, layout: Layout, curve: Sweep) -> _Swept | None:
     """Returns a row at its x; None for one that does not sweep the option."""
-    settings = _settings(row.variant)
-    names = [name for name, _ in settings if curve.option in (name, name.rpartition(".")[2])]
+    settings = settings_of(row.variant)
+    names = curve.named_in(row.variant)
     if not names:
         return None
     if len(names) > 1:

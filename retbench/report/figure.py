@@ -92,6 +92,10 @@ def _scale_x(axes: Axes, curve: Curve, width: float) -> None:
         axes.set_xscale("symlog", linthresh=beside)
     elif curve.scale == "log":
         axes.set_xscale("log")
+    along = axes.xaxis.get_transform()
+    first, last = along.transform([xs[0], xs[-1]])
+    margin = 0.06 * (last - first or 1.0)
+    axes.set_xlim(*along.inverted().transform([first - margin, last + margin]))
     places = (axes.transScale + axes.transLimits).transform([(x, axes.get_ylim()[0]) for x in xs])[:, 0]
     ticks: list[float] = []
     free = -math.inf

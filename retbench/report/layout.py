@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
@@ -97,6 +98,14 @@ class Sweep(_Frozen):
     scale: Literal["linear", "log"] = "linear"
     reference: tuple[Annotated[Reference, BeforeValidator(_reference)], ...] = ()
 
+    def named_in(self, variant: str) -> list[str]:
+        """Returns what the option is called in a variant, once for each axis that sweeps it; nothing if none does."""
+        return [name for name, _ in settings_of(variant) if self.option in (name, name.rpartition(".")[2])]
+
+    def takes(self, row: Row) -> bool:
+        """Returns whether a row sweeps the option, or is one to compare with."""
+        return bool(self.named_in(row.variant)) or any(matches(reference.rows, row) for reference in self.reference)
+
 
 class Layout(_Frozen):
     """One table.
@@ -108,7 +117,8 @@ class Layout(_Frozen):
         metrics: the blocks of rows.
         across: the metrics stand across, as the innermost level of the column headers, and there are no blocks.
         rows: the axes that name a row, in the order they vary; a row's label is built from `names`.
-        select: patterns of axes; a cell is shown if one holds. All cells without a pattern.
+        select: patterns of axes; a cell is shown if one holds. Without a pattern all cells, or, for a curve, those
+            that sweep its option and those it is compared with.
         names: what the values of an axis are called in print, where it is not what `names.yaml` says.
         order: the values of an axis in print order; others follow as they come.
         bold: patterns of the rows set in bold.
@@ -131,7 +141,9 @@ class Layout(_Frozen):
 
     def shows(self, row: Row) -> bool:
         """Returns whether a cell belongs in the table."""
-        return not self.select or any(matches(pattern, row) for pattern in self.select)
+        if not self.select:
+            return self.curve is None or self.curve.takes(row)
+        return any(matches(pattern, row) for pattern in self.select)
 
     def emphasised(self, row: Row) -> bool:
         """Returns whether a row is set in bold."""
@@ -144,6 +156,12 @@ class Layout(_Frozen):
             return names[str(value)]
         joint = "," if axis == "variant" else "+"
         return joint.join(names.get(piece, piece) for piece in str(value).split(joint))
+
+
+def settings_of(variant: str) -> list[tuple[str, str]]:
+    """Returns the swept options of a variant and their values; a value may hold commas, as a list does."""
+    pieces = re.split(r",(?=[\w.-]+=)", variant) if variant else []
+    return [(name, value) for name, _, value in (piece.partition("=") for piece in pieces)]
 
 
 def matches(pattern: Mapping[str, Condition], row: Row) -> bool:

@@ -59,7 +59,8 @@ def column_names(layout: Layout, column: Point) -> tuple[str, ...]:
 def row_label(layout: Layout, line: Point) -> str:
     """Returns a row's name as the papers write it: `original`, `DHTA`, `RetPur` or `RetPur-DHTA`, then other axes.
 
-    Where neither attack nor defense names rows, the other axes do alone; an empty text where they name nothing.
+    Where neither attack nor defense names rows, the other axes do alone; an empty text where they name nothing. Where
+    attacks stand in the columns, a row without a defense is called as the layout calls `none` among defenses.
     """
     told = dict(zip(layout.rows, line, strict=True))
     rest = [layout.named(axis, value) for axis, value in told.items() if axis not in ("attack", "defense")]
@@ -69,4 +70,5 @@ def row_label(layout: Layout, line: Point) -> str:
     attack, defense = told.get("attack", "none"), told.get("defense", "none")
     pieces = [layout.named("defense", defense)] if defense != "none" else []
     pieces += [layout.named("attack", attack)] if attack != "none" else []
-    return " ".join(["-".join(pieces) or layout.named("attack", "none"), *rest])
+    nothing = layout.named("attack" if "attack" in told else "defense", "none")
+    return " ".join(["-".join(pieces) or nothing, *rest])

@@ -24,10 +24,10 @@ def pivot(rows: Sequence[Row], layout: Layout) -> list[Table]:
             curve over numbers.
     """
     chosen = [row for row in rows if layout.shows(row)]
-    if not chosen:
+    if not chosen and (layout.select or not layout.curve):
         raise LayoutError(f"layout {layout.title!r}: it selects none of the {len(rows)} rows")
+    check_sweep(chosen, rows, layout)
     _check_metrics(chosen, layout)
-    check_sweep(chosen, layout)
     return [_table(page, layout) for page in paginate(chosen, layout)]
 
 

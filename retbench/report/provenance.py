@@ -24,7 +24,7 @@ def provenance(rows: Sequence[Row], plan: Plan, store: Store, versions: Sequence
     """
     done = [row for row in rows if row.status == "done"]
     metas = [meta for key in plan.steps if (meta := _meta(store, key)) is not None]
-    lines = [_protocol(rows), *_threats(done), *_chances(done), *_caveats(done)]
+    lines = [_protocol(rows), *_threats(done), *_chances(done), *_details(done), *_caveats(done)]
     lines += [*_machines(metas), *_agreement(plan, store)]
     return [*lines, f"Versions: {', '.join(versions)}.", _cost(metas)]
 
@@ -104,6 +104,22 @@ def _chances(rows: Sequence[Row]) -> list[str]:
     chances = ((row.dataset, cast(Any, row.protocol["chance"])["t_map"]) for row in rows)
     told = dict.fromkeys(f"{dataset} {100 * chance:.2f} %" for dataset, chance in chances if chance is not None)
     return [f"A random ranking has a T-MAP of about: {', '.join(told)}."] if told else []
+
+
+def _details(rows: Sequence[Row]) -> list[str]:
+    """Returns what components recorded beside their options, those that recorded the same together."""
+    owners: dict[str, dict[str, None]] = defaultdict(dict)
+    for row in rows:
+        for component, details in row.details.items():
+            told = ", ".join(f"{name.replace('_', ' ')} {_plain(value)}" for name, value in cast(Any, details).items())
+            kind, _, name = component.partition(" ")
+            swept = f" {row.variant}" if row.variant and name in str(getattr(row, kind, "")).split("+") else ""
+            owners[told][f"{name}{swept}"] = None
+    return [f"{', '.join(names)}: {told}." for told, names in owners.items()]
+
+
+def _plain(value: Json) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _caveats(rows: Sequence[Row]) -> list[str]:

@@ -12,6 +12,9 @@ from retbench.canon import Json
 from retbench.contracts import Hasher, HashNetwork, State
 from retbench.stages.stage import Load
 
+RECORDED = "record/"
+"""How the names of recorded pictures begin among an artifact's tensors."""
+
 
 @dataclass(frozen=True)
 class States:
@@ -58,5 +61,6 @@ class Victim(NamedTuple):
         return network
 
 
-def _on(state: State, device: torch.device) -> State:
-    return {name: tensor.to(device) for name, tensor in state.items()}
+def _on(tensors: State, device: torch.device) -> State:
+    """Returns a fit's state on `device`: what it recorded beside lies in the same artifact, and is no part of it."""
+    return {name: tensor.to(device) for name, tensor in tensors.items() if not name.startswith(RECORDED)}

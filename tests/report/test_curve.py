@@ -173,3 +173,14 @@ def test_an_option_that_no_row_sweeps_names_those_that_are(row: Rows) -> None:
 def test_a_value_that_is_no_number_is_named(row: Rows, value: str) -> None:
     with pytest.raises(LayoutError, match=f"a value of t_p .*got '{value}', expected a number"):
         pivot([row("dhta", "retpur", 0.5, f"t_p={value}")], layout())
+
+
+def test_without_a_selection_a_curve_shows_what_sweeps_its_option_and_what_it_is_compared_with(row: Rows) -> None:
+    rows = [
+        row("none", "none", 0.9),
+        row("dhta", "none", 0.4),
+        row("dhta", "ddpm", 0.5),
+        row("dhta", "retpur", 0.6, variant="t_p=5"),
+        row("dhta", "retpur", 0.7, variant="scale=5"),
+    ]
+    assert [each for each in rows if layout().shows(each)] == [rows[0], rows[1], rows[3]]

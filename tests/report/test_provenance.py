@@ -7,13 +7,14 @@ from typing import ClassVar
 
 import pytest
 
+from retbench.canon import Json
 from retbench.contracts import Ball, Facts, Protocol
 from retbench.execute import LocalExecutor
 from retbench.plan import Plan
 from retbench.report import provenance
 from retbench.results import collect
 from retbench.store import Store
-from retbench.testing.toys import ToyAttack, ToyHasher
+from retbench.testing.toys import ToyAttack, ToyHasher, ToyPurifier
 
 Told = Callable[..., list[str]]
 
@@ -68,3 +69,31 @@ def test_caveats_are_printed_once_with_who_says_it(told: Told) -> None:
     lines = told({"hasher": "doubtful", "attack": ["none", "toy"]}, Doubtful)
     assert lines.count("Note: hasher doubtful: random weights of 8 bits.") == 1
     assert not any(line.startswith("Note") for line in told({}))
+
+
+class Telling(ToyPurifier):
+    """Records something that its options led to."""
+
+    name: ClassVar[str] = "telling"
+
+    strength: float = 0.5
+
+    def details(self, facts: Facts) -> dict[str, Json]:
+        return {"start_level": round(10 * self.strength), "alpha_bar": 0.123456}
+
+
+class Silent(Telling):
+    """Records the same."""
+
+    name: ClassVar[str] = "silent"
+
+
+def test_what_components_recorded_is_told_once_with_all_who_did(told: Told) -> None:
+    swept = {"telling": {"sweep": {"strength": [0.1, 0.2]}}}
+    lines = told({"attack": ["none", "toy"], "defense": ["none", "telling", swept, "silent"]}, Telling, Silent)
+    found = [line for line in lines if "start level" in line]
+    assert found == [
+        "telling, silent: start level 5, alpha bar 0.1235.",
+        "telling strength=0.1: start level 1, alpha bar 0.1235.",
+        "telling strength=0.2: start level 2, alpha bar 0.1235.",
+    ]

@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 import torch
 
-from retbench.stages import Load, States
+from retbench.stages import Load, States, Victim
+from retbench.testing.toys import ToyHasher
 
 CPU = torch.device("cpu")
 
@@ -17,6 +18,14 @@ def test_parts_join_the_own_state_under_their_role(artifacts: Callable[..., Load
     assert state.keys() == {"weight", "denoiser/weight", "prior/mean"}
     assert state["weight"] == 1
     assert state["denoiser/weight"] == 0
+
+
+def test_what_a_fit_recorded_is_no_part_of_its_state(artifacts: Callable[..., Load]) -> None:
+    fitted = {"weight": torch.ones(1), "record/samples": torch.zeros(3, 4, 4)}
+    load = artifacts(own=fitted, part=fitted)
+    assert States("own", {"denoiser": "part"}).load(load, CPU).keys() == {"weight", "denoiser/weight"}
+    assert States("own", {"denoiser": "part"}).load_parts(load, CPU)["denoiser"].keys() == {"weight"}
+    assert Victim(ToyHasher(), "own").state(load, CPU).keys() == {"weight"}
 
 
 def test_a_component_without_a_fit_has_an_empty_state(artifacts: Callable[..., Load]) -> None:

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import replace
 
 import pytest
 import torch
@@ -264,8 +263,8 @@ def test_a_row_records_where_the_walk_starts(facts: Facts) -> None:
     assert details["alpha_bar"] == pytest.approx(0.976062, abs=1e-6)
     assert (details["network_calls"], details["variance"], details["copies"]) == (45, "fixed_small", 3)
     assert Gradual(denoiser="train").details(facts)["start_level"] == 124
-    scaled = RetPur(denoiser="train").details(replace(facts, image_size=(16, 16)))
-    assert scaled["resolution"] == "the denoiser's"
+    assert "resolution" not in details
+    assert DiffPure(denoiser="train").details(facts)["variance"] == "the equation's"
 
 
 def test_how_it_is_compiled_and_what_it_does_not_train_are_in_no_recipe(facts: Facts, tmp_path: object) -> None:

@@ -7,11 +7,13 @@ and 3.2, settings of the published runs.
 from __future__ import annotations
 
 import math
-from typing import ClassVar, Literal
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 from torch import Tensor
 
+from retbench import Facts
 from retbench_defenses.chain import LEVELS, Link, Walk, alphas_cumprod
 from retbench_defenses.denoiser import Outline, Prediction
 from retbench_defenses.diffusion import DiffusionPurifier, PurifyStep, Respace
@@ -49,6 +51,10 @@ class DiffPure(DiffusionPurifier):
             for index, now, after in zip(range(t_p, 0, -1), times[:-1], times[1:], strict=True)
         )
         return (Walk(alphas_cumprod()[t_p - 1], links),) * self.passes
+
+    def details(self, facts: Facts) -> Mapping[str, Any]:
+        told = super().details(facts)
+        return {**told, "variance": "the equation's"} if self.sampler == "sde" else told
 
     def reverse(self, x: Tensor, told: Prediction, link: Link, outline: Outline) -> tuple[Tensor, float | Tensor]:
         if self.sampler == "ddpm":

@@ -159,13 +159,14 @@ class DiffusionPurifier(Purifier):
         walks = self.walks(outline)
         highest = max(walks, key=lambda walk: walk.start)
         size = network_size(self.resolution, outline, facts.image_size)
+        scaled = {"resolution": f"{self.resolution} {size[0]}x{size[1]}"} if size != facts.image_size else {}
         return {
             **super().details(facts),
             "start_level": highest.start,
             "alpha_bar": highest.kept,
             "network_calls": sum(len(walk.links) for walk in walks),
             "variance": self._variance_kind(outline),
-            "resolution": f"{self.resolution} {size[0]}x{size[1]}" if size != facts.image_size else "the denoiser's",
+            **scaled,
         }
 
     def memory(self, facts: Facts) -> int | None:
