@@ -28,8 +28,8 @@ SMALL = {
     "attack.dhta": {"steps": 1},
     "attack.prosgan": {"epochs": 1, "width": 4, "blocks": 1, "decoder_width": 16, "critic_width": 4},
     "attack.prosgan.prototypes": {"steps": 2, "hidden": 16, "semantic": 8},
-    "defense.ddpm": {"t_p": 2},
-    "defense.retpur": {"t_p": 2},
+    "defense.ddpm": {"t_p": 2, "denoiser": "weights/tiny"},
+    "defense.retpur": {"t_p": 2, "denoiser": "weights/tiny"},
     "defense.atrdh": {"epochs": 1, "attack_steps": 1, "hidden": 16, "semantic": 8},
 }
 """What makes a step of the paper's scale a matter of seconds; everything else stays the profile's."""
@@ -82,8 +82,10 @@ def test_without_weights_the_cells_name_the_command_that_fetches_them(
     assert len(cells) == 32
     assert all("vgg11-8a719046.pth" in cell["reason"] for cell in cells)
     assert all("retbench weights prepare SUITE" in cell["reason"] for cell in cells)
-    (file,) = retbench("weights", "list", "unimodal", "--only", "dataset=nuswide")
-    assert (file["file"], file["sha256"]) == ("vgg11-8a719046.pth", "8a719046")
+    files = {file["file"]: file for file in retbench("weights", "list", "unimodal", "--only", "dataset=nuswide")}
+    assert files.keys() == {"vgg11-8a719046.pth", "256x256_diffusion_uncond.pt"}
+    assert files["vgg11-8a719046.pth"]["sha256"] == "8a719046"
+    assert files["256x256_diffusion_uncond.pt"]["sha256"].startswith("a37c32ff")
 
 
 @pytest.mark.slow
@@ -94,7 +96,7 @@ def test_with_ten_pictures_a_split_it_runs(tmp_path: Path, retbench: Callable[..
         write_dataset(tmp_path / "data" / name, picture, classes)
     blocks: dict[str, Any] = {"down_block_types": ("DownBlock2D",) * 2, "up_block_types": ("UpBlock2D",) * 2}
     sizes: dict[str, Any] = {"block_out_channels": (8, 8), "norm_num_groups": 4, "layers_per_block": 1}
-    diffusers.UNet2DModel(sample_size=224, **blocks, **sizes).save_pretrained(tmp_path / "weights/adm-imagenet-256")
+    diffusers.UNet2DModel(sample_size=96, **blocks, **sizes).save_pretrained(tmp_path / "weights/tiny")
     sets = [
         f"components.{component}.{option}={value}"
         for component, options in SMALL.items()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -90,12 +91,22 @@ def _tell(kind: str, entry: Entry) -> None:
     component = entry.component
     click.echo(f"{kind} {component.name}, revision {component.revision}, from {entry.origin}")
     click.echo(f"source: {component.source}\n\n{inspect.getdoc(component)}\n")
-    rows = []
-    for option, facts in component.model_json_schema().get("properties", {}).items():
-        default = json.dumps(facts.get("default")) if "default" in facts else "required"
-        rows.append((option, _type(facts), default, facts.get("description", "")))
-    table = tabulate(rows, ("option", "type", "default", "meaning"), "simple", disable_numparse=True)
+    schema = component.model_json_schema()
+    rows = list(_options(schema, schema.get("$defs", {}), ""))
+    headers, widths = ("option", "type", "default", "meaning"), (None, 44, 24, 80)
+    table = tabulate(rows, headers, "simple", disable_numparse=True, maxcolwidths=widths)
     click.echo(f"{table}\n" if rows else "no options\n")
+
+
+def _options(schema: dict[str, Any], nested: dict[str, Any], owner: str) -> Iterator[tuple[str, str, str, str]]:
+    """Yields name, type, default and meaning of each option; those of a component that is an option under its name."""
+    for option, facts in schema.get("properties", {}).items():
+        inner = facts.get("$ref", "").rpartition("/")[2]
+        if "properties" in nested.get(inner, {}):
+            yield from _options(nested[inner], nested, f"{owner}{option}.")
+            continue
+        default = json.dumps(facts.get("default")) if "default" in facts else "required"
+        yield f"{owner}{option}", _type(facts), default, facts.get("description", "")
 
 
 def _type(facts: dict[str, Any]) -> str:

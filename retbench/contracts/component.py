@@ -90,8 +90,18 @@ class Component(BaseModel):
 def _option_error(cls: type[Component], error: ErrorDetails) -> OptionError:
     option = ".".join(str(step) for step in error["loc"]) or "options"
     if error["type"] == "extra_forbidden":
-        problem = f"unknown option: {suggest(option, cls.model_fields)}"
+        problem = f"unknown option: {suggest(str(error['loc'][-1]), _owner(cls, error['loc']).model_fields)}"
     else:
         told = error["msg"].removeprefix("Value error, ")
         problem = f"{told[0].lower()}{told[1:]}: got {error['input']!r}"
     return OptionError(f"{cls.kind} {cls.name}", option, problem)
+
+
+def _owner(cls: type[BaseModel], loc: tuple[int | str, ...]) -> type[BaseModel]:
+    """Returns the model that the last step of an option's path belongs to: the component, or one that is its option."""
+    for step in loc[:-1]:
+        field = cls.model_fields.get(str(step))
+        if field is None or not (isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)):
+            break
+        cls = field.annotation
+    return cls

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,13 @@ def test_show_prints_options_with_ranges(retbench: Retbench) -> None:
     out = retbench("plugins", "show", "toy").out
     assert "number >0 <=1" in out
     assert "radius of the L-infinity ball" in out
+
+
+def test_show_prints_the_options_of_an_option(monkeypatch: pytest.MonkeyPatch, retbench: Retbench) -> None:
+    monkeypatch.delenv("RETBENCH_PLUGINS", raising=False)
+    out = retbench("plugins", "show", "ddpm").out
+    assert re.search(r"^training\.steps +integer >=1 +2000 +gradient steps", out, re.MULTILINE)
+    assert not re.search(r"^training ", out, re.MULTILINE)
 
 
 def test_show_of_an_unknown_name_names_the_nearest(retbench: Retbench) -> None:

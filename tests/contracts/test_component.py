@@ -36,6 +36,12 @@ class Tuned(Component):
         return {"weights": self.weights} if self.weights else {}
 
 
+class Nested(Component):
+    kind: ClassVar[Literal["hasher"]] = "hasher"
+    name: ClassVar[str] = "nested"
+    training: Tuned = Tuned()
+
+
 class Nameless(Component):
     kind: ClassVar[Literal["attack"]] = "attack"
     name: ClassVar[str] = "nameless"
@@ -62,6 +68,16 @@ def test_a_bad_option_is_named_with_what_was_expected(options: dict[str, object]
     assert caught.value.option == option
     assert problem in caught.value.problem
     assert "\n" not in str(caught.value)
+
+
+def test_an_unknown_option_of_an_option_is_compared_with_those_beside_it() -> None:
+    with pytest.raises(OptionError, match=r"training.step: unknown option: expected one of rule, .*; nearest: steps"):
+        Nested.create({"training": {"step": 3}})
+
+
+def test_a_check_of_the_components_own_is_told_without_the_librarys_words() -> None:
+    with pytest.raises(OptionError, match="hasher tuned: options: rule far needs 5 steps: got "):
+        Tuned.create({"rule": "far", "steps": 4})
 
 
 def test_a_required_option_is_asked_for() -> None:

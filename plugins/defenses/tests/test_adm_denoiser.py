@@ -110,6 +110,14 @@ def test_the_published_checkpoint_is_fetched_by_a_command(weights: Path, facts: 
     problem = FILE.problem()
     assert problem is not None
     assert "256x256_diffusion_uncond.pt, published at https://openaipublic" in problem
+    assert purifier.supports(facts) == f"its weights are {problem}; get them with `retbench weights prepare SUITE`"
+
+
+def test_another_file_in_the_place_of_the_published_one_is_refused(weights: Path, facts: Facts) -> None:
+    torch.save(checkpoint(), weights / FILE.file)
+    reason = Ddpm(denoiser=PUBLISHED).supports(facts)
+    assert reason is not None
+    assert "its weights are not the published file" in reason
 
 
 def test_a_missing_checkpoint_is_refused_with_what_belongs_there(facts: Facts) -> None:

@@ -32,7 +32,8 @@ SIZE = (256, 256)
 class AdmDenoiser(Denoiser):
     """Reads a guided-diffusion checkpoint and lays it out as diffusers' `UNet2DModel`, of which it is an exact copy.
 
-    Architecture is read off the tensors' shapes; a network for other than 256 pixels counts as one of unknown size.
+    Architecture is read off the tensors' shapes; a network for other than 256 pixels counts as one of unknown size. No
+    tensor tells how heads are ordered: one trained with `use_new_attention_order` is misread without an error.
     """
 
     name: ClassVar[str] = "adm-denoiser"
@@ -42,7 +43,10 @@ class AdmDenoiser(Denoiser):
     head_width: int = Field(64, ge=1, le=4096, description="channels of an attention head, which no shape tells")
 
     def missing(self, facts: Facts) -> str | None:
-        if self.path == PUBLISHED or self._path.is_file():
+        if self.path == PUBLISHED:
+            problem = FILE.problem()
+            return f"its weights are {problem}; get them with `retbench weights prepare SUITE`" if problem else None
+        if self._path.is_file():
             return None
         return f"no checkpoint is there: got {self.path!r}, expected a file of guided-diffusion, or `{PUBLISHED}`"
 

@@ -22,42 +22,38 @@ from torch import Tensor
 
 from retbench_defenses.chain import Walk, build_walk
 from retbench_defenses.denoiser import Outline
-from retbench_defenses.diffusion import Moment
-from retbench_defenses.guided import DataRange, GuidedPurifier, Padding, Reduction, ScaleForm
+from retbench_defenses.diffusion import Moment, Passes, PurifyStep, Respace, ReverseVariance
+from retbench_defenses.guided import DataRange, GuidedPurifier, GuideMetric, Padding, Reduction, Scale, ScaleForm
 
-SETTINGS: dict[str, dict[str, Any]] = {
-    "cifar": {
-        "t_p": 36,
-        "respace": None,
-        "passes": 4,
-        "variance": "fixed_large",
-        "metric": "mse",
-        "scale": 60_000.0,
-        "assumed_eps": 8 / 255,
-        "guide_ref": "noised_fresh",
-        "guide_batch": 100,
-    },
-    "imagenet": {
-        "t_p": 45,
-        "respace": 250,
-        "passes": 1,
-        "variance": "auto",
-        "metric": "ssim",
-        "scale": 1000.0,
-        "assumed_eps": 4 / 255,
-        "guide_ref": "clean",
-        "guide_batch": 60,
-    },
+IMAGENET: dict[str, Any] = {
+    "t_p": 45,
+    "respace": 250,
+    "passes": 1,
+    "variance": "auto",
+    "metric": "ssim",
+    "scale": 1000.0,
+    "assumed_eps": 4 / 255,
+    "guide_ref": "clean",
+    "guide_batch": 60,
 }
+"""What `setting: imagenet` takes instead of the class's own defaults, which are those for CIFAR-10."""
 
 
 class Gdmp(GuidedPurifier):
-    """The chain with guidance that grows with the noise; `setting` fills in what is not given."""
+    """The chain with guidance that grows with the noise, in one of two published settings."""
 
     name: ClassVar[str] = "gdmp"
     source: ClassVar[str] = "Wang et al. 2022 (GDMP), algorithm 1 and the published configurations"
 
-    setting: Literal["cifar", "imagenet"] = Field("cifar", description="published configuration that fills in options")
+    setting: Literal["cifar", "imagenet"] = Field(
+        "cifar", description="published configuration whose values hold where none is given"
+    )
+    t_p: PurifyStep = 36
+    respace: Respace = None
+    passes: Passes = 4
+    variance: ReverseVariance = "fixed_large"
+    metric: GuideMetric = "mse"
+    scale: Scale = 60_000.0
     scale_form: ScaleForm = "gdmp"
     reduction: Reduction = "batch_mean"
     data_range: DataRange = 1
@@ -66,8 +62,8 @@ class Gdmp(GuidedPurifier):
     @model_validator(mode="before")
     @classmethod
     def _fill_in(cls, options: Any) -> Any:
-        setting = options.get("setting", "cifar") if isinstance(options, dict) else None
-        return {**SETTINGS.get(setting, {}), **options} if isinstance(setting, str) else options
+        published = isinstance(options, dict) and options.get("setting") == "imagenet"
+        return {**IMAGENET, **options} if published else options
 
     def walks(self, outline: Outline) -> tuple[Walk, ...]:
         if self.setting == "imagenet" or self.start == "T":
