@@ -123,7 +123,7 @@ def _variants(state: State, images: Tensor, steps: int, compiled: bool) -> dict[
     device = images.device
     noise = Noise(0, tuple(f"query-{row}" for row in range(len(images))), device)
     shape = tuple(images.shape[1:])
-    levels = [link.level for link in build_walk(steps, None).links]
+    levels = [torch.tensor(link.level, device=device) for link in build_walk(steps, None).links]
     how: dict[str, Any] = {"t_p": steps, "respace": None, "variance": "fixed_small", "compile": compiled}
     purifiers: dict[str, DiffusionPurifier] = {"ddpm": Ddpm(**how), "retpur": RetPur(**how)}
     under_role = {f"denoiser/{name}": tensor for name, tensor in state.items()}
@@ -142,9 +142,9 @@ def _variants(state: State, images: Tensor, steps: int, compiled: bool) -> dict[
                 net(inputs, level)
 
     def draw(*purposes: str) -> None:
-        for level in levels:
+        for step in range(steps):
             for purpose in purposes:
-                noise.normal(purpose, shape, level)
+                noise.normal(purpose, shape, step)
 
     return {
         "calls": lambda: call(half, last, True),

@@ -90,8 +90,8 @@ def predict(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     def install(
         output: Callable[[Tensor, int], Tensor], size: tuple[int, int] | None = None, channels: int = 3
     ) -> None:
-        def answer(x: Tensor, level: int) -> SimpleNamespace:
-            return SimpleNamespace(sample=output(x, level))
+        def answer(x: Tensor, level: Tensor) -> SimpleNamespace:
+            return SimpleNamespace(sample=output(x, int(level)))
 
         outline = Outline({"block_out_channels": (8, 8), "out_channels": channels}, 1000, size)
         predictor = Predictor(answer, outline)  # type: ignore[arg-type]  # a function stands for the network

@@ -88,7 +88,9 @@ class Predictor(NamedTuple):
         """Returns the prediction for images (B, 3, H, W) noised to `level`; the network runs channels last."""
         # Without a gradient to keep, inference mode spares the network its version counters.
         with torch.inference_mode(not torch.is_grad_enabled()):
-            output: Tensor = self.unet(x.contiguous(memory_format=torch.channels_last), level).sample
+            # A number would be compiled into the network, once for each level.
+            at = torch.full((), level, dtype=torch.int64, device=x.device)
+            output: Tensor = self.unet(x.contiguous(memory_format=torch.channels_last), at).sample
         output = output.float().contiguous()
         return Prediction(output[:, :3], output[:, 3:] if output.shape[1] == 6 else None)
 
