@@ -29,16 +29,22 @@ class Noise:
         ids: what the lanes belong to: query ids, or one name for a fit.
         device: where the tensors are made.
         copy_index: which independent repetition this is (code voting, expectation over transformation).
+        user: who draws, where two parties draw for the same ids and purposes and must not draw the same.
     """
 
     seed: int
     ids: tuple[str, ...]
     device: torch.device = field(default=torch.device("cpu"))
     copy_index: int = 0
+    user: str = ""
 
     def copy(self, index: int) -> Noise:
         """Returns an independent source for the same ids: repetition `index` of this one."""
         return replace(self, copy_index=self.copy_index * 65_537 + index + 1)
+
+    def of(self, user: str) -> Noise:
+        """Returns a source for the same ids that is independent of this one and of every other user's."""
+        return replace(self, user=user)
 
     def link(self, position: int) -> Noise:
         """Returns the source of the purifier at a position in a row: the first has this one, others their own."""
@@ -66,11 +72,14 @@ class Noise:
         """Returns a CPU generator for what a fit draws in sequence (shuffles, noise levels); needs exactly one id."""
         if len(self.ids) != 1:
             raise ValueError(f"noise: a sequential generator serves one id: got {len(self.ids)}")
-        key = int(_keys(self.seed, self.ids, purpose, self.copy_index)[0])
+        key = int(self._keys(purpose)[0])
         return torch.Generator().manual_seed(key & (2**63 - 1))
 
+    def _keys(self, purpose: str) -> Tensor:
+        return _keys(self.seed, self.ids, f"{self.user}\0{purpose}" if self.user else purpose, self.copy_index)
+
     def _bits(self, purpose: str, count: int, step: int) -> Tensor:
-        keys = _keys(self.seed, self.ids, purpose, self.copy_index).to(self.device)
+        keys = self._keys(purpose).to(self.device)
         lanes = _mix(keys ^ _mix(torch.tensor(step + 1, device=self.device) * _GOLDEN))
         counters = torch.arange(1, count + 1, device=self.device).mul_(_GOLDEN)
         return _mix(lanes[:, None] + counters)

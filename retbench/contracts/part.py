@@ -18,9 +18,14 @@ class Part(Component):
     """A backbone, a denoiser, a prototype net: fitted once for each dataset, whoever owns it.
 
     Two components that return equal parts share one fit.
+
+    Class attributes:
+        learns: whether `fit` looks at the data, draws, or computes; a part that only reads a file says no, and is then
+            one artifact for all datasets, seeds and precisions.
     """
 
     kind: ClassVar[Kind] = "part"
+    learns: ClassVar[bool] = True
 
     @abstractmethod
     def fit(self, inputs: TrainingData, ctx: Context) -> State:

@@ -55,7 +55,8 @@ def environment(device: torch.device) -> dict[str, Json]:
 def free_memory(device: torch.device) -> int | None:
     """Returns the bytes that this process may still take on `device`; None where the system does not say."""
     if device.type == "cuda":
-        return torch.cuda.mem_get_info(device)[0]
+        kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return torch.cuda.mem_get_info(device)[0] + kept  # torch gives what it keeps back to itself
     found = [_available_memory(), _memory_below_limit()] if device.type == "cpu" else []
     return min((bytes_ for bytes_ in found if bytes_ is not None), default=None)
 
@@ -70,12 +71,14 @@ def _available_memory() -> int | None:
 
 
 def _memory_below_limit() -> int | None:
-    """Returns what is left below the limit of a container, where it has one."""
+    """Returns what is left below the limit of a container, where it has one; cached files make room when asked to."""
     try:
-        limit, used = ((CONTROL_GROUP / name).read_text().strip() for name in ("memory.max", "memory.current"))
+        names = ("memory.max", "memory.current", "memory.stat")
+        limit, used, stat = ((CONTROL_GROUP / name).read_text().strip() for name in names)
     except OSError:
         return None
-    return int(limit) - int(used) if limit.isdigit() else None
+    cached = next((int(line.split()[1]) for line in stat.splitlines() if line.startswith("inactive_file ")), 0)
+    return int(limit) - int(used) + cached if limit.isdigit() else None
 
 
 def reset_peak(device: torch.device) -> None:

@@ -146,41 +146,42 @@ class LocalExecutor:
     def _recall(self) -> None:
         """Reads from the store's ledger where memory has run out in earlier runs on such a device."""
         for timing in self.store.timings():
-            if timing.get("halved") and timing.get("device") == self.device.type:
+            if (size := timing.get("halved_to")) and timing.get("device") == self.device.type:
                 kind = (str(timing["stage"]), str(timing["work"]), str(timing["options"]))
-                self.batch_sizes.setdefault(kind, cast(int, timing["batch_size"]))
+                self.batch_sizes[kind] = min(cast(int, size), self.batch_sizes.get(kind, BATCH))
 
     def _execute(self, plan: Plan, stage: Stage) -> None:
         started, records = time.perf_counter(), dict[str, Any]()
+        batch_size = self._batch_size(stage)
         reset_peak(self.device)
         with self.store.checkpoints(stage.key) as folder, _seeded(stage.noise(self.device), self.device):
             ctx = Context(
                 device=self.device,
                 precision=getattr(stage, "precision", "float32"),
                 noise=stage.noise(self.device),
-                batch_size=self._batch_size(stage),
+                batch_size=batch_size,
                 progress=self._progress(stage, started),
                 record=records.__setitem__,
                 checkpoints=folder,
             )
             outcome = _with_records(stage.run(self._load, ctx), records)
-            self._keep(stage, outcome, time.perf_counter() - started)
+            self._keep(stage, outcome, time.perf_counter() - started, batch_size)
 
     def _load(self, key: str) -> Artifact:
         return self.store.get(key)
 
-    def _keep(self, stage: Stage, outcome: Outcome, seconds: float) -> None:
+    def _keep(self, stage: Stage, outcome: Outcome, seconds: float, batch_size: int) -> None:
         cost: dict[str, Json] = {
             "seconds": round(seconds, 4),
             "units": stage.units,
             "peak_memory": peak_memory(self.device),
-            "batch_size": self._batch_size(stage),
+            "batch_size": batch_size,
         }
         meta = {"recipe": stage.full_recipe, "label": stage.label, "environment": environment(self.device), **cost}
         size = self.store.put(Artifact(stage.key, outcome.tensors, outcome.facts, meta))
         kind = {"stage": stage.name, "work": stage.work, "options": stage.options, "device": self.device.type}
-        halved = _kind(stage) in self.batch_sizes
-        self.store.append_timing({**kind, **cost, "bytes": size, "halved": halved})
+        halved = {"halved_to": self.batch_sizes.get(_kind(stage))}
+        self.store.append_timing({**kind, **cost, **halved, "bytes": size})
         self._report("step_done", stage, seconds=seconds)
 
     def _progress(self, stage: Stage, started: float) -> Callable[[int, int], None]:

@@ -20,11 +20,12 @@ from retbench.contracts import (
 )
 from retbench.contracts.attack import Need
 from retbench.contracts.context import Precision
+from retbench.contracts.defense import Vote
 from retbench.contracts.facts import Split
 from retbench.contracts.hasher import Modality
 from retbench.plan.memory import Remembering, remembered
 from retbench.plan.plan import Plan, PlannedCell
-from retbench.plan.screening import MODALITIES, Screening, hardening_of, purifiers_of
+from retbench.plan.screening import MODALITIES, Screening, hardening_of, purifiers_of, votes_of
 from retbench.stages import (
     DrawTargets,
     EncodeQueries,
@@ -101,7 +102,7 @@ class _Planner(Remembering):
             purified += [shard for shards in draws for shard in shards]
         final = draws if all(draws) else ()
         asks, answers = MODALITIES[cell.task]
-        vote = purifiers_of(cell)[-1].vote if purified else "mean"
+        vote: Vote = next(iter(votes_of(cell)), "mean")
         code_step = EncodeQueries(victim, cell.bits, asks, self.precision, queries, final, vote)
         database = self.encoded(victim, cell.bits, answers, cell.dataset, "database")
         score = Score(queries, cell.bits, self.protocol, self.add(code_step), database, targets, attacked, final)

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from retbench.canon import Json
 from retbench.contracts import Component, Dataset, Facts, Hardening, Purifier, Weights
+from retbench.contracts.defense import Vote
 from retbench.contracts.hasher import Modality
 from retbench.plan.memory import Remembering, remembered
 from retbench.suite import Cell
@@ -38,6 +39,8 @@ class Screening(Remembering):
             return f"task {cell.task} asks with texts; {' and '.join(pixels)} works on images"
         if cell.surrogate and not cell.attack:
             return "a surrogate is attacked: this cell has no attack"
+        if len(votes := votes_of(cell)) > 1:
+            return f"copies of its purifiers vote in different ways: got {' and '.join(votes)}, expected one"
         reasons = (self.reason(component, facts) for component in components_of(cell))
         return next((reason for reason in reasons if reason), None) or _blind(cell)
 
@@ -88,6 +91,11 @@ def hardening_of(cell: Cell) -> Hardening | None:
 def purifiers_of(cell: Cell) -> tuple[Purifier, ...]:
     """Returns a cell's purifiers, in order."""
     return tuple(defense for defense in cell.defenses if isinstance(defense, Purifier))
+
+
+def votes_of(cell: Cell) -> tuple[Vote, ...]:
+    """Returns how the codes of copies become one, by the purifiers that make copies; each way once."""
+    return tuple(dict.fromkeys(purifier.vote for purifier in purifiers_of(cell) if purifier.copies > 1))
 
 
 def _pieces(component: Component, facts: Facts) -> Iterator[tuple[str, Component]]:

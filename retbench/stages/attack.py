@@ -154,6 +154,7 @@ class Perturb(_Attacking):
     """
 
     name: ClassVar[str] = "attack"
+    revision: ClassVar[int] = 2
     attack: Attack
     targets: str
     quantise: bool
@@ -202,7 +203,8 @@ class Guarded(HashNetwork):
 
     def __init__(self, inner: HashNetwork, front: list[tuple[Purifier, State]], noise: Noise) -> None:
         super().__init__()
-        self.inner, self.front, self.noise, self.calls = inner, front, noise, 0
+        # The noise of the evaluation is unknown to the attacker, whatever copies of a query it purifies.
+        self.inner, self.front, self.noise, self.calls = inner, front, noise.of("attacker"), 0
 
     def image(self, images: Tensor) -> Tensor:
         self.calls += 1

@@ -27,6 +27,9 @@ from retbench.stages.check import breach
 from retbench.stages.stage import Load, Outcome, Stage
 from retbench.stages.states import States, Victim
 
+LEARNT_FROM = frozenset({"dataset", "bits", "seed", "precision"})
+"""What in a fit's recipe only a component that learns hangs on."""
+
 
 @dataclass(frozen=True)
 class _Fit(Stage):
@@ -90,6 +93,12 @@ class FitPart(_Fit):
 
     name: ClassVar[str] = "fit_part"
     component: Part | Hasher | Purifier
+
+    def recipe(self) -> dict[str, Json]:
+        recipe = super().recipe()
+        if isinstance(self.component, Part) and not self.component.learns:
+            return {name: value for name, value in recipe.items() if name not in LEARNT_FROM}
+        return recipe
 
     def _fit(self, data: TrainingData, load: Load, ctx: Context) -> State:
         return self.component.fit(data, ctx)

@@ -29,12 +29,13 @@ def test_a_device_that_does_not_say_has_no_known_free_memory() -> None:
 
 
 def test_a_container_has_what_is_left_below_its_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, text in (("memory.max", "5000\n"), ("memory.current", "1200\n")):
+    files = {"memory.max": "5000\n", "memory.current": "1200\n", "memory.stat": "anon 9\ninactive_file 300\n"}
+    for name, text in files.items():
         (tmp_path / name).write_text(text)
     monkeypatch.setattr("retbench.execute.device.CONTROL_GROUP", tmp_path)
-    assert free_memory(CPU) == 3800
+    assert free_memory(CPU) == 4100
     (tmp_path / "memory.max").write_text("max\n")
-    assert free_memory(CPU) != 3800
+    assert free_memory(CPU) != 4100
 
 
 def test_a_named_device_is_taken() -> None:

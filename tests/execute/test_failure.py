@@ -128,6 +128,16 @@ def test_a_later_run_remembers_where_memory_ran_out(
     assert store.meta(other.cells[0].purified[0])["batch_size"] == 4
 
 
+def test_of_several_batches_at_which_memory_ran_out_the_smallest_is_remembered(store: Store) -> None:
+    kind = {"stage": "purify", "work": "hungry", "options": "o", "device": "cpu", "batch_size": 3, "units": 1}
+    for size in (16, 4, 8, None):
+        store.append_timing({**kind, "halved_to": size})
+    store.append_timing({**kind, "device": "cuda", "halved_to": 1})
+    executor = LocalExecutor(store, torch.device("cpu"), lambda event: None)
+    executor.run(Plan(()))
+    assert executor.batch_sizes == {("purify", "hungry", "o"): 4}
+
+
 def test_memory_that_runs_out_for_a_single_image_fails_the_step(
     toy_plan: Planner, executor: LocalExecutor, events: list[Event]
 ) -> None:

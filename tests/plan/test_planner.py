@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, ClassVar
@@ -15,7 +14,7 @@ from retbench.contracts import Facts, Hasher, Part
 from retbench.contracts.attack import AttackPart
 from retbench.errors import ContractBreach
 from retbench.plan import Plan, PlannedCell
-from retbench.stages import EncodeQueries, EncodeSplit, FitAttackPart, Perturb, Stage
+from retbench.stages import EncodeSplit, FitAttackPart, Perturb, Stage
 from retbench.testing.toys import ToyAttack, ToyDataset, ToyHasher, ToyPart, ToyPrototype, ToyPurifier
 
 Planner = Callable[..., Plan]
@@ -29,12 +28,6 @@ EVERYTHING: dict[str, Any] = {
     "threat": ["oblivious", "adaptive"],
     "seed": [0, 1],
 }
-
-
-class Second(ToyPurifier):
-    """Another purifier."""
-
-    name: ClassVar[str] = "second"
 
 
 class Other(ToyHasher):
@@ -241,28 +234,6 @@ def test_a_surrogate_is_attacked_with_its_own_codes_and_the_hasher_is_asked(toy_
     assert granted.victim.weights == attack.sight.victim.weights
     assert [stage.victim.hasher.name for stage in asked] == ["toy", "toy"]
     assert asked[0].draws == asked[1].draws == ((attack.key,),)
-
-
-def test_copies_are_purified_apart_and_encoded_together(toy_plan: Planner) -> None:
-    options = {"defense": {"toy": {"copies": 3, "vote": "majority"}}}
-    plan = toy_plan({"attack": "toy", "defense": "toy"}, shard=5, components=options)
-    (encoding,) = (step for step in plan.steps.values() if group(step) == "encode queries")
-    (cell,) = plan.cells
-    assert isinstance(encoding, EncodeQueries)
-    assert [len(shards) for shards in encoding.draws] == [2, 2, 2]
-    assert encoding.vote == "majority"
-    assert len(set(cell.purified)) == len(cell.purified) == 6
-    fewer = toy_plan({"attack": "toy", "defense": "toy"}, shard=5)
-    assert set(fewer.cells[0].purified) == set(encoding.draws[0])
-
-
-def test_copies_of_purifiers_in_a_row_multiply(toy_plan: Planner) -> None:
-    options = {"defense": {"toy": {"copies": 2}, "second": {"copies": 3}}}
-    plan = toy_plan({"defense": [["toy", "second"]]}, Second, components=options)
-    (encoding,) = (step for step in plan.steps.values() if group(step) == "encode queries")
-    assert isinstance(encoding, EncodeQueries)
-    assert len(encoding.draws) == len(set(encoding.draws)) == 6
-    assert Counter(step.work for step in plan.steps.values() if step.name == "purify") == {"toy": 2, "second": 6}
 
 
 def test_a_part_of_an_attack_is_trained_once_for_each_hasher_that_it_sees(toy_plan: Planner) -> None:

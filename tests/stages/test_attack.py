@@ -238,8 +238,8 @@ def test_a_guarded_network_is_the_pipeline_with_fresh_noise_at_every_call() -> N
     images, noise = torch.rand(4, 3, 12, 12), Noise(0, tuple("abcd"))
     guarded = Guarded(inner, [(Turning(), {})], noise)
     first, second = guarded.image(images), guarded.image(images)
-    assert torch.equal(first, inner.image(Turning().purify(images, {}, noise.copy(1))))
-    assert torch.equal(second, inner.image(Turning().purify(images, {}, noise.copy(2))))
+    assert torch.equal(first, inner.image(Turning().purify(images, {}, noise.of("attacker").copy(1))))
+    assert torch.equal(second, inner.image(Turning().purify(images, {}, noise.of("attacker").copy(2))))
     assert not torch.equal(first, second)
 
 

@@ -11,6 +11,7 @@ import torch
 from retbench.contracts import Context, Hasher, Part, State, TrainingData
 from retbench.execute import FailureKind, LocalExecutor
 from retbench.plan import Plan
+from retbench.stages import FitPart, States
 from retbench.store import Store
 from retbench.testing.toys import ToyDataset, ToyHardening, ToyHasher, ToyPart
 
@@ -127,3 +128,20 @@ def test_weights_that_diverged_are_a_breach(toy_plan: Planner, executor: LocalEx
     failure = executor.run(plan).failures[plan.cells[0].key or ""]
     assert failure.kind is FailureKind.INVALID
     assert "fit returned NaN or infinity in weight" in failure.reason
+
+
+class Reading(ToyPart):
+    """Reads what another one learned."""
+
+    name: ClassVar[str] = "reading"
+    learns: ClassVar[bool] = False
+
+
+def test_a_part_that_learns_nothing_is_one_artifact_for_all_data_seeds_and_precisions() -> None:
+    def keys(part: Part) -> set[str]:
+        datasets = (ToyDataset(), ToyDataset(queries=3, side=8))
+        steps = [FitPart(part, data, data.facts(), seed, "bf16", States()) for data in datasets for seed in (0, 1)]
+        return {step.key for step in steps}
+
+    assert len(keys(ToyPart())) == 4
+    assert len(keys(Reading())) == 1

@@ -8,6 +8,7 @@ from typing import ClassVar
 
 import pytest
 import torch
+from diffusers import UNet2DModel
 from retbench_defenses.denoiser import Outline, Predictor
 from retbench_defenses.trained_denoiser import TrainedDenoiser
 from torch import Tensor
@@ -103,3 +104,21 @@ def predict(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 @pytest.fixture
 def tiny_facts() -> Callable[[int, int], Facts]:
     return lambda height, width: replace(Ramps().facts(), image_size=(height, width))
+
+
+@pytest.fixture
+def save() -> Callable[..., UNet2DModel]:
+    """Writes a network of random weights in diffusers' layout, and returns it."""
+
+    def write(folder: Path, **options: object) -> UNet2DModel:
+        torch.manual_seed(0)
+        layout = {"block_out_channels": (8, 8), "norm_num_groups": 8, "layers_per_block": 1}
+        blocks = {
+            "down_block_types": ("DownBlock2D", "AttnDownBlock2D"),
+            "up_block_types": ("AttnUpBlock2D", "UpBlock2D"),
+        }
+        net = UNet2DModel(**{**layout, **blocks, **options})
+        net.save_pretrained(folder)
+        return net
+
+    return write

@@ -147,6 +147,14 @@ def test_another_file_is_the_users_mistake(
     assert "\n" not in str(caught.value)
 
 
+def test_the_published_file_under_another_name_is_another_denoiser(facts: Facts, weights: Path) -> None:
+    """By its path nobody says what size it was trained for, so it walks another chain on images of another size."""
+    torch.save(checkpoint(), weights / FILE.file)
+    named, by_path = (RetPur(denoiser=name) for name in (PUBLISHED, str(weights / FILE.file)))
+    assert named.details(facts)["start_level"] != by_path.details(facts)["start_level"]
+    assert named.parts(facts)["denoiser"].spec(facts) != by_path.parts(facts)["denoiser"].spec(facts)
+
+
 def test_the_published_network_scales_images_to_256_pixels(facts: Facts, weights: Path) -> None:
     torch.save(checkpoint(), weights / FILE.file)
     small = replace(facts, image_size=(224, 224))

@@ -15,22 +15,6 @@ Save = Callable[..., UNet2DModel]
 
 
 @pytest.fixture
-def save() -> Save:
-    def write(folder: Path, **options: object) -> UNet2DModel:
-        torch.manual_seed(0)
-        layout = {"block_out_channels": (8, 8), "norm_num_groups": 8, "layers_per_block": 1}
-        blocks = {
-            "down_block_types": ("DownBlock2D", "AttnDownBlock2D"),
-            "up_block_types": ("AttnUpBlock2D", "UpBlock2D"),
-        }
-        net = UNet2DModel(**{**layout, **blocks, **options})
-        net.save_pretrained(folder)
-        return net
-
-    return write
-
-
-@pytest.fixture
 def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty hub cache of the test's own."""
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
@@ -151,3 +135,56 @@ def test_a_recipe_holds_the_weights_digest_and_not_the_path(save: Save, tmp_path
     assert str(tmp_path) not in str(specs[0])
     save(tmp_path / "here", act_fn="relu")
     assert Ddpm(denoiser=str(tmp_path / "here")).parts(facts)["denoiser"].spec(facts) != specs[0][1]
+
+
+def test_a_folder_that_cannot_be_read_is_refused_in_one_line(save: Save, tmp_path: Path, facts: Facts) -> None:
+    def reason(spoil: Callable[[Path], object]) -> str:
+        save(tmp_path)
+        spoil(tmp_path)
+        told = LocalDenoiser(path=str(tmp_path)).supports(facts)
+        assert told is not None
+        assert "\n" not in told
+        return told
+
+    def configure(**options: object) -> Callable[[Path], object]:
+        def write(folder: Path) -> None:
+            config = json.loads((folder / "config.json").read_text())
+            (folder / "config.json").write_text(json.dumps({**config, **options}))
+
+        return write
+
+    weights = "diffusion_pytorch_model.safetensors"
+    assert "JSONDecodeError" in reason(lambda folder: (folder / "config.json").write_text("{"))
+    assert "SafetensorError" in reason(lambda folder: (folder / weights).write_bytes(b"short"))
+    assert "got (3, 8, 3, 3), expected (6, 8, 3, 3)" in reason(configure(out_channels=6))
+    assert "TypeError" in reason(configure(no_such_option=1))
+    assert "asks for a class: got 10" in reason(configure(num_class_embeds=10))
+    assert "cannot be read: " in reason(configure(down_block_types=["NoBlock2D", "DownBlock2D"]))
+
+
+@pytest.mark.parametrize(
+    ("told", "complaint"),
+    [
+        ({"variance_type": "learned"}, "unknown variance_type: got learned"),
+        ({"variance_type": "bogus"}, "unknown variance_type: got bogus"),
+        ({"trained_betas": [0.1]}, "trained on another chain: trained_betas"),
+        ({"rescale_betas_zero_snr": True}, "trained on another chain: rescale_betas_zero_snr"),
+    ],
+)
+def test_a_scheduler_that_is_not_understood_is_refused(
+    told: dict[str, object], complaint: str, save: Save, tmp_path: Path, facts: Facts
+) -> None:
+    save(tmp_path)
+    (tmp_path / "scheduler_config.json").write_text(json.dumps(told))
+    reason = LocalDenoiser(path=str(tmp_path)).supports(facts)
+    assert reason is not None
+    assert complaint in reason
+
+
+def test_a_scheduler_that_says_learned_does_not_make_three_outputs_learn(
+    save: Save, tmp_path: Path, facts: Facts
+) -> None:
+    save(tmp_path)
+    (tmp_path / "scheduler_config.json").write_text(json.dumps({"variance_type": "learned_range"}))
+    reason = Ddpm(denoiser=str(tmp_path)).supports(facts)
+    assert reason == "variance learned_range needs a denoiser that learned it: got 3 output channels, expected 6"

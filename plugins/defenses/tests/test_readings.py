@@ -2,6 +2,8 @@
 
 import math
 from collections.abc import Callable
+from pathlib import Path
+from typing import cast
 
 import pytest
 import torch
@@ -9,14 +11,15 @@ from retbench_defenses.chain import alphas_cumprod, build_walk
 from retbench_defenses.ddpm import Ddpm
 from retbench_defenses.denoiser import Outline
 from retbench_defenses.diffpure import DiffPure, kept_at, time_of
-from retbench_defenses.diffusion import DiffusionPurifier
+from retbench_defenses.diffusion import DiffusionPurifier, Moment
 from retbench_defenses.gdmp import Gdmp
 from retbench_defenses.gradual import Gradual
+from retbench_defenses.local_denoiser import LocalDenoiser
 from retbench_defenses.retpur import RetPur
 from retbench_defenses.retpur_literal import RetPurLiteral
 from torch import Tensor
 
-from retbench import Facts, Noise, State
+from retbench import Context, Dataset, Facts, Noise, State, TrainingData
 
 Predict = Callable[..., None]
 SMALL, LARGE = (Outline({"block_out_channels": (8,)}, 1000, (side, side)) for side in (32, 256))
@@ -141,27 +144,19 @@ def test_gdmps_guidance_contracts_by_next_to_nothing(setting: str, total: float,
     walk = purifier.walks(outline)[0]
     assert outline.size is not None
     values = 3 * outline.size[0] * outline.size[1]
-    shares = []
-    for link in walk.links:
-        growth = 3 / (2 * purifier.assumed_eps) * math.sqrt((1 - link.kept) / link.kept)
-        variance = link.stand_in if link.kept_after == 1 else link.beta
-        shares.append(2 * variance * purifier.scale * growth / purifier.guide_batch / values)
-    passes = purifier.passes if setting == "cifar" else 1
-    assert sum(shares) == pytest.approx(total, rel=0.06), passes
+    images, noise = torch.zeros(1, 3, *outline.size), Noise(0, ("one",))
+    moments = [Moment(walk, 0, link, images, images, images, link.beta, noise) for link in walk.links]
+    shares = [2 * float(purifier.weight(at)) * purifier._scale(at) / values for at in moments]
+    assert sum(shares) == pytest.approx(total, rel=0.06)
     if largest:
         assert max(shares) == pytest.approx(largest, rel=0.03)
 
 
-def test_gdmps_last_variance_is_that_of_the_step_before(images: Tensor, state: State, noise: Noise) -> None:
-    alone = Gdmp(t_p=1, passes=1, scale=1e9)
-    link = build_walk(1, None, above=1).links[0]
-    assert alone.weight(moment_at(link, images, noise)) == link.stand_in
-
-
-def moment_at(link: object, images: Tensor, noise: Noise) -> object:
-    from retbench_defenses.diffusion import Moment
-
-    return Moment(build_walk(1, None), 0, link, images, images, images, 0.5, noise)  # type: ignore[arg-type]  # a link
+def test_gdmps_last_variance_is_that_of_the_step_before(images: Tensor, noise: Noise) -> None:
+    walk = Gdmp().walks(SMALL)[0]
+    weights = [Gdmp().weight(Moment(walk, 0, link, images, images, images, link.beta, noise)) for link in walk.links]
+    assert weights[-1] == pytest.approx(5.45e-5, rel=1e-3)
+    assert weights[:-1] == [link.beta for link in walk.links[:-1]]
 
 
 def test_gradual_noise_takes_470_network_calls() -> None:
@@ -178,6 +173,21 @@ def test_the_reverse_equation_takes_a_step_a_thousandth(predict: Predict, images
     assert asked == list(range(100, 0, -1))
     (walk,) = DiffPure().walks(SMALL)
     assert walk.kept == alphas_cumprod()[99]
+
+
+def test_the_reverse_equation_over_the_whole_chain_asks_every_level_once() -> None:
+    (walk,) = DiffPure(start="T").walks(SMALL)
+    assert [link.level for link in walk.links] == list(range(999, 0, -1))
+
+
+def test_no_images_are_purified_by_a_network_with_attention(save: Callable[..., object], tmp_path: Path) -> None:
+    save(tmp_path)
+    folder = LocalDenoiser(path=str(tmp_path))
+    facts = Facts("any", (16, 16), ("a",), {"train": 1, "query": 1, "database": 1})
+    data = TrainingData(cast(Dataset, None), facts, torch.device("cpu"))
+    state = folder.fit(data, Context(torch.device("cpu"), "float32", Noise(0, ("fit",))))
+    state = {f"denoiser/{name}": tensor for name, tensor in state.items()}
+    assert Ddpm(t_p=2).purify(torch.zeros(0, 3, 16, 16), state, Noise(0, ())).shape == (0, 3, 16, 16)
 
 
 @pytest.mark.parametrize("time", [1e-5, 0.001, 0.1, 0.5, 1.0])
@@ -267,7 +277,7 @@ def test_a_row_records_where_the_walk_starts(facts: Facts) -> None:
     assert DiffPure(denoiser="train").details(facts)["variance"] == "the equation's"
 
 
-def test_how_it_is_compiled_and_what_it_does_not_train_are_in_no_recipe(facts: Facts, tmp_path: object) -> None:
+def test_how_it_is_compiled_and_what_it_does_not_train_are_in_no_recipe(facts: Facts) -> None:
     plain = Ddpm(denoiser="train").spec(facts)
     assert Ddpm(denoiser="train", compile=True, copies=4, vote="majority").spec(facts) == plain
     assert "training" in plain["options"]

@@ -5,7 +5,7 @@ import pytest
 import torch
 from retbench_defenses.ddpm import Ddpm
 from retbench_defenses.denoiser import Outline, Prediction, Predictor
-from retbench_defenses.resolution import Resolution, at_network_size, misfit, network_size, predict_tiles
+from retbench_defenses.resolution import Resolution, at_network_size, misfit, network_size, predict_tiles, tile_count
 from torch import Tensor
 from torch.nn.functional import interpolate
 
@@ -82,6 +82,12 @@ def test_where_tiles_overlap_the_nearer_middle_weighs_more() -> None:
     assert (row[:8] == 0).all()
     assert (row[16:] == 1).all()
     assert (row[8:16].diff() > 0).all()
+
+
+def test_tiles_cost_the_memory_of_all_of_them() -> None:
+    assert tile_count("tiles", (32, 32), (224, 224)) == 13 * 13
+    assert tile_count("tiles", (32, 32), (32, 32)) == 1
+    assert tile_count("resize", (32, 32), (224, 224)) == 1
 
 
 def test_tiles_of_no_images_are_none() -> None:

@@ -9,7 +9,7 @@ from retbench_defenses.guided import GuidedPurifier
 from retbench_defenses.retpur import RetPur
 from torch import Tensor
 
-from retbench import Noise, State
+from retbench import Facts, Noise, State
 
 WALK = build_walk(45, None)
 
@@ -55,13 +55,23 @@ def test_guidance_of_gdmps_scale_grows_with_the_noise(images: Tensor, noise: Noi
     assert scales == pytest.approx([47_812.5 * each for each in noises], rel=1e-6)
 
 
-def test_pull_is_the_share_that_mse_guidance_contracts_by_in_a_walk(images: Tensor, noise: Noise) -> None:
-    purifier = RetPur(metric="mse", pull=0.3, guide_ref="clean")
+@pytest.mark.parametrize("reduction", ["per_image_mean", "batch_mean", "per_image_sum"])
+def test_pull_is_the_share_that_mse_guidance_contracts_by_in_a_walk(
+    reduction: str, images: Tensor, noise: Noise
+) -> None:
+    purifier = RetPur(metric="mse", pull=0.3, guide_ref="clean", reduction=reduction)
     shares = []
     for step in range(45):
         at = moment(2 * images, torch.zeros_like(images), noise, step=step)
         shares.append(1 - (purifier.guide(at.x, at) / at.x.clamp(min=1e-3)).mean().item())
     assert sum(shares) == pytest.approx(0.3, rel=1e-3)
+
+
+def test_a_walk_of_one_step_has_nothing_to_pull_with(facts: Facts) -> None:
+    reason = RetPur(denoiser="train", pull=0.3, steps=1).supports(facts)
+    assert reason is not None
+    assert reason.endswith("got 1 step, expected more; set `scale`")
+    assert RetPur(denoiser="train", pull=0.3, steps=2).supports(facts) is None
 
 
 def test_the_letter_of_equation_16_multiplies_the_gradient_by_the_predicted_noise(images: Tensor, noise: Noise) -> None:

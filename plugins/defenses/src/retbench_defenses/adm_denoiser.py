@@ -26,20 +26,24 @@ FILE = Weights(
     "a37c32fffd316cd494cf3f35b339936debdc1576dad13fe57c42399a5dbc78b1",
     "MIT (guided-diffusion); trained on ImageNet, whose terms allow non-commercial research",
 )
-SIZE = (256, 256)
+SIDE = 256
 
 
 class AdmDenoiser(Denoiser):
     """Reads a guided-diffusion checkpoint and lays it out as diffusers' `UNet2DModel`, of which it is an exact copy.
 
-    Architecture is read off the tensors' shapes; a network for other than 256 pixels counts as one of unknown size. No
-    tensor tells how heads are ordered: one trained with `use_new_attention_order` is misread without an error.
+    Architecture is read off the tensors' shapes; without `side` it takes images of any size as they are. No tensor
+    tells how heads are ordered: one trained with `use_new_attention_order` is misread without an error.
     """
 
     name: ClassVar[str] = "adm-denoiser"
+    learns: ClassVar[bool] = False
     source: ClassVar[str] = "Dhariwal and Nichol 2021, 256x256 unconditional; guided-diffusion's checkpoint"
 
     path: str = Field(PUBLISHED, min_length=1, description=f"`{PUBLISHED}`, or the path of a checkpoint (.pt)")
+    side: int | None = Field(
+        None, ge=1, le=65_536, description="pixels of the pictures it was trained on, which no shape tells"
+    )
     head_width: int = Field(64, ge=1, le=4096, description="channels of an attention head, which no shape tells")
 
     def missing(self, facts: Facts) -> str | None:
@@ -66,7 +70,7 @@ class AdmDenoiser(Denoiser):
             config = adm_config(shapes, self.head_width)
         except ValueError as error:
             raise UserError(f"{self._path}: {error}") from None
-        size = SIZE if self.path == PUBLISHED else None
+        size = (self.side, self.side) if self.side else None
         learned = config["out_channels"] == 6
         return Outline(config, LEVELS, size, "learned_range" if learned else "fixed_small")
 

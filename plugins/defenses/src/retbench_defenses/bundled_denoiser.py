@@ -22,6 +22,7 @@ class BundledDenoiser(Denoiser):
     """
 
     name: ClassVar[str] = "bundled-denoiser"
+    revision: ClassVar[int] = 2
     source: ClassVar[str] = "Ho et al. 2020, algorithm 1 and equation 14"
 
     def missing(self, facts: Facts) -> str | None:

@@ -59,6 +59,11 @@ class Walk(NamedTuple):
         """The level of the first step back."""
         return self.links[0].level
 
+    @property
+    def total_variance(self) -> float:
+        """The sum of the steps' small variances."""
+        return sum(link.small_variance for link in self.links)
+
 
 @lru_cache(maxsize=1)
 def alphas_cumprod() -> tuple[float, ...]:

@@ -115,7 +115,8 @@ def load_predictor(state: State, device: torch.device, compiled: bool = False) -
     """
     kept = _KEPT.setdefault(state[OUTLINE], {})
     if (device, compiled) not in kept:
-        unet = build_unet(state, device)
+        with torch.inference_mode(False):  # a network made in inference mode could never be differentiated
+            unet = build_unet(state, device)
         if compiled:
             unet.compile(dynamic=False)
         kept[device, compiled] = Predictor(unet, read_outline(state))

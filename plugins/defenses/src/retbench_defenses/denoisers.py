@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from retbench_defenses.adm_denoiser import PUBLISHED, AdmDenoiser
+from retbench_defenses.adm_denoiser import PUBLISHED, SIDE, AdmDenoiser
 from retbench_defenses.bundled_denoiser import BundledDenoiser
 from retbench_defenses.denoiser import Denoiser
 from retbench_defenses.local_denoiser import LocalDenoiser
@@ -16,5 +16,5 @@ def choose_denoiser(name: str, training: TrainedDenoiser) -> Denoiser:
     if name == "train":
         return training
     if name == PUBLISHED or name.endswith(".pt"):
-        return AdmDenoiser(path=name)
+        return AdmDenoiser(path=name, side=SIDE if name == PUBLISHED else None)
     return LocalDenoiser(path=name)

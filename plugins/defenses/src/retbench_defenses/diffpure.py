@@ -44,10 +44,10 @@ class DiffPure(DiffusionPurifier):
     def walks(self, outline: Outline) -> tuple[Walk, ...]:
         if self.sampler == "ddpm":
             return super().walks(outline)
-        t_p = self.t_p if self.start == "t_p" else LEVELS
+        t_p = min(self.t_p if self.start == "t_p" else LEVELS, LEVELS - 1)  # the network knows no level 1000
         times = [max(index / LEVELS, END) for index in range(t_p, -1, -1)]
         links = tuple(
-            Link(min(index, LEVELS - 1), kept_at(now), kept_at(after))
+            Link(index, kept_at(now), kept_at(after))
             for index, now, after in zip(range(t_p, 0, -1), times[:-1], times[1:], strict=True)
         )
         return (Walk(alphas_cumprod()[t_p - 1], links),) * self.passes

@@ -9,10 +9,10 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple, Self
 
 import torch
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import Field, model_validator
 from torch import Tensor
 
 from retbench import Facts, Noise, Part, Purifier, State, part_state
@@ -20,7 +20,7 @@ from retbench_defenses.activations import activation_bytes
 from retbench_defenses.chain import LEVELS, Link, Walk, build_walk, diffuse
 from retbench_defenses.denoiser import Denoiser, Outline, Prediction, Predictor, Variance, load_predictor
 from retbench_defenses.denoisers import choose_denoiser
-from retbench_defenses.resolution import Resolution, at_network_size, misfit, network_size, predict_tiles
+from retbench_defenses.resolution import Resolution, at_network_size, misfit, network_size, predict_tiles, tile_count
 from retbench_defenses.trained_denoiser import TrainedDenoiser
 
 LARGE = 128
@@ -116,28 +116,28 @@ class DiffusionPurifier(Purifier):
     )
     compile: bool = Field(False, description="hand the denoiser to torch.compile; in no recipe, it only saves time")
 
-    @field_validator("respace")
-    @classmethod
-    def _holds_the_step(cls, respace: Any, info: ValidationInfo) -> Any:
-        if isinstance(respace, int) and info.data.get("t_p", 0) > respace:
-            raise ValueError(f"t_p is outside the chain: t_p is {info.data['t_p']}, expected at most its respace")
-        return respace
+    @model_validator(mode="after")
+    def _stays_in_the_chain(self) -> Self:
+        if isinstance(self.respace, int) and (reason := self._outside(self.respace)):
+            raise ValueError(reason)
+        if self.start == "t_p" and self.steps is not None and self.steps > self.t_p:
+            raise ValueError(f"a walk of {self.t_p} steps has no more than that: steps is {self.steps}")
+        return self
 
-    @field_validator("steps")
-    @classmethod
-    def _shortens_the_walk(cls, steps: int | None, info: ValidationInfo) -> int | None:
-        if steps is not None and steps > info.data.get("t_p", LEVELS):
-            raise ValueError(f"a walk of t_p {info.data['t_p']} has no more steps than that")
-        return steps
+    @property
+    def highest_step(self) -> int:
+        """The step that images are noised to and the chain must have, counted from 1; of several, the highest."""
+        return self.t_p if self.start == "t_p" else self.steps or 1
 
     def supports(self, facts: Facts) -> str | None:
         part = self._denoiser()
         if reason := part.supports(facts):
             return reason
         outline = part.outline(facts)
-        if self.variance == "learned_range" and not outline.learns_variance:
+        if self._variance_kind(outline) == "learned_range" and not outline.learns_variance:
             return "variance learned_range needs a denoiser that learned it: got 3 output channels, expected 6"
-        return misfit(self.resolution, outline, facts.image_size) or self._above(outline)
+        outside = self._outside(self._respace(outline) or LEVELS)
+        return outside or misfit(self.resolution, outline, facts.image_size) or self._above(outline)
 
     def parts(self, facts: Facts) -> dict[str, Part]:
         return {"denoiser": self._denoiser()}
@@ -172,9 +172,11 @@ class DiffusionPurifier(Purifier):
     def memory(self, facts: Facts) -> int | None:
         outline = self._denoiser().outline(facts)
         size = network_size(self.resolution, outline, facts.image_size)
-        return activation_bytes(outline.config, size)
+        return activation_bytes(outline.config, size) * tile_count(self.resolution, size, facts.image_size)
 
     def purify(self, images: Tensor, state: State, noise: Noise) -> Tensor:
+        if not len(images):
+            return images.clone()  # attention has no answer for no images
         predictor = load_predictor(part_state(state, "denoiser"), images.device, self.compile)
         own = (images.shape[2], images.shape[3])
         size = network_size(self.resolution, predictor.outline, own)
@@ -239,6 +241,11 @@ class DiffusionPurifier(Purifier):
 
     def _denoiser(self) -> Denoiser:
         return choose_denoiser(self.denoiser, self.training)
+
+    def _outside(self, length: int) -> str | None:
+        if self.highest_step <= length:
+            return None
+        return f"the walk is outside the chain: its highest step is {self.highest_step}, the chain has {length}"
 
     def _above(self, outline: Outline) -> str | None:
         start = max(walk.start for walk in self.walks(outline))

@@ -65,6 +65,10 @@ class Gdmp(GuidedPurifier):
         published = isinstance(options, dict) and options.get("setting") == "imagenet"
         return {**IMAGENET, **options} if published else options
 
+    @property
+    def highest_step(self) -> int:
+        return super().highest_step + (self.setting == "cifar" and self.start == "t_p")
+
     def walks(self, outline: Outline) -> tuple[Walk, ...]:
         if self.setting == "imagenet" or self.start == "T":
             return super().walks(outline)

@@ -20,7 +20,10 @@ Count = Annotated[int, Field(ge=1, le=LEVELS)]
 
 
 class Gradual(DiffusionPurifier):
-    """Passes over the chain without guidance, by `schedule`; `t_p`, `start` and `passes` are not read."""
+    """Passes over the chain without guidance, by `schedule`; `t_p`, `start` and `passes` are not read.
+
+    `steps` is the most that a pass takes.
+    """
 
     name: ClassVar[str] = "gradual"
     source: ClassVar[str] = "Lee and Kim 2023, section 5, gradual noise scheduling"
@@ -31,6 +34,10 @@ class Gradual(DiffusionPurifier):
     schedule: tuple[tuple[Count, Annotated[int, Field(ge=1, le=100)]], ...] = Field(
         ((30, 4), (50, 2), (125, 2)), min_length=1, description="steps walked back and number of such passes, in order"
     )
+
+    @property
+    def highest_step(self) -> int:
+        return max(steps for steps, _ in self.schedule)
 
     def walks(self, outline: Outline) -> tuple[Walk, ...]:
         respace = self._respace(outline)

@@ -66,8 +66,9 @@ class GuidedPurifier(DiffusionPurifier):
         None,
         ge=0,
         le=1000,
-        description="in place of `scale`, whatever the image size: the sum over a walk of the shares by which guidance "
-        "by MSE, at a constant scale and fixed_small variance, brings the image nearer to the query",
+        description="in place of `scale`, its form and `reduction`, whatever the image size: the sum over a walk of the"
+        " shares by which guidance by MSE, at a constant scale and fixed_small variance, brings the image nearer to the"
+        " query",
     )
     guide_form: GuideForm = "sigma2"
     guide_ref: GuideRef = "noised_fresh"
@@ -79,7 +80,12 @@ class GuidedPurifier(DiffusionPurifier):
     def supports(self, facts: Facts) -> str | None:
         if reason := super().supports(facts):
             return reason
-        inside = network_size(self.resolution, self._denoiser().outline(facts), facts.image_size)
+        outline = self._denoiser().outline(facts)
+        if self.pull is not None and not all(walk.total_variance for walk in self.walks(outline)):
+            return (
+                "pull divides by the variance of a walk, and one step has none: got 1 step, expected more; set `scale`"
+            )
+        inside = network_size(self.resolution, outline, facts.image_size)
         if min(inside) < self.distance.least_side:
             size = "x".join(map(str, inside))
             return (
@@ -104,11 +110,11 @@ class GuidedPurifier(DiffusionPurifier):
 
     def _scale(self, moment: Moment) -> float:
         values = moment.attacked.shape[1:].numel()
+        if self.pull is not None:
+            return self.pull * values / (2 * moment.walk.total_variance)
         reduced = {"per_image_mean": 1.0, "batch_mean": 1 / self.guide_batch, "per_image_sum": float(values)}
         scale = self.scale
-        if self.pull is not None:
-            scale = self.pull * values / (2 * sum(link.small_variance for link in moment.walk.links))
-        elif self.scale_form == "gdmp":
+        if self.scale_form == "gdmp":
             scale *= 3 / (2 * self.assumed_eps) * math.sqrt((1 - moment.link.kept) / moment.link.kept)
         return scale * reduced[self.reduction]
 

@@ -5,28 +5,37 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar
 
+import torch
 from pydantic import Field
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 
 from retbench import Context, Facts, State, TrainingData
 from retbench_defenses.chain import LEVELS
-from retbench_defenses.denoiser import Denoiser, Outline, Variance, pack_state
+from retbench_defenses.denoiser import Denoiser, Outline, Variance, lay_out, pack_state
 
 CONFIG, SCHEDULER = "config.json", "scheduler_config.json"
 WEIGHTS = ("diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.bin")
 """Weight files, the better one first; the second is read as tensors alone."""
 FOLDERS = ("", "unet/", "scheduler/")
 """Where a pipeline keeps them."""
-VARIANCES = {"fixed_small_log": "fixed_small", "fixed_large_log": "fixed_large", "learned": "learned_range"}
-"""What diffusers calls the same variances, tabulated otherwise."""
+VARIANCES: dict[str, Variance] = {
+    "fixed_small": "fixed_small",
+    "fixed_small_log": "fixed_small",
+    "fixed_large": "fixed_large",
+    "fixed_large_log": "fixed_large",
+    "learned_range": "learned_range",
+}
+"""Variances by what diffusers calls them; `_log` only tabulates them otherwise."""
 SCHEDULE = {
     "num_train_timesteps": LEVELS,
     "beta_start": 1e-4,
     "beta_end": 0.02,
     "beta_schedule": "linear",
     "prediction_type": "epsilon",
+    "trained_betas": None,
+    "rescale_betas_zero_snr": False,
 }
 """What a purifier's chain assumes of the training."""
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
@@ -40,6 +49,8 @@ class LocalDenoiser(Denoiser):
     """
 
     name: ClassVar[str] = "local-denoiser"
+    revision: ClassVar[int] = 2
+    learns: ClassVar[bool] = False
     source: ClassVar[str] = "Ho et al. 2020; the layout is that of diffusers' UNet2DModel.save_pretrained"
 
     path: str = Field(min_length=1, description=f"folder with {CONFIG} and {WEIGHTS[0]}, or a hub id in the cache")
@@ -51,14 +62,11 @@ class LocalDenoiser(Denoiser):
                 f"no denoiser is there: got {self.path!r}, expected a folder with {CONFIG} and {WEIGHTS[0]} "
                 f"(UNet2DModel.save_pretrained writes both){self._fetch()}"
             )
-        if (kind := _read(files["config"]).get("_class_name")) != "UNet2DModel":
-            return f"{files['config']}: not a U-Net: got {kind}, expected UNet2DModel"
-        told = _read(files["scheduler"]) if "scheduler" in files else {}
-        other = next((name for name, value in SCHEDULE.items() if told.get(name, value) != value), None)
-        if other:
-            got, expected = told[other], SCHEDULE[other]
-            return f"{files['scheduler']}: trained on another chain: {other}: got {got}, expected {expected}"
-        return None
+        try:
+            return _foreign_chain(files.get("scheduler")) or _foreign_network(files["config"], files["path"])
+        except (ValueError, TypeError, SafetensorError) as error:
+            told = str(error).splitlines()[0]
+            return f"{files['config'].parent}: the denoiser cannot be read: {type(error).__name__}: {told}"
 
     def _fetch(self) -> str:
         """Returns how to get a hub model, where the path may be one."""
@@ -111,6 +119,44 @@ def _size(config: dict[str, Any]) -> tuple[int, int] | None:
     return (size, size) if isinstance(size, int) else (size[0], size[1]) if size else None
 
 
+def _foreign_chain(scheduler: Path | None) -> str | None:
+    """Returns why a network was not trained on the chain that purifiers walk, or None."""
+    if scheduler is None:
+        return None
+    told = _read(scheduler)
+    for name, expected in SCHEDULE.items():
+        if (got := told.get(name, expected)) != expected:
+            return f"{scheduler}: trained on another chain: {name}: got {got}, expected {expected}"
+    if (got := told.get("variance_type", "fixed_small")) not in VARIANCES:
+        return f"{scheduler}: unknown variance_type: got {got}, expected one of {', '.join(VARIANCES)}"
+    return None
+
+
+def _foreign_network(config: Path, weights: Path) -> str | None:
+    """Returns why the weights are not those of an unconditional `UNet2DModel` of this architecture, or None."""
+    told = _read(config)
+    if (kind := told.get("_class_name")) != "UNet2DModel":
+        return f"{config}: not a U-Net: got {kind}, expected UNet2DModel"
+    if classes := told.get("num_class_embeds") or told.get("class_embed_type"):
+        return f"{config}: the network asks for a class: got {classes}, expected an unconditional one"
+    with torch.device("meta"):
+        expected = lay_out(_public(told)).state_dict()
+    shapes = _shapes(weights)
+    # Old checkpoints call their attention weights otherwise, which diffusers mends when it reads them.
+    for name in expected.keys() & shapes.keys():
+        if tuple(expected[name].shape) != shapes[name]:
+            return f"{weights}: {name}: got {shapes[name]}, expected {tuple(expected[name].shape)} by {config.name}"
+    return None if "conv_in.weight" in shapes else f"{weights}: it holds no U-Net: conv_in.weight is missing"
+
+
+def _shapes(weights: Path) -> dict[str, tuple[int, ...]]:
+    if weights.suffix == ".safetensors":
+        with safe_open(weights, "pt") as archive:
+            return {name: tuple(archive.get_slice(name).get_shape()) for name in archive.keys()}  # noqa: SIM118  an archive is no dictionary
+    held = torch.load(weights, map_location="meta", weights_only=True, mmap=True)
+    return {name: tuple(tensor.shape) for name, tensor in held.items()}
+
+
 def _levels(weights: Path) -> int:
     if weights.suffix != ".safetensors":
         return LEVELS
@@ -121,8 +167,7 @@ def _levels(weights: Path) -> int:
 def _variance(scheduler: Path | None, config: dict[str, Any]) -> Variance:
     if scheduler is None:
         return "learned_range" if config.get("out_channels", 3) == 6 else "fixed_small"
-    told = _read(scheduler).get("variance_type", "fixed_small")
-    return cast(Variance, VARIANCES.get(told, told))
+    return VARIANCES[_read(scheduler).get("variance_type", "fixed_small")]
 
 
 def _read(config: Path) -> dict[str, Any]:

@@ -79,6 +79,13 @@ def predict_tiles(predictor: Predictor, tile: Size, x: Tensor, level: int) -> Pr
     return Prediction(blended[0], blended[1])  # type: ignore[arg-type]  # the noise is never None
 
 
+def tile_count(policy: Resolution, tile: Size, size: Size) -> int:
+    """Returns how many tiles an image of a size is seen in; 1 where it is not tiled."""
+    if policy != "tiles":
+        return 1
+    return len(_starts(size[0], tile[0])) * len(_starts(size[1], tile[1]))
+
+
 def _blend(patches: Tensor, corners: list[Size], window: Tensor, like: Tensor) -> Tensor:
     """Returns (B, 3, H, W): the window's mean of `patches` (B * tiles, 3, h, w) at their corners."""
     total, weight = torch.zeros_like(like), like.new_zeros(like.shape[2:])

@@ -34,6 +34,7 @@ class TrainedDenoiser(Denoiser):
     """
 
     name: ClassVar[str] = "trained-denoiser"
+    revision: ClassVar[int] = 2
     source: ClassVar[str] = "Ho et al. 2020, algorithm 1 and equation 14; RetPur, algorithm 1"
 
     channels: tuple[Annotated[int, Field(ge=GROUPS, multiple_of=GROUPS)], ...] = Field(
