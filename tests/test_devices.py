@@ -42,7 +42,6 @@ matrix:
     - {attack: [p2p, dhta, prosgan, tha, hag, sdha]}
     - {hasher: [dph, dsh, hashnet, csq]}
     - {attack: [p2p, prosgan, tha, hag, sdha], defense: atrdh}
-    - {hasher: [dph, dsh, hashnet, csq], attack: [p2p, dhta, prosgan, tha, hag, sdha]}
 components:
   hasher:
     dpsh: &short {warmup_epochs: 1, epochs: 1}
