@@ -123,3 +123,14 @@ def test_a_pair_is_the_mean_difference_over_the_same_queries(tmp_path: Path) -> 
     assert difference.metrics["map"].value == pytest.approx(0.2)
     (table,) = pivot([difference], layout)
     assert [line.label for line in table.rows] == ["DHTA", "DHTA"]
+
+
+def test_a_metric_that_cells_not_yet_run_may_bring_is_waited_for() -> None:
+    metrics = ({"name": "perceptibility", "label": "change"},)
+    layout = Layout(title="Change", columns=("dataset",), metrics=metrics)
+    done = row("none", "none", 0.9)
+    with pytest.raises(LayoutError, match="no row has this metric: got 'perceptibility'"):
+        pivot([done], layout)
+    unfinished = replace(row("dhta", "none", 0.5), status="missing", metrics={})
+    (table,) = pivot([done, unfinished], layout)
+    assert [value.mark for line in table.rows for value in line.values] == ["missing", "missing"]

@@ -93,8 +93,9 @@ def _read(path: Path, device: str) -> dict[str, Tensor]:
     try:
         held = torch.load(path, map_location=device, weights_only=True, mmap=True)
     except Exception as error:  # a zip, pickle or file error, depending on what the file is
-        reason = str(error).splitlines()[0]
-        raise UserError(f"{path}: not a checkpoint of tensors alone: {type(error).__name__}: {reason}") from None
+        raise UserError(
+            f"{path}: not a checkpoint of tensors alone, as torch.save writes it: {type(error).__name__}"
+        ) from None
     if not isinstance(held, dict) or not all(isinstance(value, Tensor) for value in held.values()):
         raise UserError(f"{path}: expected tensors by name: got {type(held).__name__}")
     return held

@@ -154,7 +154,7 @@ class DiffusionPurifier(Purifier):
         return {**spec, "options": {name: value for name, value in spec["options"].items() if name not in idle}}
 
     def details(self, facts: Facts) -> Mapping[str, Any]:
-        """Returns where the walk starts, how many network calls it takes, and what was left to the denoiser."""
+        """Returns the denoiser, where the walk starts, how many network calls it takes, and with what variance."""
         outline = self._denoiser().outline(facts)
         walks = self.walks(outline)
         highest = max(walks, key=lambda walk: walk.start)
@@ -162,6 +162,7 @@ class DiffusionPurifier(Purifier):
         scaled = {"resolution": f"{self.resolution} {size[0]}x{size[1]}"} if size != facts.image_size else {}
         return {
             **super().details(facts),
+            "denoiser": Path(self.denoiser).name,
             "start_level": highest.start,
             "alpha_bar": highest.kept,
             "network_calls": sum(len(walk.links) for walk in walks),
