@@ -54,10 +54,6 @@ class AdmDenoiser(Denoiser):
             return None
         return f"no checkpoint is there: got {self.path!r}, expected a file of guided-diffusion, or `{PUBLISHED}`"
 
-    def supports(self, facts: Facts) -> str | None:
-        """Returns why it cannot be used, or None. Raises UserError: the file is not such a checkpoint."""
-        return super().supports(facts)
-
     def downloads(self, facts: Facts) -> tuple[Weights, ...]:
         return (FILE,) if self.path == PUBLISHED else ()
 
@@ -65,6 +61,7 @@ class AdmDenoiser(Denoiser):
         return {"path": self._path} if self._path.is_file() else {}
 
     def outline(self, facts: Facts) -> Outline:
+        """Returns what the checkpoint's shapes tell. Raises UserError: the file is not such a checkpoint."""
         shapes = _shapes(str(self._path), self._path.stat().st_mtime_ns)
         try:
             config = adm_config(shapes, self.head_width)
