@@ -19,7 +19,8 @@ from retbench.contracts.threat import Ball, Goal
 from retbench.contracts.training import TrainingData
 from retbench.contracts.types import Batch, State
 
-Need = Literal["training", "training_codes", "database_labels", "database_codes"]
+Need = Literal["training", "training_codes", "database_labels", "database_codes", "target_texts"]
+"""What an attack may ask for besides the network; `target_texts` come with the batch, the others in `Knowledge`."""
 
 
 @dataclass(frozen=True)

@@ -18,9 +18,10 @@ class TargetRule(BaseModel):
 
     `uniform`: uniformly over the distinct label vectors, which may overlap or equal the query's (the code of ProS-GAN);
     `different`: over those that are not exactly the query's (the code of Bai et al.); `zero-overlap`: over those that
-    share no class with the query (the code of ATRDH), the all-zero vector left out (the code of SAAT). Under each of
-    them only vectors carried by more than `above` database items are candidates. `from-file`: no draw; the label
-    vectors stand in `file`.
+    share no class with the query (the code of ATRDH), the all-zero vector left out (the code of SAAT).
+    `database-item`: that of a database item, every item as likely, so that a frequent vector is drawn often, and one
+    that equals the query's, or is all zero, too (the code of TA-DCH). Under each of them only vectors carried by more
+    than `above` database items are candidates. `from-file`: no draw; the label vectors stand in `file`.
 
     The chance level of T-MAP, the share of the database that a target finds relevant, hangs on the rule: on FLICKR-25K
     it is 0.67 for `uniform` and 0.57 with `above: 9`.
@@ -31,7 +32,7 @@ class TargetRule(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    rule: Literal["uniform", "different", "zero-overlap", "from-file"] = Field(
+    rule: Literal["uniform", "different", "zero-overlap", "database-item", "from-file"] = Field(
         "zero-overlap", description="which label vectors are candidates"
     )
     above: int = Field(0, ge=0, description="database items that must carry a candidate: more than this many")

@@ -21,11 +21,14 @@ class TrainingData:
         dataset: where they come from.
         facts: the dataset's facts; `bits` is set when a hasher, or what depends on one, is fitted.
         device: where the tensors are put.
+        shards: float32 (N_i, F), the features of consecutive rows, by the part that a hasher says is `cached`; empty
+            without one. They are mapped from the store, not read: `features` touches the rows it is asked for.
     """
 
     dataset: Dataset
     facts: Facts
     device: torch.device
+    shards: tuple[Tensor, ...] = ()
 
     def __len__(self) -> int:
         return self.facts.sizes["train"]
@@ -42,6 +45,23 @@ class TrainingData:
     def texts(self, rows: Sequence[int]) -> Tensor:
         """Returns float32 (B, T); raises LookupError for a dataset without texts."""
         return self.dataset.texts("train", rows).to(self.device)
+
+    def features(self, rows: Sequence[int]) -> Tensor:
+        """Returns float32 (B, F), the stored features of the images at `rows`, in their order.
+
+        Raises:
+            LookupError: the hasher that is fitted declares no `cached` part.
+        """
+        if not self.shards:
+            raise LookupError("training data: it holds features for a hasher with a `cached` part alone")
+        ends = torch.tensor([len(shard) for shard in self.shards]).cumsum(0)
+        wanted = torch.tensor(rows, dtype=torch.int64)
+        found = torch.empty(len(wanted), self.shards[0].shape[1])
+        where = torch.bucketize(wanted, ends, right=True)
+        for index in sorted(set(where.tolist())):
+            chosen = where == index
+            found[chosen] = self.shards[index][wanted[chosen] - (ends[index] - len(self.shards[index]))]
+        return found.to(self.device)
 
 
 def unit_images(images: Tensor, device: torch.device) -> Tensor:

@@ -19,6 +19,7 @@ class Batch(NamedTuple):
         labels: uint8 (B, C), multi-hot.
         target_labels: uint8 (B, C), multi-hot: the label vector the attacker aims at, shared by every attack.
         target_rows: int64 (B,), the database row each target label vector was drawn from.
+        target_texts: float32 (B, T), the texts of those rows; None for an attack that does not need `target_texts`.
     """
 
     ids: tuple[str, ...]
@@ -26,3 +27,4 @@ class Batch(NamedTuple):
     labels: Tensor
     target_labels: Tensor
     target_rows: Tensor
+    target_texts: Tensor | None = None

@@ -27,6 +27,7 @@ from retbench.plan.memory import Remembering, remembered
 from retbench.plan.plan import Plan, PlannedCell
 from retbench.plan.screening import MODALITIES, Screening, hardening_of, purifiers_of, votes_of
 from retbench.stages import (
+    ComputeFeatures,
     DrawTargets,
     EncodeQueries,
     EncodeSplit,
@@ -45,6 +46,7 @@ from retbench.stages import (
     States,
     Victim,
     draw_queries,
+    shards_of,
 )
 from retbench.stages.check import breach
 from retbench.stages.queries import Draws
@@ -174,8 +176,9 @@ class _Planner(Remembering):
     def victim(self, hasher: Hasher, hardening: Hardening | None, dataset: Dataset, bits: int, seed: int) -> Victim:
         """Returns a trained hasher, hardened where the cell says so."""
         facts = replace(self.facts(dataset), bits=bits)
-        states = self.part_states(hasher, dataset, seed)
-        victim = Victim(hasher, self.add(FitHasher(hasher, dataset, facts, seed, self.precision, states)))
+        states, features = self.part_states(hasher, dataset, seed), self.features(hasher, dataset, seed, "train")
+        fit = FitHasher(hasher, dataset, facts, seed, self.precision, states, features)
+        victim = Victim(hasher, self.add(fit), seed)
         if hardening is None:
             return victim
         states = self.part_states(hardening, dataset, seed)
@@ -185,7 +188,23 @@ class _Planner(Remembering):
     @remembered
     def encoded(self, victim: Victim, bits: int, modality: Modality, dataset: Dataset, split: Split) -> str:
         """Returns the key of a split encoded by a trained hasher."""
-        return self.add(EncodeSplit(victim, bits, modality, self.precision, dataset, split))
+        stored = modality == "image" and victim.part_seed is not None
+        features = self.features(victim.hasher, dataset, victim.part_seed or 0, split) if stored else ()
+        return self.add(EncodeSplit(victim, bits, modality, self.precision, dataset, split, features))
+
+    @remembered
+    def features(self, hasher: Hasher, dataset: Dataset, seed: int, split: Split) -> tuple[str, ...]:
+        """Returns the keys of a split's features by the part that a hasher leaves as it is; none if it has no such."""
+        facts = self.facts(dataset)
+        part = hasher.parts(facts)[hasher.cached] if hasher.cached else None
+        if part is None:
+            return ()
+        if isinstance(part, AttackPart):
+            raise breach(part, "a hasher has no part that is trained against a hasher")
+        state, shards = States(self.part(part, dataset, seed)), shards_of(facts.sizes[split])
+        return tuple(
+            self.add(ComputeFeatures(part, state, dataset, facts, split, rows, self.precision)) for rows in shards
+        )
 
     @remembered
     def states(self, purifier: Purifier, dataset: Dataset, seed: int) -> States:

@@ -2,6 +2,7 @@
 
 from retbench.stages.attack import FitAttack, FitAttackPart, Perturb, Sight
 from retbench.stages.encode import EncodeQueries, EncodeSplit
+from retbench.stages.features import ComputeFeatures, shards_of
 from retbench.stages.fit import FitHasher, FitPart, FitPurifier, Harden
 from retbench.stages.purify import Purify
 from retbench.stages.queries import Queries, draw_queries
@@ -11,6 +12,7 @@ from retbench.stages.states import States, Victim
 from retbench.stages.targets import DrawTargets
 
 __all__ = [
+    "ComputeFeatures",
     "DrawTargets",
     "EncodeQueries",
     "EncodeSplit",
@@ -31,4 +33,5 @@ __all__ = [
     "States",
     "Victim",
     "draw_queries",
+    "shards_of",
 ]

@@ -106,7 +106,7 @@ class _Attacking(Stage):
         """Returns what the attack declared that it needs, of the hasher it attacks, and no more."""
         dataset = self.queries.dataset
         grants: dict[Need, Tensor] = {}
-        for need in self.attack.needs - {"training"}:
+        for need in self.attack.needs - {"training", "target_texts"}:
             if need == "database_labels":
                 grants[need] = dataset.labels("database").to(ctx.device)
             else:
@@ -195,7 +195,14 @@ class Perturb(_Attacking):
             part = slice(at.start, at.stop)
             images = self.queries.images(at, ctx.device)
             batch = Batch(self.queries.ids[part], images, labels[part], target_labels[part], target_rows[part])
-            yield batch, ctx.noise.rows(at.start, at.stop)
+            yield self._with_texts(batch, ctx.device), ctx.noise.rows(at.start, at.stop)
+
+    def _with_texts(self, batch: Batch, device: torch.device) -> Batch:
+        """Returns a batch with the texts of its target rows, if the attack needs them."""
+        if "target_texts" not in self.attack.needs:
+            return batch
+        texts = self.queries.dataset.texts("database", batch.target_rows.tolist())
+        return batch._replace(target_texts=texts.to(device))
 
 
 class Guarded(HashNetwork):

@@ -39,6 +39,11 @@ class _Encode(Stage):
         return "mean"
 
     @property
+    def encoder(self) -> str:
+        """The method of the network that turns inputs into logits."""
+        return self.modality
+
+    @property
     def work(self) -> str:
         return self.victim.hasher.name
 
@@ -60,7 +65,7 @@ class _Encode(Stage):
             for copies in self._batches(load, ctx):
                 codes.append(self._vote([self._logits(network, batch, ctx) for batch in copies]))
                 if len(codes) == 1 and self.precision != "float32":
-                    exact = self._vote([getattr(network, self.modality)(batch).float() for batch in copies])
+                    exact = self._vote([getattr(network, self.encoder)(batch).float() for batch in copies])
                     agreement = float((exact == codes[0]).float().mean())
         packed = pack(torch.cat(codes).cpu()) if codes else torch.zeros(0, (self.bits + 7) // 8, dtype=torch.uint8)
         distinct = len(torch.unique(packed, dim=0))
@@ -73,7 +78,7 @@ class _Encode(Stage):
 
     def _logits(self, network: HashNetwork, batch: Tensor, ctx: Context) -> Tensor:
         with ctx.autocast():
-            logits: Tensor = getattr(network, self.modality)(batch)
+            logits: Tensor = getattr(network, self.encoder)(batch)
         if logits.shape != (len(batch), self.bits):
             got, expected = tuple(logits.shape), (len(batch), self.bits)
             raise breach(self.victim.hasher, f"wrong shape of logits: got {got}, expected {expected}")
@@ -84,17 +89,27 @@ class _Encode(Stage):
 
 @dataclass(frozen=True)
 class EncodeSplit(_Encode):
-    """Encodes a whole split, clean: the database, or the training items an attack asks for."""
+    """Encodes a whole split, clean: the database, or the training items an attack asks for.
+
+    Attributes:
+        features: keys of the split's stored features, where the hasher works from some; else images are read.
+    """
 
     dataset: Dataset
     split: Split
+    features: tuple[str, ...] = ()
 
     def recipe(self) -> dict[str, Json]:
-        return {"dataset": self.dataset.fingerprint(), "split": self.split, **self._basis()}
+        stored: dict[str, Json] = {"features": list(self.features)} if self.features else {}
+        return {"dataset": self.dataset.fingerprint(), "split": self.split, **stored, **self._basis()}
 
     @property
     def inputs(self) -> tuple[str, ...]:
-        return (self.victim.weights,)
+        return (self.victim.weights, *self.features)
+
+    @property
+    def encoder(self) -> str:
+        return "hash" if self.features else super().encoder
 
     @property
     def label(self) -> str:
@@ -105,7 +120,10 @@ class EncodeSplit(_Encode):
         return self.dataset.facts().sizes[self.split]
 
     def _batches(self, load: Load, ctx: Context) -> Iterator[tuple[Tensor, ...]]:
-        for rows in ctx.batches(self.units):
+        for key in self.features:
+            shard = load(key).tensors["features"]
+            yield from ((shard[rows.start : rows.stop].to(ctx.device),) for rows in ctx.batches(len(shard)))
+        for rows in ctx.batches(0 if self.features else self.units):
             if self.modality == "text":
                 yield (self.dataset.texts(self.split, rows).to(ctx.device),)
             else:

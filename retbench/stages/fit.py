@@ -80,8 +80,11 @@ class _Fit(Stage):
 
     def run(self, load: Load, ctx: Context) -> Outcome:
         ctx = replace(ctx, parts=self.states.load_parts(load, ctx.device))
-        data = TrainingData(self.dataset, self.facts, ctx.device)
-        return Outcome(checked_state(self._fit(data, load, ctx), self.component), {})
+        state = self._fit(self._data(load, ctx), load, ctx)
+        return Outcome(checked_state(state, self.component), {})
+
+    def _data(self, load: Load, ctx: Context) -> TrainingData:
+        return TrainingData(self.dataset, self.facts, ctx.device)
 
     @abstractmethod
     def _fit(self, data: TrainingData, load: Load, ctx: Context) -> State: ...
@@ -106,9 +109,25 @@ class FitPart(_Fit):
 
 @dataclass(frozen=True)
 class FitHasher(FitPart):
-    """Trains a hasher from its parts, in the same way."""
+    """Trains a hasher from its parts, in the same way.
+
+    Attributes:
+        features: keys of the training split's stored features, where the hasher works from some.
+    """
 
     name: ClassVar[str] = "fit"
+    component: Hasher
+    features: tuple[str, ...] = ()
+
+    def recipe(self) -> dict[str, Json]:
+        return {**super().recipe(), **({"features": list(self.features)} if self.features else {})}
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        return (*super().inputs, *self.features)
+
+    def _data(self, load: Load, ctx: Context) -> TrainingData:
+        return replace(super()._data(load, ctx), shards=tuple(load(key).tensors["features"] for key in self.features))
 
 
 @dataclass(frozen=True)

@@ -45,10 +45,18 @@ class States:
 
 
 class Victim(NamedTuple):
-    """A trained hasher: the component and the key of its weights (hardened, where it is)."""
+    """A trained hasher: the component and the key of its weights (hardened, where it is).
+
+    Attributes:
+        hasher: the component.
+        weights: the key.
+        part_seed: seed of its parts, while its cached part's features are its own; None for a hardened one, whose
+            weights may have moved.
+    """
 
     hasher: Hasher
     weights: str
+    part_seed: int | None = None
 
     def state(self, load: Load, device: torch.device) -> State:
         """Returns its weights on `device`."""

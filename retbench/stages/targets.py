@@ -65,7 +65,8 @@ class DrawTargets(Stage):
         else:
             allowed = self._allowed(distinct)
             facts = {"candidates": int(allowed.any(0).sum())}
-            chosen = _pick(allowed, noise.uniform("target", (1,))[:, 0])
+            weights = distinct.counts if self.rule.rule == "database-item" else torch.ones_like(distinct.counts)
+            chosen = _pick(allowed, noise.uniform("target", (1,))[:, 0], weights)
         rows = distinct.carriers(chosen, noise.uniform("target-row", (1,))[:, 0])
         return Outcome({"labels": distinct.vectors[chosen], "rows": rows}, {**facts, "distinct": len(distinct.vectors)})
 
@@ -73,7 +74,7 @@ class DrawTargets(Stage):
         """Returns bool (Q, V): the distinct vectors a query may be sent to; raises UserError where there is none."""
         queries = self.dataset.labels("query")
         allowed = (distinct.counts > self.rule.above)[None, :].repeat(len(queries), 1)
-        if self.rule.rule != "uniform":
+        if self.rule.rule not in ("uniform", "database-item"):
             shared = queries.float() @ distinct.vectors.float().T
             sizes = distinct.vectors.sum(1)
             if self.rule.rule == "zero-overlap":
@@ -142,12 +143,12 @@ def _distinct(labels: Tensor) -> _Distinct:
     return _Distinct(*torch.unique(labels, dim=0, return_inverse=True, return_counts=True))
 
 
-def _pick(allowed: Tensor, uniform: Tensor) -> Tensor:
-    """Returns int64 (Q,): the vector at a uniform place among the allowed ones of each query, (Q, V)."""
-    places = (uniform.double() * allowed.sum(1)).int()
+def _pick(allowed: Tensor, uniform: Tensor, weights: Tensor) -> Tensor:
+    """Returns int64 (Q,): one of the allowed vectors of each query, (Q, V), each as often as its weight, (V,), says."""
     chosen = torch.zeros(len(allowed), dtype=torch.int64)
     for start in range(0, len(allowed), BLOCK):
         rows = slice(start, start + BLOCK)
-        ranks = allowed[rows].cumsum(1, dtype=torch.int32)
-        chosen[rows] = ((ranks == places[rows, None] + 1) & allowed[rows]).byte().argmax(1)
+        reached = (allowed[rows] * weights.int()).cumsum(1, dtype=torch.int32)
+        places = (uniform[rows].double() * reached[:, -1]).int()
+        chosen[rows] = (reached > places[:, None]).byte().argmax(1)
     return chosen

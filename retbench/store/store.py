@@ -16,12 +16,12 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Set
 from contextlib import contextmanager
-from hashlib import sha256
+from hashlib import file_digest, sha256
 from pathlib import Path
 from typing import cast
 
 import torch
-from safetensors.torch import load as load_tensors
+from safetensors.torch import load_file as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor
 
@@ -84,19 +84,19 @@ class Store:
         return len(tensors) + len(facts)
 
     def get(self, key: str) -> Artifact:
-        """Returns a stored artifact, every byte checked.
+        """Returns a stored artifact, every byte checked; its tensors are mapped from the file, not read into memory.
 
         Raises:
             ArtifactMissing: nothing has this key.
             ArtifactCorrupt: its bytes changed since they were written; `discard` it and run the step again.
         """
         meta = self.meta(key)
-        tensors = load_tensors(self._payload(key, TENSORS, meta))
-        return Artifact(key, tensors, json.loads(self._payload(key, FACTS, meta)), meta)
+        tensors = load_tensors(self._checked(key, TENSORS, meta))
+        return Artifact(key, tensors, json.loads(self._checked(key, FACTS, meta).read_bytes()), meta)
 
     def facts(self, key: str) -> dict[str, Json]:
         """Returns the facts of an artifact, without its tensors; raises as `get` does."""
-        return cast(dict[str, Json], json.loads(self._payload(key, FACTS, self.meta(key))))
+        return cast(dict[str, Json], json.loads(self._checked(key, FACTS, self.meta(key)).read_bytes()))
 
     def meta(self, key: str) -> dict[str, Json]:
         """Returns the meta of an artifact; raises as `get` does."""
@@ -115,7 +115,7 @@ class Store:
         """Raises ArtifactCorrupt unless every byte of an artifact is what was written, ArtifactMissing if none is."""
         meta = self.meta(key)
         for name in (TENSORS, FACTS):
-            self._payload(key, name, meta)
+            self._checked(key, name, meta)
 
     def discard(self, key: str) -> None:
         """Removes an artifact whole or not at all; nothing happens where there is none."""
@@ -204,14 +204,17 @@ class Store:
     def _folder(self, key: str) -> Path:
         return self.root / "objects" / key[:2] / key
 
-    def _payload(self, key: str, name: str, meta: Mapping[str, Json]) -> bytes:
+    def _checked(self, key: str, name: str, meta: Mapping[str, Json]) -> Path:
+        """Returns the path of a file of an artifact, whose bytes are those that were written."""
+        path = self._folder(key) / name
         try:
-            data = (self._folder(key) / name).read_bytes()
+            with open(path, "rb") as stream:
+                found = file_digest(stream, "sha256").hexdigest()
         except FileNotFoundError:
             raise ArtifactCorrupt(f"store {self.root}: {key[:12]}: {name} is gone") from None
-        if sha256(data).hexdigest() != cast(dict[str, str], meta["payload"])[name]:
+        if found != cast(dict[str, str], meta["payload"])[name]:
             raise ArtifactCorrupt(f"store {self.root}: {key[:12]}: {name} does not match its digest")
-        return data
+        return path
 
     def _temporary(self) -> Path:
         (self.root / "tmp").mkdir(parents=True, exist_ok=True)

@@ -3,9 +3,19 @@
 from __future__ import annotations
 
 import torch
+from torch import Tensor
 
-from retbench.contracts import Dataset, Facts, Hasher
-from retbench.testing.rig import fit_hasher, frozen_network, queries, require, require_close, require_gradient
+from retbench.contracts import Dataset, Facts, Hasher, HashNetwork
+from retbench.testing.rig import (
+    CPU,
+    fit_hasher,
+    fit_parts,
+    frozen_network,
+    queries,
+    require,
+    require_close,
+    require_gradient,
+)
 
 
 def check_hasher(hasher: Hasher, dataset: Dataset, facts: Facts) -> None:
@@ -22,8 +32,35 @@ def check_hasher(hasher: Hasher, dataset: Dataset, facts: Facts) -> None:
     alone = torch.cat([network.image(image[None]) for image in images])
     require_close(hasher, alone, logits, "logits must not depend on the batch")
     require(hasher, tuple(network.image(images[:0]).shape) == (0, facts.bits), "no images must give no logits")
+    if "text" in hasher.modalities:
+        check_texts(hasher, network, dataset, facts)
+    if hasher.cached is not None:
+        check_cached(hasher, network, dataset, logits)
     if type(hasher).loss is not Hasher.loss:
         check_loss(hasher, dataset, facts)
+
+
+def check_texts(hasher: Hasher, network: HashNetwork, dataset: Dataset, facts: Facts) -> None:
+    """Raises ContractBreach unless texts, an empty one among them, have logits that do not depend on the batch."""
+    texts = dataset.texts("query", range(3)).clone()
+    texts[0] = 0
+    logits = network.text(texts)
+    shape = tuple(logits.shape)
+    require(hasher, shape == (3, facts.bits), f"logits of texts: got {shape}, expected (3, {facts.bits})")
+    require(hasher, bool(torch.isfinite(logits).all()), "an empty text must have finite logits")
+    alone = torch.cat([network.text(text[None]) for text in texts])
+    require_close(hasher, alone, logits, "logits of texts must not depend on the batch")
+    require(hasher, tuple(network.text(texts[:0]).shape) == (0, facts.bits), "no texts must give no logits")
+
+
+def check_cached(hasher: Hasher, network: HashNetwork, dataset: Dataset, logits: Tensor) -> None:
+    """Raises ContractBreach unless the first queries have the same logits from the features of the cached part."""
+    role = hasher.cached or ""
+    parts = fit_parts(hasher, dataset)
+    require(hasher, role in parts, f"cached must be the role of a part: got {role!r}, expected one of {sorted(parts)}")
+    module = hasher.parts(dataset.facts())[role].module(parts[role], CPU)
+    stored = network.hash(module(queries(dataset, 3).images))
+    require_close(hasher, stored, logits, "logits of stored features must be those of the images")
 
 
 def check_loss(hasher: Hasher, dataset: Dataset, facts: Facts) -> None:

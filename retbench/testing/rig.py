@@ -92,9 +92,23 @@ def merged(own: State, parts: dict[str, State]) -> State:
 def fit_hasher(hasher: Hasher, dataset: Dataset, facts: Facts) -> State:
     """Returns the state of a trained hasher."""
     parts = fit_parts(hasher, dataset)
+    data = TrainingData(dataset, facts, CPU, features(hasher, dataset, parts))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        return checked_state(hasher.fit(TrainingData(dataset, facts, CPU), context(hasher.name, parts)), hasher)
+        return checked_state(hasher.fit(data, context(hasher.name, parts)), hasher)
+
+
+def features(hasher: Hasher, dataset: Dataset, parts: dict[str, State]) -> tuple[Tensor, ...]:
+    """Returns the features of the training split by a hasher's cached part, in one shard; nothing without such a part.
+
+    `parts` are the states of its fitted parts, by role.
+    """
+    if hasher.cached is None:
+        return ()
+    part = hasher.parts(dataset.facts())[hasher.cached]
+    rows = range(dataset.facts().sizes["train"])
+    with torch.no_grad():
+        return (part.module(parts[hasher.cached], CPU)(unit_images(dataset.images("train", rows), CPU)),)
 
 
 def frozen_network(hasher: Hasher, state: State) -> HashNetwork:
@@ -106,14 +120,16 @@ def queries(dataset: Dataset, count: int) -> Batch:
     """Returns the first queries of a dataset, each aimed at a database row."""
     rows = torch.arange(count)
     images = unit_images(dataset.images("query", range(count)), CPU)
-    target_labels = dataset.labels("database")[rows]
-    return Batch(tuple(dataset.ids("query")[:count]), images, dataset.labels("query")[:count], target_labels, rows)
+    targets = dataset.labels("database")[rows], rows
+    texts = dataset.texts("database", range(count)) if dataset.facts().text_width else None
+    return Batch(tuple(dataset.ids("query")[:count]), images, dataset.labels("query")[:count], *targets, texts)
 
 
 def part_of(batch: Batch, start: int, stop: int) -> Batch:
     """Returns the queries `start` to `stop` of a batch."""
     rows = slice(start, stop)
-    targets = batch.target_labels[rows], batch.target_rows[rows]
+    texts = None if batch.target_texts is None else batch.target_texts[rows]
+    targets = batch.target_labels[rows], batch.target_rows[rows], texts
     return Batch(batch.ids[rows], batch.images[rows], batch.labels[rows], *targets)
 
 

@@ -12,7 +12,7 @@ def retbench_datasets() -> list[type[Dataset]]:
 
 @hookimpl
 def retbench_hashers() -> list[type[Hasher]]:
-    return [toys.ToyHasher]
+    return [toys.ToyHasher, toys.ToyCached]
 
 
 @hookimpl

@@ -98,7 +98,7 @@ class ToyNetwork(HashNetwork):
         return (images.mean(dim=(2, 3)) - self.mean) @ self.weight.T
 
     def text(self, texts: Tensor) -> Tensor:
-        return (texts - texts.mean()) @ self.weight.T
+        return (texts - texts.mean(dim=1, keepdim=True)) @ self.weight.T
 
 
 class ToyHasher(Hasher):
@@ -123,6 +123,43 @@ class ToyHasher(Hasher):
     def loss(self, outputs: Tensor, labels: Tensor, rows: Tensor, memory: Tensor) -> Tensor:
         similar = (labels[rows].float() @ labels.float().T > 0).float()
         return ((outputs @ memory.T / outputs.shape[1] - (2 * similar - 1)) ** 2).mean()
+
+
+class ToyEyes(Part):
+    """Maps a picture to its mean colour; nothing is learned."""
+
+    name: ClassVar[str] = "toy-eyes"
+    source: ClassVar[str] = "made for tests"
+
+    def fit(self, inputs: TrainingData, ctx: Context) -> State:
+        return {}
+
+    def module(self, state: State, device: torch.device) -> nn.Module:
+        return nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten()).eval()
+
+
+class ToyCached(ToyHasher):
+    """Projects the mean colour, which a part of it sees and the core keeps."""
+
+    name: ClassVar[str] = "toy-cached"
+    cached: ClassVar[str | None] = "eyes"
+
+    def parts(self, facts: Facts) -> dict[str, Part]:
+        return {"eyes": ToyEyes()}
+
+    def fit(self, data: TrainingData, ctx: Context) -> State:
+        weight = torch.randn(data.facts.bits, 3, generator=ctx.noise.generator("weight")).to(ctx.device)
+        return {"weight": self.gain * weight, "mean": data.features(range(len(data))).mean(dim=0)}
+
+    def network(self, state: State, device: torch.device) -> ToyNetwork:
+        return ToyCachedNetwork(state).to(device)
+
+
+class ToyCachedNetwork(ToyNetwork):
+    """The same projection, from the mean colour too."""
+
+    def hash(self, features: Tensor) -> Tensor:
+        return (features - self.mean) @ self.weight.T
 
 
 class ToyAttack(Attack):
@@ -252,6 +289,7 @@ def broken(images: Tensor, fault: str) -> Tensor:
 TOYS: tuple[type[Component], ...] = (
     ToyDataset,
     ToyHasher,
+    ToyCached,
     ToyAttack,
     ToyUntargeted,
     ToyPurifier,

@@ -267,3 +267,24 @@ def test_a_large_budget_raises_t_map_and_lowers_map(toy_plan: Planner, scored: C
     assert large["map"] < none["map"] - 0.2
     assert small["map"] > large["map"]
     assert small["perceptibility"] < 0.011 < 0.3 < large["perceptibility"]
+
+
+class Reading(Informed):
+    """Asks for the texts that its targets go with."""
+
+    name: ClassVar[str] = "reading"
+    needs: ClassVar[frozenset[Need]] = frozenset({"database_codes", "target_texts"})
+
+
+@pytest.mark.parametrize("attack", [Reading, Informed])
+def test_the_texts_of_the_target_rows_come_with_the_batch_if_they_are_asked_for(
+    toy_plan: Planner, executor: LocalExecutor, attack: type[Informed]
+) -> None:
+    Informed.told.clear()
+    assert executor.run(toy_plan({"attack": attack.name}, attack)).failures == {}
+    for _, batch in Informed.told:
+        if attack is Informed:
+            assert batch.target_texts is None
+        else:
+            assert batch.target_texts is not None
+            assert torch.equal(batch.target_texts, ToyDataset().texts("database", batch.target_rows.tolist()))

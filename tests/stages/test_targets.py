@@ -205,3 +205,16 @@ def test_no_queries_have_no_targets() -> None:
     labels, rows = draw([], [(1, 0, 0)])
     assert labels.shape == (0, 3)
     assert rows.shape == (0,)
+
+
+def test_database_items_are_drawn_as_they_are_frequent_and_their_rows_uniformly() -> None:
+    stored: list[Vector] = [(1, 0, 0)] * 2 + [(0, 0, 0)] * 3 + [(0, 1, 1)] * 15
+    labels, rows = draw([(1, 0, 0)] * 6000, stored, rule="database-item")
+    assert torch.equal(torch.tensor(stored, dtype=torch.uint8)[rows], labels)
+    assert chi_square(list(Counter(rows.tolist()).values()), 300) < 50
+    assert set(rows.tolist()) == set(range(20))
+
+
+def test_the_rarest_vectors_can_be_kept_out_of_the_database_items() -> None:
+    labels, _ = draw([(1, 0, 0)] * 200, [(1, 0, 0), (0, 1, 0), (0, 1, 0)], rule="database-item", above=1)
+    assert {tuple(label) for label in labels.tolist()} == {(0, 1, 0)}

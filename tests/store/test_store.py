@@ -265,3 +265,13 @@ def test_stored_bytes_do_not_depend_on_the_order_of_names(store: Store, tmp_path
     for file in FILES:
         assert (folder(store) / file).read_bytes() == (folder(other) / file).read_bytes()
     assert json.loads((folder(store) / "meta.json").read_bytes())["payload"].keys() == set(FILES[:2])
+
+
+def test_tensors_are_mapped_from_the_file_and_writing_to_them_changes_nothing_stored(store: Store) -> None:
+    store.put(Artifact("ab" * 32, {"a": torch.zeros(1000)}, {}, {}))
+    mapped = store.get("ab" * 32).tensors["a"]
+    maps = Path("/proc/self/maps")
+    if maps.exists():
+        assert "tensors.safetensors" in maps.read_text()
+    mapped.fill_(1.0)
+    assert not store.get("ab" * 32).tensors["a"].any()

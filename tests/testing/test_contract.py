@@ -20,7 +20,7 @@ from retbench.testing import (
     ToyPurifier,
     check_component,
 )
-from retbench.testing.toys import FaultyAttack, FaultyPurifier, ToyPart, ToyPrototype, ToyUntargeted
+from retbench.testing.toys import FaultyAttack, FaultyPurifier, ToyCached, ToyEyes, ToyPart, ToyPrototype, ToyUntargeted
 
 
 @pytest.mark.parametrize(
@@ -28,11 +28,13 @@ from retbench.testing.toys import FaultyAttack, FaultyPurifier, ToyPart, ToyProt
     [
         ToyDataset(),
         ToyHasher(),
+        ToyCached(),
         ToyAttack(),
         ToyUntargeted(),
         ToyPurifier(),
         ToyHardening(),
         ToyPart(),
+        ToyEyes(),
         ToyPrototype(),
     ],
     ids=str,

@@ -105,4 +105,4 @@ def test_a_checkpoint_holds_tensors_and_numbers_alone_and_leaves_nothing_half_wr
     resumable(training(epochs=2), tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["training.pt"]
     saved = torch.load(tmp_path / "training.pt", weights_only=True)
-    assert len(saved["curve"]) == 1
+    assert len(saved["curves"]["loss"]) == 2

@@ -1,0 +1,104 @@
+"""How far a training has come, and the checkpoint that holds it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from retbench import Context
+
+
+class Stateful(Protocol):
+    """A module, an optimiser or a schedule."""
+
+    def state_dict(self) -> Any:
+        """Returns tensors and numbers."""
+
+    def load_state_dict(self, state_dict: Any) -> Any:
+        """Takes them back."""
+
+
+class Course:
+    """Everything that changes from epoch to epoch of a training, kept in one checkpoint.
+
+    A training that was killed goes on from its last whole epoch to the same weights, bit for bit on a CPU: torch's
+    global generators, which dropout draws from, and the generator that shuffles are kept too.
+
+    Args:
+        ctx: where the checkpoint lies, and the noise that shuffles; an earlier checkpoint is taken up at once.
+        moving: modules, optimisers and schedules, by name.
+        tensors: what steps write in place, by name.
+
+    Attributes:
+        curves: mean of each loss in each epoch, by name.
+    """
+
+    def __init__(self, ctx: Context, moving: Mapping[str, Stateful], tensors: Mapping[str, Tensor] | None = None):
+        self.ctx, self.moving, self.tensors = ctx, moving, tensors or {}
+        self.curves: dict[str, list[float]] = {}
+        self._shuffle = ctx.noise.generator("shuffle")
+        self._load()
+
+    @property
+    def epochs(self) -> int:
+        """How many epochs are behind it."""
+        return len(next(iter(self.curves.values()), []))
+
+    def order(self, count: int) -> Tensor:
+        """Returns int64 (count,), a permutation of the rows, another one at each call."""
+        return torch.randperm(count, generator=self._shuffle)
+
+    def close_epoch(self, losses: Mapping[str, float], *, rate: float) -> None:
+        """Notes an epoch's losses and leaves a checkpoint.
+
+        Args:
+            losses: mean of each over the epoch, the same names in every epoch.
+            rate: the learning rate, for the message.
+
+        Raises:
+            ValueError: a loss is not finite.
+        """
+        for name, loss in losses.items():
+            if not math.isfinite(loss):
+                raise ValueError(
+                    f"training: the {name} of epoch {self.epochs + 1} diverged: got {loss}, "
+                    f"expected a learning rate below {rate}"
+                )
+        for name, loss in losses.items():
+            self.curves.setdefault(name, []).append(loss)
+        stateful = {name: it.state_dict() for name, it in self.moving.items()}
+        drawn = {"shuffle": self._shuffle.get_state(), "global": _generator_states(self.ctx.device)}
+        self.ctx.save_checkpoint("training", {**drawn, **stateful, "tensors": dict(self.tensors), "curves": self.curves})
+
+    def record(self) -> None:
+        """Keeps the curves among the artifacts of the fit."""
+        for name, curve in self.curves.items():
+            self.ctx.record(name, curve)
+
+    def _load(self) -> None:
+        saved = self.ctx.load_checkpoint("training")
+        if saved is None:
+            return
+        for name, it in self.moving.items():
+            it.load_state_dict(saved[name])
+        for name, tensor in self.tensors.items():
+            tensor.copy_(saved["tensors"][name])
+        self._shuffle.set_state(saved["shuffle"])
+        _set_generator_states(saved["global"], self.ctx.device)
+        self.curves = saved["curves"]
+
+
+def _generator_states(device: torch.device) -> list[Tensor]:
+    """Returns the states of torch's global generators: the CPU's and the device's."""
+    states = [torch.get_rng_state()]
+    return states if device.type == "cpu" else [*states, torch.get_device_module(device).get_rng_state()]
+
+
+def _set_generator_states(states: list[Tensor], device: torch.device) -> None:
+    torch.set_rng_state(states[0])
+    if device.type != "cpu":
+        torch.get_device_module(device).set_rng_state(states[1])
