@@ -72,7 +72,13 @@ class Purifier(Defense):
 
 
 class Hardening(Defense):
-    """Trains the hasher further so that attacks on it fail; the database is encoded with the result."""
+    """Trains the hasher further so that attacks on it fail; the database is encoded with the result.
+
+    Class attributes:
+        needs_loss: whether `fit` asks for the hasher's `loss`, which unsupervised hashers do not have.
+    """
+
+    needs_loss: ClassVar[bool] = False
 
     @abstractmethod
     def fit(self, hasher: Hasher, state: State, data: TrainingData, ctx: Context) -> State:

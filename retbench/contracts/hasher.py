@@ -43,10 +43,10 @@ class HashNetwork(nn.Module):
         """Returns logits (B, K) of float32 texts (B, T)."""
         raise LookupError(f"{type(self).__name__}: it does not encode texts")
 
-    def hash(self, features: Tensor) -> Tensor:
+    def from_features(self, features: Tensor) -> Tensor:
         """Returns logits (B, K) of features float32 (B, F) of images, as the hasher's `cached` part computes them.
 
-        `image(x)` is `hash` of what that part makes of `x`, up to rounding, so that clean images need it once.
+        `image(x)` is `from_features` of what that part makes of `x`, up to rounding, so that clean images need it once.
         """
         raise LookupError(f"{type(self).__name__}: it does not start from features")
 
@@ -56,7 +56,7 @@ class Hasher(Component):
 
     Class attributes:
         modalities: what its network encodes.
-        cached: the role of a part that training leaves as it is, and above which the network is `hash`: its features
+        cached: the role of a part that training leaves as it is, and above which the network is `from_features`: its features
             of clean images are computed once for each split and stored. None: there is no such part.
     """
 

@@ -109,7 +109,7 @@ class EncodeSplit(_Encode):
 
     @property
     def encoder(self) -> str:
-        return "hash" if self.features else super().encoder
+        return "from_features" if self.features else super().encoder
 
     @property
     def label(self) -> str:

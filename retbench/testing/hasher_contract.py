@@ -59,7 +59,7 @@ def check_cached(hasher: Hasher, network: HashNetwork, dataset: Dataset, logits:
     parts = fit_parts(hasher, dataset)
     require(hasher, role in parts, f"cached must be the role of a part: got {role!r}, expected one of {sorted(parts)}")
     module = hasher.parts(dataset.facts())[role].module(parts[role], CPU)
-    stored = network.hash(module(queries(dataset, 3).images))
+    stored = network.from_features(module(queries(dataset, 3).images))
     require_close(hasher, stored, logits, "logits of stored features must be those of the images")
 
 

@@ -158,7 +158,7 @@ class ToyCached(ToyHasher):
 class ToyCachedNetwork(ToyNetwork):
     """The same projection, from the mean colour too."""
 
-    def hash(self, features: Tensor) -> Tensor:
+    def from_features(self, features: Tensor) -> Tensor:
         return (features - self.mean) @ self.weight.T
 
 

@@ -11,10 +11,10 @@ from typing import Any, ClassVar
 import pytest
 from torch import Tensor
 
-from retbench.contracts import Facts, Noise, Part, Purifier, State, Weights
+from retbench.contracts import Facts, Hasher, Noise, Part, Purifier, State, Weights
 from retbench.contracts.hasher import Modality
 from retbench.plan import Plan, PlannedCell
-from retbench.testing.toys import ToyAttack, ToyDataset, ToyHasher, ToyPart, ToyPurifier
+from retbench.testing.toys import ToyAttack, ToyDataset, ToyHardening, ToyHasher, ToyPart, ToyPurifier
 
 Planner = Callable[..., Plan]
 
@@ -192,3 +192,25 @@ def test_an_attack_that_would_not_look_through_the_purifier_is_not_called_adapti
     reason = only(toy_plan({**adaptive, "defense": "toy"}, Learned)).reason
     assert reason == "threat adaptive: learned asks the hasher in its training alone, without purifiers in front"
     assert only(toy_plan({**adaptive, "defense": "toy-hardening"}, Learned)).reason is None
+
+
+class Unsupervised(ToyHasher):
+    name: ClassVar[str] = "unsupervised"
+    loss = Hasher.loss
+
+
+class Demanding(ToyHardening):
+    name: ClassVar[str] = "demanding"
+    needs_loss: ClassVar[bool] = True
+
+
+@pytest.mark.parametrize(
+    ("hasher", "defense", "skipped"),
+    [("unsupervised", "demanding", True), ("toy", "demanding", False), ("unsupervised", "toy-hardening", False)],
+)
+def test_a_hardening_that_trains_with_the_hasher_s_loss_needs_one(
+    toy_plan: Planner, hasher: str, defense: str, skipped: bool
+) -> None:
+    (cell,) = toy_plan({"hasher": hasher, "defense": defense}, Unsupervised, Demanding).cells
+    reason = "demanding trains with the hasher's own loss on labels, which unsupervised does not offer"
+    assert cell.reason == (reason if skipped else None)

@@ -57,6 +57,7 @@ class ATRDH(Hardening):
 
     name: ClassVar[str] = "atrdh"
     source: ClassVar[str] = "Wang et al. 2021 (SIGIR), adversarial training; schedule as in the code of ATRDH"
+    needs_loss: ClassVar[bool] = True
 
     epochs: int = Field(100, ge=1, le=10_000, description="passes over the training split")
     batch: int = Field(32, ge=2, le=65_536, description="training images a step")

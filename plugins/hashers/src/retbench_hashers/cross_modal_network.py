@@ -30,9 +30,9 @@ class CrossModalNetwork(HashNetwork):
         self.register_buffer("sizes", torch.tensor([text_width, bits]))
 
     def image(self, images: Tensor) -> Tensor:
-        return self.hash(self.features(images))
+        return self.from_features(self.features(images))
 
-    def hash(self, features: Tensor) -> Tensor:
+    def from_features(self, features: Tensor) -> Tensor:
         logits: Tensor = self.image_head(features)
         return logits
 
