@@ -1,0 +1,119 @@
+"""What the cross-modal hashers share: a backbone for images, a head for each modality, how they are put together."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import ClassVar, Literal
+
+import torch
+from pydantic import Field, ValidationInfo, field_validator
+from torch import nn
+
+from retbench import Context, Facts, Hasher, Modality, Part, State, TrainingData
+from retbench_hashers.backbone import Backbone
+from retbench_hashers.cnn_f_part import CnnFBackbone
+from retbench_hashers.conv import Conv
+from retbench_hashers.conv_words import ConvWords
+from retbench_hashers.cross_modal_network import CrossModalNetwork
+from retbench_hashers.pretrained import Pretrained
+
+SUPERVISED_WARM_UP = "conv starts from a warm-up on the labels, so that nothing here is unsupervised"
+
+
+class CrossModalHasher(Hasher):
+    """A head above the features of a backbone for images, and a head for texts, which meet in one code of K bits.
+
+    The backbone is a part that most of these leave as it is (`cached`). `weights: auto` becomes what the backbone
+    is used with: `warm-up` for `conv`, else `imagenet`. The warm-up of `conv` learns from labels, or from the paired
+    texts, which an unsupervised hasher may see (`warmup`).
+
+    Class attributes:
+        supervised: whether training looks at labels.
+    """
+
+    modalities: ClassVar[frozenset[Modality]] = frozenset({"image", "text"})
+    cached: ClassVar[str | None] = "backbone"
+    supervised: ClassVar[bool]
+
+    backbone: Literal["conv", "cnn-f", "alexnet", "vgg11"] = Field(
+        "conv", description="network whose features of an image the hasher starts from"
+    )
+    weights: str = Field(
+        "auto",
+        description="what the backbone starts from: warm-up (conv alone), imagenet, random, or the path of a file; "
+        "auto is warm-up for conv, else imagenet",
+    )
+    lrn: Literal["port", "exact"] = Field(
+        "port", description="local response norm of cnn-f: that of the PyTorch ports, or of the original network"
+    )
+    extra_padding: bool = Field(False, description="cnn-f pads once more before its first pooling, as DADH's code does")
+    warmup: Literal["auto", "labels", "texts"] = Field(
+        "auto", description="what teaches conv; auto is labels for a supervised hasher, else texts"
+    )
+    warmup_epochs: int = Field(8, ge=1, le=10_000, description="passes over the training split in the warm-up of conv")
+    warmup_peak: float = Field(2e-3, gt=0, le=1, description="highest learning rate of the warm-up of conv")
+    warmup_batch: int = Field(32, ge=2, le=65_536, description="training images of a step of the warm-up, at most")
+
+    @field_validator("weights")
+    @classmethod
+    def _resolved(cls, value: str, info: ValidationInfo) -> str:
+        conv = info.data.get("backbone") == "conv"
+        if value == "auto":
+            return "warm-up" if conv else "imagenet"
+        if conv != (value == "warm-up"):
+            raise ValueError("conv starts from its warm-up, and every other backbone from published or given weights")
+        return value
+
+    @field_validator("warmup")
+    @classmethod
+    def _taught_by(cls, value: str) -> str:
+        if value == "auto":
+            return "labels" if cls.supervised else "texts"
+        return value
+
+    @abstractmethod
+    def image_head(self, width: int, bits: int) -> nn.Module:
+        """Returns the untrained head from features (B, width) to logits (B, bits)."""
+
+    @abstractmethod
+    def text_head(self, width: int, bits: int) -> nn.Module:
+        """Returns the untrained head from texts (B, width) to logits (B, bits)."""
+
+    def parts(self, facts: Facts) -> dict[str, Part]:
+        return {"backbone": self.part()}
+
+    def supports(self, facts: Facts) -> str | None:
+        if not facts.text_width:
+            return f"it learns from pairs of an image and a text, and dataset {facts.dataset} has no texts"
+        return super().supports(facts)
+
+    def caveats(self, facts: Facts) -> tuple[str, ...]:
+        taught = self.backbone == "conv" and self.warmup == "labels" and not self.supervised
+        return (SUPERVISED_WARM_UP,) if taught else ()
+
+    def begin(self, data: TrainingData, ctx: Context) -> CrossModalNetwork:
+        """Returns the network that a fit starts from, on its device: the part's features, frozen, and fresh heads."""
+        features = self.part().module(ctx.parts["backbone"], ctx.device)
+        return self.assemble(features, data.facts.text_width, data.facts.bits).to(ctx.device)
+
+    def assemble(self, features: nn.Module, text_width: int, bits: int) -> CrossModalNetwork:
+        """Returns the network with untrained heads above `features`."""
+        width: int = features.width  # type: ignore[assignment]  # nn.Module's attributes have no types
+        heads = self.image_head(width, bits), self.text_head(text_width, bits)
+        return CrossModalNetwork(features, *heads, text_width, bits)
+
+    def network(self, state: State, device: torch.device) -> CrossModalNetwork:
+        text_width, bits = (int(size) for size in state["sizes"])
+        with torch.device("meta"):
+            network = self.assemble(self.part().features(), text_width, bits)
+        network.to_empty(device=device).load_state_dict(state)
+        return network
+
+    def part(self) -> Backbone:
+        """Returns the backbone."""
+        if self.backbone == "conv":
+            warm_up = Conv if self.warmup == "labels" else ConvWords
+            return warm_up(epochs=self.warmup_epochs, peak=self.warmup_peak, batch=self.warmup_batch)
+        if self.backbone == "cnn-f":
+            return CnnFBackbone(weights=self.weights, lrn=self.lrn, extra_padding=self.extra_padding)
+        return Pretrained(architecture=self.backbone, weights=self.weights)
