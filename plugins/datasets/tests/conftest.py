@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from retbench_datasets.flickr25k import Flickr25k
 from retbench_datasets.mscoco import Mscoco
 from retbench_datasets.nuswide import Nuswide
 from retbench_datasets.published import PublishedSplits
+from retbench_datasets.published_pictures import PublishedPictures
 
 PUBLISHED: dict[type[PublishedSplits], str] = {
     Flickr25k: "mirflickr/im{}.jpg",
@@ -69,3 +71,50 @@ def mock(data: Path, lists: Callable[..., None]) -> Callable[[type[PublishedSpli
         return root
 
     return write
+
+
+@pytest.fixture
+def paired(data: Path, lists: Callable[..., None]) -> Callable[..., Path]:
+    """Writes a cross-modal edition by hand, ten pictures a split: a text is the number of its picture, repeated."""
+
+    def write(dataset: type[PublishedPictures], width: int = 3, dtype: type = np.float32) -> Path:
+        root, classes = data / dataset.name, len(dataset.crossmodal.classes)
+        labels = np.random.default_rng(0).integers(0, 2, (20, classes))
+        names = [f"pictures/{number}.jpg" for number in range(20)]
+        for number, name in enumerate(names):
+            write_picture(root / name, number)
+        for stem, rows in {"test": range(10), "database": range(10, 20), "train": range(10, 20)}.items():
+            lists(root / "crossmodal", stem, [names[row] for row in rows], labels[list(rows)])
+            texts = np.repeat(np.array(rows, dtype=dtype)[:, None], width, axis=1)
+            np.save(root / "crossmodal" / f"{stem}_text.npy", texts)
+        return root
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def tiny_bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A BERT of two layers and 32 numbers a text with random weights, in the files that BERT-large has."""
+    import torch
+    import transformers
+
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "dog", "cat", "runs", "sleeps", "."]
+    sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64}
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        network = transformers.BertModel(
+            transformers.BertConfig(vocab_size=len(words), max_position_embeddings=40, **sizes)
+        )
+    folder = tmp_path_factory.mktemp("bert")
+    network.save_pretrained(folder)
+    (folder / "vocab.txt").write_text("\n".join(words) + "\n")
+    return folder
+
+
+@pytest.fixture
+def bert(tiny_bert: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of it where the data sets look for BERT."""
+    folder = tmp_path / "weights" / "bert-large-uncased"
+    shutil.copytree(tiny_bert, folder)
+    monkeypatch.setenv("RETBENCH_WEIGHTS", str(folder.parent))
+    return folder

@@ -60,6 +60,22 @@ def test_squash_loses_the_proportions_and_keeps_the_borders(tmp_path: Path) -> N
     assert (decoded(path, SQUASH)[2, 12] > 128).sum() == 4
 
 
+@pytest.mark.parametrize(("width", "height"), [(500, 375), (333, 500), (16, 40)])
+def test_stretch_resizes_the_whole_picture_as_torch_would(tmp_path: Path, width: int, height: int) -> None:
+    picture = noisy(width, height)
+    pixels = torch.from_numpy(np.asarray(picture).copy()).permute(2, 0, 1)[None].float()
+    expected = torch.nn.functional.interpolate(pixels, (64, 64), mode="bilinear", antialias=True, align_corners=False)
+    got = torch.from_numpy(decoded(saved(tmp_path, picture), Policy(64, 73, "stretch"))).float()
+    assert got.shape == (3, 64, 64)
+    assert (got - expected[0].round()).abs().max() <= 1
+
+
+def test_stretch_leaves_a_picture_of_the_size_asked_for(tmp_path: Path) -> None:
+    picture = noisy(24, 24)
+    expected = np.asarray(picture).transpose(2, 0, 1)
+    assert np.array_equal(decoded(saved(tmp_path, picture), Policy(24, 32, "stretch")), expected)
+
+
 def test_a_grey_picture_has_its_grey_in_all_channels(tmp_path: Path) -> None:
     grey = noisy(40, 30).convert("L")
     got = decoded(saved(tmp_path, grey), CENTER)

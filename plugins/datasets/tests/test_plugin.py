@@ -5,7 +5,8 @@ from retbench_datasets.plugin import retbench_datasets
 
 
 def test_the_hook_offers_the_datasets() -> None:
-    names = ["digits", "scenes", "flickr25k", "mscoco", "nuswide", "image-list", "image-folder"]
+    published = ["flickr25k", "mscoco", "nuswide", "wikipedia", "iapr-tc12"]
+    names = ["digits", "scenes", *published, "image-list", "image-folder"]
     assert [dataset.name for dataset in retbench_datasets()] == names
 
 

@@ -6,14 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar
 
-import numpy as np
-
-from retbench import UserError
-from retbench_datasets.listings import Split, read_lines
+from retbench_datasets.flickr25k_pairs import Flickr25kContainer, Flickr25kPairs
+from retbench_datasets.from_container import FromContainer
+from retbench_datasets.listings import Split
+from retbench_datasets.mirflickr_files import PICTURES, annotation_paths, picture_path, read_annotations
+from retbench_datasets.paired_source import PairedSource
 from retbench_datasets.published import PublishedSplits
 from retbench_datasets.split_lists import Originals
-
-PICTURES = 25_000
 
 # The published lists were made in the order in which a file system returned the annotation files. The names of their
 # columns were recovered: DeepHash-pytorch publishes the same labels in the files' alphabetical order, and on the 18 617
@@ -32,7 +31,8 @@ class Flickr25k(PublishedSplits):
     """25 000 photographs, 38 classes: 24 potential labels and 14 relevant ones (`_r1`), 4.7 a picture.
 
     381 pictures of the database and 38 queries have no label in the published lists: no database item answers such a
-    query, so a perfect system reaches a MAP of 0.978. 504 rows of the published training list repeat others.
+    query, so a perfect system reaches a MAP of 0.978. 504 rows of the published training list repeat others. The
+    cross-modal edition has another 20 015 pictures, 24 classes, and tags: see `Flickr25kPairs`.
     """
 
     name: ClassVar[str] = "flickr25k"
@@ -44,6 +44,8 @@ class Flickr25k(PublishedSplits):
     licence: ClassVar[str] = (
         "Licence: the photographers' Creative Commons licences, listed with the pictures; retbench may not ship them."
     )
+    crossmodal: ClassVar[PairedSource] = Flickr25kPairs()
+    container: ClassVar[type[FromContainer]] = Flickr25kContainer
 
     def steps(self) -> str:
         return (
@@ -54,15 +56,8 @@ class Flickr25k(PublishedSplits):
         )
 
     def label_files(self) -> tuple[Path, ...]:
-        return tuple(self.root / "mirflickr25k_annotations_v080" / f"{name}.txt" for name in CLASSES)
+        return annotation_paths(self.root, CLASSES)
 
     def originals(self) -> Originals:
-        labels = np.zeros((PICTURES, len(CLASSES)), dtype=np.uint8)
-        for column, path in enumerate(self.label_files()):
-            for line, text in enumerate(read_lines(path), start=1):
-                if not text.isdecimal() or not 1 <= int(text) <= PICTURES:
-                    raise UserError(
-                        f"{path}:{line}: a picture's number is expected: got {text!r}, expected 1 to {PICTURES}"
-                    )
-                labels[int(text) - 1, column] = 1
-        return Originals(tuple(f"mirflickr/im{number}.jpg" for number in range(1, PICTURES + 1)), labels)
+        labels = read_annotations(self.label_files())
+        return Originals(tuple(picture_path(number) for number in range(1, PICTURES + 1)), labels)

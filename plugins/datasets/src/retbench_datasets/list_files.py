@@ -31,18 +31,20 @@ def absent_lists(root: Path) -> list[str]:
     return [path.name for split in SPLITS for path in list_paths(root, split) if not path.is_file()]
 
 
-def read_index(root: Path, classes: tuple[str, ...] | None = None) -> Index:
+def read_index(root: Path, classes: tuple[str, ...] | None = None, folder: Path | None = None) -> Index:
     """Returns the three splits of a folder, remembered while none of its list files changes.
 
     Args:
-        root: the folder.
+        root: the folder that the listed paths are below.
         classes: names of the label columns; None takes those of `classes.txt`, or numbers them.
+        folder: the folder of the lists; None for `root`.
 
     Raises:
         UserError: a list is missing or malformed, or two of them do not fit; names file and line.
     """
-    files = [path for split in SPLITS for path in list_paths(root, split)]
-    return _read_index(root, classes, tuple(map(stamp, [*files, root / "classes.txt"])))
+    listed = folder or root
+    files = [path for split in SPLITS for path in list_paths(listed, split)]
+    return _read_index(root, listed, classes, tuple(map(stamp, [*files, listed / "classes.txt"])))
 
 
 def read_listing(root: Path, split: Split, columns: int | None = None) -> Listing:
@@ -80,18 +82,18 @@ def write_text(path: Path, text: str) -> None:
 
 
 @lru_cache(maxsize=8)
-def _read_index(root: Path, classes: tuple[str, ...] | None, stamps: tuple[Stamp, ...]) -> Index:
-    listed = _read_classes(root) if classes is None else classes
+def _read_index(root: Path, folder: Path, classes: tuple[str, ...] | None, stamps: tuple[Stamp, ...]) -> Index:
+    listed = _read_classes(folder) if classes is None else classes
     columns = len(listed) if listed else None
     splits: dict[Split, Listing] = {}
     for split in SPLITS:
-        splits[split] = read_listing(root, split, columns)
+        splits[split] = read_listing(folder, split, columns)
         columns = splits[split].labels.shape[1]
     return Index(root, listed or numbered(columns or 0), splits)
 
 
-def _read_classes(root: Path) -> tuple[str, ...] | None:
-    path = root / "classes.txt"
+def _read_classes(folder: Path) -> tuple[str, ...] | None:
+    path = folder / "classes.txt"
     return unique_classes(path) if path.is_file() else None
 
 

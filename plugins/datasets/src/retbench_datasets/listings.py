@@ -6,7 +6,7 @@ import hashlib
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Literal, NamedTuple
 
@@ -151,3 +151,17 @@ def stamp(path: Path) -> Stamp:
     except OSError:
         return Stamp(path, 0, 0, 0)
     return Stamp(path, facts.st_mtime_ns, facts.st_size, facts.st_ino)
+
+
+def file_digest(path: Path) -> str:
+    """Returns the sha256 of a file, remembered while its stamp stays; raises UserError for one that cannot be read."""
+    return _file_digest(stamp(path))
+
+
+@lru_cache(maxsize=64)
+def _file_digest(stamped: Stamp) -> str:
+    try:
+        with stamped.path.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        raise UserError(f"{stamped.path}: it cannot be read: {error.strerror}") from None

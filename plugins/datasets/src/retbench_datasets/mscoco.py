@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
-from retbench import UserError
+from retbench_datasets.coco_files import read_instances
+from retbench_datasets.from_container import FromContainer
 from retbench_datasets.listings import Split
+from retbench_datasets.mscoco_pairs import MscocoContainer, MscocoPairs
+from retbench_datasets.paired_source import PairedSource
 from retbench_datasets.published import PublishedSplits
 from retbench_datasets.split_lists import Originals, keep_labelled
 
@@ -42,7 +44,10 @@ CLASSES = (
 
 
 class Mscoco(PublishedSplits):
-    """122 218 photographs, 80 classes of objects, 2.9 a picture; the 1069 pictures without an object are left out."""
+    """122 218 photographs, 80 classes of objects, 2.9 a picture; the 1069 pictures without an object are left out.
+
+    The cross-modal edition keeps those, and has the classes in another order, and captions: see `MscocoPairs`.
+    """
 
     name: ClassVar[str] = "mscoco"
     source: ClassVar[str] = "Lin et al. 2014, Microsoft COCO; lists: Wang et al. 2021, ProS-GAN"
@@ -51,6 +56,8 @@ class Mscoco(PublishedSplits):
     licence: ClassVar[str] = (
         "Licence: annotations CC BY 4.0; the pictures under Flickr's terms, so that retbench may not ship them."
     )
+    crossmodal: ClassVar[PairedSource] = MscocoPairs()
+    container: ClassVar[type[FromContainer]] = MscocoContainer
 
     def steps(self) -> str:
         return (
@@ -69,26 +76,6 @@ class Mscoco(PublishedSplits):
 
         The larger file has 0.3 GB, and takes several times that in memory while it is read.
         """
-        parts = [_read_instances(path, part) for path, part in zip(self.label_files(), PARTS, strict=True)]
-        names = tuple(name for part in parts for name in part.names)
-        return Originals(names, np.concatenate([part.labels for part in parts]))
-
-
-def _read_instances(path: Path, part: str) -> Originals:
-    try:
-        facts: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        columns = {category["id"]: category["name"] for category in facts["categories"]}
-        if unknown := {*columns.values()} ^ {*CLASSES}:
-            raise UserError(f"{path}: these are not COCO's 80 categories: {min(unknown)!r} is on one side only")
-        pictures = sorted(facts["images"], key=lambda picture: picture["id"])
-        row_of = {picture["id"]: row for row, picture in enumerate(pictures)}
-        labels = np.zeros((len(pictures), len(CLASSES)), dtype=np.uint8)
-        column_of = {name: column for column, name in enumerate(CLASSES)}
-        for shape in facts["annotations"]:
-            labels[row_of[shape["image_id"]], column_of[columns[shape["category_id"]]]] = 1
-        names = [f"{part}/{picture['file_name']}" for picture in pictures]
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: it is not JSON: {error}; is the download complete?") from None
-    except (KeyError, TypeError) as error:
-        raise UserError(f"{path}: these are not COCO's instances: {type(error).__name__}: {error}") from None
-    return keep_labelled(names, labels)
+        parts = [read_instances(path, CLASSES) for path in self.label_files()]
+        names = [f"{part}/{file}" for part, read in zip(PARTS, parts, strict=True) for file in read.files]
+        return keep_labelled(names, np.concatenate([read.labels for read in parts]))

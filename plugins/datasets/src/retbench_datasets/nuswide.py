@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar
 
-import numpy as np
-
-from retbench import UserError
-from retbench_datasets.label_tables import read_label_table
-from retbench_datasets.listings import Split, picture_name, read_lines
+from retbench_datasets.from_container import FromContainer
+from retbench_datasets.listings import Split
+from retbench_datasets.nuswide_files import concept_paths, read_concepts
+from retbench_datasets.nuswide_pairs import NuswideContainer, NuswidePairs
+from retbench_datasets.paired_source import PairedSource
 from retbench_datasets.published import PublishedSplits
 from retbench_datasets.split_lists import Originals, keep_labelled
 
@@ -24,7 +24,10 @@ CLASSES = (
 
 
 class Nuswide(PublishedSplits):
-    """195 834 photographs, 21 concepts, about 3 a picture; queries hold 100 of each, training rows 500."""
+    """195 834 photographs, 21 concepts, about 3 a picture; queries hold 100 of each, training rows 500.
+
+    The cross-modal edition has the same pictures, the classes in another order, and tags: see `NuswidePairs`.
+    """
 
     name: ClassVar[str] = "nuswide"
     source: ClassVar[str] = "Chua et al. 2009, NUS-WIDE; lists: Wang et al. 2021, ProS-GAN"
@@ -35,6 +38,8 @@ class Nuswide(PublishedSplits):
         "ship them."
     )
     balanced: ClassVar[bool] = True
+    crossmodal: ClassVar[PairedSource] = NuswidePairs()
+    container: ClassVar[type[FromContainer]] = NuswideContainer
 
     def steps(self) -> str:
         return (
@@ -47,22 +52,8 @@ class Nuswide(PublishedSplits):
         )
 
     def label_files(self) -> tuple[Path, ...]:
-        concepts = (self.root / "Groundtruth" / "AllLabels" / f"Labels_{name}.txt" for name in CLASSES)
-        return (self.root / "ImageList" / "Imagelist.txt", *concepts)
+        return concept_paths(self.root, CLASSES)
 
     def originals(self) -> Originals:
         """Returns the pictures with a label, in the order of `Imagelist.txt`."""
-        listed, *concepts = self.label_files()
-        columns = []
-        paths = read_lines(listed)
-        for path in concepts:
-            columns.append(read_label_table(path, 1)[:, 0])
-            if len(columns[-1]) != len(paths):
-                raise UserError(
-                    f"{path}: it does not fit {listed.name}: got {len(columns[-1])} lines, expected {len(paths)}"
-                )
-        labels = np.stack(columns, axis=1)
-        names = [
-            f"images/{picture_name(path, f'{listed}:{line}').rpartition('/')[2]}" for line, path in enumerate(paths, 1)
-        ]
-        return keep_labelled(names, labels)
+        return keep_labelled(*read_concepts(self.root, CLASSES))

@@ -6,7 +6,7 @@ import hashlib
 from abc import abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
-from typing import ClassVar, Literal, Self
+from typing import ClassVar, Self
 
 import torch
 from pydantic import Field, model_validator
@@ -15,7 +15,7 @@ from torch import Tensor
 from retbench import Dataset, Facts, UserError, data_root
 from retbench_datasets.decoders import decode_all
 from retbench_datasets.listings import SPLITS, Index, Split
-from retbench_datasets.pictures import Policy
+from retbench_datasets.pictures import Crop, Policy
 
 
 class PictureFiles(Dataset):
@@ -34,10 +34,11 @@ class PictureFiles(Dataset):
         le=4096,
         description="length of the shorter side before the crop, in pixels; by default size * 8/7: 256 for 224",
     )
-    crop: Literal["center", "squash"] = Field(
+    crop: Crop = Field(
         "center",
         description="center: shorter side to `resize` (bilinear), then the middle; squash: both sides to `resize` "
-        "(bicubic), proportions lost, then the middle, as DHTA's code does",
+        "(bicubic), proportions lost, then the middle, as DHTA's code does; stretch: both sides to `size` (bilinear), "
+        "nothing cut off, the default of a cross-modal edition",
     )
 
     @model_validator(mode="after")

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-Crop = Literal["center", "squash"]
+Crop = Literal["center", "squash", "stretch"]
 Decoded = NDArray[np.uint8] | str
 """A picture, or why it cannot be read: a worker hands back either, so that its caller can name the row."""
 
@@ -21,7 +21,9 @@ class Policy(NamedTuple):
     `center`: the shorter side is resized to `resize` (bilinear, antialiased), the longer one in proportion, rounded
     down; then the middle `size` x `size`. Source: the loaders of ProS-GAN, ATRDH and SAAT. `squash`: the whole picture
     is resized to `resize` x `resize` (bicubic), its proportions lost, then the same crop. Source: the loader of DHTA
-    under Pillow 7 or later.
+    under Pillow 7 or later. `stretch`: the whole picture is resized to `size` x `size` (bilinear, antialiased), its
+    proportions lost, and nothing is cut off; `resize` has no meaning. Source: the 224 x 224 pictures in the published
+    files of DCMH (Jiang and Li 2017).
 
     `upright` turns what its EXIF tag says is stored turned; the published loaders take pictures as they are stored.
     """
@@ -63,6 +65,8 @@ def _rgb(picture: Image.Image, upright: bool) -> Image.Image:
 
 
 def _fit(picture: Image.Image, policy: Policy) -> Image.Image:
+    if policy.crop == "stretch":
+        return picture.resize((policy.size, policy.size), Image.Resampling.BILINEAR)
     if policy.crop == "squash":
         whole = picture.resize((policy.resize, policy.resize), Image.Resampling.BICUBIC)
     else:

@@ -1,0 +1,156 @@
+"""Reads the original files of IAPR TC-12 and of SAIAPR TC-12, which labels regions of the same pictures.
+
+    iaprtc12/images/<NN>/<id>.jpg                          <NN> is <id> // 1000, in two digits
+    iaprtc12/annotations_complete_eng/<NN>/<id>.eng        cp1252; tags as in SGML, the text in <DESCRIPTION>
+    saiapr_tc-12/<NN>/labels.txt                           lines `image-id region-id label-id`
+    saiapr_tc-12/wlist.txt                                 lines `label-id name`
+
+The folder of annotations may also lie beside `iaprtc12`, and `wlist.txt` beside `saiapr_tc-12`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from retbench import UserError
+
+PICTURES, CLASSES = 20_000, 255
+"""What the whole set has."""
+DESCRIPTION = re.compile(r"<DESCRIPTION>(.*?)</DESCRIPTION>", re.DOTALL | re.IGNORECASE)
+
+
+class Described(NamedTuple):
+    """The labelled pictures, by ascending number.
+
+    Attributes:
+        names: paths of the pictures below the folder.
+        labels: uint8 (N, C), multi-hot: the union of the labels of a picture's regions.
+        classes: names of the C label numbers that occur, by ascending number.
+        texts: descriptions; empty for a picture without an annotation.
+        remarks: what a reader should know.
+    """
+
+    names: tuple[str, ...]
+    labels: NDArray[np.uint8]
+    classes: tuple[str, ...]
+    texts: tuple[str, ...]
+    remarks: tuple[str, ...]
+
+
+def read_described(root: Path) -> Described:
+    """Returns the pictures that have a label in a folder of original files; picture files are not looked at.
+
+    Raises:
+        UserError: a file or folder is not there or malformed; names file and line.
+    """
+    if not (annotations := annotations_folder(root)).is_dir():
+        raise UserError(f"{annotations}: no such folder: expected one with a text for each picture")
+    if not (files := label_files(root)):
+        raise UserError(f"{root / 'saiapr_tc-12'}: no labels are there: expected 00/labels.txt and so on")
+    regions, strange = _read_regions(files)
+    numbers = sorted({label for found in regions.values() for label in found})
+    column_of = {label: column for column, label in enumerate(numbers)}
+    labels = np.zeros((len(regions), len(numbers)), dtype=np.uint8)
+    pictures = sorted(regions)
+    for row, picture in enumerate(pictures):
+        labels[row, [column_of[label] for label in regions[picture]]] = 1
+    texts = [_read_text(annotations / _below(picture, "eng")) for picture in pictures]
+    remarks = (*strange, *_remarks(pictures, texts, len(numbers)))
+    names = tuple(f"iaprtc12/images/{_below(picture, 'jpg')}" for picture in pictures)
+    return Described(names, labels, _name(numbers, names_file(root)), tuple(text or "" for text in texts), remarks)
+
+
+def label_files(root: Path) -> tuple[Path, ...]:
+    """Returns the files of region labels, one for each folder of pictures; empty where there is none."""
+    return tuple(sorted((root / "saiapr_tc-12").glob("[0-9][0-9]/labels.txt")))
+
+
+def names_file(root: Path) -> Path:
+    """Returns the file of the labels' names, or where it would lie."""
+    return _first(root / "saiapr_tc-12" / "wlist.txt", root / "wlist.txt")
+
+
+def annotations_folder(root: Path) -> Path:
+    """Returns the folder of English annotations, or where it would lie."""
+    return _first(root / "iaprtc12" / "annotations_complete_eng", root / "annotations_complete_eng")
+
+
+def _first(usual: Path, other: Path) -> Path:
+    return other if other.exists() and not usual.exists() else usual
+
+
+def _below(picture: int, suffix: str) -> str:
+    return f"{picture // 1000:02d}/{picture}.{suffix}"
+
+
+def _read_regions(paths: Sequence[Path]) -> tuple[dict[int, set[int]], list[str]]:
+    """Returns the label numbers of each picture, and remarks about lines that were cut short."""
+    regions: dict[int, set[int]] = {}
+    strange = []
+    for path in paths:
+        for line, values in _lines(path):
+            if len(values) < 3:
+                strange.append(f"{path}:{line}: passed over: got {' '.join(values)!r}, expected three numbers")
+            elif len(values) > 3 or not all(value.isdecimal() for value in values):
+                expected = "picture, region and label, three numbers"
+                raise UserError(f"{path}:{line}: got {' '.join(values)!r}, expected {expected}")
+            else:
+                regions.setdefault(int(values[0]), set()).add(int(values[2]))
+    if not regions:
+        raise UserError(f"{paths[0]}: it labels no picture, nor do the other {len(paths) - 1} files")
+    return regions, strange
+
+
+def _name(numbers: Iterable[int], path: Path) -> tuple[str, ...]:
+    """Returns the names of label numbers; raises UserError for one that the file does not name."""
+    named: dict[int, str] = {}
+    for line, values in _lines(path):
+        if len(values) < 2 or not values[0].isdecimal():
+            raise UserError(f"{path}:{line}: got {' '.join(values)!r}, expected a label's number and its name")
+        named[int(values[0])] = " ".join(values[1:])
+    return tuple(_look_up(named, number, path) for number in numbers)
+
+
+def _look_up(named: Mapping[int, str], number: int, path: Path) -> str:
+    if number not in named:
+        raise UserError(f"{path}: it does not name label {number}, which a picture has")
+    return named[number]
+
+
+def _lines(path: Path) -> Iterable[tuple[int, list[str]]]:
+    """Yields number and values of each line that is not empty."""
+    text = _decoded(path)
+    return ((line, values) for line, row in enumerate(text.split("\n"), start=1) if (values := row.split()))
+
+
+def _read_text(path: Path) -> str | None:
+    """Returns the description, its white space as single blanks; None where there is no such file."""
+    if not path.is_file():
+        return None
+    found = DESCRIPTION.search(_decoded(path))
+    if found is None:
+        raise UserError(f"{path}: it has no description: expected <DESCRIPTION>...</DESCRIPTION>")
+    return " ".join(found.group(1).split())
+
+
+def _decoded(path: Path) -> str:
+    try:
+        return path.read_bytes().decode("cp1252")
+    except OSError as error:
+        raise UserError(f"{path}: it cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: it is not cp1252: got byte {error.object[error.start]:#x} at {error.start}") from None
+
+
+def _remarks(pictures: Sequence[int], texts: Sequence[str | None], classes: int) -> Iterable[str]:
+    lost = [picture for picture, text in zip(pictures, texts, strict=True) if text is None]
+    if lost:
+        yield f"{len(lost)} pictures have no annotation and get an empty text, first {_below(lost[0], 'eng')}"
+    if (len(pictures), classes) != (PICTURES, CLASSES):
+        yield f"got {len(pictures)} pictures with {classes} labels, expected {PICTURES} with {CLASSES}"

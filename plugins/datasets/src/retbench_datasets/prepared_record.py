@@ -1,0 +1,25 @@
+"""What retbench wrote into a folder, so that a file that is replaced later no longer counts as its own."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from retbench_datasets.list_files import write_text
+
+
+class PreparedRecord:
+    """`prepared.json` in a folder of lists."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / "prepared.json"
+
+    def read(self) -> dict[str, Any]:
+        """Returns what was written; empty where there is no record."""
+        return json.loads(self._path.read_text(encoding="utf-8")) if self._path.is_file() else {}
+
+    def write(self, record: Mapping[str, Any]) -> None:
+        """Replaces the record, at once or not at all; raises UserError if it cannot."""
+        write_text(self._path, json.dumps(record, indent=2, sort_keys=True) + "\n")

@@ -1,0 +1,93 @@
+"""Pictures of an array as files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from retbench_datasets import unpacked_pictures
+from retbench_datasets.npy_file import ONLY, NpyFile
+from retbench_datasets.orientation import PictureAxes
+from retbench_datasets.unpacked_pictures import picture_names, write_pictures
+
+from retbench import UserError
+
+AXES = PictureAxes(0, 1, 2, 3)
+PIXELS = np.random.default_rng(0).integers(0, 256, (6, 8, 8, 3), dtype=np.uint8)
+
+
+@pytest.fixture
+def array(tmp_path: Path) -> Path:
+    np.save(tmp_path / "pictures.npy", PIXELS)
+    return tmp_path / "pictures.npy"
+
+
+def write(array: Path, axes: PictureAxes = AXES) -> list[str]:
+    return list(write_pictures(array.parent, NpyFile(array), ONLY, axes))
+
+
+def read(root: Path) -> Any:
+    return np.stack([np.asarray(Image.open(root / name)) for name in picture_names(6)])
+
+
+def test_a_picture_is_written_without_loss_and_nothing_else_is_left(array: Path) -> None:
+    write(array)
+    np.testing.assert_array_equal(read(array.parent), PIXELS)
+    folder = array.parent / "crossmodal" / "pictures"
+    assert {path.name for path in folder.iterdir()} == {*(f"{row:06d}.png" for row in range(6)), "source.json"}
+
+
+def test_progress_is_told_every_so_many_pictures(array: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(unpacked_pictures, "OFTEN", 2)
+    lines = write(array)
+    assert [line.rpartition(": ")[2] for line in lines[:-1]] == [
+        "2 of 6 pictures",
+        "4 of 6 pictures",
+        "6 of 6 pictures",
+        "6 pictures written, 0 were there",
+    ]
+
+
+def test_a_second_call_goes_on_where_the_first_was_stopped(array: Path) -> None:
+    write(array)
+    folder = array.parent / "crossmodal" / "pictures"
+    (folder / "000001.png").unlink()
+    (folder / "000002.png").write_bytes(b"\x89PNG half")
+    Image.new("RGB", (4, 4)).save(folder / "000003.png")
+    kept = (folder / "000000.png").stat().st_mtime_ns
+    assert any("3 pictures written, 3 were there" in line for line in write(array))
+    assert (folder / "000000.png").stat().st_mtime_ns == kept
+    np.testing.assert_array_equal(read(array.parent), PIXELS)
+
+
+def test_nothing_is_read_where_all_is_there(array: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(array)
+    monkeypatch.setattr(NpyFile, "read", lambda *_: pytest.fail("an array was read"))
+    assert [line.rpartition(": ")[2] for line in write(array)] == ["0 pictures written, 6 were there"]
+
+
+def test_another_file_of_the_same_shape_replaces_all_pictures(array: Path) -> None:
+    write(array)
+    np.save(array, PIXELS[::-1])
+    lines = write(array)
+    assert "6 pictures of another source were removed" in lines[0]
+    np.testing.assert_array_equal(read(array.parent), PIXELS[::-1])
+
+
+def test_which_side_is_brighter_is_told(array: Path) -> None:
+    bright = np.zeros((2, 8, 8, 3), np.uint8)
+    bright[:, :4] = 100
+    bright[:, :, 4:] += 20
+    np.save(array, bright)
+    assert (
+        "the upper halves are +100.0 levels brighter than the lower, the left -20.0 than the right" in write(array)[-1]
+    )
+
+
+def test_a_folder_that_cannot_be_written_is_named(array: Path) -> None:
+    (array.parent / "crossmodal").write_text("in the way")
+    with pytest.raises(UserError, match=r"pictures: it cannot be written: "):
+        write(array)
