@@ -26,6 +26,16 @@ class Linear(HashNetwork):
 
 
 @pytest.fixture
+def without_kinks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Networks with GELU for every rectifier, to compare two trainings that differ by rounding.
+
+    Where a rectifier's input lies within a rounding of 0 one of the two may turn it, and they part from there on.
+    """
+    monkeypatch.setattr(nn, "ReLU", nn.GELU)
+    monkeypatch.setattr(nn, "LeakyReLU", lambda slope: nn.GELU())
+
+
+@pytest.fixture
 def knowledge() -> Knowledge:
     """What a targeted attack needs of the linear hasher, over a database of three label vectors."""
     labels = torch.eye(3, dtype=torch.uint8)[torch.arange(ITEMS) % 3]

@@ -10,6 +10,8 @@ from retbench_attacks.plugin import retbench_attacks
 from retbench_attacks.prosgan import ProsGAN
 from retbench_attacks.prosgan_prototypes import ProsGanPrototypes
 from retbench_attacks.sdha import SDHA
+from retbench_attacks.tadch import TADCH
+from retbench_attacks.tadch_prototypes import TadchPrototypes
 from retbench_attacks.tha import THA
 from retbench_attacks.tha_prototypes import ThaPrototypes
 
@@ -35,6 +37,15 @@ SMALL = {"hidden": 8, "semantic": 4, "steps": 5, "batch": 8}
             critic_depth=3,
             prototypes=ProsGanPrototypes(**SMALL),
         ),
+        TADCH(
+            epochs=1,
+            decay_epochs=1,
+            width=4,
+            blocks=1,
+            critic_width=4,
+            critic_depth=3,
+            prototypes=TadchPrototypes(hidden=8, width=16, epochs=2),
+        ),
         HAG(steps=5),
         HAG(steps=5, form="atrdh", alpha="constant", random_start=True),
         SDHA(steps=5),
@@ -47,4 +58,4 @@ def test_an_attack_keeps_its_contract(attack: Attack) -> None:
 
 
 def test_all_attacks_are_offered() -> None:
-    assert {attack.name for attack in retbench_attacks()} == {"p2p", "dhta", "prosgan", "tha", "hag", "sdha"}
+    assert {attack.name for attack in retbench_attacks()} == {"p2p", "dhta", "prosgan", "tadch", "tha", "hag", "sdha"}

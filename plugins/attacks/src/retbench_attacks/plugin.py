@@ -18,6 +18,7 @@ def retbench_attacks() -> list[type[Attack]]:
     from retbench_attacks.p2p import P2P
     from retbench_attacks.prosgan import ProsGAN
     from retbench_attacks.sdha import SDHA
+    from retbench_attacks.tadch import TADCH
     from retbench_attacks.tha import THA
 
-    return [P2P, DHTA, ProsGAN, THA, HAG, SDHA]
+    return [P2P, DHTA, ProsGAN, TADCH, THA, HAG, SDHA]

@@ -31,7 +31,7 @@ class Decoder(nn.Module):
         self.shape = (width, size[0] >> DOUBLINGS, size[1] >> DOUBLINGS)
         self.linear = nn.Linear(semantic, width * self.shape[1] * self.shape[2])
         widths = [width >> step for step in range(DOUBLINGS + 1)]
-        doublings = [_doubled(wide, narrow) for wide, narrow in itertools.pairwise(widths)]
+        doublings = [doubled(wide, narrow) for wide, narrow in itertools.pairwise(widths)]
         self.doublings = nn.Sequential(*doublings, nn.Conv2d(widths[-1], 3, 3, padding=1, bias=False))
 
     def forward(self, semantics: Tensor) -> Tensor:
@@ -58,12 +58,12 @@ class Generator(nn.Module):
         super().__init__()
         self.decoder = Decoder(semantic, size, decoder_width)
         self.trunk = nn.Sequential(
-            _normalised(nn.Conv2d(6, width, 7, padding=3)),
-            _normalised(nn.Conv2d(width, 2 * width, 4, stride=2, padding=1)),
-            _normalised(nn.Conv2d(2 * width, 4 * width, 4, stride=2, padding=1)),
+            normalised(nn.Conv2d(6, width, 7, padding=3)),
+            normalised(nn.Conv2d(width, 2 * width, 4, stride=2, padding=1)),
+            normalised(nn.Conv2d(2 * width, 4 * width, 4, stride=2, padding=1)),
             *[Residual(4 * width) for _ in range(blocks)],
-            _doubled(4 * width, 2 * width),
-            _doubled(2 * width, width),
+            doubled(4 * width, 2 * width),
+            doubled(2 * width, width),
         )
         self.last = nn.Conv2d(width + 3, 3, 3, padding=1, bias=False)
 
@@ -79,7 +79,7 @@ class Residual(nn.Module):
     def __init__(self, width: int) -> None:
         super().__init__()
         self.change = nn.Sequential(
-            _normalised(nn.Conv2d(width, width, 3, padding=1, bias=False)),
+            normalised(nn.Conv2d(width, width, 3, padding=1, bias=False)),
             nn.Conv2d(width, width, 3, padding=1, bias=False),
             nn.InstanceNorm2d(width),
         )
@@ -119,10 +119,11 @@ class Discriminator(nn.Module):
         return read
 
 
-def _normalised(convolution: nn.Module) -> nn.Sequential:
+def normalised(convolution: nn.Module) -> nn.Sequential:
     """Returns the convolution, its outputs standardised over each image and channel, then rectified."""
     return nn.Sequential(convolution, nn.InstanceNorm2d(convolution.out_channels), nn.ReLU())
 
 
-def _doubled(before: int, after: int) -> nn.Sequential:
-    return _normalised(nn.ConvTranspose2d(before, after, 4, stride=2, padding=1, bias=False))
+def doubled(before: int, after: int) -> nn.Sequential:
+    """Returns a transposed convolution that doubles the resolution, its outputs standardised, then rectified."""
+    return normalised(nn.ConvTranspose2d(before, after, 4, stride=2, padding=1, bias=False))

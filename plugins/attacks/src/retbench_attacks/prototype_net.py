@@ -15,7 +15,7 @@ class Prototypes(NamedTuple):
     """What a prototype net says of a batch of label vectors.
 
     Attributes:
-        semantics: float (B, semantic), without an activation.
+        semantics: float (B, semantic), without an activation; TA-DCH's are maps (B, width, 16, 16) in (-1, 1).
         codes: float (B, K) in (-1, 1); their signs are the prototype codes.
         labels: float (B, C) in (0, 1), the label vectors read back; None of a net that does not reconstruct.
     """
