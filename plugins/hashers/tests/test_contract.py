@@ -5,10 +5,15 @@ from __future__ import annotations
 import pytest
 from retbench_hashers.conv import Conv
 from retbench_hashers.csq import CSQ
+from retbench_hashers.dadh import DADH
+from retbench_hashers.dcmh import DCMH
+from retbench_hashers.dgcpn import DGCPN
+from retbench_hashers.djsrh import DJSRH
 from retbench_hashers.dph import DPH
 from retbench_hashers.dpsh import DPSH
 from retbench_hashers.dsh import DSH
 from retbench_hashers.hashnet import HashNet
+from retbench_hashers.jdsh import JDSH
 from retbench_hashers.plugin import retbench_hashers
 from retbench_hashers.pretrained import Pretrained
 
@@ -19,6 +24,18 @@ from retbench.testing import ToyDataset, check_component
 @pytest.mark.parametrize("hasher", [DPSH, DPH, HashNet, CSQ, DSH])
 def test_a_hasher_keeps_its_contract(hasher: type[Hasher]) -> None:
     check_component(hasher.create({"warmup_epochs": 1, "epochs": 1, "batch": 8}))
+
+
+@pytest.mark.parametrize("hasher", [DCMH, DGCPN, DJSRH, JDSH])
+def test_a_hasher_of_images_and_texts_keeps_its_contract(hasher: type[Hasher]) -> None:
+    check_component(hasher.create({"warmup_epochs": 1, "epochs": 2, "batch": 8, "hidden": 8}))
+
+
+@pytest.mark.parametrize("triplet", ["weighted", "none"])
+def test_dadh_keeps_its_contract(triplet: str) -> None:
+    critics = {"feature_critic": (8,), "code_critic": (8,)}
+    options = {"warmup_epochs": 1, "epochs": 2, "batch": 8, "hidden": (16, 16, 8), "triplet": triplet}
+    check_component(DADH.create({**options, **critics}))
 
 
 @pytest.mark.parametrize("optimiser", ["sgd", "rmsprop"])
@@ -37,4 +54,6 @@ def test_a_backbone_keeps_its_contract(backbone: Part) -> None:
 
 
 def test_all_hashers_are_offered() -> None:
-    assert {hasher.name for hasher in retbench_hashers()} == {"csq", "dph", "dpsh", "dsh", "hashnet"}
+    supervised = {"csq", "dph", "dpsh", "dsh", "hashnet"}
+    cross_modal = {"dadh", "dcmh", "dgcpn", "djsrh", "jdsh"}
+    assert {hasher.name for hasher in retbench_hashers()} == supervised | cross_modal
