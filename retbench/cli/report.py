@@ -59,7 +59,7 @@ def make_report(session: Session) -> Report:
 
     rows, suite = session.rows(), session.loaded.suite
     profile = f", profile {session.loaded.profile}" if session.loaded.profile else ""
-    tables = make_tables(rows, session.layouts, session.store)
+    tables = make_tables(rows, session.layouts, session.store, narrowed=bool(session.request.only))
     plugins = sorted({f"{entry.origin}" for entry in session.catalog.entries().values()})
     versions = [f"retbench {__version__}", *plugins]
     lines = provenance(rows, session.plan, session.store, versions)

@@ -56,8 +56,8 @@ class Hasher(Component):
 
     Class attributes:
         modalities: what its network encodes.
-        cached: the role of a part that training leaves as it is, and above which the network is `from_features`: its features
-            of clean images are computed once for each split and stored. None: there is no such part.
+        cached: the role of a part that training leaves as it is, and above which the network is `from_features`: its
+            features of clean images are computed once for each split and stored. None: there is no such part.
     """
 
     kind: ClassVar[Kind] = "hasher"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -144,6 +144,11 @@ class Layout(_Frozen):
         if not self.select:
             return self.curve is None or self.curve.takes(row)
         return any(matches(pattern, row) for pattern in self.select)
+
+    def answered_by(self, rows: Sequence[Row]) -> bool:
+        """Returns whether any of the rows belongs in the table and, for a curve, any sweeps its option."""
+        swept = self.curve is None or any(self.curve.named_in(row.variant) for row in rows)
+        return swept and any(self.shows(row) for row in rows)
 
     def emphasised(self, row: Row) -> bool:
         """Returns whether a row is set in bold."""

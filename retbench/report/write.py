@@ -25,10 +25,16 @@ class Report(NamedTuple):
     provenance: tuple[str, ...]
 
 
-def make_tables(rows: Sequence[Row], layouts: Sequence[Layout], store: Store) -> tuple[Table, ...]:
-    """Returns the tables of several layouts, in order; a paired layout without a pair gives none."""
+def make_tables(
+    rows: Sequence[Row], layouts: Sequence[Layout], store: Store, *, narrowed: bool = False
+) -> tuple[Table, ...]:
+    """Returns the tables of several layouts, in order; a paired layout without a pair gives none.
+
+    `narrowed` rows are a part of a suite's: a layout that they have nothing for is left out, unless that leaves none.
+    """
+    answered = [layout for layout in layouts if layout.answered_by(rows)] if narrowed else []
     tables: list[Table] = []
-    for layout in layouts:
+    for layout in answered or layouts:
         chosen = pair(rows, layout, store) if layout.paired else rows
         tables += pivot(chosen, layout) if chosen else []
     return tuple(tables)

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from retbench.errors import StoreUnwritable
-from retbench.report import Layout, Report, as_markdown, pivot, write_report
+from retbench.errors import LayoutError, StoreUnwritable
+from retbench.report import Layout, Report, as_markdown, make_tables, pivot, write_report
 from retbench.report.figure import draw_curve
 from retbench.results import Row
+from retbench.store import Store
 
 LAYOUT = Layout(
     title="Strength [percent]",
@@ -64,3 +65,16 @@ def test_a_folder_that_is_a_file_is_no_traceback(report: Report, tmp_path: Path)
     (tmp_path / "out").write_text("")
     with pytest.raises(StoreUnwritable, match="it is not a folder"):
         write_report(report, tmp_path / "out", "suite")
+
+
+def test_of_a_narrowed_suite_only_the_layouts_that_it_answers_are_laid_out(
+    row: Callable[..., Row], tmp_path: Path
+) -> None:
+    plain = LAYOUT.model_copy(update={"curve": None})
+    absent = Layout(**{**plain.model_dump(exclude={"select", "curve"}), "select": [{"attack": "p2p"}]})
+    rows, store = [row("dhta", "none", 0.5)], Store(tmp_path)
+    shown = make_tables(rows, [plain, absent, LAYOUT], store, narrowed=True)
+    assert [table.title for table in shown] == [plain.title]
+    for narrowed, layouts in ((False, [plain, absent]), (True, [absent])):
+        with pytest.raises(LayoutError, match="selects none of the 1 rows"):
+            make_tables(rows, layouts, store, narrowed=narrowed)

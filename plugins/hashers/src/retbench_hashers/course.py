@@ -72,7 +72,9 @@ class Course:
             self.curves.setdefault(name, []).append(loss)
         stateful = {name: it.state_dict() for name, it in self.moving.items()}
         drawn = {"shuffle": self._shuffle.get_state(), "global": _generator_states(self.ctx.device)}
-        self.ctx.save_checkpoint("training", {**drawn, **stateful, "tensors": dict(self.tensors), "curves": self.curves})
+        self.ctx.save_checkpoint(
+            "training", {**drawn, **stateful, "tensors": dict(self.tensors), "curves": self.curves}
+        )
 
     def record(self) -> None:
         """Keeps the curves among the artifacts of the fit."""
