@@ -19,7 +19,7 @@ run: setup
 	$(BIN)/retbench report suites/unimodal.yaml --out .retbench/reports
 
 reports: setup
-	for suite in unimodal untargeted transfer ablation; do \
+	for suite in unimodal untargeted transfer ablation crossmodal strength; do \
 	    $(BIN)/retbench run suites/$$suite.yaml && $(BIN)/retbench report suites/$$suite.yaml --out reports || exit 1; \
 	done
 

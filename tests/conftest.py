@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ import pytest
 import torch
 
 from retbench.catalog import Catalog
+from retbench.cli.main import main
 from retbench.contracts import Component, Context, Noise
 from retbench.contracts.context import Precision
 from retbench.execute import LocalExecutor
@@ -69,3 +72,23 @@ def artifacts() -> Callable[..., Callable[[str], Artifact]]:
         return {key: Artifact(key, named) for key, named in tensors.items()}.__getitem__
 
     return known
+
+
+@pytest.fixture
+def at_paper_scale(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., Any]:
+    """Runs a command on a suite's paper profile in an empty folder, and returns the JSON that it ends with."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("RETBENCH_PLUGINS", "RETBENCH_DATA", "RETBENCH_WEIGHTS"):
+        monkeypatch.delenv(name, raising=False)
+
+    def run(*words: str) -> Any:
+        monkeypatch.setattr(sys, "argv", ["retbench", *words, "--profile", "paper", "--json"])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        told = capsys.readouterr()
+        assert ended.value.code == 0, told.err
+        return json.loads(told.out.splitlines()[-1])
+
+    return run

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,8 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-
-from retbench.cli.main import main
 
 DATASETS = {
     "flickr25k": ("mirflickr/im{}.jpg", 38),
@@ -35,24 +31,6 @@ SMALL = {
 """What makes a step of the paper's scale a matter of seconds; everything else stays the profile's."""
 
 
-@pytest.fixture
-def retbench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Any]:
-    """Runs a command on the suite's paper profile in an empty folder, and returns the JSON that it ends with."""
-    monkeypatch.chdir(tmp_path)
-    for name in ("RETBENCH_PLUGINS", "RETBENCH_DATA", "RETBENCH_WEIGHTS"):
-        monkeypatch.delenv(name, raising=False)
-
-    def run(*words: str) -> Any:
-        monkeypatch.setattr(sys, "argv", ["retbench", *words, "--profile", "paper", "--json"])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        told = capsys.readouterr()
-        assert ended.value.code == 0, told.err
-        return json.loads(told.out.splitlines()[-1])
-
-    return run
-
-
 def write_dataset(root: Path, picture: str, classes: int) -> None:
     """Writes the published lists of a data set with ten rows a split, and their pictures."""
     labels = np.random.default_rng(0).integers(0, 2, (20, classes))
@@ -66,8 +44,8 @@ def write_dataset(root: Path, picture: str, classes: int) -> None:
         (root / f"{stem}_label.txt").write_text("".join(" ".join(map(str, labels[row])) + "\n" for row in rows))
 
 
-def test_without_the_data_every_cell_is_planned_and_says_how_to_get_it(retbench: Callable[..., Any]) -> None:
-    cells = retbench("plan", "unimodal")["cells"]
+def test_without_the_data_every_cell_is_planned_and_says_how_to_get_it(at_paper_scale: Callable[..., Any]) -> None:
+    cells = at_paper_scale("plan", "unimodal")["cells"]
     assert len(cells) == 3 * 2 * 4 * 4
     for cell in cells:
         assert cell["status"] == "skipped"
@@ -75,21 +53,21 @@ def test_without_the_data_every_cell_is_planned_and_says_how_to_get_it(retbench:
 
 
 def test_without_weights_the_cells_name_the_command_that_fetches_them(
-    tmp_path: Path, retbench: Callable[..., Any]
+    tmp_path: Path, at_paper_scale: Callable[..., Any]
 ) -> None:
     write_dataset(tmp_path / "data" / "nuswide", *DATASETS["nuswide"])
-    cells = retbench("plan", "unimodal", "--only", "dataset=nuswide")["cells"]
+    cells = at_paper_scale("plan", "unimodal", "--only", "dataset=nuswide")["cells"]
     assert len(cells) == 32
     assert all("vgg11-8a719046.pth" in cell["reason"] for cell in cells)
     assert all("retbench weights prepare SUITE" in cell["reason"] for cell in cells)
-    files = {file["file"]: file for file in retbench("weights", "list", "unimodal", "--only", "dataset=nuswide")}
+    files = {file["file"]: file for file in at_paper_scale("weights", "list", "unimodal", "--only", "dataset=nuswide")}
     assert files.keys() == {"vgg11-8a719046.pth", "256x256_diffusion_uncond.pt"}
     assert files["vgg11-8a719046.pth"]["sha256"] == "8a719046"
     assert files["256x256_diffusion_uncond.pt"]["sha256"].startswith("a37c32ff")
 
 
 @pytest.mark.slow
-def test_with_ten_pictures_a_split_it_runs(tmp_path: Path, retbench: Callable[..., Any]) -> None:
+def test_with_ten_pictures_a_split_it_runs(tmp_path: Path, at_paper_scale: Callable[..., Any]) -> None:
     import diffusers
 
     for name, (picture, classes) in DATASETS.items():
@@ -102,9 +80,9 @@ def test_with_ten_pictures_a_split_it_runs(tmp_path: Path, retbench: Callable[..
         for component, options in SMALL.items()
         for option, value in options.items()
     ]
-    ended = retbench("run", "unimodal", *(word for assignment in sets for word in ("--set", assignment)))
+    ended = at_paper_scale("run", "unimodal", *(word for assignment in sets for word in ("--set", assignment)))
     assert (ended["failed"], ended["skipped"]) == (0, 0)
-    rows = retbench("results")
+    rows = at_paper_scale("results")
     assert len(rows) == 96
     assert {row["status"] for row in rows} == {"done"}
     assert all(0 <= row["metrics"]["map"]["value"] <= 1 for row in rows)

@@ -1,0 +1,115 @@
+"""The cross-modal suites at the paper's scale: cells without the data, and all of their steps on ten pairs a split."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+DATASETS = {
+    "wikipedia": (10, 10),
+    "iapr-tc12": (255, 1024),
+    "flickr25k": (24, 1386),
+    "mscoco": (80, 1024),
+    "nuswide": (21, 1000),
+}
+"""Classes and length of a text."""
+CELLS = 5 * 2 * (2 * 2 * 3 + 2)
+SMALL = {
+    **{f"dataset.{name}": {"size": 64} for name in DATASETS},
+    "hasher.dgcpn": {"backbone": "conv", "weights": "auto", "hidden": 8, "neighbours": 2, "epochs": 1},
+    "hasher.dadh": {"backbone": "conv", "weights": "auto", "hidden": "[8, 8, 8]", "epochs": 1},
+    "attack.tadch": {"epochs": 1, "decay_epochs": 0, "width": 4, "blocks": 1, "critic_width": 4, "reconstruction": 1},
+    "attack.tadch.prototypes": {"epochs": 1, "hidden": 8, "width": 16},
+    "defense.ddpm": {"t_p": 2, "denoiser": "weights/tiny"},
+    "defense.retpur": {"t_p": 2, "denoiser": "weights/tiny"},
+}
+"""What makes a step of the paper's scale a matter of seconds; everything else stays the profile's."""
+
+
+def write_pairs(root: Path, classes: int, width: int) -> None:
+    """Writes a cross-modal edition with ten pairs a split: lists, labels, texts, and pictures of noise."""
+    draws = np.random.default_rng(0)
+    labels, texts = draws.integers(0, 2, (20, classes)), draws.random((20, width), dtype=np.float32)
+    (root / "crossmodal").mkdir(parents=True)
+    for number in range(20):
+        noise = np.random.default_rng(number).integers(0, 256, (4, 5, 3), dtype=np.uint8)
+        Image.fromarray(noise).resize((96, 80)).save(root / f"{number}.png")
+    for stem, rows in {"test": range(10), "database": range(10, 20), "train": range(10, 20)}.items():
+        names = "".join(f"{row}.png\n" for row in rows)
+        (root / "crossmodal" / f"{stem}_img.txt").write_text(names)
+        table = "".join(" ".join(map(str, labels[row])) + "\n" for row in rows)
+        (root / "crossmodal" / f"{stem}_label.txt").write_text(table)
+        np.save(root / "crossmodal" / f"{stem}_text.npy", texts[list(rows)])
+
+
+def write_denoiser(folder: Path) -> None:
+    """Writes a denoiser with few weights in the format of a published one."""
+    import diffusers
+
+    blocks: dict[str, Any] = {"down_block_types": ("DownBlock2D",) * 2, "up_block_types": ("UpBlock2D",) * 2}
+    sizes: dict[str, Any] = {"block_out_channels": (8, 8), "norm_num_groups": 4, "layers_per_block": 1}
+    diffusers.UNet2DModel(sample_size=96, **blocks, **sizes).save_pretrained(folder)
+
+
+def settings(components: dict[str, dict[str, Any]]) -> list[str]:
+    """Returns the words that set these options on the command line."""
+    sets = (
+        f"components.{name}.{option}={value}" for name, told in components.items() for option, value in told.items()
+    )
+    return [word for assignment in sets for word in ("--set", assignment)]
+
+
+@pytest.mark.parametrize(("suite", "cells"), [("crossmodal", CELLS), ("ablation", 2 * 2 * 9)])
+def test_without_the_data_every_cell_is_planned_and_says_how_to_get_it(
+    at_paper_scale: Callable[..., Any], suite: str, cells: int
+) -> None:
+    planned = at_paper_scale("plan", suite)["cells"]
+    assert len(planned) == cells
+    for cell in planned:
+        assert cell["status"] == "skipped"
+        assert f"retbench datasets prepare {cell['dataset']}" in cell["reason"]
+
+
+def test_without_the_weights_of_cnn_f_the_cells_say_where_to_put_them(
+    tmp_path: Path, at_paper_scale: Callable[..., Any]
+) -> None:
+    write_pairs(tmp_path / "data" / "wikipedia", *DATASETS["wikipedia"])
+    cells = at_paper_scale("plan", "crossmodal", "--only", "dataset=wikipedia")["cells"]
+    assert len(cells) == CELLS // 5
+    assert all("imagenet-vgg-f.mat" in cell["reason"] for cell in cells)
+
+
+@pytest.mark.slow
+def test_with_ten_pairs_a_split_it_runs(tmp_path: Path, at_paper_scale: Callable[..., Any]) -> None:
+    for name, sizes in DATASETS.items():
+        write_pairs(tmp_path / "data" / name, *sizes)
+    write_denoiser(tmp_path / "weights/tiny")
+    # Numbers of training pairs that only a whole data set has; a setting cannot change what an override sets.
+    small = settings(SMALL | {"hasher.dgcpn": {**SMALL["hasher.dgcpn"], "validation": 0}})
+    ended = at_paper_scale("run", "crossmodal", *small)
+    assert ended["failed"] == 0
+    rows = at_paper_scale("results")
+    assert len(rows) == CELLS
+    done = [row for row in rows if row["status"] == "done"]
+    assert len(done) == CELLS
+    assert all(0 <= row["metrics"]["map"]["value"] <= 1 for row in done)
+    caveats = {caveat for row in done for caveat in row["caveats"]}
+    assert any("expected 10500 training rows, got 10" in caveat for caveat in caveats)
+
+
+@pytest.mark.slow
+def test_cnn_f_runs_at_its_own_size(tmp_path: Path, at_paper_scale: Callable[..., Any]) -> None:
+    write_pairs(tmp_path / "data" / "wikipedia", *DATASETS["wikipedia"])
+    write_denoiser(tmp_path / "weights/tiny")
+    own = {name: options for name, options in SMALL.items() if not name.startswith("dataset")}
+    own["hasher.dadh"] = {**own["hasher.dadh"], "backbone": "cnn-f", "weights": "random"}
+    only = ("--only", "dataset=wikipedia", "--only", "hasher=dadh")
+    assert at_paper_scale("run", "crossmodal", *settings(own), *only)["failed"] == 0
+    rows = at_paper_scale("results")
+    assert {row["status"] for row in rows} == {"done"}
+    assert any("random weights" in caveat for row in rows for caveat in row["caveats"])
