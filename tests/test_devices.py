@@ -1,4 +1,4 @@
-"""Every component of the uni-modal plugins on a device, through the command line, with schedules of seconds."""
+"""Every component that computes, on a device, through the command line, with schedules of seconds."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 
 from retbench.cli.main import main
 
-SUITE = """\
+UNIMODAL = """\
 suite: devices
 matrix:
   dataset: digits
@@ -74,8 +74,47 @@ components:
 protocol: {queries: 8}
 """
 
+CROSSMODAL = """\
+suite: devices
+matrix:
+  dataset: scenes
+  hasher: [dadh, dcmh, dgcpn, djsrh, jdsh]
+  task: [i2i, i2t, t2i, t2t]
+  attack: [none, tadch]
+  defense: [none, retpur]
+  exclude:
+    - {hasher: [dcmh, djsrh, jdsh], defense: retpur}
+    - {task: [t2i, t2t], attack: tadch}
+    - {task: [t2i, t2t], defense: retpur}
+components:
+  hasher:
+    dadh: {warmup_epochs: 1, epochs: 1, hidden: [16, 16, 16], feature_critic: [8], code_critic: [8]}
+    dcmh: {warmup_epochs: 1, epochs: 1, hidden: 32}
+    dgcpn: {warmup_epochs: 1, epochs: 1, hidden: 32}
+    djsrh: {warmup_epochs: 1, epochs: 1, hidden: 32}
+    jdsh: {warmup_epochs: 1, epochs: 1, hidden: 32}
+  attack:
+    tadch:
+      epochs: 1
+      decay_epochs: 0
+      batch: 100
+      width: 4
+      blocks: 1
+      critic_width: 4
+      critic_depth: 3
+      prototypes: {epochs: 1, batch: 400, hidden: 16, width: 16}
+  defense:
+    retpur: {t_p: 2}
+protocol: {queries: 8, map: first-k-relevant, depth: 50, targets: {rule: database-item}}
+"""
+SUITES = {
+    "unimodal": (UNIMODAL, 2 * 17 + 5 + 4 + 5),
+    "crossmodal": (CROSSMODAL, 2 * 2 * (2 * 2 + 3) + 5 * 2),
+}
+
 
 @pytest.mark.parametrize("precision", ["float32", "bf16"])
+@pytest.mark.parametrize("suite", SUITES)
 @pytest.mark.parametrize(
     "device", [pytest.param("cpu", marks=pytest.mark.slow), pytest.param("cuda", marks=pytest.mark.gpu)]
 )
@@ -84,13 +123,15 @@ def test_every_cell_is_done(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     device: str,
+    suite: str,
     precision: str,
 ) -> None:
     if device == "cuda" and not torch.cuda.is_available():
         pytest.skip("no GPU")
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("RETBENCH_PLUGINS", raising=False)
-    (tmp_path / "devices.yaml").write_text(SUITE)
+    text, cells = SUITES[suite]
+    (tmp_path / "devices.yaml").write_text(text)
 
     def retbench(*words: str) -> str:
         monkeypatch.setattr(sys, "argv", ["retbench", *words, "--device", device, "--precision", precision, "--json"])
@@ -103,7 +144,7 @@ def test_every_cell_is_done(
     ended = json.loads(retbench("run", "devices.yaml"))
     assert (ended["failed"], ended["skipped"]) == (0, 0)
     rows = json.loads(retbench("results"))
-    assert len(rows) == 2 * 17 + 5 + 4 + 5
+    assert len(rows) == cells
     assert {row["status"] for row in rows} == {"done"}
     assert all(0 < row["metrics"]["map"]["value"] <= 1 for row in rows)
     assert all(row["metrics"]["perceptibility"]["value"] > 0 for row in rows if row["attack"] != "none")
