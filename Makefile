@@ -19,9 +19,11 @@ run: setup
 	$(BIN)/retbench report suites/unimodal.yaml --out .retbench/reports
 
 reports: setup
-	for suite in unimodal untargeted transfer ablation crossmodal strength; do \
+	for suite in unimodal untargeted transfer ablation crossmodal; do \
 	    $(BIN)/retbench run suites/$$suite.yaml && $(BIN)/retbench report suites/$$suite.yaml --out reports || exit 1; \
 	done
+	$(BIN)/retbench run suites/crossmodal.yaml --profile strength
+	$(BIN)/retbench report suites/crossmodal.yaml --profile strength --out reports
 
 test: setup
 	$(BIN)/python -m pytest -m "not slow and not gpu"

@@ -10,6 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from retbench.catalog import load_catalog
+from retbench.suite import expand, find_suite, read_suite
+
 DATASETS = {
     "wikipedia": (10, 10),
     "iapr-tc12": (255, 1024),
@@ -79,9 +82,21 @@ def test_without_the_weights_of_cnn_f_the_cells_say_where_to_put_them(
     tmp_path: Path, at_paper_scale: Callable[..., Any]
 ) -> None:
     write_pairs(tmp_path / "data" / "wikipedia", *DATASETS["wikipedia"])
-    cells = at_paper_scale("plan", "crossmodal", "--only", "dataset=wikipedia")["cells"]
-    assert len(cells) == CELLS // 5
+    cells = at_paper_scale("plan", "crossmodal", "--only", "dataset=wikipedia", "--only", "hasher=dadh")["cells"]
+    assert len(cells) == CELLS // 10
     assert all("imagenet-vgg-f.mat" in cell["reason"] for cell in cells)
+
+
+def test_at_the_paper_s_scale_no_option_of_the_small_suite_is_left() -> None:
+    catalog, own = load_catalog(), {"dgcpn": {"hidden", "neighbours", "scale", "validation"}}
+    path = find_suite("crossmodal")
+    cells = expand(read_suite(path, profile="paper"), catalog)
+    for hasher in {type(cell.hasher): cell.hasher for cell in cells if cell.dataset.name == "flickr25k"}.values():
+        published = type(hasher)(backbone="cnn-f")
+        changed = {name for name, value in hasher if value != getattr(published, name)}
+        assert changed <= own.get(hasher.name, set()) | {"extra_padding"}, hasher
+    for attack in {cell.attack for cell in cells if cell.attack}:
+        assert attack == type(attack)()
 
 
 @pytest.mark.slow

@@ -195,12 +195,12 @@ class _Planner(Remembering):
     @remembered
     def features(self, hasher: Hasher, dataset: Dataset, seed: int, split: Split) -> tuple[str, ...]:
         """Returns the keys of a split's features by the part that a hasher leaves as it is; none if it has no such."""
-        facts = self.facts(dataset)
-        part = hasher.parts(facts)[hasher.cached] if hasher.cached else None
-        if part is None:
+        if hasher.cached is None:
             return ()
-        if isinstance(part, AttackPart):
-            raise breach(part, "a hasher has no part that is trained against a hasher")
+        facts = self.facts(dataset)
+        part = hasher.parts(facts).get(hasher.cached)
+        if not isinstance(part, Part):
+            raise breach(hasher, f"cached must be the role of a part: got {hasher.cached!r}")
         state, shards = States(self.part(part, dataset, seed)), shards_of(facts.sizes[split])
         return tuple(
             self.add(ComputeFeatures(part, state, dataset, facts, split, rows, self.precision)) for rows in shards

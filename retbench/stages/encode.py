@@ -65,11 +65,15 @@ class _Encode(Stage):
             for copies in self._batches(load, ctx):
                 codes.append(self._vote([self._logits(network, batch, ctx) for batch in copies]))
                 if len(codes) == 1 and self.precision != "float32":
-                    exact = self._vote([getattr(network, self.encoder)(batch).float() for batch in copies])
+                    exact = self._vote([batch.float() for batch in self._exact(network, copies, ctx)])
                     agreement = float((exact == codes[0]).float().mean())
         packed = pack(torch.cat(codes).cpu()) if codes else torch.zeros(0, (self.bits + 7) // 8, dtype=torch.uint8)
         distinct = len(torch.unique(packed, dim=0))
         return Outcome({"codes": packed}, {"distinct": distinct, "float32_agreement": agreement})
+
+    def _exact(self, network: HashNetwork, copies: tuple[Tensor, ...], ctx: Context) -> tuple[Tensor, ...]:
+        """Returns the logits of the first batch in float32, to compare with."""
+        return tuple(getattr(network, self.modality)(batch) for batch in copies)
 
     def _vote(self, logits: list[Tensor]) -> Tensor:
         """Returns the code of several copies of each item, from their logits (B, K); a tie of bits becomes +1."""
@@ -119,10 +123,21 @@ class EncodeSplit(_Encode):
     def units(self) -> int:
         return self.dataset.facts().sizes[self.split]
 
+    def _exact(self, network: HashNetwork, copies: tuple[Tensor, ...], ctx: Context) -> tuple[Tensor, ...]:
+        if not self.features:
+            return super()._exact(network, copies, ctx)
+        # Stored features have the run's precision: what they are compared with starts from the images.
+        images = self.dataset.images(self.split, range(len(copies[0])))
+        return (network.image(unit_images(images, ctx.device)),)
+
     def _batches(self, load: Load, ctx: Context) -> Iterator[tuple[Tensor, ...]]:
+        done = 0
         for key in self.features:
             shard = load(key).tensors["features"]
-            yield from ((shard[rows.start : rows.stop].to(ctx.device),) for rows in ctx.batches(len(shard)))
+            for start in range(0, len(shard), ctx.batch_size):
+                yield (shard[start : start + ctx.batch_size].to(ctx.device),)
+                ctx.progress(min(done + start + ctx.batch_size, done + len(shard)), self.units)
+            done += len(shard)
         for rows in ctx.batches(0 if self.features else self.units):
             if self.modality == "text":
                 yield (self.dataset.texts(self.split, rows).to(ctx.device),)

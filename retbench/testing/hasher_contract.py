@@ -20,6 +20,9 @@ from retbench.testing.rig import (
 
 def check_hasher(hasher: Hasher, dataset: Dataset, facts: Facts) -> None:
     """Raises ContractBreach unless it trains alike twice and encodes with gradients down to the pixels."""
+    roles = hasher.parts(dataset.facts())
+    known = hasher.cached is None or hasher.cached in roles
+    require(hasher, known, f"cached must be the role of a part: got {hasher.cached!r}, expected one of {sorted(roles)}")
     first, second = (fit_hasher(hasher, dataset, facts) for _ in range(2))
     require(hasher, all(torch.equal(first[n], second[n]) for n in first), "the same fit must give the same weights")
     network = frozen_network(hasher, first)
@@ -55,9 +58,7 @@ def check_texts(hasher: Hasher, network: HashNetwork, dataset: Dataset, facts: F
 
 def check_cached(hasher: Hasher, network: HashNetwork, dataset: Dataset, logits: Tensor) -> None:
     """Raises ContractBreach unless the first queries have the same logits from the features of the cached part."""
-    role = hasher.cached or ""
-    parts = fit_parts(hasher, dataset)
-    require(hasher, role in parts, f"cached must be the role of a part: got {role!r}, expected one of {sorted(parts)}")
+    role, parts = hasher.cached or "", fit_parts(hasher, dataset)
     module = hasher.parts(dataset.facts())[role].module(parts[role], CPU)
     stored = network.from_features(module(queries(dataset, 3).images))
     require_close(hasher, stored, logits, "logits of stored features must be those of the images")

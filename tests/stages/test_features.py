@@ -144,3 +144,61 @@ def test_training_features_are_gathered_over_shards_in_the_order_of_the_rows() -
 def test_features_that_nobody_declared_are_an_error() -> None:
     with pytest.raises(LookupError, match="a hasher with a `cached` part alone"):
         TrainingData(TOY, TOY.facts(), CPU).features([0])
+
+
+class Noseless(ToyCached):
+    name: ClassVar[str] = "noseless"
+    cached: ClassVar[str | None] = "nose"
+
+
+def test_a_role_that_is_no_part_stops_the_plan(toy_plan: Planner) -> None:
+    with pytest.raises(ContractBreach, match=r"hasher noseless.*cached must be the role of a part: got 'nose'"):
+        toy_plan({"hasher": "noseless"}, Noseless)
+
+
+class Rounded(ToyEyes):
+    """Colours in steps of an eighth, in bf16 alone."""
+
+    name: ClassVar[str] = "rounded"
+
+    def module(self, state: State, device: torch.device) -> nn.Module:
+        eyes = super().module(state, device)
+
+        def rounded(module: nn.Module, images: Any, colours: Tensor) -> Tensor:
+            return (colours * 8).round() / 8 if torch.is_autocast_enabled("cpu") else colours
+
+        eyes.register_forward_hook(rounded)
+        return eyes
+
+
+class Coarse(ToyCached):
+    name: ClassVar[str] = "coarse"
+
+    def parts(self, facts: Facts) -> dict[str, Part]:
+        return {"eyes": Rounded()}
+
+
+def test_codes_from_stored_features_are_compared_with_those_of_float32_images(
+    toy_plan: Planner, executor: LocalExecutor, store: Store
+) -> None:
+    plan = toy_plan({"hasher": "coarse", "bits": 16}, Coarse, precision="bf16")
+    assert executor.run(plan).failures == {}
+    ((key, step),) = ((key, step) for key, step in plan.steps.items() if isinstance(step, EncodeSplit))
+    network = step.victim.network(store.get, CPU)
+    logits = network.image(TOY.images("database", range(40)).float() / 255)
+    codes = unpack(store.get(key).tensors["codes"], 16)
+    agreement = float((codes == torch.where(logits >= 0, 1, -1)).float().mean())
+    assert store.facts(key)["float32_agreement"] == pytest.approx(agreement, abs=1e-6)
+    assert agreement < 1
+
+
+def test_progress_counts_the_rows_of_all_shards(
+    toy_plan: Planner, executor: LocalExecutor, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stage_file, "ROWS", 16)
+    plan = toy_plan({"hasher": "toy-cached", "bits": 16})
+    assert executor.run(plan).failures == {}
+    (step,) = (step for step in plan.steps.values() if isinstance(step, EncodeSplit))
+    told: list[tuple[int, int]] = []
+    step.run(store.get, Context(CPU, "float32", Noise(0, ()), batch_size=10, progress=lambda *at: told.append(at)))
+    assert told == [(10, 40), (16, 40), (26, 40), (32, 40), (40, 40)]

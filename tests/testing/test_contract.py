@@ -188,3 +188,15 @@ class Thawed(ToyPrototype):
 def test_a_part_that_breaks_its_contract_is_found(part: Component, problem: str) -> None:
     with pytest.raises(ContractBreach, match=problem):
         check_component(part)
+
+
+def test_a_cached_role_that_is_no_part_is_found() -> None:
+    class Noseless(ToyCached):
+        """Has no such part."""
+
+        cached: ClassVar[str | None] = "nose"
+
+    with pytest.raises(
+        ContractBreach, match=r"cached must be the role of a part: got 'nose', expected one of \['eyes'\]"
+    ):
+        check_component(Noseless())

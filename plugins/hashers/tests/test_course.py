@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from retbench_hashers import course as course_file
 from retbench_hashers.course import Course
 from torch import Tensor, nn
 
@@ -48,3 +49,14 @@ def test_a_loss_that_is_not_finite_is_named_and_not_kept(tmp_path: Path) -> None
 
 def test_a_new_one_has_no_epoch_behind_it() -> None:
     assert course(None, nn.Linear(2, 1), torch.zeros(3)).epochs == 0
+
+
+def test_short_epochs_leave_a_checkpoint_only_now_and_then(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter([0.0, 30.0, 59.0, 61.0, 61.0, 100.0])
+    monkeypatch.setattr(course_file, "CHECKPOINT_EVERY", 60.0)
+    monkeypatch.setattr(course_file.time, "monotonic", lambda: next(clock))
+    one, kept = course(tmp_path, nn.Linear(2, 1), torch.zeros(3)), []
+    for _ in range(4):
+        one.close_epoch({"loss": 1.0}, rate=0.1)
+        kept.append(len(torch.load(tmp_path / "course.pt")["curves"]["loss"]) if any(tmp_path.iterdir()) else 0)
+    assert kept == [0, 0, 3, 3]

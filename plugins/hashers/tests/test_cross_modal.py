@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
@@ -94,3 +95,12 @@ def test_the_network_is_built_again_from_its_state_alone() -> None:
     assert torch.equal(first.image(images), second.image(images))
     assert torch.equal(first.text(texts), second.text(texts))
     assert torch.equal(second.from_features(second.features(images)), second.image(images))
+
+
+def test_a_file_of_weights_counts_by_its_bytes(tmp_path: Path) -> None:
+    specs = []
+    for name in ("first.pth", "second.pth"):
+        (tmp_path / name).write_bytes(b"weights")
+        specs.append(Untrained.create({"backbone": "alexnet", "weights": str(tmp_path / name)}).spec(TOY))
+    assert specs[0] == specs[1]
+    assert str(specs[0]["options"]["weights"]).startswith("sha256:")  # type: ignore[index, call-overload]  # JSON of a kind

@@ -103,6 +103,6 @@ def test_a_training_that_was_killed_goes_on_to_the_same_bits(tmp_path: Path, opt
 
 def test_a_checkpoint_holds_tensors_and_numbers_alone_and_leaves_nothing_half_written(tmp_path: Path) -> None:
     resumable(training(epochs=2), tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == ["training.pt"]
-    saved = torch.load(tmp_path / "training.pt", weights_only=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["course.pt"]
+    saved = torch.load(tmp_path / "course.pt", weights_only=True)
     assert len(saved["curves"]["loss"]) == 2

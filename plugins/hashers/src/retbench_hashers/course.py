@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Mapping
 from typing import Any, Protocol
 
@@ -10,6 +11,9 @@ import torch
 from torch import Tensor
 
 from retbench import Context
+
+CHECKPOINT_EVERY = 60.0
+"""Seconds of training that a kill costs, and what was done of an epoch."""
 
 
 class Stateful(Protocol):
@@ -25,8 +29,10 @@ class Stateful(Protocol):
 class Course:
     """Everything that changes from epoch to epoch of a training, kept in one checkpoint.
 
-    A training that was killed goes on from its last whole epoch to the same weights, bit for bit on a CPU: torch's
-    global generators, which dropout draws from, and the generator that shuffles are kept too.
+    A training that was killed goes on from its last checkpoint, the end of an epoch, to the same weights, bit for bit
+    on a CPU: torch's global generators, which dropout draws from, and the generator that shuffles are kept too. A
+    checkpoint is left once the last one is `CHECKPOINT_EVERY` seconds old: short epochs of a large network would
+    otherwise write more than they compute.
 
     Args:
         ctx: where the checkpoint lies, and the noise that shuffles; an earlier checkpoint is taken up at once.
@@ -42,6 +48,7 @@ class Course:
         self.curves: dict[str, list[float]] = {}
         self._shuffle = ctx.noise.generator("shuffle")
         self._load()
+        self._saved = time.monotonic()
 
     @property
     def epochs(self) -> int:
@@ -53,7 +60,7 @@ class Course:
         return torch.randperm(count, generator=self._shuffle)
 
     def close_epoch(self, losses: Mapping[str, float], *, rate: float) -> None:
-        """Notes an epoch's losses and leaves a checkpoint.
+        """Notes an epoch's losses and leaves a checkpoint, if it is time for one.
 
         Args:
             losses: mean of each over the epoch, the same names in every epoch.
@@ -70,19 +77,23 @@ class Course:
                 )
         for name, loss in losses.items():
             self.curves.setdefault(name, []).append(loss)
-        stateful = {name: it.state_dict() for name, it in self.moving.items()}
-        drawn = {"shuffle": self._shuffle.get_state(), "global": _generator_states(self.ctx.device)}
-        self.ctx.save_checkpoint(
-            "training", {**drawn, **stateful, "tensors": dict(self.tensors), "curves": self.curves}
-        )
+        if time.monotonic() - self._saved >= CHECKPOINT_EVERY:
+            self._save()
+            self._saved = time.monotonic()
 
     def record(self) -> None:
         """Keeps the curves among the artifacts of the fit."""
         for name, curve in self.curves.items():
             self.ctx.record(name, curve)
 
+    def _save(self) -> None:
+        stateful = {name: it.state_dict() for name, it in self.moving.items()}
+        drawn = {"shuffle": self._shuffle.get_state(), "global": _generator_states(self.ctx.device)}
+        written = {"tensors": dict(self.tensors), "curves": self.curves}
+        self.ctx.save_checkpoint("course", {**drawn, **stateful, **written})
+
     def _load(self) -> None:
-        saved = self.ctx.load_checkpoint("training")
+        saved = self.ctx.load_checkpoint("course")
         if saved is None:
             return
         for name, it in self.moving.items():

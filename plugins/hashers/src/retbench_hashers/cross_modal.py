@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from pathlib import Path
 from typing import ClassVar, Literal
 
 import torch
@@ -81,6 +82,9 @@ class CrossModalHasher(Hasher):
 
     def parts(self, facts: Facts) -> dict[str, Part]:
         return {"backbone": self.part()}
+
+    def files(self, facts: Facts) -> dict[str, Path]:
+        return self.part().files(facts)
 
     def supports(self, facts: Facts) -> str | None:
         if not facts.text_width:
