@@ -35,9 +35,13 @@ SMALL = {
 
 
 def write_pairs(root: Path, classes: int, width: int) -> None:
-    """Writes a cross-modal edition with ten pairs a split: lists, labels, texts, and pictures of noise."""
+    """Writes a cross-modal edition with ten pairs a split: lists, labels, texts, and pictures of noise.
+
+    A training picture has no label, and another an empty text.
+    """
     draws = np.random.default_rng(0)
     labels, texts = draws.integers(0, 2, (20, classes)), draws.random((20, width), dtype=np.float32)
+    labels[12], texts[13] = 0, 0
     (root / "crossmodal").mkdir(parents=True)
     for number in range(20):
         noise = np.random.default_rng(number).integers(0, 256, (4, 5, 3), dtype=np.uint8)
@@ -115,6 +119,22 @@ def test_with_ten_pairs_a_split_it_runs(tmp_path: Path, at_paper_scale: Callable
     assert all(0 <= row["metrics"]["map"]["value"] <= 1 for row in done)
     caveats = {caveat for row in done for caveat in row["caveats"]}
     assert any("expected 10500 training rows, got 10" in caveat for caveat in caveats)
+
+
+@pytest.mark.slow
+def test_the_ablation_runs_on_ten_pairs_too(tmp_path: Path, at_paper_scale: Callable[..., Any]) -> None:
+    write_pairs(tmp_path / "data" / "wikipedia", *DATASETS["wikipedia"])
+    write_denoiser(tmp_path / "weights/tiny")
+    names = ("dataset.wikipedia", "hasher.dgcpn", "attack.tadch", "attack.tadch.prototypes")
+    small = {name: SMALL[name] for name in names}
+    small["defense.retpur"] = {"denoiser": "weights/tiny", "steps": 2}
+    small["hasher.dgcpn"] = {**small["hasher.dgcpn"], "validation": 0}
+    ended = at_paper_scale("run", "ablation", *settings(small))
+    assert (ended["failed"], ended["skipped"]) == (0, 0)
+    made = at_paper_scale("report")
+    titles = [table["title"] for table in made["tables"]]
+    assert titles[0].startswith("Distance metric of the guidance (layout of RetPur, Table 4)")
+    assert sum("Purify step" in title for title in titles) == 2
 
 
 @pytest.mark.slow

@@ -235,3 +235,12 @@ def test_codes_of_rows_without_labels_follow_their_outputs() -> None:
     updated = updated_codes(CODES, labels, outputs, ridge=1, share=1e-5)
     assert updated[2].tolist() == [1, -1, 1, -1]
     assert torch.equal(updated[0], updated[5]), "rows of one label vector have one code"
+
+
+def test_many_shared_classes_do_not_overflow() -> None:
+    common = torch.tensor([[200.0, 199.0, 0.0], [3.0, 2.0, 0.0], [0.0, 0.0, 0.0]])
+    weights = gain_weights(common)
+    ideal = 1 + 0.5 / torch.log2(torch.tensor(3.0))
+    torch.testing.assert_close(weights[0], torch.tensor([1.0, 0.5, 0.0]) / ideal)
+    torch.testing.assert_close(weights[1], torch.tensor([7.0, 3.0, 0.0]) / (7 + 3 / torch.log2(torch.tensor(3.0))))
+    assert not weights[2].any()

@@ -56,12 +56,14 @@ def gain_weights(shared: Tensor) -> Tensor:
 
     w_ij = (2^s_ij - 1) / Z_i, where Z_i is the discounted gain of the best order of the candidates, as in NDCG. It is 0
     for an anchor without labels, whose Z_i is 0: the published code divides by it, and its loss is NaN from the first
-    such batch on.
+    such batch on. Gains are halved together until the largest of an anchor is below 1, which changes no weight: rows of
+    128 classes or more would exceed float32.
 
     Args:
         shared: float32 (B, B), the number of classes that two rows share.
     """
-    gains = torch.exp2(shared) - 1
+    most = shared.amax(dim=1, keepdim=True)
+    gains = torch.exp2(shared - most) - torch.exp2(-most)
     best = gains.sort(dim=1, descending=True).values
     ranks = torch.arange(1, shared.shape[1] + 1, device=shared.device)
     ideal = (best / torch.log2(1.0 + ranks)).sum(dim=1, keepdim=True)
