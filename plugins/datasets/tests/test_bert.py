@@ -110,6 +110,7 @@ def test_a_missing_file_is_named_with_the_steps_to_get_it(folder: Path, file: st
     assert told is not None
     assert file in told.partition("To get it")[0]
     assert "hf download google-bert/bert-large-uncased" in told
+    assert told.index("pip install") < told.index("hf download")
     assert str(folder) in told
     with pytest.raises(UserError, match="To get it"):
         encode(folder, TEXTS)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import scipy.io
 from PIL import Image
-from retbench_datasets.containers import Contents, container_files, find_container, unpack_container
+from retbench_datasets.containers import Contents, container_files, feature_files, find_container, unpack_container
 from retbench_datasets.pairs import Pairs
 
 from retbench import UserError
@@ -72,8 +72,7 @@ def small_file(root: Path) -> None:
     write_matlab(root / "FLICKR-25K.mat", {"IAll": PIXELS.transpose(0, 3, 1, 2), "LAll": LABELS, "TAll": TEXTS})
 
 
-def npy_beside_pictures(root: Path) -> None:
-    write_hdf5(root / "mirflickr25k-iall.mat", {"IAll": PIXELS.transpose(1, 2, 3, 0)})
+def dgcpn(root: Path) -> None:
     np.save(root / "label.npy", LABELS)
     np.save(root / "tags.npy", TEXTS.astype(np.float64))
     np.save(root / "mir_vgg19.npy", np.zeros((ROWS, 4096), np.float32))
@@ -92,7 +91,7 @@ def pixels(root: Path, pairs: Pairs) -> Any:
     return np.stack([np.asarray(Image.open(root / name)) for name in pairs.names])
 
 
-FORMS = [ta_dch, dcmh, dcmh_port, parts, small_file, npy_beside_pictures]
+FORMS = [ta_dch, dcmh, dcmh_port, parts, small_file]
 
 
 @pytest.mark.parametrize("write", FORMS)
@@ -157,6 +156,7 @@ def test_pictures_of_whole_floats_are_taken_and_others_refused(tmp_path: Path) -
         ({"LAll": LABELS[1:]}, r"LAll: wrong shape: got \(6, 5\), expected \(7, 5\) or \(5, 7\)"),
         ({"TAll": TEXTS[1:]}, r"TAll: wrong shape: got \(6, 6\), expected \(7, 6\) or \(6, 7\)"),
         ({"TAll": np.where(np.arange(ROWS)[:, None] == 5, np.nan, TEXTS)}, r"TAll: row 5: a text must be of finite"),
+        ({"TAll": np.where(np.arange(ROWS)[:, None] == 5, 1e39, TEXTS)}, r"TAll: row 5: a text must be of finite"),
         ({"IAll": PIXELS[:6].transpose(0, 3, 1, 2)}, r"IAll: these are no pictures: got shape \(6, 3, 8, 8\)"),
         ({"IAll": PIXELS[..., :2].transpose(0, 3, 1, 2)}, r"IAll: these are no pictures: got shape \(7, 2, 8, 8\)"),
     ],
@@ -190,11 +190,42 @@ def test_features_are_refused_with_what_to_get_instead(
         find_container(tmp_path, contents)
 
 
-def test_features_of_dgcpn_alone_are_refused(tmp_path: Path) -> None:
-    npy_beside_pictures(tmp_path)
-    (tmp_path / "mirflickr25k-iall.mat").unlink()
-    with pytest.raises(UserError, match=r"mir_vgg19.npy: it holds features"):
+def test_files_of_dgcpn_are_refused_with_what_to_get_instead(tmp_path: Path) -> None:
+    dgcpn(tmp_path)
+    with pytest.raises(
+        UserError,
+        match=r"^[^\n]*label.npy: DGCPN's files .*: got label.npy, mir_vgg19.npy, tags.npy, expected FLICKR-25K.mat or "
+        r"mirflickr25k-iall.mat, mirflickr25k-lall.mat, mirflickr25k-yall.mat; .* or move these away[^\n]*$",
+    ):
         find_container(tmp_path, FLICKR)
+
+
+def test_files_of_dgcpn_do_not_complete_a_part_of_pictures(tmp_path: Path) -> None:
+    """Nothing shows that their rows are in the order of its pictures."""
+    parts(tmp_path)
+    for part in ("lall", "yall"):
+        (tmp_path / f"mirflickr25k-{part}.mat").unlink()
+    dgcpn(tmp_path)
+    with pytest.raises(
+        UserError, match=r"label.npy: .*expected FLICKR-25K.mat or mirflickr25k-lall.mat, mirflickr25k-yall.mat; "
+    ):
+        find_container(tmp_path, FLICKR)
+
+
+@pytest.mark.parametrize("write", FORMS)
+def test_files_of_dgcpn_do_not_hide_a_container_beside_them(tmp_path: Path, write: Callable[[Path], None]) -> None:
+    write(tmp_path)
+    expected = find_container(tmp_path, FLICKR)
+    dgcpn(tmp_path)
+    assert find_container(tmp_path, FLICKR) == expected
+    assert all(path.suffix == ".mat" for path in container_files(tmp_path, FLICKR))
+    assert [path.name for path in feature_files(tmp_path)] == ["label.npy", "mir_vgg19.npy", "tags.npy"]
+
+
+def test_a_data_set_without_parts_is_told_of_the_whole_file_alone(tmp_path: Path) -> None:
+    (tmp_path / "train_feature_vgg19.npy").touch()
+    with pytest.raises(UserError, match=r"got train_feature_vgg19.npy, expected WIKIPEDIA.mat; "):
+        find_container(tmp_path, FLICKR._replace(name="wikipedia"))
 
 
 def test_features_do_not_hide_pictures_beside_them(tmp_path: Path) -> None:
@@ -228,17 +259,3 @@ def test_the_files_of_a_container_are_known_by_name(tmp_path: Path, write: Calla
 def test_other_data_sets_files_are_not_looked_at(tmp_path: Path) -> None:
     parts(tmp_path)
     assert find_container(tmp_path, NUS) is None
-
-
-def test_npy_files_with_pickles_or_cut_short_are_refused(tmp_path: Path) -> None:
-    npy_beside_pictures(tmp_path)
-    content = (tmp_path / "tags.npy").read_bytes()
-    (tmp_path / "tags.npy").write_bytes(content[:-9])
-    with pytest.raises(UserError, match=r"tags.npy: it cannot be read: "):
-        unpack(unpack_container(tmp_path, FLICKR))
-    np.save(tmp_path / "tags.npy", np.array([{}], dtype=object), allow_pickle=True)
-    with pytest.raises(UserError, match=r"tags.npy: it cannot be read: "):
-        unpack(unpack_container(tmp_path, FLICKR))
-    np.save(tmp_path / "tags.npy", np.array(["words"]))
-    with pytest.raises(UserError, match=r"tags.npy: it holds no numbers: got <U5"):
-        unpack(unpack_container(tmp_path, FLICKR))

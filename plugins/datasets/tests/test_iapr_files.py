@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from retbench_datasets.iapr_files import label_files, read_described
+from retbench_datasets.iapr_files import label_files, names_file, read_described
 
 from retbench import UserError
 
@@ -61,9 +61,7 @@ def test_a_text_is_the_description_in_cp1252(root: Path) -> None:
 
 
 def test_a_picture_without_annotation_is_remarked(root: Path) -> None:
-    first, second = read_described(root).remarks
-    assert first == "1 pictures have no annotation and get an empty text, first 39/39000.eng"
-    assert second == "got 4 pictures with 3 labels, expected 20000 with 255"
+    assert read_described(root).remarks == ("1 pictures have no annotation and an empty text, first 39/39000.eng",)
 
 
 def test_annotations_and_names_may_lie_one_folder_higher(root: Path) -> None:
@@ -74,11 +72,22 @@ def test_annotations_and_names_may_lie_one_folder_higher(root: Path) -> None:
     assert (after.texts, after.classes) == (before.texts, before.classes)
 
 
-def test_a_line_that_was_cut_short_is_passed_over_and_remarked(root: Path) -> None:
+@pytest.mark.parametrize("folder", ["", "benchmark"])
+def test_labels_may_lie_as_in_the_archive(root: Path, folder: str) -> None:
+    before = read_described(root)
+    (root / "benchmark").mkdir()
+    (root / "saiapr_tc-12").rename(root / "benchmark" / "saiapr_tc-12")
+    (root / "benchmark" / "saiapr_tc-12" / "wlist.txt").rename(root / folder / "wlist.txt")
+    after = read_described(root)
+    assert (after.names, after.classes) == (before.names, before.classes)
+    assert names_file(root) == root / folder / "wlist.txt"
+
+
+def test_lines_that_were_cut_short_are_passed_over_and_remarked(root: Path) -> None:
     path = root / "saiapr_tc-12" / "39" / "labels.txt"
-    path.write_text("39001 1 77\n39000 1\n39000 2 9\n")
+    path.write_text("39001 1 77\n39000 1\n39000 2 9\n39000\n")
     found = read_described(root)
-    assert found.remarks[0] == f"{path}:2: passed over: got '39000 1', expected three numbers"
+    assert found.remarks[0] == "2 lines of region labels were cut short and passed over, first 39/labels.txt:2"
     assert found.labels[2].tolist() == [1, 0, 0]
 
 
@@ -89,10 +98,34 @@ def test_a_line_that_is_no_region_is_named(root: Path, line: str) -> None:
         read_described(root)
 
 
-def test_a_label_without_a_name_is_named(root: Path) -> None:
-    (root / "saiapr_tc-12" / "wlist.txt").write_text("9\tbush\n120\tman\n")
-    with pytest.raises(UserError, match=r"wlist.txt: it does not name label 77"):
-        read_described(root)
+@pytest.mark.parametrize("line", ["", "77\n", "77\t \n"])
+def test_a_label_without_a_name_is_called_by_its_number(root: Path, line: str) -> None:
+    (root / "saiapr_tc-12" / "wlist.txt").write_text(f"9\tbush\n{line}120\tman\n")
+    found = read_described(root)
+    assert found.classes == ("bush", "label-77", "man")
+    assert "wlist.txt does not name label 77" in found.remarks
+
+
+def test_a_label_that_no_picture_has_needs_no_name(root: Path) -> None:
+    with (root / "saiapr_tc-12" / "wlist.txt").open("a") as stream:
+        stream.write("277\n")
+    assert len(read_described(root).remarks) == 1
+
+
+def test_equal_names_are_told_apart_by_their_numbers(root: Path) -> None:
+    (root / "saiapr_tc-12" / "wlist.txt").write_text("9\tman\n77\tice\n120\tman\n")
+    found = read_described(root)
+    assert found.classes == ("man", "ice", "man (label 120)")
+    assert "wlist.txt gives label 120 the name of another: 'man'" in found.remarks
+    (root / "saiapr_tc-12" / "wlist.txt").write_text("9\tman (label 120)\n77\tman\n120\tman\n")
+    assert len({*read_described(root).classes}) == 3
+
+
+def test_the_first_of_two_names_is_taken(root: Path) -> None:
+    (root / "saiapr_tc-12" / "wlist.txt").write_text("9\tbush\n77\tice\n120\tman\n77\tsnow\n")
+    found = read_described(root)
+    assert found.classes == ("bush", "ice", "man")
+    assert "wlist.txt gives label 77 several names: the first, 'ice', is taken" in found.remarks
 
 
 def test_a_list_of_names_without_numbers_is_refused(root: Path) -> None:

@@ -116,8 +116,18 @@ def test_captions_of_other_pictures_are_refused(dataset: Mscoco, year: str) -> N
     path.write_text(json.dumps(facts))
     with pytest.raises(
         UserError,
-        match=rf"captions_train{year}.json: it does not fit instances_train{year}.json: got no picture 7 .*all 3",
+        match=rf"captions_train{year}.json: it does not fit instances_train{year}.json: got no caption of picture 7 "
+        "and 0 more, expected one or more of all 3",
     ):
+        list(dataset.prepare())
+
+
+def test_a_picture_without_any_caption_is_refused(dataset: Mscoco, year: str) -> None:
+    path = dataset.root / "annotations" / f"captions_val{year}.json"
+    facts = json.loads(path.read_text())
+    facts["annotations"] = [caption for caption in facts["annotations"] if caption["image_id"] != 6]
+    path.write_text(json.dumps(facts))
+    with pytest.raises(UserError, match=rf"captions_val{year}.json: .*: got no caption of picture 6 and 0 more"):
         list(dataset.prepare())
 
 

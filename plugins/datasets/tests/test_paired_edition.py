@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from retbench_datasets.flickr25k import Flickr25k
+from retbench_datasets.iapr_tc12 import IaprTc12
+from retbench_datasets.iapr_tc12_pairs import IaprTc12Pairs
+from retbench_datasets.mscoco import Mscoco
 from retbench_datasets.paired_edition import DRAWN
 from retbench_datasets.paired_splits import split_files
+from retbench_datasets.pairs import Pairs
 from retbench_datasets.wikipedia import Wikipedia
 from retbench_datasets.wikipedia_files import features_path, list_path
 from retbench_datasets.wikipedia_pairs import WikipediaPairs
@@ -123,16 +127,19 @@ def test_files_of_somebody_else_are_never_replaced(root: Path) -> None:
     assert contents(root / "crossmodal") == before
 
 
-def test_too_few_rows_are_refused_and_nothing_is_listed(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(WikipediaPairs, "sizes", {"train": 8, "query": 4, "database": 9})
-    with pytest.raises(UserError, match=r"too few pictures with labels and texts: got 12, expected 13"):
+@pytest.mark.parametrize("database", [7, 9])
+def test_another_number_of_rows_is_refused_and_nothing_is_listed(
+    root: Path, monkeypatch: pytest.MonkeyPatch, database: int
+) -> None:
+    monkeypatch.setattr(WikipediaPairs, "sizes", {"train": 7, "query": 4, "database": database})
+    with pytest.raises(UserError, match=rf"labels and texts: got 12, expected {4 + database}"):
         list(Wikipedia().prepare())
     assert [path for path in split_files(root / "crossmodal") if path.exists()] == []
 
 
 def test_a_text_that_is_not_finite_is_refused_and_nothing_is_listed(root: Path) -> None:
     savemat(features_path(root), {"T_te": np.full((4, 10), np.nan), "T_tr": np.eye(8, 10)})
-    with pytest.raises(UserError, match=r"images/art/i\d.jpg: its text, row \d, must be finite: got nan"):
+    with pytest.raises(UserError, match=r"raw_features.mat: T_te: row 0: a text must be finite .*: got nan"):
         list(Wikipedia().prepare())
     assert [path for path in split_files(root / "crossmodal") if path.exists()] == []
 
@@ -155,3 +162,69 @@ def test_drawn_splits_are_a_caveat_until_a_list_is_replaced(root: Path, monkeypa
     path = root / "crossmodal" / "test_text.npy"
     np.save(path, np.load(path) + 1)
     assert dataset.caveats(dataset.facts()) == ()
+
+
+def test_what_was_found_in_the_download_is_a_caveat_until_all_is_replaced(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = WikipediaPairs.read
+
+    def remarking(self: WikipediaPairs, root: Path, draft: Path) -> Generator[str, None, Pairs]:
+        return (yield from read(self, root, draft))._replace(remarks=("two rows were strange",))
+
+    monkeypatch.setattr(WikipediaPairs, "read", remarking)
+    dataset = Wikipedia()
+    list(dataset.prepare())
+    assert dataset.caveats(dataset.facts()) == ("two rows were strange",)
+    with (root / "crossmodal" / "test_label.txt").open("a") as stream:
+        stream.write("\n")
+    assert dataset.caveats(dataset.facts()) == ("two rows were strange",)
+    path = root / "crossmodal" / "test_text.npy"
+    np.save(path, np.load(path) + 1)
+    assert dataset.caveats(dataset.facts()) == ()
+
+
+def test_another_number_of_classes_is_a_caveat(paired: Paired, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = paired(IaprTc12, width=1024)
+    monkeypatch.setattr(IaprTc12Pairs, "sizes", {"train": 10, "query": 10, "database": 10})
+    assert IaprTc12().caveats(IaprTc12().facts()) == ()
+    for path in (root / "crossmodal").glob("*_label.txt"):
+        path.write_text("".join(line[2:] + "\n" for line in path.read_text().splitlines()))
+    assert IaprTc12().caveats(IaprTc12().facts()) == ("expected 255 classes, got 254: not the published labels",)
+
+
+def test_a_broken_record_is_named(root: Path) -> None:
+    list(Wikipedia().prepare())
+    (root / "crossmodal" / "prepared.json").write_text('{"files": ')
+    with pytest.raises(UserError, match=r"crossmodal/prepared.json: it is not what retbench wrote"):
+        Wikipedia().caveats(Wikipedia().facts())
+
+
+def test_stray_arrays_do_not_hide_a_whole_download(root: Path) -> None:
+    np.save(root / "label.npy", np.zeros(3))
+    np.save(root / "test_feature_vgg19.npy", np.zeros(3))
+    list(Wikipedia().prepare())
+    assert (root / "crossmodal" / "train_text.npy").is_file()
+
+
+def test_stray_arrays_in_place_of_a_download_are_refused_and_named(root: Path) -> None:
+    features_path(root).unlink()
+    np.save(root / "test_feature_vgg19.npy", np.zeros(3))
+    with pytest.raises(UserError, match=r"test_feature_vgg19.npy: DGCPN's files .*move these away"):
+        list(Wikipedia().prepare())
+
+
+def test_the_container_comes_last_and_without_bert(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RETBENCH_WEIGHTS", str(data / "weights"))
+    for dataset in (Mscoco(edition="crossmodal"), IaprTc12()):
+        told = dataset.missing() or ""
+        order = ["(1) download", "pip install", "hf download", "Then run", "in place of all that, without BERT"]
+        assert sorted(order, key=told.index) == order
+        assert told.count(str(data / "weights")) == 2  # where it is looked for, and in the command
+    other = Flickr25k(edition="crossmodal").missing() or ""
+    assert "BERT" not in other
+    assert other.endswith(
+        "Or, in place of all that, put FLICKR-25K.mat, which the code of TA-DCH links to, or DCMH's "
+        f"mirflickr25k-iall.mat, mirflickr25k-lall.mat and mirflickr25k-yall.mat into {data / 'flickr25k'}, and run "
+        "the same"
+    )

@@ -59,12 +59,14 @@ def test_queries_are_cut_first_and_training_rows_begin_the_database(tmp_path: Pa
     }
 
 
-def test_too_few_rows_are_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("rows", [0, 11, 13])
+def test_another_number_of_rows_is_refused(tmp_path: Path, rows: int) -> None:
     with pytest.raises(
         UserError,
-        match=r"too few pictures with labels and texts: got 11, expected 12: 4 queries and a database of 8",
+        match=rf"not the published pictures with labels and texts: got {rows}, expected 12: 4 queries and a database "
+        r"of 8; .*write the lists by hand",
     ):
-        cut_rows(np.arange(11), SIZES, tmp_path)
+        cut_rows(np.arange(rows), SIZES, tmp_path)
 
 
 def test_lists_texts_and_record_hold_each_row_where_it_was_cut(tmp_path: Path) -> None:

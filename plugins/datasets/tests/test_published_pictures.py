@@ -65,7 +65,13 @@ def test_the_usual_crop_is_that_of_the_edition_and_stands_in_the_recipe(paired: 
         ({"crop": "stretch"}, "stretch"),
     ):
         assert Flickr25k.create(options).model_dump()["crop"] == crop
-    assert Wikipedia().crop == "stretch"
+    assert Wikipedia().crop == Wikipedia.create().model_dump()["crop"] == "stretch"
+
+
+def test_the_printed_default_of_the_crop_is_the_one_that_is_used() -> None:
+    crops = {dataset: dataset.model_json_schema()["properties"]["crop"] for dataset in EVERY}
+    assert [crops[dataset]["default"] for dataset in EVERY] == ["center", "center", "center", "stretch"]
+    assert len({crop["description"] for crop in crops.values()}) == 1
 
 
 def test_a_picture_is_stretched(paired: Paired) -> None:
@@ -140,4 +146,4 @@ def test_a_published_container_is_taken_in_its_own_order(
         assert np.array_equal(dataset.labels(split), labels[rows])
         assert np.array_equal(dataset.texts(split, range(len(rows))), topics[rows])
     (told,) = dataset.caveats(dataset.facts())
-    assert "a published .mat or .npy file" in told
+    assert "a published .mat file" in told

@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from retbench_datasets import unpacked_pictures
-from retbench_datasets.npy_file import ONLY, NpyFile
+from retbench_datasets import mat_file, unpacked_pictures
+from retbench_datasets.mat_file import open_mat
 from retbench_datasets.orientation import PictureAxes
 from retbench_datasets.unpacked_pictures import picture_names, write_pictures
+from scipy.io import savemat
 
 from retbench import UserError
 
@@ -21,12 +22,13 @@ PIXELS = np.random.default_rng(0).integers(0, 256, (6, 8, 8, 3), dtype=np.uint8)
 
 @pytest.fixture
 def array(tmp_path: Path) -> Path:
-    np.save(tmp_path / "pictures.npy", PIXELS)
-    return tmp_path / "pictures.npy"
+    savemat(tmp_path / "pictures.mat", {"IAll": PIXELS})
+    return tmp_path / "pictures.mat"
 
 
 def write(array: Path, axes: PictureAxes = AXES) -> list[str]:
-    return list(write_pictures(array.parent, NpyFile(array), ONLY, axes))
+    with open_mat(array) as arrays:
+        return list(write_pictures(array.parent, arrays, "IAll", axes))
 
 
 def read(root: Path) -> Any:
@@ -65,13 +67,13 @@ def test_a_second_call_goes_on_where_the_first_was_stopped(array: Path) -> None:
 
 def test_nothing_is_read_where_all_is_there(array: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(array)
-    monkeypatch.setattr(NpyFile, "read", lambda *_: pytest.fail("an array was read"))
+    monkeypatch.setattr(mat_file._Version5, "read", lambda *_: pytest.fail("an array was read"))
     assert [line.rpartition(": ")[2] for line in write(array)] == ["0 pictures written, 6 were there"]
 
 
 def test_another_file_of_the_same_shape_replaces_all_pictures(array: Path) -> None:
     write(array)
-    np.save(array, PIXELS[::-1])
+    savemat(array, {"IAll": PIXELS[::-1]})
     lines = write(array)
     assert "6 pictures of another source were removed" in lines[0]
     np.testing.assert_array_equal(read(array.parent), PIXELS[::-1])
@@ -81,7 +83,7 @@ def test_which_side_is_brighter_is_told(array: Path) -> None:
     bright = np.zeros((2, 8, 8, 3), np.uint8)
     bright[:, :4] = 100
     bright[:, :, 4:] += 20
-    np.save(array, bright)
+    savemat(array, {"IAll": bright})
     assert (
         "the upper halves are +100.0 levels brighter than the lower, the left -20.0 than the right" in write(array)[-1]
     )

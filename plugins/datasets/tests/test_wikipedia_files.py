@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -27,7 +28,7 @@ def root(tmp_path: Path) -> Path:
 
 
 def test_a_row_has_its_picture_its_class_and_its_topics(root: Path) -> None:
-    test, train = read_parts(root, CLASSES)
+    test, train = read_parts(root, CLASSES, 10)
     assert test.names == ("images/art/i1.jpg", "images/geography/i2.jpg")
     assert train.names == ("images/biology/i3.jpg", "images/biology/i4.jpg", "images/art/i5.jpg")
     assert test.labels.tolist() == [[1, 0, 0], [0, 0, 1]]
@@ -42,9 +43,9 @@ def test_rows_that_do_not_pair_are_refused(root: Path) -> None:
         stream.write("t6-1\ti6\t1\n")
     with pytest.raises(
         UserError,
-        match=r"trainset_txt_img_cat.list: it does not fit raw_features.mat: got 4 lines, expected 3, the rows of T_tr",
+        match=r"raw_features.mat: T_tr: wrong shape: got \(3, 10\), expected \(4, 10\), a row for each line of train",
     ):
-        read_parts(root, CLASSES)
+        read_parts(root, CLASSES, 10)
 
 
 @pytest.mark.parametrize("number", ["0", "4", "-1", "art"])
@@ -53,17 +54,43 @@ def test_a_class_that_is_not_there_is_named(root: Path, number: str) -> None:
     with pytest.raises(
         UserError, match=rf"testset_txt_img_cat.list:2: a class's number is expected: got '{number}', expected 1 to 3"
     ):
-        read_parts(root, CLASSES)
+        read_parts(root, CLASSES, 10)
 
 
 @pytest.mark.parametrize("line", ["t1-1 i1 1", "t1-1\ti1", "t1-1\ti1\t1\t1"])
 def test_a_line_of_another_form_is_named(root: Path, line: str) -> None:
     list_path(root, "test").write_text(f"{line}\nt2-1\ti2\t1\n")
     with pytest.raises(UserError, match=r"testset_txt_img_cat.list:1: a text, a picture and a class are expected"):
-        read_parts(root, CLASSES)
+        read_parts(root, CLASSES, 10)
 
 
 def test_features_without_texts_are_refused(root: Path) -> None:
     savemat(features_path(root), {"T_te": TOPICS[:2]})
     with pytest.raises(UserError, match=r"raw_features.mat: .*T_tr"):
-        read_parts(root, CLASSES)
+        read_parts(root, CLASSES, 10)
+
+
+@pytest.mark.parametrize(
+    ("matrix", "problem"),
+    [
+        (TOPICS[2:, :9], r"got \(3, 9\), expected \(3, 10\), a row for each line of trainset_txt_img_cat.list$"),
+        (TOPICS[2:].T, r"got \(10, 3\), expected \(3, 10\), .*: it is transposed$"),
+        (TOPICS[2:4], r"got \(2, 10\), expected \(3, 10\), "),
+        (np.ones((3, 10, 2)), r"got \(3, 10, 2\), expected \(3, 10\), "),
+    ],
+)
+def test_a_matrix_of_another_shape_is_refused(root: Path, matrix: Any, problem: str) -> None:
+    savemat(features_path(root), {"T_te": TOPICS[:2], "T_tr": matrix})
+    with pytest.raises(UserError, match=rf"raw_features.mat: T_tr: wrong shape: {problem}"):
+        read_parts(root, CLASSES, 10)
+
+
+@pytest.mark.parametrize(("number", "told"), [(1e39, "1e\\+39"), (np.inf, "inf"), (np.nan, "nan")])
+def test_a_number_that_float32_does_not_hold_is_refused(root: Path, number: float, told: str) -> None:
+    topics = TOPICS[2:].copy()
+    topics[1, 4] = number
+    savemat(features_path(root), {"T_te": TOPICS[:2], "T_tr": topics})
+    with pytest.raises(
+        UserError, match=rf"raw_features.mat: T_tr: row 1: a text must be finite in float32: got {told}$"
+    ):
+        read_parts(root, CLASSES, 10)

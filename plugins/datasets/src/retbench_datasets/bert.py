@@ -30,10 +30,10 @@ def bert_missing(folder: Path) -> str | None:
     if not lost:
         return None
     return (
-        f"{folder}: not there: {', '.join(lost)}. To get it: (1) download config.json, tokenizer.json, vocab.txt and "
-        f"model.safetensors of google-bert/{MODEL} from Hugging Face: `hf download google-bert/{MODEL} config.json "
-        f"tokenizer_config.json tokenizer.json vocab.txt model.safetensors --local-dir {folder}`; "
-        "(2) pip install 'retbench-datasets[crossmodal]'. Licence: Apache 2.0."
+        f"{folder}: not there: {', '.join(lost)}. To get it: (1) pip install 'retbench-datasets[crossmodal]', which "
+        f"brings `hf`; (2) download google-bert/{MODEL} from Hugging Face: `hf download google-bert/{MODEL} "
+        f"config.json tokenizer_config.json tokenizer.json vocab.txt model.safetensors --local-dir {folder}`. Licence: "
+        "Apache 2.0."
     )
 
 

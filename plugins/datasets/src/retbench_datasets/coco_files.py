@@ -43,6 +43,8 @@ def read_instances(path: Path, classes: Sequence[str]) -> Instances:
 def read_captions(path: Path) -> dict[int, list[str]]:
     """Returns the captions of each picture by its number, without spaces around them, by ascending number of caption.
 
+    A picture that nobody described has an empty list; a caption may be empty.
+
     Raises:
         UserError: it is not JSON or not COCO's.
     """

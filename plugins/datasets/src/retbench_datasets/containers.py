@@ -1,4 +1,4 @@
-"""The files in which cross-modal data sets were published: MATLAB's and NumPy's, several under one name.
+"""The files in which cross-modal data sets were published, several kinds under one name.
 
 `FLICKR-25K.mat` alone exists in four kinds: what a file holds is told by the names and shapes of its arrays.
 
@@ -8,13 +8,12 @@
 | DCMH | `FLICKR-25K.mat` | `images` or `IAll`, `LAll`, `YAll` |
 | DCMH in parts | `mirflickr25k-{iall,lall,yall}.mat`, `nus-wide-tc21-{iall,lall,yall}.mat` | `IAll`, `LAll`, `YAll` |
 | DADH | `FLICKR-25K.mat`, `NUS-WIDE-TC21.mat` | `images` or `image`, 4096 features each: refused |
-| DGCPN | `label.npy`, `tags.npy`, `*_vgg19.npy` | features: refused, unless DCMH's part of pictures lies beside them |
+| DGCPN | `label.npy`, `tags.npy`, `*_vgg19.npy` | features, and nothing shows which pictures the rows are of: refused |
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,7 +23,6 @@ from numpy.typing import NDArray
 from retbench import UserError
 from retbench_datasets.array_file import ArrayFile
 from retbench_datasets.mat_file import open_mat
-from retbench_datasets.npy_file import ONLY, NpyFile
 from retbench_datasets.orientation import picture_axes, sample_axis
 from retbench_datasets.pairs import Pairs
 from retbench_datasets.unpacked_pictures import picture_names, write_pictures
@@ -84,11 +82,19 @@ def container_files(root: Path, contents: Contents) -> tuple[Path, ...]:
     return tuple(path for path in _candidates(root, contents.name) if path.is_file())
 
 
+def feature_files(root: Path) -> tuple[Path, ...]:
+    """Returns DGCPN's files in a folder, by their names alone; none of them is of use here."""
+    paths = (root / "label.npy", *root.glob("*_vgg19.npy"), root / "tags.npy")
+    return tuple(sorted(path for path in paths if path.is_file()))
+
+
+def part_names(name: str) -> tuple[str, ...]:
+    """Returns the names of DCMH's files of one array each: pictures, labels, texts; empty for most data sets."""
+    return tuple(f"{PARTS[name]}-{part}.mat" for part in ("iall", "lall", "yall")) if name in PARTS else ()
+
+
 def _candidates(root: Path, name: str) -> Iterator[Path]:
-    yield from (root / file for file in FILES.get(name, ()))
-    if name in PARTS:
-        yield from (root / f"{PARTS[name]}-{part}.mat" for part in ("iall", "lall", "yall"))
-    yield from (root / "label.npy", root / "tags.npy", *sorted(root.glob("*_vgg19.npy")))
+    yield from (root / file for file in (*FILES.get(name, ()), *part_names(name)))
 
 
 def find_container(root: Path, contents: Contents) -> Container | None:
@@ -99,7 +105,7 @@ def find_container(root: Path, contents: Contents) -> Container | None:
             attacks and purification need.
     """
     problems: list[str] = []
-    for find in (_whole_file, _parts, _npy_files):
+    for find in (_whole_file, _no_features, _parts):
         found = find(root, contents)
         if isinstance(found, Container):
             return found
@@ -131,19 +137,10 @@ def unpack_container(root: Path, contents: Contents, transposed: bool = False) -
     rows = len(labels)
     texts = _read_table(container.texts, contents.text_width, rows, _check_texts)
     pictures = container.pictures
-    with _opened(pictures.path) as arrays:
+    with open_mat(pictures.path) as arrays:
         axes = picture_axes(arrays.shapes[pictures.array], rows, contents.size, transposed, str(pictures))
         yield from write_pictures(root, arrays, pictures.array, axes)
     return Pairs(picture_names(rows), labels.astype(np.uint8, copy=False), texts)
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[ArrayFile]:
-    if path.suffix == ".npy":
-        yield NpyFile(path)
-        return
-    with open_mat(path) as arrays:
-        yield arrays
 
 
 Found = Container | list[str]
@@ -155,7 +152,7 @@ def _whole_file(root: Path, contents: Contents) -> Found:
     for path in (root / name for name in FILES.get(contents.name, ())):
         if not path.is_file():
             continue
-        with _opened(path) as arrays:
+        with open_mat(path) as arrays:
             pictures, labels, texts = (_place(arrays, names) for names in (PICTURES, LABELS, TEXTS))
             shape = arrays.shapes[pictures.array]
         if len(shape) == 4:
@@ -173,7 +170,8 @@ def _place(arrays: ArrayFile, names: tuple[str, ...]) -> Place:
 
 
 def _features(path: Path, shape: tuple[int, ...], contents: Contents) -> str:
-    part = f" or DCMH's {PARTS[contents.name]}-iall.mat" if contents.name in PARTS else ""
+    parts = part_names(contents.name)
+    part = f" or DCMH's {', '.join(parts)}" if parts else ""
     return (
         f"{path}: it holds features, and attacks and purification need pictures: got shape {shape}, expected 4 axes; "
         f"get TA-DCH's {FILES[contents.name][0]}{part}, or move it away and take the original download"
@@ -181,31 +179,29 @@ def _features(path: Path, shape: tuple[int, ...], contents: Contents) -> str:
 
 
 def _parts(root: Path, contents: Contents) -> Found:
-    if contents.name not in PARTS:
-        return []
-    paths = [root / f"{PARTS[contents.name]}-{part}.mat" for part in ("iall", "lall", "yall")]
+    paths = [root / name for name in part_names(contents.name)]
     there = [path for path in paths if path.is_file()]
-    if len(there) == len(paths):
+    if there and len(there) == len(paths):
         return Container(*(_only(path, names) for path, names in zip(paths, (PICTURES, LABELS, TEXTS), strict=True)))
     lost = [path for path in paths if path not in there]
     return [f"{lost[0]}: no such file, but {there[0].name} is there: expected both"] if there else []
 
 
 def _only(path: Path, names: tuple[str, ...]) -> Place:
-    with _opened(path) as arrays:
+    with open_mat(path) as arrays:
         return _place(arrays, names)
 
 
-def _npy_files(root: Path, contents: Contents) -> Found:
-    labels, texts = root / "label.npy", root / "tags.npy"
-    features = sorted(root.glob("*_vgg19.npy"))
-    if labels.is_file() and texts.is_file() and contents.name in PARTS:
-        pictures = root / f"{PARTS[contents.name]}-iall.mat"
-        if pictures.is_file():
-            return Container(_only(pictures, PICTURES), Place(labels, ONLY), Place(texts, ONLY))
-    if features:
-        return [_features(features[0], NpyFile(features[0]).shapes[ONLY], contents)]
-    return []
+def _no_features(root: Path, contents: Contents) -> list[str]:
+    if not (found := feature_files(root)):
+        return []
+    parts = ", ".join(name for name in part_names(contents.name) if not (root / name).is_file())
+    expected = FILES[contents.name][0] + (f" or {parts}" if parts else "")
+    return [
+        f"{found[0]}: DGCPN's files hold features, and nothing shows which pictures their rows are of: got "
+        f"{', '.join(path.name for path in found)}, expected {expected}; get those, or move these away and take the "
+        "original download"
+    ]
 
 
 Check = Callable[[NDArray[Any], str, int], NDArray[Any]]
@@ -215,7 +211,7 @@ number of its first row."""
 
 def _read_table(place: Place, width: int, rows: int | None, check: Check) -> NDArray[Any]:
     """Returns (N, width): uint8 where every block is, else float32."""
-    with _opened(place.path) as arrays:
+    with open_mat(place.path) as arrays:
         arrays.require(place.array)
         axis = sample_axis(arrays.shapes[place.array], width, rows, str(place))
         parts = [
@@ -237,8 +233,10 @@ def _check_labels(block: NDArray[Any], where: str, start: int) -> NDArray[Any]:
 
 def _check_texts(block: NDArray[Any], where: str, start: int) -> NDArray[Any]:
     """Floats lose what float32 cannot hold; bags of words are kept in one byte a word."""
-    finite = np.isfinite(block).all(axis=1)
+    with np.errstate(over="ignore"):  # what is too large becomes infinite, and is refused
+        numbers = block.astype(np.float32)
+    finite = np.isfinite(numbers).all(axis=1)
     if not finite.all():
-        raise UserError(f"{where}: row {start + int(np.argmin(finite))}: a text must be of finite numbers")
+        raise UserError(f"{where}: row {start + int(np.argmin(finite))}: a text must be of finite numbers in float32")
     small = np.all((block >= 0) & (block <= 255) & (block == np.floor(block)))
-    return block.astype(np.uint8 if small else np.float32)
+    return block.astype(np.uint8) if small else numbers

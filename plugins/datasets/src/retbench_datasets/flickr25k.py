@@ -41,9 +41,6 @@ class Flickr25k(PublishedSplits):
     )
     published_classes: ClassVar[tuple[str, ...]] = CLASSES
     published_sizes: ClassVar[Mapping[Split, int]] = {"train": 5000, "query": 1700, "database": 23_300}
-    licence: ClassVar[str] = (
-        "Licence: the photographers' Creative Commons licences, listed with the pictures; retbench may not ship them."
-    )
     crossmodal: ClassVar[PairedSource] = Flickr25kPairs()
     container: ClassVar[type[FromContainer]] = Flickr25kContainer
 

@@ -45,8 +45,7 @@ class Flickr25kPairs(PairedSource):
             "(1) download mirflickr25k.zip and mirflickr25k_annotations_v080.zip from "
             f"https://press.liacs.nl/mirflickr/; (2) unpack them to {root}/mirflickr/im1.jpg ... im25000.jpg, "
             f"{root}/mirflickr/doc/common_tags.txt, {root}/mirflickr/meta/tags/tags1.txt ... and "
-            f"{root}/mirflickr25k_annotations_v080/animals.txt ... water.txt; or, in place of all that, put "
-            f"FLICKR-25K.mat, which the code of TA-DCH links to, into {root}"
+            f"{root}/mirflickr25k_annotations_v080/animals.txt ... water.txt"
         )
 
     def files(self, root: Path) -> tuple[Path, ...]:

@@ -6,7 +6,14 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import ClassVar
 
-from retbench_datasets.containers import FILES, Contents, container_files, find_container, unpack_container
+from retbench_datasets.containers import (
+    FILES,
+    Contents,
+    container_files,
+    feature_files,
+    find_container,
+    unpack_container,
+)
 from retbench_datasets.paired_source import Arrangement, PairedSource
 from retbench_datasets.pairs import Pairs
 
@@ -21,7 +28,7 @@ class FromContainer(PairedSource):
     """
 
     remarks: ClassVar[tuple[str, ...]] = (
-        "pictures, labels and texts are those of a published .mat or .npy file; how they were made is not known",
+        "pictures, labels and texts are those of a published .mat file; how they were made is not known",
     )
 
     def __init__(self, transposed: bool = False) -> None:
@@ -36,11 +43,19 @@ class FromContainer(PairedSource):
         """Returns whether the folder holds a file with the name of a container, whatever is in it."""
         return bool(container_files(root, self.contents()))
 
+    def refused(self, root: Path) -> bool:
+        """Returns whether the folder holds published files that `arrangement` and `read` refuse."""
+        return bool(feature_files(root))
+
+    def alternative(self, root: Path) -> str | None:
+        """Returns None: this is the alternative."""
+        return None
+
     def steps(self, root: Path) -> str:
         return f"(1) put {FILES[self.name][0]}, which the code of TA-DCH links to, into {root}"
 
     def files(self, root: Path) -> tuple[Path, ...]:
-        return container_files(root, self.contents()) or (root / FILES[self.name][0],)
+        return container_files(root, self.contents()) or feature_files(root) or (root / FILES[self.name][0],)
 
     def arrangement(self, root: Path) -> Arrangement:
         """Returns `published` for a file of TA-DCH, whose code cuts its rows as they come; others' rows are drawn.

@@ -39,9 +39,8 @@ class IaprTc12Pairs(PairedSource):
             "(1) download iaprtc12.tgz from https://www.imageclef.org/photodata and saiaprtc12ok.part1.rar to "
             "part3.rar from https://www.imageclef.org/SIAPRdata; (2) unpack them to "
             f"{root}/iaprtc12/images/00/*.jpg ..., {root}/iaprtc12/annotations_complete_eng/00/*.eng ..., "
-            f"{root}/saiapr_tc-12/00/labels.txt ... and "
-            f"{root}/saiapr_tc-12/wlist.txt; (3) put BERT into {encoder_folder()}; or, in place of all that, put "
-            f"IAPR-TC12.mat, which the code of TA-DCH links to, into {root}"
+            f"{root}/saiapr_tc-12/00/labels.txt ... and {root}/saiapr_tc-12/wlist.txt, or with `benchmark` before "
+            "saiapr_tc-12, as in the archive"
         )
 
     def files(self, root: Path) -> tuple[Path, ...]:
@@ -59,7 +58,7 @@ class IaprTc12Pairs(PairedSource):
         yield from (f"{root}: {remark}" for remark in described.remarks)
         write_text(draft.parent / "classes.txt", "".join(f"{name}\n" for name in described.classes))
         texts = yield from encode_into(draft, described.texts, self.text_width)
-        return Pairs(described.names, described.labels, texts)
+        return Pairs(described.names, described.labels, texts, described.remarks)
 
 
 class IaprTc12Container(FromContainer, IaprTc12Pairs):

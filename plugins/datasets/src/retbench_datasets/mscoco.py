@@ -53,9 +53,6 @@ class Mscoco(PublishedSplits):
     source: ClassVar[str] = "Lin et al. 2014, Microsoft COCO; lists: Wang et al. 2021, ProS-GAN"
     published_classes: ClassVar[tuple[str, ...]] = CLASSES
     published_sizes: ClassVar[Mapping[Split, int]] = {"train": 10_000, "query": 5000, "database": 117_218}
-    licence: ClassVar[str] = (
-        "Licence: annotations CC BY 4.0; the pictures under Flickr's terms, so that retbench may not ship them."
-    )
     crossmodal: ClassVar[PairedSource] = MscocoPairs()
     container: ClassVar[type[FromContainer]] = MscocoContainer
 

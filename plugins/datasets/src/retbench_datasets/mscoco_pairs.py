@@ -59,8 +59,7 @@ class MscocoPairs(PairedSource):
             "(1) download train2014.zip, val2014.zip and annotations_trainval2014.zip from "
             f"https://cocodataset.org/#download; (2) unpack them to {root}/train2014/COCO_train2014_*.jpg, "
             f"{root}/val2014/COCO_val2014_*.jpg and {root}/annotations/{{instances,captions}}_{{train,val}}2014.json "
-            f"(those of 2017 do too); or, in place of all that, put MS-COCO.mat, which the code of TA-DCH links to, "
-            f"into {root}"
+            "(those of 2017 do too)"
         )
 
     def files(self, root: Path) -> tuple[Path, ...]:
@@ -96,10 +95,10 @@ class _Part(NamedTuple):
 def _read_part(root: Path, part: str, year: str, classes: Sequence[str]) -> _Part:
     instances, captions = (_annotations(root, kind, part, year) for kind in ("instances", "captions"))
     shown, said = read_instances(instances, classes), read_captions(captions)
-    if unsaid := [number for number in shown.numbers if number not in said]:
+    if unsaid := [number for number in shown.numbers if not said.get(number)]:
         raise UserError(
-            f"{captions}: it does not fit {instances.name}: got no picture {unsaid[0]} and {len(unsaid) - 1} more, "
-            f"expected all {len(shown.numbers)}"
+            f"{captions}: it does not fit {instances.name}: got no caption of picture {unsaid[0]} and "
+            f"{len(unsaid) - 1} more, expected one or more of all {len(shown.numbers)}"
         )
     return _Part(
         [f"{part}{year}/{file}" for file in shown.files], shown.labels, [" ".join(said[n]) for n in shown.numbers]

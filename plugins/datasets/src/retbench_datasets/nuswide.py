@@ -33,10 +33,6 @@ class Nuswide(PublishedSplits):
     source: ClassVar[str] = "Chua et al. 2009, NUS-WIDE; lists: Wang et al. 2021, ProS-GAN"
     published_classes: ClassVar[tuple[str, ...]] = CLASSES
     published_sizes: ClassVar[Mapping[Split, int]] = {"train": 10_500, "query": 2100, "database": 193_734}
-    licence: ClassVar[str] = (
-        "Licence: for research that is not commercial; the pictures are their photographers', so that retbench may not "
-        "ship them."
-    )
     balanced: ClassVar[bool] = True
     crossmodal: ClassVar[PairedSource] = NuswidePairs()
     container: ClassVar[type[FromContainer]] = NuswideContainer

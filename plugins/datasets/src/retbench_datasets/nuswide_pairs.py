@@ -58,8 +58,7 @@ class NuswidePairs(PairedSource):
             "https://lms.comp.nus.edu.sg/wp-content/uploads/2019/research/nuswide/NUS-WIDE.html; (2) put all pictures, "
             f"without their folders, into {root}/images/<4 digits>_<number>.jpg, and unpack "
             f"{root}/Groundtruth/AllLabels/Labels_*.txt, {root}/ImageList/Imagelist.txt and "
-            f"{root}/NUS_WID_Tags/AllTags1k.txt; or, in place of all that, put NUS-WIDE.mat, which the code of TA-DCH "
-            f"links to, into {root}"
+            f"{root}/NUS_WID_Tags/AllTags1k.txt"
         )
 
     def files(self, root: Path) -> tuple[Path, ...]:

@@ -67,7 +67,7 @@ class PairedEdition(Edition):
         arrangement, sizes = self.source.arrangement(self.root), self.source.sizes
         pairs = yield from self.source.read(self.root, draft)
         rows = cut_rows(arrange_rows(pairs.names, arrangement, sizes["query"]), sizes, self.root)
-        record = {"rows": arrangement, "remarks": self.source.remarks}
+        record = {"rows": arrangement, "remarks": self.source.remarks, "found": pairs.remarks}
         yield from write_splits(self.folder, draft, pairs, rows, record)
         shutil.rmtree(draft)
 
@@ -76,15 +76,21 @@ class PairedEdition(Edition):
         width, expected = self.texts()["query"].values.shape[1], self.source.text_width
         if width != expected:
             told.append(f"expected texts of length {expected}, got {width}: not the published texts")
-        record = PreparedRecord(self.folder).read()
-        if record.get("rows") == "drawn" and not self._strange(self._lists()):
-            told.append(DRAWN)
-        if not self._strange(text_path(self.folder, split) for split in SPLITS):
-            told += record["remarks"]
-        return tuple(told)
+        if (classes := len(self.index().classes)) != (expected := len(self.source.classes)):
+            told.append(f"expected {expected} classes, got {classes}: not the published labels")
+        return (*told, *self._recorded_caveats())
 
-    def _lists(self) -> Iterator[Path]:
-        return (path for split in SPLITS for path in list_paths(self.folder, split))
+    def _recorded_caveats(self) -> Iterator[str]:
+        """Yields what `prepare` wrote down of the files that nobody has replaced since."""
+        record = PreparedRecord(self.folder).read()
+        lists = not self._strange(path for split in SPLITS for path in list_paths(self.folder, split))
+        texts = not self._strange(text_path(self.folder, split) for split in SPLITS)
+        if lists and record.get("rows") == "drawn":
+            yield DRAWN
+        if texts:
+            yield from record.get("remarks", ())
+        if lists or texts:
+            yield from record.get("found", ())
 
     def _strange(self, paths: Iterable[Path]) -> list[Path]:
         """Returns the files that are not as retbench wrote them."""
@@ -110,14 +116,18 @@ class PairedEdition(Edition):
 
     def _next_step(self) -> str:
         """Returns how to go on from what is there."""
-        if not all(path.is_file() for path in self.source.files(self.root)):
+        if not self.source.complete(self.root):
             return self._all_steps()
         return f"{self._encoder()}run `retbench datasets prepare {self.command}`"
 
     def _all_steps(self) -> str:
         """Returns how to begin."""
         build = f"{self._encoder()}run `retbench datasets prepare {self.command}`"
-        return f"{self.source.steps(self.root)}; then {build}. {self.source.licence}"
+        steps = f"{self.source.steps(self.root)}; then {build}. {self.source.licence}"
+        if (other := self.source.alternative(self.root)) is None:
+            return steps
+        aside = ", without BERT" if self.source.encoder_missing() else ""
+        return f"{steps} Or, in place of all that{aside}, put {other}, and run the same"
 
     def _encoder(self) -> str:
         missing = self.source.encoder_missing()

@@ -7,6 +7,7 @@ from collections.abc import Generator, Mapping
 from pathlib import Path
 from typing import ClassVar, Literal
 
+from retbench_datasets.containers import FILES, part_names
 from retbench_datasets.listings import Split
 from retbench_datasets.pairs import Pairs
 
@@ -42,6 +43,16 @@ class PairedSource(ABC):
     def files(self, root: Path) -> tuple[Path, ...]:
         """Returns the files of the download that `read` cannot do without, those of single pictures aside."""
 
+    def complete(self, root: Path) -> bool:
+        """Returns whether all of `files` are there."""
+        return all(path.is_file() for path in self.files(root))
+
+    def alternative(self, root: Path) -> str | None:
+        """Returns which published container may be put where in place of all steps; None where this is one."""
+        parts = part_names(self.name)
+        dcmh = f", or DCMH's {', '.join(parts[:-1])} and {parts[-1]}" if parts else ","
+        return f"{FILES[self.name][0]}, which the code of TA-DCH links to{dcmh} into {root}"
+
     def arrangement(self, root: Path) -> Arrangement:
         """Returns how the pairs that `read` returns are arranged."""
         return "drawn"
@@ -52,7 +63,7 @@ class PairedSource(ABC):
 
     @abstractmethod
     def read(self, root: Path, draft: Path) -> Generator[str, None, Pairs]:
-        """Yields lines about the progress and returns the pairs.
+        """Yields lines about the progress and returns the pairs, their remarks among the lines.
 
         Args:
             root: the data set's folder.

@@ -51,18 +51,18 @@ def cut_rows(order: Rows, sizes: Mapping[Split, int], place: Path) -> dict[Split
     """Returns the rows of each split: queries, then the database, which begins with the training rows.
 
     Raises:
-        UserError: there are fewer rows than the splits take; `place` is where they come from.
+        UserError: there are fewer rows than the splits take, or more; `place` is where they come from.
 
     Source: the code of TA-DCH.
     """
-    queries, most = sizes["query"], max(sizes["train"], sizes["database"])
-    if len(order) < queries + most:
+    queries, database = sizes["query"], sizes["database"]
+    if len(order) != queries + database:
         raise UserError(
-            f"{place}: too few pictures with labels and texts: got {len(order)}, expected {queries + most}: {queries} "
-            f"queries and a database of {sizes['database']}"
+            f"{place}: these are not the published pictures with labels and texts: got {len(order)}, expected "
+            f"{queries + database}: {queries} queries and a database of {database}; for others, write the lists by hand"
         )
     rest = order[queries:]
-    return {"train": rest[: sizes["train"]], "query": order[:queries], "database": rest[: sizes["database"]]}
+    return {"train": rest[: sizes["train"]], "query": order[:queries], "database": rest}
 
 
 def write_splits(

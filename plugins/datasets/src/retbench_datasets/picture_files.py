@@ -17,6 +17,13 @@ from retbench_datasets.decoders import decode_all
 from retbench_datasets.listings import SPLITS, Index, Split
 from retbench_datasets.pictures import Crop, Policy
 
+CROPS = (
+    "center: shorter side to `resize` (bilinear), then the middle; squash: both sides to `resize` (bicubic), "
+    "proportions lost, then the middle, as DHTA's code does; stretch: both sides to `size` (bilinear), nothing cut "
+    "off, the default of a cross-modal edition"
+)
+"""What the values of the option `crop` mean."""
+
 
 class PictureFiles(Dataset):
     """Pictures in files below one folder, decoded when they are asked for and never kept.
@@ -34,12 +41,7 @@ class PictureFiles(Dataset):
         le=4096,
         description="length of the shorter side before the crop, in pixels; by default size * 8/7: 256 for 224",
     )
-    crop: Crop = Field(
-        "center",
-        description="center: shorter side to `resize` (bilinear), then the middle; squash: both sides to `resize` "
-        "(bicubic), proportions lost, then the middle, as DHTA's code does; stretch: both sides to `size` (bilinear), "
-        "nothing cut off, the default of a cross-modal edition",
-    )
+    crop: Crop = Field("center", description=CROPS)
 
     @model_validator(mode="after")
     def _crop_inside(self) -> Self:

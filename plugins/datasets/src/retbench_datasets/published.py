@@ -5,9 +5,9 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from retbench_datasets.edition import Edition
 from retbench_datasets.listed_edition import ListedEdition
@@ -24,13 +24,11 @@ class PublishedSplits(PublishedPictures):
     Class attributes a data set sets for its uni-modal edition:
         published_classes: names of the label columns, in the order of the published lists.
         published_sizes: rows of each split. Source: RetPur, Table 5.
-        licence: who may do what with the pictures.
         balanced: whether query and training rows are drawn for one class after the other, where no list is published.
     """
 
     published_classes: ClassVar[tuple[str, ...]]
     published_sizes: ClassVar[Mapping[Split, int]]
-    licence: ClassVar[str]
     balanced: ClassVar[bool] = False
 
     edition: Literal["unimodal", "crossmodal"] = Field(
@@ -38,6 +36,14 @@ class PublishedSplits(PublishedPictures):
         description="which of the published splits: of RetPur's Table 5, or with texts and fewer classes, of its "
         "Table 6",
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _crop_as_usual(cls, options: Any) -> Any:
+        """Makes the edition's usual crop an option, so that a recipe names what was used."""
+        if not isinstance(options, Mapping):
+            return options
+        return {"crop": "stretch" if options.get("edition") == "crossmodal" else "center", **options}
 
     @abstractmethod
     def steps(self) -> str:
@@ -60,7 +66,7 @@ class PublishedSplits(PublishedPictures):
             classes=self.published_classes,
             sizes=self.published_sizes,
             steps=self.steps(),
-            licence=self.licence,
+            licence=self.crossmodal.licence,
             label_files=self.label_files(),
             originals=self.originals,
             draw=draw_balanced if self.balanced else draw_any,

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
-from pydantic import Field, model_validator
+from pydantic import Field
 from torch import Tensor
 
 from retbench import Facts
@@ -26,7 +26,7 @@ class PublishedPictures(PictureFiles):
 
     Class attributes a data set sets:
         crossmodal: the original download of its cross-modal edition.
-        container: the same as a published .mat or .npy file, taken instead where one is there.
+        container: the same as a published .mat file, taken instead where one is there.
     """
 
     upright: ClassVar[bool] = False  # as in the published loaders
@@ -40,23 +40,21 @@ class PublishedPictures(PictureFiles):
         description="whether a published .mat file holds its pictures width first; asked for when they are unpacked",
     )
 
-    @model_validator(mode="before")
-    @classmethod
-    def _crop_as_usual(cls, options: Any) -> Any:
-        """Makes the edition's usual crop an option, so that a recipe names what was used."""
-        if not isinstance(options, Mapping):
-            return options
-        paired = options.get("edition", cls.model_fields["edition"].default) == "crossmodal"
-        return {"crop": "stretch" if paired else "center", **options}
-
     @abstractmethod
     def chosen(self) -> Edition:
         """Returns the edition that the options choose."""
 
     def paired_source(self) -> PairedSource:
-        """Returns what the cross-modal edition is built from: a published container, or the original download."""
+        """Returns what the cross-modal edition is built from: a published container, or the original download.
+
+        Published files that hold no pictures are told of, but not where the whole download lies beside them.
+        """
         container = self.container(self.transposed)
-        return container if container.present(self.root) else self.crossmodal
+        if container.present(self.root):
+            return container
+        return (
+            container if container.refused(self.root) and not self.crossmodal.complete(self.root) else self.crossmodal
+        )
 
     def index(self) -> Index:
         return self.chosen().index()

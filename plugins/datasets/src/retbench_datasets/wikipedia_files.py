@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,27 +28,44 @@ def features_path(root: Path) -> Path:
     return root / "raw_features.mat"
 
 
-def read_parts(root: Path, classes: Sequence[str]) -> tuple[Pairs, Pairs]:
+def read_parts(root: Path, classes: Sequence[str], width: int) -> tuple[Pairs, Pairs]:
     """Returns the official queries and the official training rows, each in its published order; texts are float32.
 
+    Args:
+        root: the data set's folder.
+        classes: names, in the order of their numbers.
+        width: length of a text.
+
     Raises:
-        UserError: a list is malformed, or its rows and those of its matrix do not pair; names the line.
+        UserError: a list is malformed (names the line), a matrix has not its shape, or a number is not finite.
     """
     matrices = read_mat(features_path(root), [matrix for _, matrix in PARTS])
-    test, train = (_read_part(root, part, matrix, matrices[matrix], classes) for part, matrix in PARTS)
+    parts = []
+    for part, matrix in PARTS:
+        path, where = list_path(root, part), f"{features_path(root)}: {matrix}"
+        rows = [_read_row(line, f"{path}:{at}", classes) for at, line in enumerate(read_lines(path), start=1)]
+        _check_shape(matrices[matrix].shape, (len(rows), width), where, path)
+        labels = np.eye(len(classes), dtype=np.uint8)[[column for _, column in rows]]
+        parts.append(Pairs(tuple(name for name, _ in rows), labels, _to_float32(matrices[matrix], where)))
+    test, train = parts
     return test, train
 
 
-def _read_part(root: Path, part: str, matrix: str, texts: NDArray[np.float64], classes: Sequence[str]) -> Pairs:
-    path = list_path(root, part)
-    rows = [_read_row(line, f"{path}:{at}", classes) for at, line in enumerate(read_lines(path), start=1)]
-    if len(rows) != len(texts):
+def _check_shape(shape: tuple[int, ...], expected: tuple[int, int], where: str, listed: Path) -> None:
+    if shape != expected:
+        turned = ": it is transposed" if shape == expected[::-1] else ""
         raise UserError(
-            f"{path}: it does not fit {features_path(root).name}: got {len(rows)} lines, expected {len(texts)}, the "
-            f"rows of {matrix}"
+            f"{where}: wrong shape: got {shape}, expected {expected}, a row for each line of {listed.name}{turned}"
         )
-    labels = np.eye(len(classes), dtype=np.uint8)[[column for _, column in rows]]
-    return Pairs(tuple(name for name, _ in rows), labels, texts.astype(np.float32))
+
+
+def _to_float32(texts: NDArray[Any], where: str) -> NDArray[np.float32]:
+    with np.errstate(over="ignore"):  # what is too large becomes infinite, and is refused
+        numbers = texts.astype(np.float32)
+    if not (finite := np.isfinite(numbers)).all():
+        row, column = np.argwhere(~finite)[0]
+        raise UserError(f"{where}: row {row}: a text must be finite in float32: got {texts[row, column]}")
+    return numbers
 
 
 def _read_row(text: str, place: str, classes: Sequence[str]) -> tuple[str, int]:

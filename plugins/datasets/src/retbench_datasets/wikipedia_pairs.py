@@ -36,8 +36,7 @@ class WikipediaPairs(PairedSource):
         return (
             "(1) download wikipedia_dataset.zip from http://www.svcl.ucsd.edu/projects/crossmodal/; (2) unpack it so "
             f"that there are {root}/raw_features.mat, {root}/trainset_txt_img_cat.list, "
-            f"{root}/testset_txt_img_cat.list and {root}/images/art/*.jpg ... {root}/images/warfare/*.jpg; or, in "
-            f"place of all that, put WIKIPEDIA.mat, which the code of TA-DCH links to, into {root}"
+            f"{root}/testset_txt_img_cat.list and {root}/images/art/*.jpg ... {root}/images/warfare/*.jpg"
         )
 
     def arrangement(self, root: Path) -> Arrangement:
@@ -48,7 +47,7 @@ class WikipediaPairs(PairedSource):
 
     def read(self, root: Path, draft: Path) -> Generator[str, None, Pairs]:
         """Returns the official queries, then the official training rows; `draft` is not needed."""
-        test, train = read_parts(root, self.classes)
+        test, train = read_parts(root, self.classes, self.text_width)
         if len(test.names) != self.sizes["query"]:
             raise UserError(
                 f"{list_path(root, 'test')}: these are not the official queries: got {len(test.names)}, "
