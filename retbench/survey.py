@@ -25,6 +25,8 @@ REPEATED: Mapping[Split, tuple[Level, str]] = {
 """How bad it is that an id repeats within a split, and why."""
 BATCH = 64
 """Images decoded at once."""
+TEXTS = 4096
+"""Texts read at once."""
 
 
 class Finding(NamedTuple):
@@ -128,6 +130,18 @@ def read_images(dataset: Dataset, advance: Callable[[int], object] = lambda coun
         for start in range(0, len(rows), BATCH):
             yield from _read_rows(dataset, split, rows[start : start + BATCH])
             advance(len(rows[start : start + BATCH]))
+
+
+def read_texts(dataset: Dataset) -> Iterator[Finding]:
+    """Yields an error for the first text of each split that cannot be read; nothing for a dataset without texts."""
+    if not dataset.facts().text_width:
+        return
+    for split in SPLITS:
+        try:
+            for start in range(0, len(dataset.ids(split)), TEXTS):
+                dataset.texts(split, range(start, min(start + TEXTS, len(dataset.ids(split)))))
+        except UserError as error:
+            yield Finding("error", str(error))
 
 
 def _read_rows(dataset: Dataset, split: Split, rows: list[int]) -> Iterator[Finding]:

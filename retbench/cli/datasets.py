@@ -48,16 +48,16 @@ def list_datasets(as_json: bool) -> None:
 @datasets.command("check")
 @click.argument("name")
 @click.option("--set", "sets", multiple=True, metavar="OPTION=VALUE", help="Change one option of the data set.")
-@click.option("--no-images", is_flag=True, help="Look at ids and labels only, and decode nothing.")
+@click.option("--no-images", is_flag=True, help="Look at ids and labels only, and read no image and no text.")
 @unused_store_option
 @json_option
 def check(name: str, sets: tuple[str, ...], no_images: bool, as_json: bool) -> None:
-    """Check the data set NAME: sizes, classes, ids, labels, and that every image can be read.
+    """Check the data set NAME: sizes, classes, ids, labels, and that every image and text can be read.
 
     Exit code 1 if something makes its numbers wrong (an `error` below), else 0.
     """
     from retbench.errors import UserError
-    from retbench.survey import Finding, survey
+    from retbench.survey import Finding, read_texts, survey
 
     dataset = make_dataset(name, sets)
     missing, found, findings = None, None, list[Finding]()
@@ -66,7 +66,7 @@ def check(name: str, sets: tuple[str, ...], no_images: bool, as_json: bool) -> N
             findings.append(Finding("error", missing))
         found = survey(dataset)
         if missing is None and not no_images:
-            findings += _broken_images(dataset)
+            findings += [*read_texts(dataset), *_broken_images(dataset)]
         findings += found.findings
     except UserError as error:
         if missing is None:  # else it has been said already what is not there

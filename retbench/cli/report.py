@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from retbench.cli.options import json_option, store_option, suite_options
 if TYPE_CHECKING:
     from retbench.cli.session import Session
     from retbench.report import Report
+    from retbench.results import Row
 
 
 @click.command()
@@ -38,8 +40,7 @@ def report(suite: str | None, store: Path, out: Path | None, as_markdown: bool, 
     session = open_session(Request(suite, **how), store)
     rows = session.rows()
     if not any(row.status == "done" for row in rows):
-        name = session.loaded.path
-        raise UserError(f"report: nothing of {session.run_name} is in {store} yet; run it first: retbench run {name}")
+        raise UserError(f"report: nothing of {session.run_name} is in {store}: {_what_to_do(session, rows)}")
     made = make_report(session)
     if as_json:
         click.echo(json.dumps(_record(made)))
@@ -50,6 +51,16 @@ def report(suite: str | None, store: Path, out: Path | None, as_markdown: bool, 
         click.echo(to_markdown(made))
     else:
         _show(made)
+
+
+def _what_to_do(session: Session, rows: Sequence[Row]) -> str:
+    """Returns why there is nothing to report, and what to do about it."""
+    statuses = {row.status for row in rows}
+    if statuses == {"skipped"}:
+        return f"every cell is skipped; `retbench plan {session.loaded.path}` says why"
+    if "missing" not in statuses:
+        return f"no cell is done; `retbench results {session.loaded.path}` says what failed"
+    return f"run it first: retbench run {session.loaded.path}"
 
 
 def make_report(session: Session) -> Report:

@@ -48,6 +48,9 @@ def prepare(suite: str, yes: bool, **how: Any) -> None:
         if file.problem() is None:
             click.echo(f"{file.path}: ready")
             continue
+        if not file.sha256:
+            click.echo(f"{file.file}, for {owner}: {file.problem()}; terms: {file.licence}; {file.by_hand}")
+            continue
         click.echo(f"{file.file}, for {owner}: from {file.address}; terms: {file.licence}")
         if yes or click.confirm(f"fetch it to {file.path}?"):
             _fetch(file)

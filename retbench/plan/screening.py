@@ -109,9 +109,10 @@ def _pieces(component: Component, facts: Facts) -> Iterator[tuple[str, Component
 
 def _lack(component: Component, facts: Facts) -> str | None:
     """Returns why a component cannot work: a published weight file that cannot be read, or its own reason."""
-    problems = (problem for weights in component.downloads(facts) if (problem := weights.problem()))
-    if problem := next(problems, None):
-        return f"its weights are {problem}; get them with `retbench weights prepare SUITE`"
+    for weights in component.downloads(facts):
+        if problem := weights.problem():
+            how = "get them with `retbench weights prepare SUITE`" if weights.sha256 else weights.by_hand
+            return f"its weights are {problem}; {how}"
     return component.supports(facts)
 
 

@@ -156,7 +156,7 @@ class Layout(_Frozen):
 
     def named(self, axis: str, value: str | int) -> str:
         """Returns what a value of an axis is called in print; combinations are named piece by piece."""
-        names = {**_common_names().get(axis, {}), **self.names.get(axis, {})}
+        names = {**common_names().get(axis, {}), **self.names.get(axis, {})}
         if str(value) in names:
             return names[str(value)]
         joint = "," if axis == "variant" else "+"
@@ -201,7 +201,8 @@ def read_layout(name: str, beside: Path) -> Layout:
 
 
 @cache
-def _common_names() -> dict[str, dict[str, str]]:
+def common_names() -> dict[str, dict[str, str]]:
+    """Returns what the values of axes are called in print, by axis, where no layout says otherwise."""
     return read_document(Path(str(files("retbench.report") / "names.yaml"))).data
 
 

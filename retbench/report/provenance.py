@@ -9,8 +9,13 @@ from typing import Any, cast
 from retbench.canon import Json
 from retbench.errors import ArtifactError
 from retbench.plan import Plan
+from retbench.report.layout import common_names
 from retbench.results import Row
+from retbench.stages import EncodeSplit
 from retbench.store import Store
+
+FEW_CODES = 3
+"""Distinct codes of a database below which a report says that its hasher has collapsed."""
 
 
 def provenance(rows: Sequence[Row], plan: Plan, store: Store, versions: Sequence[str]) -> list[str]:
@@ -24,8 +29,8 @@ def provenance(rows: Sequence[Row], plan: Plan, store: Store, versions: Sequence
     """
     done = [row for row in rows if row.status == "done"]
     metas = [meta for key in plan.steps if (meta := _meta(store, key)) is not None]
-    lines = [_protocol(rows), *_threats(done), *_chances(done), *_details(done), *_caveats(done)]
-    lines += [*_machines(metas), *_agreement(plan, store)]
+    lines = [*_unfinished(rows), _protocol(rows), *_threats(done), *_chances(done), *_details(done), *_caveats(done)]
+    lines += [*_collapsed(plan, store), *_machines(metas), *_agreement(plan, store)]
     return [*lines, f"Versions: {', '.join(versions)}.", _cost(metas)]
 
 
@@ -35,6 +40,24 @@ def _meta(store: Store, key: str) -> dict[str, Json] | None:
         return store.meta(key)
     except ArtifactError:
         return None
+
+
+def _unfinished(rows: Sequence[Row]) -> list[str]:
+    """Returns how many cells have not run yet, if any: their places hold a dash."""
+    waiting = sum(row.status == "missing" for row in rows)
+    told = f"Unfinished: {waiting} of {len(rows)} cells have not run yet; the same `retbench run` goes on."
+    return [told] if waiting else []
+
+
+def _collapsed(plan: Plan, store: Store) -> list[str]:
+    """Returns which hashers gave a whole database one code or two, among which nothing can be told apart."""
+    told = []
+    for key, step in plan.steps.items():
+        if isinstance(step, EncodeSplit) and step.split == "database" and _meta(store, key) is not None:
+            distinct = cast(int, store.facts(key)["distinct"])
+            if distinct < min(FEW_CODES, step.units):
+                told.append(f"{step.work} has {distinct} distinct codes for {step.units} {step.modality}s")
+    return [f"Collapsed: {'; '.join(dict.fromkeys(told))}."] if told else []
 
 
 def _agreement(plan: Plan, store: Store) -> list[str]:
@@ -57,8 +80,9 @@ def _protocol(rows: Sequence[Row]) -> str:
     targets = told["targets"]
     depth = f" at {told['depth']}" if told["depth"] else ""
     above = f", carried by more than {targets['above']} items" if targets["above"] else ""
+    tasks = dict.fromkeys(common_names()["task"][row.task] for row in rows)
     pieces = [
-        f"{_counts(rows) or told['queries']} queries",
+        f"{_counts(rows) or told['queries']} queries, {' and '.join(tasks)}",
         f"MAP {told['map']}{depth}, ties {told['ties']}, relevance {told['relevance']}",
         f"targets {targets['rule']}{above}, {_draw(rows)}",
         f"{'8-bit' if told['quantise'] else 'float'} images",

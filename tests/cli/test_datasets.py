@@ -39,6 +39,11 @@ class Filed(ToyDataset):
             raise UserError("list.txt:4: the picture cannot be read")
         return super().images(split, rows)
 
+    def texts(self, split, rows):
+        if (self.root / "unread.txt").is_file() and split == "database":
+            raise UserError("database_text.npy: row 4: a text must be finite: got nan")
+        return super().texts(split, rows)
+
     def labels(self, split):
         if not (self.root / "labels.txt").is_file():
             raise UserError("labels.txt: no such file")
@@ -167,3 +172,12 @@ def test_a_mistake_on_the_command_line_is_one_line(retbench: Retbench, words: tu
     assert ended.code == 2
     assert problem in ended.err
     assert len(ended.err.splitlines()) == 1
+
+
+def test_a_text_that_cannot_be_read_is_found_by_check(retbench: Retbench, filed: Path) -> None:
+    for name in ("list.txt", "labels.txt", "unread.txt"):
+        (filed / name).write_text("")
+    ended = retbench("datasets", "check", "filed")
+    assert ended.code == 1
+    assert "error: database_text.npy: row 4: a text must be finite: got nan" in ended.out
+    assert "finite" not in retbench("datasets", "check", "filed", "--no-images").out

@@ -17,7 +17,7 @@ def test_the_last_suite_is_reported_by_default(retbench: Retbench) -> None:
     assert "### Attacked queries, image to image (layout of RetPur, Table 1)" in out
     assert "### Clean queries behind a defense, image to image (layout of RetPur, Table 7)" in out
     assert "| T-MAP" in out
-    assert "Protocol: 10 queries; MAP full, ties stable" in out
+    assert "Protocol: 10 queries, image to image; MAP full, ties stable" in out
 
 
 def test_a_report_is_written_where_it_is_asked_for(retbench: Retbench, toys: Path) -> None:
@@ -161,3 +161,20 @@ def test_the_json_of_a_report_holds_the_tables_numbers(retbench: Retbench) -> No
     row = json.loads(retbench("results", "--json").out)[0]
     assert (first["block"], first["label"]) == ("MAP", "original")
     assert first["values"][0] == row["metrics"]["map"]
+
+
+@pytest.mark.parametrize(
+    ("setting", "code", "told"),
+    [
+        ("matrix.task=t2i", 0, "every cell is skipped; `retbench plan toy.yaml` says why"),
+        ("matrix.attack=faulty", 1, "no cell is done; `retbench results toy.yaml` says what failed"),
+    ],
+)
+def test_a_report_of_nothing_but_skipped_or_failed_cells_says_where_to_look(
+    retbench: Retbench, setting: str, code: int, told: str
+) -> None:
+    only = ("--only", "defense=toy", "--only", "attack=toy") if "t2i" in setting else ()
+    narrowed = ("--set", setting, *only)
+    assert retbench("run", "toy.yaml", *narrowed).code == code
+    ended = retbench("report", "toy.yaml", *narrowed)
+    assert (ended.code, told in ended.err) == (2, True), ended.err

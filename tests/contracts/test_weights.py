@@ -15,3 +15,13 @@ def test_files_lie_in_the_folder_that_the_environment_names(monkeypatch: pytest.
     assert weights.path == tmp_path / "net.pth"
     monkeypatch.setenv("RETBENCH_WEIGHTS", "")
     assert weights_root() == Path("weights")
+
+
+def test_a_file_whose_sha256_nobody_publishes_only_has_to_be_there(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    weights = Weights("net.mat", "https://example.org/net.mat", "", "none is stated")
+    monkeypatch.setenv("RETBENCH_WEIGHTS", str(tmp_path))
+    assert weights.problem() == f"missing: expected {tmp_path / 'net.mat'}, published at https://example.org/net.mat"
+    weights.path.write_bytes(b"anything")
+    assert weights.problem() is None

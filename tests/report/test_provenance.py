@@ -6,9 +6,10 @@ from collections.abc import Callable
 from typing import ClassVar
 
 import pytest
+import torch
 
 from retbench.canon import Json
-from retbench.contracts import Ball, Facts, Protocol
+from retbench.contracts import Ball, Context, Facts, Protocol, State, TrainingData
 from retbench.execute import LocalExecutor
 from retbench.plan import Plan
 from retbench.report import provenance
@@ -97,3 +98,29 @@ def test_what_components_recorded_is_told_once_with_all_who_did(told: Told) -> N
         "telling strength=0.1: start level 1, alpha bar 0.1235.",
         "telling strength=0.2: start level 2, alpha bar 0.1235.",
     ]
+
+
+def test_it_says_what_asks_and_what_is_searched(told: Told) -> None:
+    assert "10 queries, image to text;" in told({"task": "i2t"})[0]
+    assert "10 queries, image to image and text to text;" in told({"task": ["i2i", "t2t"]})[0]
+
+
+def test_a_report_of_an_unfinished_run_says_so_first(toy_plan: Callable[..., Plan], store: Store) -> None:
+    plan = toy_plan({"task": ["i2i", "i2t"]})
+    lines = provenance(collect(plan, store, Protocol()), plan, store, ["retbench 0"])
+    assert lines[0] == "Unfinished: 2 of 2 cells have not run yet; the same `retbench run` goes on."
+
+
+class Flat(ToyHasher):
+    """Gives every image the same code."""
+
+    name: ClassVar[str] = "flat"
+
+    def fit(self, data: TrainingData, ctx: Context) -> State:
+        state = super().fit(data, ctx)
+        return {name: torch.zeros_like(tensor) for name, tensor in state.items()}
+
+
+def test_a_hasher_that_has_collapsed_is_named(told: Told) -> None:
+    assert "Collapsed: flat has 1 distinct codes for 40 images." in told({"hasher": "flat"}, Flat)
+    assert not any(line.startswith("Collapsed") for line in told({"bits": 32}))

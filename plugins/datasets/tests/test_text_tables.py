@@ -71,7 +71,7 @@ def test_a_number_that_is_not_finite_is_refused_naming_its_row(tmp_path: Path, i
     np.save(text_path(tmp_path, "database"), texts)
     table = read_texts(tmp_path, index)["database"]
     assert table.rows([0, 4]).all()
-    with pytest.raises(UserError, match=rf"database_text.npy: row 3: a text must be finite: got {wrong}"):
+    with pytest.raises(UserError, match=rf"database_text.npy: row 4: a text must be finite: got {wrong}"):
         table.rows([4, 3])
 
 

@@ -94,14 +94,16 @@ def test_its_module_computes_with_the_files_weights_and_the_options(published: P
 
 def test_published_weights_that_are_not_there_skip_the_cell_and_say_where_they_belong(tmp_path: Path) -> None:
     part = CnnFBackbone()
-    assert part.supports(FACTS) == (
-        f"its weights are missing: expected {tmp_path}/weights/imagenet-vgg-f.mat; fetch "
-        "https://www.vlfeat.org/matconvnet/models/imagenet-vgg-f.mat and put it there (its md5 is "
-        "f666c61dc968c413ef664a7e17b01144; `retbench weights prepare` cannot fetch it, because nobody publishes its "
-        "sha256)"
+    (published,) = part.downloads(FACTS)
+    assert published.path == tmp_path / "weights/imagenet-vgg-f.mat"
+    assert published.problem() == (
+        f"missing: expected {tmp_path}/weights/imagenet-vgg-f.mat, published at "
+        "https://www.vlfeat.org/matconvnet/models/imagenet-vgg-f.mat"
     )
+    assert "f666c61dc968c413ef664a7e17b01144" in published.licence
+    assert "nobody publishes its sha256" in published.by_hand
     assert part.files(FACTS) == {}
-    assert part.downloads(FACTS) == part.caveats(FACTS) == ()
+    assert part.caveats(FACTS) == ()
     with pytest.raises(UserError, match=r"weights .*imagenet-vgg-f.mat: no such file"):
         fit(part)
 

@@ -34,13 +34,15 @@ class TextTable(NamedTuple):
         """Returns float32 (B, T), the texts at `rows`, in their order.
 
         Raises:
-            UserError: a number is not finite; names the first such row.
+            UserError: a number is not finite; names the first such row, counted from 1 as lines are.
             IndexError: there is no such row.
         """
         wanted = np.asarray(rows, dtype=np.int64)
         texts = np.asarray(self.values[wanted], dtype=np.float32)
         if (broken := _broken(texts)) is not None:
-            raise UserError(f"{self.path}: row {wanted[broken]}: a text must be finite: got {_worst(texts[broken])}")
+            raise UserError(
+                f"{self.path}: row {wanted[broken] + 1}: a text must be finite: got {_worst(texts[broken])}"
+            )
         return texts
 
 

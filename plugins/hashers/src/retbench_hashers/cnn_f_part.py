@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import AfterValidator, Field
 
-from retbench import Context, Facts, State, TrainingData, weights_root
+from retbench import Context, Facts, State, TrainingData, Weights, weights_root
 from retbench_hashers.backbone import Backbone
 from retbench_hashers.cnn_f import CnnF, Lrn
 from retbench_hashers.matconvnet import MatConvNetFile
@@ -32,7 +32,7 @@ class CnnFBackbone(Backbone):
     """CNN-F (VGG-F) from ImageNet weights, from a file of one's own, or from random weights.
 
     A file is checked against the network before anything runs; its sha256 stands in the recipe, not its path. The
-    published one is not offered as a download, because a download is checked against a published sha256.
+    published one has to be fetched by hand, because a download is checked against a published sha256.
     """
 
     name: ClassVar[str] = "cnn-f"
@@ -77,9 +77,12 @@ class CnnFBackbone(Backbone):
         if self.weights == "random":
             return None
         if not self._file.path.is_file():
-            return self._missing()
+            return f"no weights are there: got {self.weights!r}, expected a file; or take imagenet or random"
         self._file.check(self.features())
         return None
+
+    def downloads(self, facts: Facts) -> tuple[Weights, ...]:
+        return (Weights(FILE, ADDRESS, "", f"none is stated; md5 {MD5}"),) if self.weights == "imagenet" else ()
 
     def files(self, facts: Facts) -> dict[str, Path]:
         if self.weights == "random":
@@ -92,14 +95,6 @@ class CnnFBackbone(Backbone):
         if self.weights == "imagenet" and self.files(facts) and (digest := _md5(self._file.path)) != MD5:
             return (f"{FILE} is not the file that MatConvNet lists: md5 got {digest}, expected {MD5}",)
         return ()
-
-    def _missing(self) -> str:
-        if self.weights != "imagenet":
-            return f"no weights are there: got {self.weights!r}, expected a file; or take imagenet or random"
-        return (
-            f"its weights are missing: expected {self._file.path}; fetch {ADDRESS} and put it there (its md5 is {MD5}; "
-            "`retbench weights prepare` cannot fetch it, because nobody publishes its sha256)"
-        )
 
     @property
     def _file(self) -> MatConvNetFile | WeightFile:

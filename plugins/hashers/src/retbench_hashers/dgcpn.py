@@ -73,10 +73,12 @@ class DGCPN(CrossModalHasher):
 
     def supports(self, facts: Facts) -> str | None:
         rows = facts.sizes["train"] - self.validation
+        if self.validation and rows < 2:
+            return f"it would hold out {self.validation} of {facts.sizes['train']} training items; lower validation"
         kept = self._kept(rows)
         if not 1 <= kept < rows:
             return (
-                f"it would keep {kept} neighbours of {max(0, rows)} training items, and needs 1 or more and fewer "
+                f"it would keep {kept} neighbours of {rows} training items, and needs 1 or more and fewer "
                 "than there are items; change neighbours or validation"
             )
         return super().supports(facts)
