@@ -82,7 +82,7 @@ def _protocol(rows: Sequence[Row]) -> str:
     above = f", carried by more than {targets['above']} items" if targets["above"] else ""
     tasks = dict.fromkeys(common_names()["task"][row.task] for row in rows)
     pieces = [
-        f"{_counts(rows) or told['queries']} queries, {' and '.join(tasks)}",
+        f"{_counts(rows) or told['queries']} queries, {', '.join(tasks)}",
         f"MAP {told['map']}{depth}, ties {told['ties']}, relevance {told['relevance']}",
         f"targets {targets['rule']}{above}, {_draw(rows)}",
         f"{'8-bit' if told['quantise'] else 'float'} images",

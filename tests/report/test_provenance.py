@@ -102,7 +102,7 @@ def test_what_components_recorded_is_told_once_with_all_who_did(told: Told) -> N
 
 def test_it_says_what_asks_and_what_is_searched(told: Told) -> None:
     assert "10 queries, image to text;" in told({"task": "i2t"})[0]
-    assert "10 queries, image to image and text to text;" in told({"task": ["i2i", "t2t"]})[0]
+    assert "10 queries, image to image, text to text;" in told({"task": ["i2i", "t2t"]})[0]
 
 
 def test_a_report_of_an_unfinished_run_says_so_first(toy_plan: Callable[..., Plan], store: Store) -> None:
