@@ -86,6 +86,8 @@ class Store:
     def get(self, key: str) -> Artifact:
         """Returns a stored artifact, every byte checked; its tensors are mapped from the file, not read into memory.
 
+        Nothing here writes to a stored file again; what another program does to one shows in tensors mapped from it.
+
         Raises:
             ArtifactMissing: nothing has this key.
             ArtifactCorrupt: its bytes changed since they were written; `discard` it and run the step again.

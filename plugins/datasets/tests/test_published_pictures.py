@@ -121,7 +121,7 @@ def test_a_text_that_is_not_finite_is_named_by_its_row(paired: Paired) -> None:
     texts = np.zeros((10, 3), dtype=np.float32)
     texts[7] = np.nan
     np.save(root / "crossmodal" / "test_text.npy", texts)
-    with pytest.raises(UserError, match=r"test_text.npy: row 7: a text must be finite: got nan"):
+    with pytest.raises(UserError, match=r"test_text.npy: row 8: a text must be finite: got nan"):
         Wikipedia().texts("query", range(10))
 
 

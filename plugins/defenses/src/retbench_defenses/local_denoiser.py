@@ -143,7 +143,7 @@ def _foreign_network(config: Path, weights: Path) -> str | None:
         expected = lay_out(_public(told)).state_dict()
     shapes = _shapes(weights)
     # Old checkpoints call their attention weights otherwise, which diffusers mends when it reads them.
-    for name in expected.keys() & shapes.keys():
+    for name in (name for name in expected if name in shapes):  # in the network's order: the first is told
         if tuple(expected[name].shape) != shapes[name]:
             return f"{weights}: {name}: got {shapes[name]}, expected {tuple(expected[name].shape)} by {config.name}"
     return None if "conv_in.weight" in shapes else f"{weights}: it holds no U-Net: conv_in.weight is missing"
