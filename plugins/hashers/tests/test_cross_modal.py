@@ -104,3 +104,11 @@ def test_a_file_of_weights_counts_by_its_bytes(tmp_path: Path) -> None:
         specs.append(Untrained.create({"backbone": "alexnet", "weights": str(tmp_path / name)}).spec(TOY))
     assert specs[0] == specs[1]
     assert str(specs[0]["options"]["weights"]).startswith("sha256:")  # type: ignore[index, call-overload]  # JSON of a kind
+
+
+@pytest.mark.parametrize(
+    ("backbone", "expected"), [("alexnet", ".pth, .pt, .safetensors"), ("cnn-f", ".mat, .pth, .pt, .safetensors")]
+)
+def test_weights_that_no_backbone_can_start_from_are_an_error_of_the_option(backbone: str, expected: str) -> None:
+    with pytest.raises(OptionError, match=f"expected imagenet, random, or a path that ends in {expected}"):
+        Untrained.create({"backbone": backbone, "weights": "nonsense"})

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping
-from typing import Any, Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
 
 from retbench import Context
 
@@ -16,14 +17,8 @@ CHECKPOINT_EVERY = 60.0
 """Seconds of training that a kill costs, and what was done of an epoch."""
 
 
-class Stateful(Protocol):
-    """A module, an optimiser or a schedule."""
-
-    def state_dict(self) -> Any:
-        """Returns tensors and numbers."""
-
-    def load_state_dict(self, state_dict: Any) -> Any:
-        """Takes them back."""
+Stateful = nn.Module | Optimizer | LRScheduler
+"""What hands out its state as tensors and numbers, and takes them back."""
 
 
 class Course:

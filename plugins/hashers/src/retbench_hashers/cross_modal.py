@@ -17,6 +17,7 @@ from retbench_hashers.conv import Conv
 from retbench_hashers.conv_words import ConvWords
 from retbench_hashers.cross_modal_network import CrossModalNetwork
 from retbench_hashers.pretrained import Pretrained
+from retbench_hashers.starting_weights import starting_weights
 
 SUPERVISED_WARM_UP = "conv starts from a warm-up on the labels, so that nothing here is unsupervised"
 
@@ -58,12 +59,7 @@ class CrossModalHasher(Hasher):
     @field_validator("weights")
     @classmethod
     def _resolved(cls, value: str, info: ValidationInfo) -> str:
-        conv = info.data.get("backbone") == "conv"
-        if value == "auto":
-            return "warm-up" if conv else "imagenet"
-        if conv != (value == "warm-up"):
-            raise ValueError("conv starts from its warm-up, and every other backbone from published or given weights")
-        return value
+        return starting_weights(value, info.data.get("backbone", ""))
 
     @field_validator("warmup")
     @classmethod

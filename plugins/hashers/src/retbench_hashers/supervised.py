@@ -15,7 +15,8 @@ from retbench_hashers.backbone import Backbone
 from retbench_hashers.conv import Conv
 from retbench_hashers.deep_network import DeepNetwork
 from retbench_hashers.optimisation import Optimisation, Optimiser
-from retbench_hashers.pretrained import Pretrained, source_of_weights
+from retbench_hashers.pretrained import Pretrained
+from retbench_hashers.starting_weights import starting_weights
 from retbench_hashers.training import Moment, Training
 
 
@@ -60,12 +61,7 @@ class SupervisedHasher(Hasher):
     @field_validator("weights")
     @classmethod
     def _resolved(cls, value: str, info: ValidationInfo) -> str:
-        conv = info.data.get("backbone") == "conv"
-        if value == "auto":
-            return "warm-up" if conv else "imagenet"
-        if conv != (value == "warm-up"):
-            raise ValueError("conv starts from its warm-up, and every other backbone from published or given weights")
-        return value if conv else source_of_weights(value)
+        return starting_weights(value, info.data.get("backbone", ""))
 
     @field_validator("normalise")
     @classmethod
