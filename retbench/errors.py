@@ -6,6 +6,8 @@
     │   ├── OptionError           an option of a component with a wrong name, type or range
     │   ├── SuiteError            a suite file that cannot be read as a matrix; knows file:line:column
     │   ├── LayoutError           a report layout that names what the rows do not have
+    │   ├── ClaimError            a ledger of published numbers that cannot be read as cells
+    │   ├── BundleError           a bundle of results that cannot be read, written or merged
     │   └── StoreUnwritable       the store's folder is read-only or full
     ├── PluginError               something a plugin distribution did
     │   ├── DuplicateComponent    two distributions offer one name
@@ -68,6 +70,14 @@ class SuiteError(UserError):
 
 class LayoutError(UserError):
     """A report layout that names an axis or a metric which the rows do not have."""
+
+
+class BundleError(UserError):
+    """A bundle of results that cannot be read, written or merged; the message names the file and the member."""
+
+
+class ClaimError(UserError):
+    """A ledger of published numbers that names cells or values which cannot be."""
 
 
 class StoreUnwritable(UserError):

@@ -19,6 +19,7 @@ FLOORS = (
     ("suite", "stages"),
     ("plan",),
     ("execute", "results", "survey", "lineage"),
+    ("bundle",),
     ("report",),
     ("testing",),
     ("cli",),
@@ -133,7 +134,10 @@ def _resolved(found: Iterator[str], modules: dict[str, Path]) -> Iterator[str]:
             yield name.rpartition(".")[0]
 
 
-@pytest.mark.parametrize("heavy", ["torch", "diffusers", "pydantic", "numba", "rich", "matplotlib"])
+HEAVY = ("torch", "diffusers", "pydantic", "numba", "rich", "matplotlib", "scipy", "jinja2", "selenium")
+
+
+@pytest.mark.parametrize("heavy", HEAVY)
 def test_help_loads_nothing_heavy(heavy: str) -> None:
     script = (
         "import sys, click.testing, retbench.cli.main as main\n"

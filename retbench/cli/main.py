@@ -11,7 +11,10 @@ import sys
 
 import click
 
-COMMANDS = ("run", "plan", "report", "pictures", "results", "why", "plugins", "datasets", "weights", "gc")
+COMMANDS = (
+    *("run", "plan", "report", "pictures", "results", "verify", "why"),
+    *("plugins", "datasets", "weights", "gc"),
+)
 
 
 class LazyGroup(click.Group):

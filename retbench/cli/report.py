@@ -1,9 +1,7 @@
-"""`retbench report`: the tables of a suite, from what the store holds."""
+"""`retbench report`: the tables of a suite, from what a store or bundles hold."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,97 +10,104 @@ import click
 from retbench.cli.options import json_option, store_option, suite_options
 
 if TYPE_CHECKING:
-    from retbench.cli.session import Session
+    from retbench.cli.source import Source
     from retbench.report import Report
-    from retbench.results import Row
+
+FORMATS = ("console", "markdown", "latex", "html", "csv", "json")
 
 
 @click.command()
-@click.argument("suite", required=False)
+@click.argument("what", nargs=-1, metavar="[SUITE | BUNDLE.zip ...]")
 @suite_options
 @click.option(
     "--out",
     type=click.Path(path_type=Path, file_okay=False),
-    help="Write DIR/<suite>.md, and pictures of curves, instead of printing.",
+    help="Write DIR/<suite>.md, .html, .tex, .csv, .json and pictures instead of printing.",
 )
-@click.option("--markdown", "as_markdown", is_flag=True, help="Print Markdown even on a terminal.")
+@click.option(
+    "--format", "form", type=click.Choice(FORMATS), help="What to print; by default for people, else Markdown."
+)
+@click.option("--against", metavar="CLAIMS", help="Put published numbers beside: retpur, saat, or a YAML file.")
+@click.option("--uniform", is_flag=True, help="Refuse tables that mix devices, precisions or versions.")
+@click.option(
+    "--pictures/--no-pictures", default=True, help="Draw pictures and the gallery where there is room for them."
+)
 @store_option
 @json_option
-def report(suite: str | None, store: Path, out: Path | None, as_markdown: bool, as_json: bool, **how: Any) -> None:
-    """Print or write the tables of a SUITE; by default of the last one run in this store."""
+def report(
+    what: tuple[str, ...],
+    store: Path,
+    out: Path | None,
+    form: str | None,
+    against: str | None,
+    uniform: bool,
+    pictures: bool,
+    as_json: bool,
+    **how: Any,
+) -> None:
+    """Print or write the tables of a SUITE, or of BUNDLEs that others exported; by default of the last suite run."""
     import sys
 
-    from retbench.cli.session import Request, open_session
-    from retbench.errors import UserError
-    from retbench.report import as_markdown as to_markdown
+    from retbench.cli.source import open_source
     from retbench.report import write_report
 
-    session = open_session(Request(suite, **how), store)
-    rows = session.rows()
-    if not any(row.status == "done" for row in rows):
-        raise UserError(f"report: nothing of {session.run_name} is in {store}: {_what_to_do(session, rows)}")
-    made = make_report(session)
-    if as_json:
-        click.echo(json.dumps(_record(made)))
-    elif out is not None:
-        for path in write_report(made, out, session.run_name.replace("@", "-")):
+    source = open_source(what, store, how)
+    form = "json" if as_json else form or ("console" if sys.stdout.isatty() else "markdown")
+    drawn = pictures and (out is not None or form == "html")
+    made = make_report(source, against, uniform=uniform, pictures=drawn)
+    if out is not None:
+        for path in write_report(made, out, source.name):
             click.echo(f"wrote {path}")
-    elif as_markdown or not sys.stdout.isatty():
-        click.echo(to_markdown(made))
-    else:
+    elif form == "console":
         _show(made)
+    else:
+        click.echo(printed(made, form))
 
 
-def _what_to_do(session: Session, rows: Sequence[Row]) -> str:
-    """Returns why there is nothing to report, and what to do about it."""
-    statuses = {row.status for row in rows}
-    if statuses == {"skipped"}:
-        return f"every cell is skipped; `retbench plan {session.loaded.path}` says why"
-    if "missing" not in statuses:
-        return f"no cell is done; `retbench results {session.loaded.path}` says what failed"
-    return f"run it first: retbench run {session.loaded.path}"
+def make_report(source: Source, against: str | None = None, *, uniform: bool = False, pictures: bool = False) -> Report:
+    """Returns the report of a source: the tables of its layouts, and, if asked for, pictures and a gallery.
+
+    Raises:
+        UserError: `uniform`, and a table mixes devices, precisions or versions.
+    """
+    from retbench.report import Report, make_tables
+    from retbench.report.provenance import check_uniform, summary
+
+    evidence = source.evidence
+    if uniform:
+        check_uniform(evidence.rows, evidence, source.name)
+    tables = make_tables(evidence, source.layouts, narrowed=source.narrowed, judge=source.judge(against))
+    made = Report(evidence.title, evidence.description, tables, provenance=summary(evidence))
+    if not pictures:
+        return made
+    from retbench.report.illustrate import illustrate  # matplotlib takes its time, and most reports need none of it
+
+    return illustrate(made, evidence, source.name, source.gallery)
 
 
-def make_report(session: Session) -> Report:
-    """Returns a session's report: the tables of the suite's layouts, and what they rest on."""
-    from retbench import __version__
-    from retbench.report import Report, make_tables, provenance
+def printed(made: Report, form: str) -> str:
+    """Returns a report in one of the formats that are text."""
+    from retbench.report.render import as_csv, document
+    from retbench.report.write import as_html, as_json, as_markdown
 
-    rows, suite = session.rows(), session.loaded.suite
-    profile = f", profile {session.loaded.profile}" if session.loaded.profile else ""
-    tables = make_tables(rows, session.layouts, session.store, narrowed=bool(session.request.only))
-    plugins = sorted({f"{entry.origin}" for entry in session.catalog.entries().values()})
-    versions = [f"retbench {__version__}", *plugins]
-    lines = provenance(rows, session.plan, session.store, versions)
-    return Report(f"{suite.suite}{profile}", suite.description, tables, tuple(lines))
-
-
-def _record(made: Report) -> dict[str, Any]:
-    """Returns a report as JSON; a place without a number is null. A curve has its table's numbers and is left out."""
-    tables = [
-        {
-            **{name: value for name, value in table._asdict().items() if name != "curve"},
-            "rows": [
-                {**row._asdict(), "values": [v.interval._asdict() if v.interval else None for v in row.values]}
-                for row in table.rows
-            ],
-        }
-        for table in made.tables
-    ]
-    return {**made._asdict(), "tables": tables}
+    if form == "latex":
+        return document(made.tables, made.title)
+    if form == "csv":
+        return as_csv(made.tables).rstrip("\n")
+    return {"markdown": as_markdown, "html": as_html, "json": as_json}[form](made)
 
 
 def _show(made: Report) -> None:
     from rich.console import Console
 
-    from retbench.report import console
-    from retbench.report.render import announce
+    from retbench.report.render import announce, console
 
     screen = Console()
-    screen.print(f"[bold]{made.title}[/]: {made.description}\n")
+    screen.print(f"[bold]{made.title}[/]: ", end="")
+    screen.print(f"{made.description}\n", markup=False, highlight=False)
     for table in made.tables:
         screen.print(console(table), "")
         if told := announce(table):
             screen.print(f"{told}\n", markup=False, highlight=False)
-    for line in made.provenance:
-        screen.print(line, markup=False, highlight=False)
+    for label, text in made.provenance:
+        screen.print(f"{label}: {text}", markup=False, highlight=False)

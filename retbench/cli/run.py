@@ -43,7 +43,7 @@ def _execute(session: Session, as_json: bool, step_timeout: float | None, starte
     log = LogFile(session.store.root, session.run_name)
     with _watcher(session, as_json) as watcher:
         tell = Broadcast([watcher, log], session.catalog)
-        executor = LocalExecutor(session.store, session.device, tell, step_timeout)
+        executor = LocalExecutor(session.store, session.device, tell, step_timeout, session.versions)
         session.remember({}, 0.0)
         try:
             result = executor.run(session.plan)

@@ -10,16 +10,19 @@ from typing import Any, Literal, cast
 
 import torch
 
+from retbench import __version__
 from retbench.canon import Json, digest
 from retbench.catalog import Catalog, load_catalog
 from retbench.contracts.context import Precision
-from retbench.errors import StoreUnwritable, SuiteError, UnknownName, UserError, suggest
+from retbench.errors import ClaimError, StoreUnwritable, SuiteError, UnknownName, UserError, suggest
 from retbench.execute import Failure, pick_device, resolve_precision
 from retbench.plan import Plan, make_plan
 from retbench.report import Layout, read_layout
-from retbench.results import Row, collect
+from retbench.report.claim import Ledger, read_claims
+from retbench.results import Evidence, Row, collect, stored_scores, stored_steps
 from retbench.store import Store
 from retbench.suite import LoadedSuite, expand, find_suite, read_suite
+from retbench.suite.model import COMPONENT_AXES
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,7 @@ class Session:
 
     Attributes:
         request: what was asked for; without a suite, what the last run in the store asked for and this on top.
-        catalog, loaded, layouts, plan, precision, store, device: what came of it.
+        catalog, loaded, layouts, ledger, plan, precision, store, device: what came of it.
         failures: reasons of the steps that failed when this suite last ran, by key.
     """
 
@@ -48,6 +51,7 @@ class Session:
     catalog: Catalog
     loaded: LoadedSuite
     layouts: tuple[Layout, ...]
+    ledger: Ledger | None
     plan: Plan
     precision: Precision
     store: Store
@@ -60,9 +64,38 @@ class Session:
         profile = f"@{self.loaded.profile}" if self.loaded.profile else ""
         return f"{self.loaded.suite.suite}{profile}"
 
+    @property
+    def digest(self) -> str:
+        """The digest of the suite as it was read, profile and command line applied."""
+        return digest(self.loaded.suite.model_dump(mode="json"))
+
+    @property
+    def known(self) -> dict[str, list[str]]:
+        """The names of the components that are installed, by axis."""
+        return _known(self.catalog)
+
+    @property
+    def versions(self) -> dict[str, str]:
+        """The versions of retbench and of the plugins that are loaded, by distribution."""
+        origins = {entry.origin for entry in self.catalog.entries().values()}
+        return {"retbench": __version__, **{origin.distribution: origin.version for origin in sorted(origins)}}
+
+    @property
+    def log(self) -> Path:
+        """Where runs of this suite are told in full."""
+        return self.store.root / "logs" / f"{self.run_name}.log"
+
     def rows(self) -> list[Row]:
         """Returns a row for every cell, from what the store holds now."""
         return collect(self.plan, self.store, self.loaded.suite.protocol, self.failures)
+
+    def evidence(self) -> Evidence:
+        """Returns the rows and what they rest on, from what the store holds now."""
+        suite, profile = self.loaded.suite, self.loaded.profile
+        title = f"{suite.suite}, profile {profile}" if profile else suite.suite
+        steps, scores = stored_steps(self.plan, self.store), stored_scores(self.store)
+        log = str(self.log) if self.log.exists() else ""
+        return Evidence(title, suite.description, self.digest, tuple(self.rows()), steps, scores, log)
 
     def remember(self, failures: Mapping[str, Failure], seconds: float) -> None:
         """Records the run in the store: what it asked for and named, what each cell's latest result is, what failed."""
@@ -77,7 +110,7 @@ class Session:
         done = {planned.cell.name: planned.key for planned in self.plan.cells if self.store.has(planned.key or "-")}
         record: dict[str, Json] = {
             "request": request,
-            "digest": digest(self.loaded.suite.model_dump(mode="json")),
+            "digest": self.digest,
             "at": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
             "seconds": round(seconds, 1),
             "cells": {**before.get("cells", {}), **done},
@@ -109,6 +142,7 @@ def open_session(request: Request, store_path: Path) -> Session:
         catalog,
         loaded,
         layouts,
+        _ledger(loaded, catalog),
         plan,
         precision,
         store,
@@ -123,6 +157,21 @@ def _layout(loaded: LoadedSuite, name: str) -> Layout:
     except UnknownName as error:
         where = loaded.document.where(("report", "layout"))
         raise SuiteError(f"{where}: unknown layout: got {name!r}, {suggest(name, error.known)}") from None
+
+
+def _ledger(loaded: LoadedSuite, catalog: Catalog) -> Ledger | None:
+    """Returns the published numbers that a suite names, or None; raises SuiteError where they cannot be read."""
+    name = loaded.suite.report.claims
+    if not name:
+        return None
+    try:
+        return read_claims(name, loaded.path.parent, _known(catalog))
+    except ClaimError as error:
+        raise SuiteError(f"{loaded.document.where(('report', 'claims'))}: {error}") from None
+
+
+def _known(catalog: Catalog) -> dict[str, list[str]]:
+    return {axis: catalog.names(kind) for axis, kind in COMPONENT_AXES.items()}
 
 
 def _continued(request: Request, store_path: Path, runs: Mapping[str, Mapping[str, Any]]) -> Request:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, cast
@@ -58,6 +58,7 @@ class LocalExecutor:
         device: what steps compute on; their precision is part of their recipe.
         tell: told every event.
         step_timeout: seconds a step may take, looked at whenever it reports progress; None for no limit.
+        versions: of retbench and its plugins, by distribution; recorded with every step.
         batch_sizes: micro-batch by kind of step, where memory has run out; the store's ledger keeps it for later runs.
     """
 
@@ -65,6 +66,7 @@ class LocalExecutor:
     device: torch.device
     tell: Callable[[Event], None]
     step_timeout: float | None = None
+    versions: Mapping[str, str] = field(default_factory=dict)
     batch_sizes: dict[Kind, int] = field(default_factory=dict)
 
     def run(self, plan: Plan) -> RunResult:
@@ -177,7 +179,8 @@ class LocalExecutor:
             "peak_memory": peak_memory(self.device),
             "batch_size": batch_size,
         }
-        meta = {"recipe": stage.full_recipe, "label": stage.label, "environment": environment(self.device), **cost}
+        around: dict[str, Json] = {**environment(self.device), "versions": dict(self.versions)}
+        meta = {"recipe": stage.full_recipe, "label": stage.label, "environment": around, **cost}
         size = self.store.put(Artifact(stage.key, outcome.tensors, outcome.facts, meta))
         kind = {"stage": stage.name, "work": stage.work, "options": stage.options, "device": self.device.type}
         halved = {"halved_to": self.batch_sizes.get(_kind(stage))}

@@ -107,7 +107,9 @@ class _Planner(Remembering):
         vote: Vote = next(iter(votes_of(cell)), "mean")
         code_step = EncodeQueries(victim, cell.bits, asks, self.precision, queries, final, vote)
         database = self.encoded(victim, cell.bits, answers, cell.dataset, "database")
-        score = Score(queries, cell.bits, self.protocol, self.add(code_step), database, targets, attacked, final)
+        targeted = cell.attack is not None and cell.attack.goal == "targeted"
+        codes = self.add(code_step)
+        score = Score(queries, cell.bits, self.protocol, codes, database, targets, attacked, final, targeted)
         return PlannedCell(cell, self.add(score), None, attacked, tuple(purified), len(queries))
 
     def attack(self, cell: Cell, facts: Facts, victim: Victim, targets: str) -> tuple[str, ...]:

@@ -1,24 +1,32 @@
-"""From rows to tables: layouts, pivot, rendering, provenance."""
+"""From rows to tables: layouts, pivot, statistics, rendering, provenance."""
 
+from retbench.report.exhibit import Exhibit, Gallery, Hit, Ranking
 from retbench.report.layout import Layout, read_layout, shipped_layouts
-from retbench.report.pivot import pair, pivot
-from retbench.report.provenance import provenance
-from retbench.report.render import console, markdown, percent
-from retbench.report.table import Table, TableRow, Value
-from retbench.report.write import Report, as_markdown, make_tables, write_report
+from retbench.report.picture import Picture
+from retbench.report.pivot import pivot
+from retbench.report.provenance import check_uniform, provenance
+from retbench.report.report import Report, make_tables
+from retbench.report.table import CostLine, Published, Table, TableRow, Value
+from retbench.report.write import as_html, as_json, as_markdown, write_report
 
 __all__ = [
+    "CostLine",
+    "Exhibit",
+    "Gallery",
+    "Hit",
     "Layout",
+    "Picture",
+    "Published",
+    "Ranking",
     "Report",
     "Table",
     "TableRow",
     "Value",
+    "as_html",
+    "as_json",
     "as_markdown",
-    "console",
+    "check_uniform",
     "make_tables",
-    "markdown",
-    "pair",
-    "percent",
     "pivot",
     "provenance",
     "read_layout",

@@ -9,8 +9,9 @@ from typing import Literal, NamedTuple
 
 from retbench.errors import LayoutError
 from retbench.metrics import Interval
-from retbench.report.layout import Layout, MetricBlock, Sweep, matches, settings_of
+from retbench.report.layout import Layout, MetricBlock, Sweep
 from retbench.report.page import Page, column_names, ordered_points, point_of, row_label
+from retbench.report.pattern import matches, settings_of
 from retbench.report.unit import Unit
 from retbench.results import Row
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from textwrap import fill
-from typing import Any
+from typing import Any, NamedTuple
 
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullFormatter, NullLocator
 
-from retbench.report.canvas import paint_png
+from retbench.report.canvas import paint, paint_png
 from retbench.report.curve import Curve, Level, Line, Panel
+from retbench.report.picture import Picture
 
 # Okabe and Ito (2008), Color Universal Design: told apart by colour-blind readers; yellow is too pale for white paper.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -26,12 +28,47 @@ LETTER, TITLE_LETTER, LINE_HEIGHT, HANDLE = 0.07, 0.08, 0.19, 0.55
 """Inches that letters are wide, a line of text is high, and a sample of a line takes in a legend."""
 
 
+class _Sheet(NamedTuple):
+    """A size in inches, and what is painted on it."""
+
+    width: float
+    height: float
+    paint: Callable[[Figure], None]
+
+
 def draw_curve(curve: Curve) -> bytes:
     """Returns a curve as PNG: shaded bootstrap intervals around its lines, dashed levels across; equal bytes each time.
 
     The x axis is logarithmic where the curve says so. Where a value is 0 or less it is linear between the smallest
     values beside 0, on both sides of it, and logarithmic outside.
     """
+    return paint_png(*_sheet(curve))
+
+
+def curve_picture(curve: Curve, stem: str) -> Picture:
+    """Returns a curve as a picture of a report: as `draw_curve` has it, as PDF too, with its ends told in words."""
+    return Picture(stem, curve.title, _alt(curve), *paint(*_sheet(curve)))
+
+
+def _alt(curve: Curve) -> str:
+    told = [f"Lines over {curve.x_label}, with bootstrap intervals shaded."]
+    for panel in curve.panels:
+        scale, symbol = panel.unit.scale, panel.unit.symbol
+        lines = (f"{line.label or 'it'} {_ends(line, scale, symbol)}" for line in panel.lines)
+        levels = (
+            f"{level.label or 'to compare with'} {scale * level.interval.value:.4g} {symbol}" for level in panel.levels
+        )
+        told.append(f"{panel.label}: {', '.join((*lines, *levels))}.")
+    return " ".join(told)
+
+
+def _ends(line: Line, scale: float, symbol: str) -> str:
+    first, last = line.readings[0], line.readings[-1]
+    begin = f"{scale * first.interval.value:.4g} {symbol} at {first.x:g}"
+    return begin if first is last else f"from {begin} to {scale * last.interval.value:.4g} {symbol} at {last.x:g}"
+
+
+def _sheet(curve: Curve) -> _Sheet:
     names = list(dict.fromkeys(line.label for panel in curve.panels for line in panel.lines))
     levels = list(dict.fromkeys(level.label for panel in curve.panels for level in panel.levels))
     across = len(curve.panels) if len(curve.panels) <= 3 else 2
@@ -42,7 +79,7 @@ def draw_curve(curve: Curve) -> bytes:
     legend = math.ceil(len([name for name in (*names, *levels) if name]) / beside)
     height = down * PANEL_HEIGHT + LINE_HEIGHT * (legend + title.count("\n") + 1.5)
 
-    def paint(figure: Figure) -> None:
+    def draw(figure: Figure) -> None:
         figure.suptitle(title)
         for at, panel in enumerate(curve.panels):
             axes = figure.add_subplot(down, across, at + 1)
@@ -51,7 +88,7 @@ def draw_curve(curve: Curve) -> bytes:
             _scale_x(axes, curve, width / across)
         _paint_legend(figure, beside)
 
-    return paint_png(width, height, paint)
+    return _Sheet(width, height, draw)
 
 
 def _beside(names: list[str], width: float) -> int:
@@ -68,7 +105,7 @@ def _paint_panel(axes: Axes, panel: Panel, names: list[str], levels: list[str]) 
         _paint_level(axes, level, panel.unit.scale, levels.index(level.label))
 
 
-def _paint_line(axes: Axes, line: Line, scale: int, place: int) -> None:
+def _paint_line(axes: Axes, line: Line, scale: float, place: int) -> None:
     xs = [reading.x for reading in line.readings]
     values, lows, highs = zip(*([scale * part for part in reading.interval] for reading in line.readings), strict=True)
     colour, marker = COLOURS[place % len(COLOURS)], MARKERS[place % len(MARKERS)]
@@ -79,7 +116,7 @@ def _paint_line(axes: Axes, line: Line, scale: int, place: int) -> None:
     axes.plot(xs, values, color=colour, linewidth=1.4, label=line.label, **marks)
 
 
-def _paint_level(axes: Axes, level: Level, scale: int, place: int) -> None:
+def _paint_level(axes: Axes, level: Level, scale: float, place: int) -> None:
     dashes, grey = DASHES[place % len(DASHES)], GREYS[place % len(GREYS)]
     axes.axhline(scale * level.interval.value, color=grey, ls=dashes, linewidth=1.2, zorder=1.5, label=level.label)
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -11,54 +10,49 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from retbench.errors import LayoutError, UnknownName
+from retbench.errors import LayoutError, UnknownName, suggest
+from retbench.report.pattern import AXES, Pattern, matches, settings_of
 from retbench.report.unit import Unit
 from retbench.results import Row
-from retbench.suite.load import read_document
-
-AXES = ("dataset", "hasher", "bits", "task", "attack", "surrogate", "defense", "threat", "seed", "variant")
-
-
-def _condition(value: Any) -> Any:
-    """Reads `x`, `[x, y]` or `{not: x}` as a condition on an axis."""
-    if isinstance(value, dict):
-        return {"values": _listed(value.get("not")), "negated": True} if set(value) == {"not"} else value
-    return {"values": _listed(value)}
-
-
-def _listed(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]
+from retbench.suite.load import Document, read_document
 
 
 class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Condition(_Frozen):
-    """The values an axis may, or may not, have."""
-
-    values: tuple[str | int, ...]
-    negated: bool = False
-
-    def holds(self, value: str | int) -> bool:
-        """Returns whether a row's value satisfies it."""
-        return (value in self.values) != self.negated
-
-
-Pattern = dict[str, Annotated[Condition, BeforeValidator(_condition)]]
-
-
 class MetricBlock(_Frozen):
-    """A block of rows, or of columns, that shows one metric."""
+    """A block of rows, or of columns, that shows one metric.
+
+    Attributes:
+        name: a row's metric, one of its costs (`attack_seconds`, `defense_seconds`, `peak_memory`), or, with `at`, any
+            value of each query.
+        label: what it is called in print.
+        unit: what it is printed in.
+        better: whether more or less of it is better, for who wins a contest; nothing wins without.
+        at: shows the share of queries whose value is at least this much, as certified recall at a radius is.
+        select: patterns of axes; the block shows the table's cells that one holds for, all of them without a pattern.
+    """
 
     name: str
     label: str
     unit: Unit = Unit.PERCENT
+    better: Literal["higher", "lower"] | None = None
+    at: float | None = None
+    select: tuple[Pattern, ...] = ()
 
     @property
     def heading(self) -> str:
         """The label, with its unit where that is not percent."""
         return self.label if self.unit is Unit.PERCENT else f"{self.label} ({self.unit.symbol})"
+
+
+class Contest(_Frozen):
+    """Who competes: cells that differ in one axis only, those of the values `without` aside; `variants` compete too."""
+
+    axis: str = "defense"
+    without: tuple[str, ...] = ("none",)
+    variants: bool = False
 
 
 class Paired(_Frozen):
@@ -115,13 +109,16 @@ class Layout(_Frozen):
         caption: what a reader must know beneath it.
         columns: the axes of the column headers, outermost first.
         metrics: the blocks of rows.
+        blocks: an axis of the rows whose values head the blocks in place of metrics; then there is one metric.
+        compound: name a row behind a defense by both, `RetPur-P2P`; else, as papers of one attack do, by the defense
+            alone, unless the rows have several attacks.
         across: the metrics stand across, as the innermost level of the column headers, and there are no blocks.
         rows: the axes that name a row, in the order they vary; a row's label is built from `names`.
         select: patterns of axes; a cell is shown if one holds. Without a pattern all cells, or, for a curve, those
             that sweep its option and those it is compared with.
         names: what the values of an axis are called in print, where it is not what `names.yaml` says.
         order: the values of an axis in print order; others follow as they come.
-        bold: patterns of the rows set in bold.
+        contest: who competes for the best value of each metric that says what is better.
         paired: show differences between two values of an axis instead of the values.
         curve: draw the numbers over a swept option too; `variant` must be among the rows or the columns.
     """
@@ -130,12 +127,14 @@ class Layout(_Frozen):
     caption: str = ""
     columns: tuple[str, ...] = Field(min_length=1)
     metrics: tuple[MetricBlock, ...] = Field(min_length=1)
+    blocks: str = ""
+    compound: bool = True
     across: bool = False
     rows: tuple[str, ...] = ("attack", "defense")
     select: tuple[Pattern, ...] = ()
     names: dict[str, dict[str, str]] = Field(default_factory=dict)
     order: dict[str, tuple[str, ...]] = Field(default_factory=dict)
-    bold: tuple[Pattern, ...] = ()
+    contest: Contest | None = Contest()
     paired: Paired | None = None
     curve: Sweep | None = None
 
@@ -150,10 +149,6 @@ class Layout(_Frozen):
         swept = self.curve is None or any(self.curve.named_in(row.variant) for row in rows)
         return swept and any(self.shows(row) for row in rows)
 
-    def emphasised(self, row: Row) -> bool:
-        """Returns whether a row is set in bold."""
-        return any(matches(pattern, row) for pattern in self.bold)
-
     def named(self, axis: str, value: str | int) -> str:
         """Returns what a value of an axis is called in print; combinations are named piece by piece."""
         names = {**common_names().get(axis, {}), **self.names.get(axis, {})}
@@ -163,17 +158,6 @@ class Layout(_Frozen):
         return joint.join(names.get(piece, piece) for piece in str(value).split(joint))
 
 
-def settings_of(variant: str) -> list[tuple[str, str]]:
-    """Returns the swept options of a variant and their values; a value may hold commas, as a list does."""
-    pieces = re.split(r",(?=[\w.-]+=)", variant) if variant else []
-    return [(name, value) for name, _, value in (piece.partition("=") for piece in pieces)]
-
-
-def matches(pattern: Mapping[str, Condition], row: Row) -> bool:
-    """Returns whether all conditions of a pattern hold for a row."""
-    return all(condition.holds(getattr(row, axis)) for axis, condition in pattern.items())
-
-
 def read_layout(name: str, beside: Path) -> Layout:
     """Returns a layout: a shipped one by name, or a YAML file by its path, relative to the folder `beside`.
 
@@ -181,23 +165,36 @@ def read_layout(name: str, beside: Path) -> Layout:
         UnknownName: no such layout.
         LayoutError: the file is not a layout, or names an axis that rows do not have.
     """
-    path = _find(name, beside)
-    document = read_document(path)
+    return layout_of(read_document(find_layout(name, beside)))
+
+
+def layout_of(document: Document) -> Layout:
+    """Returns the layout that a YAML document describes; raises LayoutError with file, line and column."""
     try:
         layout = Layout(**document.data)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = document.where(tuple(first["loc"]))
         raise LayoutError(f"{where}: {first['msg'].lower()}: got {first['input']!r}") from None
-    reference = [level.rows for level in layout.curve.reference] if layout.curve else []
-    patterns = [axis for pattern in (*layout.select, *layout.bold, *reference) for axis in pattern]
-    paired = [layout.paired.axis] if layout.paired else []
-    for axis in (*layout.columns, *layout.rows, *layout.names, *layout.order, *patterns, *paired):
+    name = document.name
+    for axis in _named_axes(layout):
         if axis not in AXES:
-            raise LayoutError(f"{path}: it names an axis that rows do not have: got {axis!r}, expected one of {AXES}")
+            raise LayoutError(f"{name}: it names an axis that rows do not have: got {axis!r}, {suggest(axis, AXES)}")
     if layout.curve and "variant" not in (*layout.columns, *layout.rows):
-        raise LayoutError(f"{path}: a curve needs `variant` among rows or columns: got neither")
+        raise LayoutError(f"{name}: a curve needs `variant` among rows or columns: got neither")
+    if layout.blocks and (layout.blocks not in layout.rows or len(layout.metrics) > 1 or layout.across):
+        raise LayoutError(f"{name}: blocks: it must be an axis of the rows, beside one metric: got {layout.blocks!r}")
     return layout
+
+
+def _named_axes(layout: Layout) -> Iterator[str]:
+    """Yields every axis that a layout names, as often as it does."""
+    yield from (*layout.columns, *layout.rows, *layout.names, *layout.order)
+    reference = [level.rows for level in layout.curve.reference] if layout.curve else []
+    selected = [pattern for block in layout.metrics for pattern in block.select]
+    yield from (axis for pattern in (*layout.select, *selected, *reference) for axis in pattern)
+    yield from ([layout.paired.axis] if layout.paired else [])
+    yield from ([layout.contest.axis] if layout.contest else [])
 
 
 @cache
@@ -212,7 +209,8 @@ def shipped_layouts() -> dict[str, Path]:
     return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
 
 
-def _find(name: str, beside: Path) -> Path:
+def find_layout(name: str, beside: Path) -> Path:
+    """Returns where a layout is; raises UnknownName where there is none of that name."""
     shipped = shipped_layouts()
     if name in shipped:
         return shipped[name]

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
-from retbench.report.layout import AXES, Layout
+from retbench.report.layout import Layout
+from retbench.report.pattern import AXES
 from retbench.results import Row
 
 Point = tuple[str | int, ...]
@@ -56,19 +57,22 @@ def column_names(layout: Layout, column: Point) -> tuple[str, ...]:
     return tuple(layout.named(axis, value) for axis, value in zip(layout.columns, column, strict=True))
 
 
-def row_label(layout: Layout, line: Point) -> str:
+def row_label(layout: Layout, line: Point, without: str = "") -> str:
     """Returns a row's name as the papers write it: `original`, `DHTA`, `RetPur` or `RetPur-DHTA`, then other axes.
 
-    Where neither attack nor defense names rows, the other axes do alone; an empty text where they name nothing. Where
-    attacks stand in the columns, a row without a defense is called as the layout calls `none` among defenses.
+    An axis that heads the blocks, `without`, is not named again.
+
+    Where the layout does not compound, the last is `RetPur`. Where neither attack nor defense names rows, the other
+    axes do alone; an empty text where they name nothing. Where attacks stand in the columns, a row without a defense is
+    called as the layout calls `none` among defenses.
     """
-    told = dict(zip(layout.rows, line, strict=True))
+    told = {axis: value for axis, value in zip(layout.rows, line, strict=True) if axis != without}
     rest = [layout.named(axis, value) for axis, value in told.items() if axis not in ("attack", "defense")]
     rest = [name for name in rest if name not in ("", "none")]
     if "attack" not in told and "defense" not in told:
         return " ".join(rest)
     attack, defense = told.get("attack", "none"), told.get("defense", "none")
     pieces = [layout.named("defense", defense)] if defense != "none" else []
-    pieces += [layout.named("attack", attack)] if attack != "none" else []
+    pieces += [layout.named("attack", attack)] if attack != "none" and (layout.compound or not pieces) else []
     nothing = layout.named("attack" if "attack" in told else "defense", "none")
     return " ".join(["-".join(pieces) or nothing, *rest])

@@ -2,103 +2,174 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
-from typing import cast
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 from retbench.errors import LayoutError
-from retbench.metrics import Interval, paired_difference
+from retbench.metrics import Interval
+from retbench.report.contest import LEVEL, POWER, Standings, hold_contests
+from retbench.report.cost import cost_lines
 from retbench.report.curve import check_sweep, trace
-from retbench.report.layout import AXES, Layout, MetricBlock
+from retbench.report.detail import details_of
+from retbench.report.footnotes import Footnotes
+from retbench.report.layout import Layout, MetricBlock
+from retbench.report.number import COSTS, number_of
 from retbench.report.page import Page, Point, column_names, ordered_points, paginate, point_of, row_label
-from retbench.report.table import Table, TableRow, Value
-from retbench.results import Row
-from retbench.store import Store
+from retbench.report.paired import pair
+from retbench.report.pattern import matches
+from retbench.report.pool import pool_seeds
+from retbench.report.provenance import provenance
+from retbench.report.table import Published, Table, TableRow, Value
+from retbench.report.verdict import Judge
+from retbench.results import Evidence, Row, Scores
 
 
-def pivot(rows: Sequence[Row], layout: Layout) -> list[Table]:
+class Line(NamedTuple):
+    """One line of a table before its values: its block, its label, and the metric and the point of each column."""
+
+    block: str
+    label: str
+    places: tuple[tuple[MetricBlock, Point], ...]
+    point: Point
+
+
+def pivot(evidence: Evidence, layout: Layout, judge: Judge | None = None) -> list[Table]:
     """Returns the tables of a layout: one, or one for each combination of the axes that vary and are not laid out.
+
+    Seeds are pooled unless the layout lays them out. With a judge, each number stands beside the published one.
 
     Raises:
         LayoutError: no row is selected, or no row has a metric that the layout names or sweeps the option of its
             curve over numbers.
     """
+    rows = pair(evidence, layout.paired, layout.metrics) if layout.paired else evidence.rows
     chosen = [row for row in rows if layout.shows(row)]
-    if not chosen and (layout.select or not layout.curve):
+    if not chosen and (layout.select or not layout.curve) and not layout.paired:
         raise LayoutError(f"layout {layout.title!r}: it selects none of the {len(rows)} rows")
     check_sweep(chosen, rows, layout)
-    _check_metrics(chosen, layout)
-    return [_table(page, layout) for page in paginate(chosen, layout)]
+    if len({row.attack for row in chosen} - {"none"}) > 1:
+        layout = layout.model_copy(update={"compound": True})
+    shown = chosen if _lays_out_seeds(layout) or layout.paired else pool_seeds(chosen, evidence.scores)
+    _check_metrics(shown, layout, evidence.scores)
+    return [_Tabulation(page, layout, evidence, judge).table() for page in paginate(shown, layout)]
 
 
-def pair(rows: Sequence[Row], layout: Layout, store: Store) -> list[Row]:
-    """Returns a row for each pair of cells that differ in the layout's paired axis only: first less second.
-
-    Its metrics are mean differences over the same queries with bootstrap intervals (`paired_difference`); a pair that
-    lacks a side, or whose sides were scored on other queries, is left out.
-    """
-    if layout.paired is None:
-        raise LayoutError(f"layout {layout.title!r}: it pairs nothing")
-    axis, first, second = layout.paired.axis, layout.paired.first, layout.paired.second
-    sides = {(getattr(row, axis), _others(row, axis)): row for row in rows if row.status == "done"}
-    found = []
-    for (value, others), row in sides.items():
-        partner = sides.get((second, others))
-        if value == first and partner is not None:
-            found.append(replace(row, metrics=_differences(row, partner, layout, store)))
-    return found
+def _lays_out_seeds(layout: Layout) -> bool:
+    laid = (*layout.columns, *layout.rows, *(axis for pattern in layout.select for axis in pattern))
+    return "seed" in laid
 
 
-def _differences(first: Row, second: Row, layout: Layout, store: Store) -> dict[str, Interval]:
-    mine, theirs = store.get(first.key).tensors, store.get(second.key).tensors
-    level, resamples = cast(float, first.protocol["confidence"]), cast(int, first.protocol["resamples"])
-    return {
-        block.name: paired_difference(mine[block.name], theirs[block.name], level=level, resamples=resamples)
-        for block in layout.metrics
-    }
+class _Tabulation:
+    """One page on its way to a table."""
+
+    def __init__(self, page: Page, layout: Layout, evidence: Evidence, judge: Judge | None) -> None:
+        self.page, self.layout, self.evidence, self.judge = page, layout, evidence, judge
+        self.rows = {(point_of(row, layout.rows), point_of(row, layout.columns)): row for row in page.rows}
+        self.notes = Footnotes()
+        fought = not layout.paired
+        self.standings = hold_contests(page.rows, layout, evidence.scores) if fought else Standings({}, 0, {})
+
+    def table(self) -> Table:
+        """Returns the page as a table."""
+        layout, rows = self.layout, self.page.rows
+        columns = ordered_points(rows, layout, layout.columns)
+        inner = [(block.heading,) for block in layout.metrics] if layout.across else [()]
+        headers = tuple((*column_names(layout, column), *metric) for column in columns for metric in inner)
+        lines = tuple(self._row(line) for line in self._lines(columns))
+        return Table(
+            self.page.title,
+            headers,
+            lines,
+            self.notes.told(),
+            " ".join(part for part in (layout.caption, *_statistics(self.standings)) if part),
+            trace(self.page, layout),
+            cost_lines(rows, layout) if not layout.paired else (),
+            provenance(rows, self.evidence),
+        )
+
+    def _lines(self, columns: Sequence[Point]) -> Iterator[Line]:
+        layout, points = self.layout, ordered_points(self.page.rows, self.layout, self.layout.rows)
+        for blocks in [layout.metrics] if layout.across else [(block,) for block in layout.metrics]:
+            for point in sorted(points, key=self._rank) if layout.blocks else points:
+                if not any(self._in_block(block, point) for block in blocks):
+                    continue
+                label = row_label(layout, point, without=layout.blocks) or "none"
+                places = tuple((block, column) for column in columns for block in blocks)
+                yield Line(self._heading(blocks, point), label, places, point)
+
+    def _rank(self, point: Point) -> int:
+        """Returns where a line's block stands, for lines of one block to follow each other."""
+        at = self.layout.rows.index(self.layout.blocks)
+        heads = [head for (head,) in ordered_points(self.page.rows, self.layout, (self.layout.blocks,))]
+        return heads.index(point[at])
+
+    def _heading(self, blocks: Sequence[MetricBlock], point: Point) -> str:
+        if self.layout.blocks:
+            return self.layout.named(self.layout.blocks, point[self.layout.rows.index(self.layout.blocks)])
+        return "" if self.layout.across else blocks[0].heading
+
+    def _in_block(self, block: MetricBlock, point: Point) -> bool:
+        """Returns whether any cell of a line belongs in a block."""
+        rows = [row for (line, _), row in self.rows.items() if line == point] if block.select else []
+        return not block.select or any(matches(pattern, row) for pattern in block.select for row in rows)
+
+    def _row(self, line: Line) -> TableRow:
+        values = (self._value(self.rows.get((line.point, column)), block) for block, column in line.places)
+        return TableRow(line.block, line.label, tuple(values))
+
+    def _value(self, row: Row | None, block: MetricBlock) -> Value:
+        if row is None or row.status == "missing":
+            return Value(None, "missing", block.unit)
+        if row.status == "skipped":
+            return Value(None, self.notes.mark(f"skipped: {row.reason}"), block.unit)
+        if row.status != "done":
+            log = f"; log: {self.evidence.log}" if self.evidence.log else ""
+            return Value(None, self.notes.dagger(f"{row.status}: {row.reason}{log}"), block.unit)
+        interval = number_of(row, block, self.evidence.scores)
+        if interval is None:
+            return Value(None, "missing", block.unit)
+        envelope = row.envelopes.get(block.name) if block.at is None else None
+        wider = envelope is not None and (envelope.worst < interval.low or envelope.best > interval.high)
+        published, notes = self._published(row, block, interval)
+        emphasis = self.standings.emphasis.get((row.keys, block.name), "")
+        details = details_of(row)
+        return Value(interval, "", block.unit, emphasis, envelope if wider else None, published, notes, details)
+
+    def _published(self, row: Row, block: MetricBlock, interval: Interval) -> tuple[Published | None, tuple[str, ...]]:
+        if self.judge is None or self.layout.paired or block.at is not None:  # papers print neither of these
+            return None, ()
+        judgement = self.judge(row, block.name, interval)
+        if judgement is None:
+            return None, ()
+        return judgement.published, tuple(self.notes.mark(note) for note in judgement.notes)
 
 
-def _others(row: Row, axis: str) -> Point:
-    return point_of(row, [other for other in AXES if other != axis])
+def _statistics(standings: Standings) -> Iterator[str]:
+    """Yields what a caption says of bold, underlined and detectable."""
+    if standings.bouts:
+        pairs = "comparison" if standings.bouts == 1 else "comparisons"
+        yield (
+            f"Bold is the best defense of its column and attack, if separated from every other (paired t-tests over "
+            f"queries, Holm over {standings.bouts} {pairs}, {100 * LEVEL:g} %); else it and those it cannot be told "
+            "from are underlined."
+        )
+    if standings.detectable:
+        least = " and ".join(f"{100 * points:.2f} points of {label}" for label, points in standings.detectable.items())
+        yield f"A paired difference of {least} would be found {100 * POWER:g} times in 100 (median over the pairs)."
 
 
-def _check_metrics(rows: Sequence[Row], layout: Layout) -> None:
-    known = {name for row in rows for name in row.metrics}
-    if any(row.status == "missing" for row in rows):
-        return  # a cell that has not run yet may still bring the metric
+def _check_metrics(rows: Sequence[Row], layout: Layout, scores: Scores) -> None:
+    """Raises LayoutError for a metric that no row has, unless a cell that has not run may still bring it."""
+    if any(row.status == "missing" for row in rows) or not any(row.status == "done" for row in rows):
+        return
+    known = {name for row in rows for name in row.metrics} | set(COSTS)
     for block in layout.metrics:
-        if known and block.name not in known:
+        if block.at is None and block.name not in known:
             raise LayoutError(
                 f"layout {layout.title!r}: no row has this metric: got {block.name!r}, expected one of {sorted(known)}"
             )
-
-
-def _table(page: Page, layout: Layout) -> Table:
-    columns = ordered_points(page.rows, layout, layout.columns)
-    lines = ordered_points(page.rows, layout, layout.rows)
-    places = {(point_of(row, layout.rows), point_of(row, layout.columns)): row for row in page.rows}
-    bold = {point_of(row, layout.rows) for row in page.rows if layout.emphasised(row)}
-    notes: dict[str, str] = {}
-    table_rows = tuple(
-        TableRow(
-            "" if layout.across else blocks[0].heading,
-            row_label(layout, line) or "none",
-            tuple(_value(places.get((line, column)), block, notes) for column in columns for block in blocks),
-            line in bold,
-        )
-        for blocks in ([layout.metrics] if layout.across else [(block,) for block in layout.metrics])
-        for line in lines
-    )
-    inner = [(block.heading,) for block in layout.metrics] if layout.across else [()]
-    headers = tuple((*column_names(layout, column), *metric) for column in columns for metric in inner)
-    footnotes = tuple(f"({mark}) {reason}" for reason, mark in notes.items())
-    return Table(page.title, headers, table_rows, footnotes, layout.caption, trace(page, layout))
-
-
-def _value(row: Row | None, block: MetricBlock, notes: dict[str, str]) -> Value:
-    if row is None or row.status == "missing":
-        return Value(None, "missing")
-    if row.status == "done":
-        return Value(row.metrics.get(block.name), "" if block.name in row.metrics else "missing", block.unit)
-    reason = f"{row.status}: {row.reason}"
-    return Value(None, notes.setdefault(reason, chr(ord("a") + len(notes) % 26)))
+        if block.at is not None and all(number_of(row, block, scores) is None for row in rows if row.status == "done"):
+            raise LayoutError(
+                f"layout {layout.title!r}: no row has this value of single queries: got {block.name!r}, expected one "
+                "that a cell of the suite records, as certifiers record certified_radius"
+            )

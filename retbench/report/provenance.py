@@ -3,160 +3,212 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, cast
 
 from retbench.canon import Json
-from retbench.errors import ArtifactError
-from retbench.plan import Plan
+from retbench.errors import UserError
+from retbench.report.detail import budget_of, protocol_of
 from retbench.report.layout import common_names
-from retbench.results import Row
-from retbench.stages import EncodeSplit
-from retbench.store import Store
+from retbench.results import Evidence, Row, StepRecord, shown_steps
 
 FEW_CODES = 3
 """Distinct codes of a database below which a report says that its hasher has collapsed."""
+Told = Iterator[tuple[str, str]]
 
 
-def provenance(rows: Sequence[Row], plan: Plan, store: Store, versions: Sequence[str]) -> list[str]:
-    """Returns lines on protocol, threat, chance level, machine, versions and cost of these rows.
+def provenance(rows: Sequence[Row], evidence: Evidence) -> tuple[tuple[str, str], ...]:
+    """Returns label and text of the lines on what some rows rest on; a label may come more than once.
 
-    Args:
-        rows: the rows a report shows.
-        plan: what they were planned as.
-        store: where their artifacts are; what is not stored is left out.
-        versions: `name version` of the plugins.
+    Protocol, threat, chance level, components, seeds and targets come from the rows; machines, versions and cost from
+    the steps that were computed for them, what is not stored left out.
     """
+    steps = shown_steps(rows, evidence.steps)
     done = [row for row in rows if row.status == "done"]
-    metas = [meta for key in plan.steps if (meta := _meta(store, key)) is not None]
-    lines = [*_unfinished(rows), _protocol(rows), *_threats(done), *_chances(done), *_details(done), *_caveats(done)]
-    lines += [*_collapsed(plan, store), *_machines(metas), *_agreement(plan, store)]
-    return [*lines, f"Versions: {', '.join(versions)}.", _cost(metas)]
+    return tuple(
+        line
+        for told in (
+            _suite(rows, evidence),
+            _protocol(done or rows),
+            _targets(done, evidence),
+            _threats(done),
+            _chances(done),
+            _options(done),
+            _details(done),
+            _caveats(done),
+            _collapsed(rows, steps),
+            _machines(steps),
+            _cost(steps),
+        )
+        for line in told
+    )
 
 
-def _meta(store: Store, key: str) -> dict[str, Json] | None:
-    """Returns the meta of a stored step; None for one that is not there, or is damaged and will run again."""
-    try:
-        return store.meta(key)
-    except ArtifactError:
-        return None
+def summary(evidence: Evidence) -> tuple[tuple[str, str], ...]:
+    """Returns label and text of the lines on a whole report: what it is of, who computed it, and what that took."""
+    steps = shown_steps(evidence.rows, evidence.steps)
+    return (*_suite(evidence.rows, evidence), *_machines(steps), *_cost(steps))
 
 
-def _unfinished(rows: Sequence[Row]) -> list[str]:
-    """Returns how many cells have not run yet, if any: their places hold a dash."""
+def check_uniform(rows: Sequence[Row], evidence: Evidence, title: str) -> None:
+    """Raises UserError where the numbers of a table were computed on several kinds of device or by several versions."""
+    steps = shown_steps(rows, evidence.steps)
+    for what, found in (
+        ("devices", _devices(steps)),
+        ("precisions", _precisions(steps)),
+        ("versions", _versions(steps)),
+    ):
+        if len(found) > 1:
+            raise UserError(
+                f"report --uniform: {title}: it mixes {what}: got {' and '.join(found)}, expected one; run the suite "
+                "again with one of them in a store of its own"
+            )
+
+
+def _suite(rows: Sequence[Row], evidence: Evidence) -> Told:
     waiting = sum(row.status == "missing" for row in rows)
-    told = f"Unfinished: {waiting} of {len(rows)} cells have not run yet; the same `retbench run` goes on."
-    return [told] if waiting else []
+    if waiting:
+        told = f"{waiting} of {len(rows)} cells have not run yet; the same `retbench run` goes on"
+        yield "unfinished", told
+    yield "suite", f"{evidence.title}, digest {evidence.digest[:16]}"
 
 
-def _collapsed(plan: Plan, store: Store) -> list[str]:
-    """Returns which hashers gave a whole database one code or two, among which nothing can be told apart."""
-    told = []
-    for key, step in plan.steps.items():
-        if isinstance(step, EncodeSplit) and step.split == "database" and _meta(store, key) is not None:
-            distinct = cast(int, store.facts(key)["distinct"])
-            if distinct < min(FEW_CODES, step.units):
-                told.append(f"{step.work} has {distinct} distinct codes for {step.units} {step.modality}s")
-    return [f"Collapsed: {'; '.join(dict.fromkeys(told))}."] if told else []
+def _protocol(rows: Sequence[Row]) -> Told:
+    tasks = ", ".join(dict.fromkeys(common_names()["task"].get(row.task, row.task) for row in rows))
+    for told in dict.fromkeys(protocol_of(row) for row in rows):
+        yield "protocol", f"{tasks}; {told}"
+    labels = {row.dataset: row.protocol["target_labels"] for row in rows if "target_labels" in row.protocol}
+    confidence = {100 * cast(float, row.protocol["confidence"]) for row in rows}
+    clusters = ", ".join(f"{dataset} {count}" for dataset, count in labels.items())
+    yield (
+        "intervals",
+        f"{' and '.join(f'{level:g}' for level in sorted(confidence))} % bootstrap over queries; where a number hangs "
+        f"on the target, queries of one target label are drawn together ({clusters or 'none'} distinct target labels)",
+    )
+    seeds = {seed for row in rows for seed in cast(list[int], row.data.get("seeds", [row.seed]))}
+    few = "; intervals over two seeds cannot reach beyond the two" if len(seeds) == 2 else ""
+    yield "seeds", f"{', '.join(str(seed) for seed in sorted(seeds))}{few}"
 
 
-def _agreement(plan: Plan, store: Store) -> list[str]:
-    """Returns how far the codes of a lower precision are those of float32, where any were computed in one."""
-    keys = [key for key, step in plan.steps.items() if step.name == "encode" and _meta(store, key) is not None]
-    worst = min((cast(float, store.facts(key)["float32_agreement"]) for key in keys), default=1.0)
-    return [f"At least {100 * worst:.2f} % of the bits checked are those of float32 networks."] if worst < 1 else []
+def _targets(rows: Sequence[Row], evidence: Evidence) -> Told:
+    """Yields the address of each data set's draw of targets, which is the digest of all that it hangs on."""
+    keys = ((row.dataset, key) for row in rows for key in row.steps)
+    drawn = {dataset: key for dataset, key in keys if key in evidence.steps and evidence.steps[key].stage == "targets"}
+    if drawn:
+        yield "targets", ", ".join(f"{dataset} {key[:16]}" for dataset, key in drawn.items())
 
 
-def _cost(metas: Sequence[Mapping[str, Json]]) -> str:
-    seconds: dict[str, float] = defaultdict(float)
-    for meta in metas:
-        seconds[str(cast(dict[str, Any], meta["recipe"])["stage"])] += cast(float, meta["seconds"])
-    pieces = ", ".join(f"{stage} {value:.0f} s" for stage, value in sorted(seconds.items(), key=lambda s: -s[1]))
-    return f"Computing it took {_minutes(sum(seconds.values()))}: {pieces}."
-
-
-def _protocol(rows: Sequence[Row]) -> str:
-    told: dict[str, Any] = dict(rows[0].protocol)
-    targets = told["targets"]
-    depth = f" at {told['depth']}" if told["depth"] else ""
-    above = f", carried by more than {targets['above']} items" if targets["above"] else ""
-    tasks = dict.fromkeys(common_names()["task"][row.task] for row in rows)
-    pieces = [
-        f"{_counts(rows) or told['queries']} queries, {', '.join(tasks)}",
-        f"MAP {told['map']}{depth}, ties {told['ties']}, relevance {told['relevance']}",
-        f"targets {targets['rule']}{above}, {_draw(rows)}",
-        f"{'8-bit' if told['quantise'] else 'float'} images",
-        f"{100 * told['confidence']:g} % bootstrap intervals over queries",
-    ]
-    return f"Protocol: {'; '.join(pieces)}."
-
-
-def _draw(rows: Sequence[Row]) -> str:
-    """Returns what the targets hang on besides their rule: the seed, or the first digits of each file's sha256."""
-    targets = [cast(dict[str, Any], row.protocol["targets"]) for row in rows if row.status == "done"]
-    files = dict.fromkeys(str(drawn["file"])[:15] for drawn in targets if drawn["file"])
-    return " and ".join(files) or f"seed {cast(dict[str, Any], rows[0].protocol['targets'])['seed']}"
-
-
-def _counts(rows: Sequence[Row]) -> str:
-    """Returns how many queries were ranked: `100`, or `100 and 200` where data sets differ."""
-    found = {int(cast(Any, row.protocol["ranked_queries"])) for row in rows if row.status == "done"}
-    return " and ".join(map(str, sorted(found)))
-
-
-def _threats(rows: Sequence[Row]) -> list[str]:
-    groups: dict[str, list[Row]] = defaultdict(list)
+def _threats(rows: Sequence[Row]) -> Told:
+    groups: dict[str, dict[str, None]] = defaultdict(dict)
     for row in rows:
         if row.budget:
-            groups[f"{row.attack} on {row.dataset}: {row.budget['goal']}, {row.budget['visibility']}"].append(row)
-    told = [f"{who}, {ball}" for who, attacked in groups.items() for ball in dict.fromkeys(_balls(attacked))]
-    return [f"Threat: {'; '.join(told)}."] if told else []
+            who = f"{row.attack} on {row.dataset}, {row.budget['goal']}, {row.budget['visibility']}"
+            groups[who][budget_of(row)] = None
+    for who, balls in groups.items():
+        yield "threat", f"{who}: {_span(balls)}"
 
 
-def _balls(rows: Sequence[Row]) -> Iterator[str]:
-    """Yields the declared budgets of some rows of one attack; for those without one, how far their images went."""
-    for row in rows:
-        if row.budget["eps"] is not None:
-            yield f"{row.budget['norm']} {cast(float, row.budget['eps']) * 255:.3g}/255"
-    changes = [row.metrics["perceptibility"].value * 255 for row in rows if row.budget["eps"] is None]
-    if changes:
-        low, high = f"{min(changes):.1f}", f"{max(changes):.1f}"
-        yield f"unbounded, measured root mean square {low if low == high else f'{low} to {high}'}/255"
+def _span(balls: Iterable[str]) -> str:
+    """Returns the budgets of an attack; measured ones as the least and the most."""
+    declared = [ball for ball in balls if not ball.startswith("unbounded")]
+    measured = sorted(float(ball.split()[-1].removesuffix("/255")) for ball in balls if ball.startswith("unbounded"))
+    if measured:
+        low, high = f"{measured[0]:.1f}", f"{measured[-1]:.1f}"
+        declared.append(f"unbounded, measured root mean square {low if low == high else f'{low} to {high}'}/255")
+    return ", ".join(declared)
 
 
-def _chances(rows: Sequence[Row]) -> list[str]:
+def _chances(rows: Sequence[Row]) -> Told:
     chances = ((row.dataset, cast(Any, row.protocol["chance"])["t_map"]) for row in rows)
     told = dict.fromkeys(f"{dataset} {100 * chance:.2f} %" for dataset, chance in chances if chance is not None)
-    return [f"A random ranking has a T-MAP of about: {', '.join(told)}."] if told else []
+    if told:
+        yield "chance", f"a random ranking has a T-MAP of about {', '.join(told)}"
 
 
-def _details(rows: Sequence[Row]) -> list[str]:
-    """Returns what components recorded beside their options, those that recorded the same together."""
+def _options(rows: Sequence[Row]) -> Told:
+    """Yields the plain options of each attack; nested ones, and those of other components, are in the JSON."""
+    told: dict[str, dict[str, None]] = defaultdict(dict)
+    for row in rows:
+        options = cast(dict[str, Json], row.options.get("attack", {}))
+        plain = {name: value for name, value in sorted(options.items()) if isinstance(value, int | float | str)}
+        if plain:
+            text = ", ".join(f"{name.replace('_', ' ')} {_plain(value)}" for name, value in plain.items())
+            told[text][f"{row.attack} on {row.dataset}"] = None
+    for text, attacks in told.items():
+        yield "options", f"{', '.join(attacks)}: {text}"
+
+
+def _details(rows: Sequence[Row]) -> Told:
+    """Yields what components recorded beside their options, those that recorded the same together."""
     owners: dict[str, dict[str, None]] = defaultdict(dict)
     for row in rows:
         for component, details in row.details.items():
-            told = ", ".join(f"{name.replace('_', ' ')} {_plain(value)}" for name, value in cast(Any, details).items())
+            pieces = sorted(cast(dict[str, Json], details).items())
+            told = ", ".join(f"{name.replace('_', ' ')} {_plain(value)}" for name, value in pieces)
             kind, _, name = component.partition(" ")
             swept = f" {row.variant}" if row.variant and name in str(getattr(row, kind, "")).split("+") else ""
             owners[told][f"{name}{swept}"] = None
-    return [f"{', '.join(names)}: {told}." for told, names in owners.items()]
+    for told, names in owners.items():
+        yield "details", f"{', '.join(names)}: {told}"
 
 
 def _plain(value: Json) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def _caveats(rows: Sequence[Row]) -> list[str]:
-    return [f"Note: {caveat}." for caveat in dict.fromkeys(told for row in rows for told in row.caveats)]
+def _caveats(rows: Sequence[Row]) -> Told:
+    for caveat in dict.fromkeys(told for row in rows for told in row.caveats):
+        yield "note", caveat
 
 
-def _machines(metas: Sequence[Mapping[str, Json]]) -> list[str]:
-    found = dict.fromkeys(
-        f"{env['device']} ({env['device_name']}, {env['threads']} threads), torch {env['torch']}"
-        for env in (cast(dict[str, Any], meta["environment"]) for meta in metas)
-    )
-    precisions = {str(cast(dict[str, Any], meta["recipe"]).get("precision")) for meta in metas} - {"None"}
-    return [f"Computed on: {'; '.join(found)}; networks in {' and '.join(sorted(precisions))}."] if found else []
+def _collapsed(rows: Sequence[Row], steps: Sequence[StepRecord]) -> Told:
+    """Yields which hashers gave a whole database one code or two, among which nothing can be told apart."""
+    for row in rows:
+        codes, size = cast(int, row.data.get("distinct_codes", FEW_CODES)), cast(int, row.data.get("database", 0))
+        if codes < min(FEW_CODES, size):
+            hasher = row.hasher if row.defense == "none" else f"{row.hasher} of {row.defense}"
+            yield "collapsed", f"{hasher} has {codes} distinct codes for the {size} items of {row.dataset}"
+
+
+def _machines(steps: Sequence[StepRecord]) -> Told:
+    if devices := _devices(steps):
+        threads = " and ".join(dict.fromkeys(str(step.environment["threads"]) for step in steps))
+        yield "computed on", f"{'; '.join(devices)}, {threads} threads; networks in {' and '.join(_precisions(steps))}"
+    agreements = [cast(float, step.facts["float32_agreement"]) for step in steps if "float32_agreement" in step.facts]
+    if agreements and min(agreements) < 1:
+        yield "precision", f"at least {100 * min(agreements):.2f} % of the bits checked are those of float32 networks"
+    for told in _versions(steps):
+        yield "versions", told
+
+
+def _devices(steps: Sequence[StepRecord]) -> list[str]:
+    return list(dict.fromkeys(f"{step.environment['device']} ({step.environment['device_name']})" for step in steps))
+
+
+def _precisions(steps: Sequence[StepRecord]) -> list[str]:
+    """Returns the precisions of networks that are not float32 whatever the run's is, as attacks are."""
+    return sorted({step.precision for step in steps if step.precision and step.stage != "attack"})
+
+
+def _versions(steps: Sequence[StepRecord]) -> list[str]:
+    """Returns each mix of versions that steps were computed by."""
+    found: dict[str, None] = {}
+    for step in steps:
+        versions = cast(dict[str, str], step.environment.get("versions", {}))
+        named = [f"{name} {version}" for name, version in sorted(versions.items())] or ["retbench unrecorded"]
+        found[", ".join([*named, f"torch {step.environment['torch']}"])] = None
+    return list(found)
+
+
+def _cost(steps: Sequence[StepRecord]) -> Told:
+    if not steps:
+        return
+    seconds: dict[str, float] = defaultdict(float)
+    for step in steps:
+        seconds[step.stage] += step.seconds
+    pieces = ", ".join(f"{stage} {value:.0f} s" for stage, value in sorted(seconds.items(), key=lambda s: -s[1]))
+    memory = max(step.peak_memory for step in steps) / 2**20
+    yield "wall time", f"{_minutes(sum(seconds.values()))}: {pieces}; at most {memory:.0f} MiB of memory"
 
 
 def _minutes(seconds: float) -> str:

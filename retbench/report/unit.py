@@ -6,17 +6,19 @@ from enum import StrEnum
 
 
 class Unit(StrEnum):
-    """What a number of 0..1 is printed in: percent, or the 255 grey levels of 8 bits for root mean squares."""
+    """What a number is printed in: percent or the 255 grey levels of 8 bits for one of 0..1, seconds, or mebibytes."""
 
     PERCENT = "percent"
     GREY = "grey"
+    SECONDS = "seconds"
+    MEBIBYTES = "mebibytes"
 
     @property
-    def scale(self) -> int:
-        """What a number of 0..1 is multiplied by."""
-        return 255 if self is Unit.GREY else 100
+    def scale(self) -> float:
+        """What a number is multiplied by: of 0..1, of seconds, or of bytes."""
+        return {Unit.PERCENT: 100.0, Unit.GREY: 255.0, Unit.SECONDS: 1.0, Unit.MEBIBYTES: 2.0**-20}[self]
 
     @property
     def symbol(self) -> str:
         """What stands behind a quantity in print."""
-        return "grey levels" if self is Unit.GREY else "%"
+        return {Unit.PERCENT: "%", Unit.GREY: "grey levels", Unit.SECONDS: "s", Unit.MEBIBYTES: "MiB"}[self]

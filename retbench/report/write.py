@@ -1,75 +1,77 @@
-"""A suite's report: its tables by its layouts, and what they rest on."""
+"""A report as files: Markdown, LaTeX, HTML, CSV and JSON, and its pictures as PNG and PDF."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from retbench.report.filename import fresh_stem, slug
-from retbench.report.layout import Layout
-from retbench.report.pivot import pair, pivot
-from retbench.report.render import markdown
-from retbench.report.table import Table
-from retbench.results import Row
-from retbench.store import Store
+from retbench.report.render import as_csv, document, escape, markdown, record
+from retbench.report.report import Report
 from retbench.store.files import replace_file, writing
 
 
-class Report(NamedTuple):
-    """A suite's tables, and the lines under them."""
+class File(NamedTuple):
+    """A file of a report: its name, and its bytes once they are asked for."""
 
-    title: str
-    description: str
-    tables: tuple[Table, ...]
-    provenance: tuple[str, ...]
-
-
-def make_tables(
-    rows: Sequence[Row], layouts: Sequence[Layout], store: Store, *, narrowed: bool = False
-) -> tuple[Table, ...]:
-    """Returns the tables of several layouts, in order; a paired layout without a pair gives none.
-
-    `narrowed` rows are a part of a suite's: a layout that they have nothing for is left out, unless that leaves none.
-    """
-    answered = [layout for layout in layouts if layout.answered_by(rows)] if narrowed else []
-    tables: list[Table] = []
-    for layout in answered or layouts:
-        chosen = pair(rows, layout, store) if layout.paired else rows
-        tables += pivot(chosen, layout) if chosen else []
-    return tuple(tables)
-
-
-def as_markdown(report: Report, pictures: Mapping[int, str] | None = None) -> str:
-    """Returns a report as Markdown; `pictures` are addresses of the tables' curves, by the table's place."""
-    tables = (markdown(table, (pictures or {}).get(at, "")) for at, table in enumerate(report.tables))
-    lines = "\n".join(f"- {line}" for line in report.provenance)
-    return "\n\n".join(part for part in (f"# {report.title}", report.description, *tables, lines) if part)
+    name: str
+    data: Callable[[], bytes]
 
 
 def write_report(report: Report, folder: Path, name: str) -> tuple[Path, ...]:
-    """Writes a report as Markdown, and its curves as pictures beside it; returns their paths, the report's first.
+    """Writes a report and its pictures; returns the paths, `<name>.md` first.
 
     Raises:
         StoreUnwritable: the folder cannot be written.
     """
-    drawn = _draw(report, name)
-    pictures = {at: path for at, (path, _) in drawn.items()}
-    text = f"{as_markdown(report, pictures)}\n".encode()
+    files = list(_files(report, name))
     with writing(folder):
-        for path, png in drawn.values():
-            replace_file(folder / path, png)
-        replace_file(folder / f"{name}.md", text)  # last, so that what it shows is there
-    return (folder / f"{name}.md", *(folder / path for path in pictures.values()))
+        for file in reversed(files):  # the report last, so that what it shows is there
+            replace_file(folder / file.name, file.data())
+    return tuple(folder / file.name for file in files)
 
 
-def _draw(report: Report, name: str) -> dict[int, tuple[str, bytes]]:
-    """Returns file name and picture of each table with a curve, by the table's place."""
-    curves = {at: table.curve for at, table in enumerate(report.tables) if table.curve}
-    if not curves:
-        return {}
-    from retbench.report.figure import draw_curve  # matplotlib takes its time, and most reports need none of it
+def _files(report: Report, name: str) -> Iterator[File]:
+    yield File(f"{name}.md", lambda: f"{as_markdown(report, written=True)}\n".encode())
+    yield File(f"{name}.html", lambda: as_html(report).encode())
+    yield File(f"{name}.tex", lambda: document(report.tables, report.title).encode())
+    yield File(f"{name}.csv", lambda: as_csv(report.tables).encode())
+    yield File(f"{name}.json", lambda: f"{as_json(report)}\n".encode())
+    for picture in (*report.pictures, *report.showcases):
+        yield File(f"{picture.stem}.png", lambda picture=picture: picture.png)  # type: ignore[misc]  # a default binds it now
+        yield File(f"{picture.stem}.pdf", lambda picture=picture: picture.pdf)  # type: ignore[misc]  # a default binds it now
 
-    taken: set[str] = set()
-    stems = {at: fresh_stem(f"{slug(name)}-{slug(curve.title)}", taken) for at, curve in curves.items()}
-    return {at: (f"{stem}.png", draw_curve(curves[at])) for at, stem in stems.items()}
+
+def as_html(report: Report) -> str:
+    """Returns a report as one HTML page that needs no other file."""
+    from retbench.report.html import as_html as page  # jinja2 takes its time, and most reports need none of it
+
+    return page(report)
+
+
+def as_json(report: Report) -> str:
+    """Returns a report as JSON: its tables and lines; pictures by the names of their files."""
+    told = {
+        "title": report.title,
+        "description": report.description,
+        "tables": [record(table) for table in report.tables],
+        "pictures": [picture.stem for picture in (*report.pictures, *report.showcases)],
+        "provenance": [list(line) for line in report.provenance],
+    }
+    return json.dumps(told, indent=1)
+
+
+def as_markdown(report: Report, *, written: bool = False) -> str:
+    """Returns a report as Markdown; one that is `written` shows its pictures, which lie beside it."""
+    pictures = [*report.pictures, *report.showcases] if written else []
+    curved = [at for at, table in enumerate(report.tables) if table.curve]
+    beside = dict(zip(curved, (f"{picture.stem}.png" for picture in pictures), strict=False))
+    parts = [f"# {escape(report.title)}", escape(report.description)]
+    parts += [markdown(table, beside.get(at, "")) for at, table in enumerate(report.tables)]
+    parts += [
+        f"### {escape(picture.title)}\n\n![{escape(picture.alt)}]({picture.stem}.png)"
+        for picture in pictures[len(curved) :]
+    ]
+    parts += ["\n".join(f"- **{escape(label)}**: {escape(text)}" for label, text in report.provenance)]
+    return "\n\n".join(part for part in parts if part)

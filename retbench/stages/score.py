@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -11,14 +10,8 @@ from torch import Tensor
 
 from retbench.canon import Json
 from retbench.contracts import Context, Protocol
-from retbench.metrics import (
-    Interval,
-    Statistic,
-    average_precision,
-    bootstrap_interval,
-    chance_level,
-)
 from retbench.stages.queries import Draws, Queries
+from retbench.stages.scoring import rank_queries, summarise
 from retbench.stages.stage import Load, Outcome, Stage
 
 
@@ -32,9 +25,11 @@ class Score(Stage):
         targets: key of the frozen draw.
         attacked: keys of the attacked shards; empty without an attack.
         final: keys of the shards whose images were encoded, for each copy of them; empty for clean queries.
+        targeted: whether the queries were attacked towards their targets, on which their numbers then hang.
     """
 
     name: ClassVar[str] = "score"
+    revision: ClassVar[int] = 2
     queries: Queries
     bits: int
     protocol: Protocol
@@ -43,6 +38,7 @@ class Score(Stage):
     targets: str
     attacked: tuple[str, ...]
     final: Draws
+    targeted: bool
 
     def recipe(self) -> dict[str, Json]:
         return {
@@ -54,6 +50,7 @@ class Score(Stage):
             "targets": self.targets,
             "attacked": list(self.attacked),
             "final": [list(shards) for shards in self.final],
+            "targeted": self.targeted,
         }
 
     @property
@@ -76,49 +73,25 @@ class Score(Stage):
     def run(self, load: Load, ctx: Context) -> Outcome:
         targets = load(self.targets).tensors["labels"][list(self.queries.rows)]
         labels = {"map": self.queries.labels(), "t_map": targets}
-        precisions = {name: self._precisions(load, wanted) for name, wanted in labels.items()}
-        metrics = {name: self._interval(values, "mean") for name, values in precisions.items()}
-        if self.attacked:
-            metrics["perceptibility"] = self._interval(_read(load, "mse", self.attacked), "rms")
-        if self.final:
-            mse = torch.stack([_read(load, "mse", shards) for shards in self.final]).mean(dim=0)
-            metrics["visibility"] = self._interval(mse, "rms")
-        if self.attacked:
-            metrics["ssim"] = self._interval(_read(load, "ssim", self.attacked), "mean")
         database_labels = self.queries.dataset.labels("database")
-        facts: dict[str, Json] = {
-            "metrics": {name: _json(interval) for name, interval in metrics.items()},
-            "queries": int(precisions["map"].isfinite().sum()),
-            "chance": {name: _number(chance_level(wanted, database_labels)) for name, wanted in labels.items()},
-            "distinct_codes": load(self.database).facts["distinct"],
-        }
-        return Outcome(precisions, facts)
-
-    def _precisions(self, load: Load, labels: Tensor) -> Tensor:
-        return average_precision(
-            load(self.codes).tensors["codes"],
-            load(self.database).tensors["codes"],
-            labels,
-            self.queries.dataset.labels("database"),
-            bits=self.bits,
-            definition=self.protocol.map,
-            depth=self.protocol.depth,
-            ties=self.protocol.ties,
+        codes, database = load(self.codes).tensors["codes"], load(self.database)
+        ranked = rank_queries(
+            codes, database.tensors["codes"], labels, database_labels, bits=self.bits, protocol=self.protocol
         )
+        values = {**ranked, **self._seen(load)}
+        facts = summarise(values, labels, database_labels, self.protocol, targeted=self.targeted)
+        return Outcome(values, {**facts, "distinct_codes": database.facts["distinct"]})
 
-    def _interval(self, values: Tensor, statistic: Statistic) -> Interval:
-        protocol = self.protocol
-        return bootstrap_interval(values, level=protocol.confidence, resamples=protocol.resamples, statistic=statistic)
+    def _seen(self, load: Load) -> dict[str, Tensor]:
+        """Returns what was done to the queries' images, by metric: float64 (Q,)."""
+        seen = {}
+        if self.attacked:
+            seen["perceptibility"] = _read(load, "mse", self.attacked)
+            seen["ssim"] = _read(load, "ssim", self.attacked)
+        if self.final:
+            seen["visibility"] = torch.stack([_read(load, "mse", shards) for shards in self.final]).mean(dim=0)
+        return seen
 
 
 def _read(load: Load, what: str, shards: tuple[str, ...]) -> Tensor:
     return torch.cat([load(key).tensors[what] for key in shards])
-
-
-def _json(interval: Interval) -> dict[str, Json]:
-    return {name: _number(value) for name, value in interval._asdict().items()}
-
-
-def _number(value: float) -> float | None:
-    """Returns a number as JSON, null where it is NaN: JSON has no word for a mean over nothing."""
-    return None if math.isnan(value) else value

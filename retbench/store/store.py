@@ -21,7 +21,8 @@ from pathlib import Path
 from typing import cast
 
 import torch
-from safetensors.torch import load_file as load_tensors
+from safetensors.torch import load as read_tensors
+from safetensors.torch import load_file as map_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor
 
@@ -39,6 +40,8 @@ from retbench.store.files import (
 )
 
 TENSORS, FACTS, META = "tensors.safetensors", "facts.json", "meta.json"
+MAPPED = 1 << 20
+"""Bytes from which on a file of tensors is mapped."""
 
 
 class Store:
@@ -84,7 +87,7 @@ class Store:
         return len(tensors) + len(facts)
 
     def get(self, key: str) -> Artifact:
-        """Returns a stored artifact, every byte checked; its tensors are mapped from the file, not read into memory.
+        """Returns a stored artifact, every byte checked; large tensors are mapped from the file, not read into memory.
 
         Nothing here writes to a stored file again; what another program does to one shows in tensors mapped from it.
 
@@ -93,7 +96,9 @@ class Store:
             ArtifactCorrupt: its bytes changed since they were written; `discard` it and run the step again.
         """
         meta = self.meta(key)
-        tensors = load_tensors(self._checked(key, TENSORS, meta))
+        path = self._checked(key, TENSORS, meta)
+        small = path.stat().st_size < MAPPED  # mapping costs more than reading; a report reads thousands of scores
+        tensors = read_tensors(path.read_bytes()) if small else map_tensors(path)
         return Artifact(key, tensors, json.loads(self._checked(key, FACTS, meta).read_bytes()), meta)
 
     def facts(self, key: str) -> dict[str, Json]:

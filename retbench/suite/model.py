@@ -153,9 +153,10 @@ class Override(_Frozen):
 
 
 class Report(_Frozen):
-    """How `retbench report` lays the rows out: names of shipped layouts, or paths of one's own."""
+    """How `retbench report` lays the rows out, and what it puts beside them: shipped names, or paths of one's own."""
 
     layout: Annotated[tuple[str, ...], Axis, Field(min_length=1)] = ("long",)
+    claims: str = Field("", description="the published numbers that the tables stand beside; none without")
 
 
 class Suite(_Frozen):

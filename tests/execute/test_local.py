@@ -87,6 +87,20 @@ def test_the_artifact_tells_how_it_came_about(toy_plan: Planner, executor: Local
     assert all(timing["device"] == "cpu" and timing["bytes"] for timing in timings)
 
 
+def test_every_step_tells_the_versions_that_computed_it(
+    toy_plan: Planner, executor: LocalExecutor, store: Store
+) -> None:
+    small, large = toy_plan({}), toy_plan({"attack": "toy"})
+    executor.versions = {"retbench": "1.0"}
+    executor.run(small)
+    executor.versions = {"retbench": "1.1", "retbench-attacks": "0.3"}
+    executor.run(large)
+    for key in {**small.steps, **large.steps}:
+        environment: Any = store.meta(key)["environment"]
+        first = {"retbench": "1.0"} if key in small.steps else {"retbench": "1.1", "retbench-attacks": "0.3"}
+        assert environment["versions"] == first
+
+
 def test_a_store_that_cannot_be_written_ends_the_run(toy_plan: Planner, executor: LocalExecutor, store: Store) -> None:
     store.root.mkdir()
     (store.root / "objects").write_text("in the way")

@@ -1,20 +1,106 @@
-"""Bootstrap intervals."""
+"""Bootstrap intervals: every possible draw by hand, equalities that must hold, and how often they cover the truth."""
 
 import doctest
+import itertools
 import math
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
 import pytest
+import scipy.stats
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
 from torch import Tensor
 
 from retbench.metrics import Interval, bootstrap_interval, paired_difference
 from retbench.metrics import statistics as module
 
+NAN = math.nan
+Floats = NDArray[np.float64]
 
-def sample(count: int, seed: int = 0) -> Tensor:
-    return torch.from_numpy(np.random.default_rng(seed).normal(0.5, 0.2, count))
+
+def sample(*shape: int, seed: int = 0) -> Tensor:
+    return torch.from_numpy(np.random.default_rng(seed).normal(0.5, 0.2, shape))
+
+
+def effect(seed: int, *shape: int, scale: float = 1.0) -> Tensor:
+    return torch.from_numpy(np.random.default_rng((seed, *shape)).normal(0, scale, shape))
+
+
+def tail(level: float, freedom: float) -> float:
+    """What an expanded percentile interval leaves out on either side."""
+    quantile = scipy.stats.t(freedom).ppf(1 - (1 - level) / 2)
+    return float(scipy.stats.norm.cdf(-math.sqrt((freedom + 1) / freedom) * quantile))
+
+
+def every_draw(values: Floats, clusters: list[int]) -> Floats:
+    """The means of all equally likely draws of clusters and seeds, value by value."""
+    names = sorted(set(clusters))
+    means = []
+    for drawn_seeds in itertools.product(range(len(values)), repeat=len(values)):
+        for drawn_clusters in itertools.product(names, repeat=len(names)):
+            picked = [
+                values[seed, query]
+                for seed in drawn_seeds
+                for name in drawn_clusters
+                for query in range(len(clusters))
+                if clusters[query] == name and not np.isnan(values[seed, query])
+            ]
+            if picked:
+                means.append(np.mean(picked))
+    return np.array(means)
+
+
+def quantiles(means: Floats, probability: float) -> tuple[float, float]:
+    """The bounds of the exact distribution; refuses a probability so near a step that a sample might miss it."""
+    steps = np.arange(1, len(means)) / len(means)
+    ordered = np.sort(means)
+    changes = steps[np.diff(ordered) > 1e-12]
+    assert np.abs(changes - probability).min() > 0.005
+    return ordered[math.floor(probability * len(means))], ordered[-1 - math.floor(probability * len(means))]
+
+
+def test_bounds_of_clusters_are_those_of_every_possible_draw() -> None:
+    values, clusters = [0.1, 0.35, 0.8, 0.2, 0.95, 0.4, NAN], [5, 5, 5, 2, 7, 7, 2]
+    low, high = quantiles(every_draw(np.array([values]), clusters), tail(0.5, 2))
+    interval = bootstrap_interval(
+        torch.tensor(values, dtype=torch.float64), clusters=torch.tensor(clusters), level=0.5, resamples=40_000
+    )
+    assert interval == pytest.approx((np.nanmean(values), low, high))
+
+
+def test_bounds_of_pooled_seeds_are_those_of_every_possible_draw() -> None:
+    values, clusters = np.array([[0.1, 0.35, 0.8, 0.25], [0.3, 0.5, 0.9, 0.2]]), [1, 2, 3, 3]
+    residuals = (values - values.mean()) / values.size
+    totals = np.array([residuals[:, 0].sum(), residuals[:, 1].sum(), residuals[:, 2:].sum()])
+    parts = totals @ totals * 3 / 2, values.mean(axis=1).var(ddof=1) / 2
+    low, high = quantiles(
+        every_draw(values, clusters), tail(0.6, sum(parts) ** 2 / (parts[0] ** 2 / 2 + parts[1] ** 2))
+    )
+    interval = bootstrap_interval(
+        torch.from_numpy(values), clusters=torch.tensor(clusters), level=0.6, resamples=40_000
+    )
+    assert interval == pytest.approx((values.mean(), low, high))
+
+
+def test_draws_without_any_value_are_left_out() -> None:
+    values = torch.tensor([[NAN, 0.25], [0.75, NAN]], dtype=torch.float64)
+    assert set(every_draw(values.numpy(), [0, 1])) == {0.25, 0.5, 0.75}
+    assert bootstrap_interval(values) == Interval(0.5, 0.25, 0.75)
+    assert all(bootstrap_interval(values, resamples=1, seed=seed).value == 0.5 for seed in range(20))
+
+
+def test_interval_matches_resampling_with_another_generator() -> None:
+    values = sample(25).square()
+    rng = np.random.default_rng(7)
+    means = np.array([rng.choice(values.numpy(), 25).mean() for _ in range(4000)])
+    interval = bootstrap_interval(values, level=0.8, resamples=4000)
+    assert interval.low == pytest.approx(np.quantile(means, tail(0.8, 24)), abs=0.01)
+    assert interval.high == pytest.approx(np.quantile(means, 1 - tail(0.8, 24)), abs=0.01)
 
 
 def test_interval_of_many_values_is_that_of_the_normal_law() -> None:
@@ -26,19 +112,48 @@ def test_interval_of_many_values_is_that_of_the_normal_law() -> None:
     assert interval.high == pytest.approx(interval.value + 1.96 * error, abs=0.15 * error)
 
 
-def test_interval_matches_resampling_with_another_generator() -> None:
-    values = sample(25).square()
-    rng = np.random.default_rng(7)
-    means = np.array([rng.choice(values.numpy(), 25).mean() for _ in range(4000)])
-    interval = bootstrap_interval(values, level=0.8, resamples=4000)
-    assert interval.low == pytest.approx(np.quantile(means, 0.1), abs=0.01)
-    assert interval.high == pytest.approx(np.quantile(means, 0.9), abs=0.01)
+def coverage(intervals: list[Interval], truth: float = 0.0) -> float:
+    return sum(interval.low <= truth <= interval.high for interval in intervals) / len(intervals)
 
 
-def test_intervals_cover_the_truth_about_as_often_as_they_say() -> None:
-    intervals = [bootstrap_interval(sample(60, seed), level=0.9, resamples=200) for seed in range(100)]
-    covered = sum(interval.low <= 0.5 <= interval.high for interval in intervals)
-    assert 80 <= covered <= 97
+def test_few_independent_values_are_covered_about_as_often_as_said() -> None:
+    samples = [effect(seed, 10) for seed in range(500)]
+    assert 0.92 <= coverage([bootstrap_interval(values) for values in samples]) <= 0.98
+
+
+def test_clusters_are_covered_about_as_often_as_said_and_without_them_far_less() -> None:
+    clusters = torch.arange(12).repeat_interleave(8)
+    samples = [effect(seed, 12).repeat_interleave(8) + effect(seed, 96, scale=0.5) for seed in range(400)]
+    assert 0.92 <= coverage([bootstrap_interval(values, clusters=clusters) for values in samples]) <= 0.98
+    assert coverage([bootstrap_interval(values) for values in samples]) < 0.7
+
+
+def test_pooled_seeds_are_covered_at_least_as_often_as_said_and_without_their_effect_far_less() -> None:
+    samples = [effect(seed, 6, 1) + effect(seed, 1, 25) + effect(seed, 6, 25) for seed in range(300)]
+    assert 0.93 <= coverage([bootstrap_interval(values) for values in samples]) <= 1
+    assert coverage([bootstrap_interval(values.mean(dim=0)) for values in samples]) < 0.8
+
+
+def test_seeds_that_differ_widen_the_interval_and_seeds_that_agree_do_not() -> None:
+    queries = sample(40)
+    alone, agreeing = bootstrap_interval(queries), bootstrap_interval(queries.repeat(3, 1))
+    differing = bootstrap_interval(queries + effect(1, 3, 1, scale=0.1))
+    assert agreeing == pytest.approx(alone)
+    assert differing.high - differing.low > 1.5 * (alone.high - alone.low)
+
+
+def test_one_seed_and_single_queries_as_clusters_change_nothing() -> None:
+    values = sample(30)
+    values[4] = NAN
+    plain = bootstrap_interval(values)
+    assert bootstrap_interval(values[None]) == plain
+    assert bootstrap_interval(values, clusters=torch.arange(30).flip(0) * 7 - 50) == plain
+
+
+def test_the_numbers_of_clusters_are_of_no_consequence() -> None:
+    values, clusters = sample(3, 30), torch.arange(30) % 6
+    names = torch.tensor([40, -1, 7, 3, 5, 0])
+    assert bootstrap_interval(values, clusters=names[clusters]) == bootstrap_interval(values, clusters=clusters)
 
 
 def test_the_same_seed_gives_the_same_interval_and_leaves_global_state_alone() -> None:
@@ -51,50 +166,90 @@ def test_the_same_seed_gives_the_same_interval_and_leaves_global_state_alone() -
     torch.set_rng_state(state)
 
 
-def test_intervals_do_not_depend_on_the_block(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_small_blocks_draw_as_well_as_one(monkeypatch: pytest.MonkeyPatch) -> None:
     values = sample(40)
-    interval = bootstrap_interval(values, resamples=50)
-    monkeypatch.setattr(module, "CELLS", 100)
-    assert bootstrap_interval(values, resamples=50) == interval
+    interval = bootstrap_interval(values, resamples=4000)
+    monkeypatch.setattr(module, "CELLS", 1000)
+    width = interval.high - interval.low
+    assert bootstrap_interval(values, resamples=4000) == pytest.approx(interval, abs=0.06 * width)
 
 
-def test_dropped_queries_do_not_count() -> None:
-    values = sample(30)
-    with_gaps = torch.cat([values[:10], torch.full((5,), math.nan, dtype=torch.float64), values[10:]])
-    assert bootstrap_interval(with_gaps) == bootstrap_interval(values)
+def test_draws_are_kept_for_the_next_interval_and_bounded() -> None:
+    bootstrap_interval(sample(33), seed=12)
+    before = module._drawn.cache_info()
+    bootstrap_interval(sample(33, seed=1), seed=12)
+    after = module._drawn.cache_info()
+    assert (after.misses, after.hits) == (before.misses, before.hits + 2)
+    assert after.maxsize is not None
+    assert after.maxsize * module.CELLS * 8 <= 1 << 28
+
+
+def test_dropped_queries_and_seeds_do_not_count() -> None:
+    values, clusters = sample(2, 30), torch.arange(30) % 7
+    gap = torch.full((2, 5), NAN, dtype=torch.float64)
+    gaps = torch.cat([torch.cat([values[:, :10], gap, values[:, 10:]], dim=1), torch.full((1, 35), NAN)])
+    names = torch.cat([clusters[:10], torch.arange(5) + 3, clusters[10:]])
+    assert bootstrap_interval(gaps, clusters=names) == bootstrap_interval(values, clusters=clusters)
+    assert bootstrap_interval(gaps[0]) == bootstrap_interval(values[0])
 
 
 @pytest.mark.parametrize("statistic", ["mean", "rms"])
-def test_nothing_gives_nan_and_one_value_gives_itself(statistic: Any) -> None:
-    for nothing in (torch.zeros(0), torch.tensor([math.nan, math.nan])):
+def test_nothing_gives_nan_and_one_value_or_cluster_gives_itself(statistic: Any) -> None:
+    for nothing in (torch.zeros(0), torch.tensor([NAN, NAN]), torch.zeros(0, 5), torch.zeros(2, 0)):
         assert all(map(math.isnan, bootstrap_interval(nothing, statistic=statistic)))
     assert bootstrap_interval(torch.tensor([1.0]), statistic=statistic) == Interval(1.0, 1.0, 1.0)
+    cluster = torch.tensor([[0.0, 2.0, NAN], [0.5, 1.5, NAN]])
+    names = torch.tensor([4, 4, 5])
+    assert bootstrap_interval(cluster, clusters=names, statistic=statistic) == Interval(1.0, 1.0, 1.0)
 
 
 def test_root_of_the_mean_has_the_roots_of_the_bounds() -> None:
-    errors = sample(40).square()
-    assert bootstrap_interval(errors, statistic="rms") == pytest.approx(
-        tuple(map(math.sqrt, bootstrap_interval(errors)))
-    )
+    errors, clusters = sample(2, 40).square(), torch.arange(40) // 3
+    roots = tuple(map(math.sqrt, bootstrap_interval(errors, clusters=clusters)))
+    assert bootstrap_interval(errors, clusters=clusters, statistic="rms") == pytest.approx(roots)
 
 
 def test_infinite_values_stay_infinite() -> None:
-    interval = bootstrap_interval(torch.tensor([30.0, math.inf, 31.0, 32.0, 33.0, 34.0]))
+    values = torch.tensor([30.0, math.inf, 31.0, 32.0, 33.0, 34.0])
+    interval = bootstrap_interval(values)
     assert (interval.value, interval.high) == (math.inf, math.inf)
-    assert interval.low > 0
+    assert 0 < interval.low < 34
+    assert bootstrap_interval(-values) == Interval(-math.inf, -math.inf, -interval.low)
+    assert all(map(math.isnan, bootstrap_interval(torch.tensor([math.inf, -math.inf, 1.0]))))
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.data(), st.integers(1, 3), st.integers(1, 12), st.sampled_from([1, 2, 50]))
+def test_bounds_hold_the_value_and_follow_its_unit(
+    data: st.DataObject, seeds: int, queries: int, resamples: int
+) -> None:
+    numbers = st.floats(-1, 1, width=16) | st.just(NAN)
+    flat = data.draw(st.lists(numbers, min_size=seeds * queries, max_size=seeds * queries))
+    clusters = torch.tensor(data.draw(st.lists(st.integers(0, 4), min_size=queries, max_size=queries)))
+    values = torch.tensor(flat, dtype=torch.float64).reshape(seeds, queries)
+    interval = bootstrap_interval(values, clusters=clusters, resamples=resamples)
+    if values.isnan().all():
+        assert all(map(math.isnan, interval))
+        return
+    assert values.nan_to_num(nan=9).min() - 1e-12 <= interval.low <= interval.value <= interval.high
+    assert interval.high <= values.nan_to_num(nan=-9).max() + 1e-12
+    moved = bootstrap_interval(3 * values + 2, clusters=clusters, resamples=resamples)
+    assert moved == pytest.approx([3 * bound + 2 for bound in interval], abs=1e-9)
+    mirrored = (-interval.value, -interval.high, -interval.low)
+    assert bootstrap_interval(-values, clusters=clusters, resamples=resamples) == pytest.approx(mirrored, abs=1e-12)
 
 
 def test_what_the_queries_share_cancels_in_a_paired_difference() -> None:
-    hardness = sample(300)
-    first, second = hardness + 0.01, hardness + 0.005 * sample(300, 1)
-    paired = paired_difference(first, second)
-    assert paired == pytest.approx(bootstrap_interval(first - second), abs=1e-12)
+    hardness, clusters = sample(2, 300), torch.arange(300) // 4
+    first, second = hardness + 0.01, hardness + 0.005 * sample(300, seed=1)
+    paired = paired_difference(first, second, clusters=clusters)
+    assert paired == pytest.approx(bootstrap_interval(first - second, clusters=clusters), abs=1e-12)
     assert paired.low > 0
     assert bootstrap_interval(first).low < bootstrap_interval(second).high
 
 
 def test_a_gap_on_either_side_drops_the_pair() -> None:
-    first, second = torch.tensor([1.0, math.nan, 3.0, 4.0]), torch.tensor([0.5, 2.0, math.nan, 3.5])
+    first, second = torch.tensor([1.0, NAN, 3.0, 4.0]), torch.tensor([0.5, 2.0, NAN, 3.5])
     assert paired_difference(first, second) == Interval(0.5, 0.5, 0.5)
     assert all(map(math.isnan, paired_difference(first[1:3], second[1:3])))
 
@@ -102,12 +257,15 @@ def test_a_gap_on_either_side_drops_the_pair() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"values": torch.zeros(2, 2)}, "wrong shape: got \\(2, 2\\), expected one dimension"),
+        ({"values": torch.zeros(2, 2, 2)}, "wrong shape: got \\(2, 2, 2\\), expected \\(Q,\\) or \\(S, Q\\)"),
         ({"values": torch.zeros(2, dtype=torch.int64)}, "wrong dtype: got torch.int64"),
+        ({"clusters": torch.zeros(3)}, "clusters: .*got torch.float32 \\(3,\\), expected torch.int64 \\(3,\\)"),
+        ({"clusters": torch.zeros(2, dtype=torch.int64)}, "clusters: .*got torch.int64 \\(2,\\), expected .* \\(3,\\)"),
         ({"level": 1.0}, "wrong level: got 1.0, expected between 0 and 1"),
         ({"resamples": 0}, "wrong number of resamples: got 0"),
+        ({"seed": -1}, "wrong seed: got -1, expected at least 0"),
         ({"statistic": "median"}, "unknown statistic: got 'median'"),
-        ({"values": -torch.ones(2), "statistic": "rms"}, "no root mean: got -1.0, expected at least 0"),
+        ({"values": torch.tensor([NAN, -1]), "statistic": "rms"}, "no root mean: got -1.0, expected at least 0"),
     ],
 )
 def test_arguments_out_of_range_are_refused(change: dict[str, Any], message: str) -> None:
@@ -116,10 +274,17 @@ def test_arguments_out_of_range_are_refused(change: dict[str, Any], message: str
 
 
 def test_pairs_that_do_not_match_are_refused() -> None:
-    with pytest.raises(ValueError, match="paired_difference: second: not the same queries: got 3, expected 2"):
+    with pytest.raises(
+        ValueError, match="paired_difference: second: not the same queries: got \\(3,\\), expected \\(2,"
+    ):
         paired_difference(torch.zeros(2), torch.zeros(3))
-    with pytest.raises(ValueError, match="paired_difference: undefined difference: got an infinite value"):
+    with pytest.raises(ValueError, match="paired_difference: first: undefined difference: got an infinite value"):
         paired_difference(torch.tensor([math.inf]), torch.zeros(1))
+
+
+def test_measures_are_imported_without_scipy() -> None:
+    code = "import sys, retbench.metrics; sys.exit('scipy' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_documented_examples_run() -> None:

@@ -1,27 +1,105 @@
-"""Rows as a run leaves them."""
+"""Rows as a run leaves them, and the values of single queries behind them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
 import pytest
+import torch
+from torch import Tensor
 
+from retbench.canon import digest
+from retbench.contracts import Protocol
 from retbench.metrics import Interval
-from retbench.results import Row
+from retbench.results import Evidence, Row, StepRecord
+from retbench.stages.scoring import SQUARED
+
+PROTOCOL = {
+    **Protocol(resamples=300).model_dump(mode="json"),
+    "targets": {"rule": "zero-overlap", "above": 0, "seed": 0, "file": None},
+    "chance": {"map": 0.5, "t_map": 0.25},
+    "ranked_queries": 10,
+    "scored_queries": 10,
+    "target_labels": 4,
+}
+AXES = {"dataset": "digits", "hasher": "dpsh", "bits": 32, "seed": 0, "task": "i2i", "surrogate": "none"}
+Values = dict[str, dict[str, Tensor]]
 
 
 @pytest.fixture
 def row() -> Callable[..., Row]:
-    """Makes a done row of an attack, a defense and a MAP; `axes` are the others."""
+    """Makes a done row of an attack, a defense and a MAP, with no scores behind it; `axes` are the others."""
 
     def make(attack: str, defense: str, value: float, variant: str = "", **axes: str | int) -> Row:
-        given: dict[str, object] = {"dataset": "digits", "hasher": "dpsh", "bits": 32, "seed": 0, **axes}
-        fixed = {"task": "i2i", "surrogate": "none", "threat": "oblivious", "status": "done", "variant": variant}
+        given: dict[str, Any] = {**AXES, "threat": "oblivious", "variant": variant, **axes}
         metrics = {
             "map": Interval(value, value - 0.1, value + 0.05),
             "t_map": Interval(1 - value, 0.9 - value, 1.0),
             "visibility": Interval(value / 10, value / 20, value / 5),
         }
-        return Row(**fixed, **given, attack=attack, defense=defense, metrics=metrics)  # type: ignore[arg-type]  # built from parts
+        return Row(**given, attack=attack, defense=defense, status="done", metrics=metrics, protocol=PROTOCOL)
+
+    return make
+
+
+@pytest.fixture
+def queries() -> Values:
+    """The values of single queries that `scored` rows rest on, by key."""
+    return {}
+
+
+@pytest.fixture
+def scored(row: Callable[..., Row], queries: Values) -> Callable[..., Row]:
+    """Makes a done row of the values of its queries: of each metric, or a sequence for MAP alone.
+
+    `clusters` are its queries' target labels, all different without; `goal` is its attack's.
+    """
+
+    def make(
+        attack: str,
+        defense: str,
+        values: Mapping[str, Sequence[float]] | Sequence[float],
+        variant: str = "",
+        *,
+        clusters: Sequence[int] | None = None,
+        goal: str = "untargeted",
+        **axes: str | int,
+    ) -> Row:
+        bare = row(attack, defense, 0.5, variant, **axes)
+        given = values if isinstance(values, Mapping) else {"map": values}
+        told = {name: torch.as_tensor(each, dtype=torch.float64) for name, each in given.items()}
+        told.setdefault("map", next(iter(told.values())))
+        cluster = torch.arange(len(told["map"])) if clusters is None else torch.as_tensor(clusters)
+        key = digest([attack, defense, variant, {**axes}])
+        queries[key] = {**told, "cluster": cluster}
+        means = {name: float(each.nanmean()) ** (0.5 if name in SQUARED else 1) for name, each in told.items()}
+        metrics = {name: Interval(mean, mean - 0.01, mean + 0.01) for name, mean in means.items()}
+        ball = {"goal": goal, "visibility": bare.threat, "norm": "linf", "eps": 8 / 255}
+        return replace(bare, key=key, metrics=metrics, budget=ball if attack != "none" else {}, steps=(key,))
+
+    return make
+
+
+@pytest.fixture
+def evidence(queries: Values) -> Callable[..., Evidence]:
+    """Makes the evidence of rows; their scores are those that `scored` made."""
+
+    def make(rows: Iterable[Row], steps: Mapping[str, StepRecord] | None = None, log: str = "") -> Evidence:
+        told = "Rows made by hand."
+        return Evidence("suite", told, "0123456789abcdef" * 4, tuple(rows), steps or {}, queries.__getitem__, log)
+
+    return make
+
+
+@pytest.fixture
+def step() -> Callable[..., StepRecord]:
+    """Makes the record of a step; `environment` is what differs from a plain CPU's."""
+
+    def make(stage: str = "encode", precision: str = "float32", seconds: float = 1.0, **environment: Any) -> StepRecord:
+        around = {"device": "cpu", "device_name": "plain", "threads": 2, "torch": "2.0", "python": "3.12"}
+        around |= {"versions": {"retbench": "1.0"}, **environment}
+        return StepRecord(stage, f"{stage} it", precision, seconds, 3 * 2**20, around, {})
 
     return make

@@ -15,7 +15,7 @@ from matplotlib.image import imread
 from retbench.metrics import Interval
 from retbench.report.canvas import paint_png
 from retbench.report.curve import Curve, Level, Line, Panel, Reading
-from retbench.report.figure import COLOURS, draw_curve
+from retbench.report.figure import COLOURS, curve_picture, draw_curve
 from retbench.report.unit import Unit
 
 
@@ -122,6 +122,18 @@ def test_a_dollar_in_a_name_is_no_formula() -> None:
 def test_lines_without_a_label_need_no_legend() -> None:
     bare = Curve("Strength", "step", "linear", (Panel("MAP", Unit.PERCENT, (line("", 1, 5),), ()),))
     assert pixels(draw_curve(bare)).shape[0] < pixels(draw_curve(PLAIN)).shape[0]
+
+
+def test_a_picture_of_a_curve_is_its_png_and_a_pdf() -> None:
+    picture = curve_picture(PLAIN, "strength")
+    assert (picture.stem, picture.title, picture.png) == ("strength", "Strength", draw_curve(PLAIN))
+    assert picture.pdf.startswith(b"%PDF-")
+
+
+def test_a_picture_tells_the_ends_of_its_lines_and_its_levels() -> None:
+    told = "RetPur from 50 % at 1 to 70 % at 15, alone 50 % at 5, clean 90 %."
+    shown = curve(line("RetPur", 1, 5, 15), line("alone", 5))
+    assert curve_picture(shown, "").alt == f"Lines over purify step, with bootstrap intervals shaded. MAP: {told}"
 
 
 def test_a_canvas_is_as_large_as_it_is_asked_to_be() -> None:

@@ -1,17 +1,19 @@
-"""Reports as files: Markdown, and the pictures beside it."""
+"""Reports as files: text in several formats, and the pictures beside them."""
 
 from __future__ import annotations
 
+import csv
+import io
+import json
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from retbench.errors import LayoutError, StoreUnwritable
-from retbench.report import Layout, Report, as_markdown, make_tables, pivot, write_report
-from retbench.report.figure import draw_curve
-from retbench.results import Row
-from retbench.store import Store
+from retbench.errors import StoreUnwritable
+from retbench.report import Layout, Picture, Report, as_html, as_json, as_markdown, pivot, write_report
+from retbench.report.render import as_csv, document
+from retbench.results import Evidence, Row
 
 LAYOUT = Layout(
     title="Strength [percent]",
@@ -21,60 +23,111 @@ LAYOUT = Layout(
     caption="Caption.",
     curve={"option": "t_p", "label": "purify step"},
 )
+PICTURES = (
+    Picture("suite-strength", "Strength (dataset digits)", "MAP over purify step, on digits", b"PNG 1", b"PDF 1"),
+    Picture("suite-strength-2", "Strength (dataset scenes)", "MAP over purify step, on scenes", b"PNG 2", b"PDF 2"),
+    Picture("suite-trade-off", "Trade-off", "T-MAP over MAP", b"PNG 3", b"PDF 3"),
+)
+SHOWCASE = Picture("suite-query", "One query", "What a query found", b"PNG 4", b"PDF 4")
+LINES = (("suite", "suite, digest 0123"), ("versions", "retbench 1.0"))
 
 
 @pytest.fixture
-def report(row: Callable[..., Row]) -> Report:
-    """A table without a curve, and two with one, of equal title and of another data set."""
+def report(row: Callable[..., Row], evidence: Callable[..., Evidence]) -> Report:
+    """A table without a curve, and two with one, of two data sets; their pictures, and another one."""
     rows = [row("dhta", "retpur", 0.5, f"t_p={x}", dataset=name) for name in ("digits", "scenes") for x in (1, 2)]
-    pages = pivot(rows, LAYOUT)
-    plain = pages[0]._replace(curve=None)
-    return Report("suite", "", (plain, *pages, pages[1]), ("Protocol: none.",))
+    pages = pivot(evidence(rows), LAYOUT)
+    plain = pages[0]._replace(title="Plain", curve=None)
+    return Report("suite", "What it is.", (plain, *pages), PICTURES, None, (SHOWCASE,), LINES)
 
 
-def test_each_curve_is_a_picture_beside_the_report(report: Report, tmp_path: Path) -> None:
+def test_a_report_is_written_in_every_format_with_its_pictures(report: Report, tmp_path: Path) -> None:
     paths = write_report(report, tmp_path / "out", "suite")
     assert [path.name for path in paths] == [
         "suite.md",
-        "suite-strength-percent-dataset-digits.png",
-        "suite-strength-percent-dataset-scenes.png",
-        "suite-strength-percent-dataset-scenes-2.png",
+        "suite.html",
+        "suite.tex",
+        "suite.csv",
+        "suite.json",
+        *(f"{picture.stem}.{form}" for picture in (*PICTURES, SHOWCASE) for form in ("png", "pdf")),
     ]
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted(path.name for path in paths)
-    assert report.tables[1].curve is not None
-    assert paths[1].read_bytes() == draw_curve(report.tables[1].curve)
+    assert all(path.parent == tmp_path / "out" for path in paths)
+    for picture in (*PICTURES, SHOWCASE):
+        assert (tmp_path / "out" / f"{picture.stem}.png").read_bytes() == picture.png
+        assert (tmp_path / "out" / f"{picture.stem}.pdf").read_bytes() == picture.pdf
 
 
-def test_the_markdown_shows_a_picture_under_its_table_with_its_words(report: Report, tmp_path: Path) -> None:
-    text = write_report(report, tmp_path, "suite")[0].read_text()
-    first, second = text.split("### ")[1:3]
-    assert "![" not in first
-    assert second.rstrip().endswith(
-        "Caption.\n\n![Strength (percent) (dataset digits): MAP, T-MAP over purify step; RetPur-DHTA]"
-        "(suite-strength-percent-dataset-digits.png)"
-    )
+def test_each_file_holds_what_is_printed(report: Report, tmp_path: Path) -> None:
+    write_report(report, tmp_path, "suite")
+    told = {path.suffix: path.read_bytes().decode() for path in tmp_path.iterdir() if path.stem == "suite"}
+    assert told[".md"] == f"{as_markdown(report, written=True)}\n"
+    assert told[".html"] == as_html(report)
+    assert told[".tex"] == document(report.tables, report.title)
+    assert told[".csv"] == as_csv(report.tables)
+    assert told[".json"] == f"{as_json(report)}\n"
+    assert len(list(csv.reader(io.StringIO(told[".csv"])))) > sum(len(table.rows) for table in report.tables)
+
+
+def test_a_report_written_again_replaces_the_first(report: Report, tmp_path: Path) -> None:
+    write_report(report, tmp_path, "suite")
+    write_report(report._replace(title="other", pictures=PICTURES[:1]), tmp_path, "suite")
+    assert (tmp_path / "suite.md").read_text().startswith("# other\n")
+
+
+def test_the_markdown_shows_each_curve_under_its_table_and_the_rest_at_the_end(report: Report) -> None:
+    text = as_markdown(report, written=True)
+    plain, first, second, rest, query = text.split("### ")[1:]
+    assert "![" not in plain
+    assert "Caption." in first
+    assert first.count("](suite-strength.png)") == first.count("![") == 1
+    assert second.count("](suite-strength-2.png)") == second.count("![") == 1
+    assert rest.startswith("Trade-off\n\n![T-MAP over MAP](suite-trade-off.png)")
+    assert query.startswith("One query\n\n![What a query found](suite-query.png)")
+
+
+def test_the_markdown_starts_with_the_suite_and_ends_with_what_it_rests_on(report: Report) -> None:
+    for text in (as_markdown(report), as_markdown(report, written=True)):
+        assert text.startswith("# suite\n\nWhat it is.\n\n### Plain")
+        assert text.endswith("- **suite**: suite, digest 0123\n- **versions**: retbench 1.0")
 
 
 def test_printed_markdown_says_how_to_get_the_picture(report: Report) -> None:
     text = as_markdown(report)
-    assert text.count("Curve over purify step: `retbench report --out DIR` draws it.") == 3
+    assert text.count("Curve over purify step: `retbench report --out DIR` draws it.") == 2
     assert "![" not in text
+
+
+def test_a_written_report_without_pictures_shows_none(report: Report) -> None:
+    assert "![" not in as_markdown(report._replace(pictures=(), showcases=()), written=True)
+
+
+def test_the_json_names_everything_but_the_bytes(report: Report) -> None:
+    told = json.loads(as_json(report))
+    assert list(told) == ["title", "description", "tables", "pictures", "provenance"]
+    assert (told["title"], told["description"]) == ("suite", "What it is.")
+    assert told["pictures"] == [picture.stem for picture in (*PICTURES, SHOWCASE)]
+    assert told["provenance"] == [list(line) for line in LINES]
+    for table, record in zip(report.tables, told["tables"], strict=True):
+        assert record["title"] == table.title
+        assert [line["label"] for line in record["rows"]] == [line.label for line in table.rows]
+        for line, written in zip(table.rows, record["rows"], strict=True):
+            assert [value["interval"] for value in written["values"]] == [
+                value.interval and value.interval._asdict() for value in line.values
+            ]
+
+
+def test_the_page_needs_no_other_file(report: Report) -> None:
+    page = as_html(report)
+    assert page.lstrip().lower().startswith("<!doctype html>")
+    for picture in PICTURES:
+        assert picture.alt in page
+        assert f"{picture.stem}.png" not in page.replace("data:", "")
+    assert "What it is." in page
+    assert SHOWCASE.alt not in page  # it has the gallery itself
 
 
 def test_a_folder_that_is_a_file_is_no_traceback(report: Report, tmp_path: Path) -> None:
     (tmp_path / "out").write_text("")
     with pytest.raises(StoreUnwritable, match="it is not a folder"):
         write_report(report, tmp_path / "out", "suite")
-
-
-def test_of_a_narrowed_suite_only_the_layouts_that_it_answers_are_laid_out(
-    row: Callable[..., Row], tmp_path: Path
-) -> None:
-    plain = LAYOUT.model_copy(update={"curve": None})
-    absent = Layout(**{**plain.model_dump(exclude={"select", "curve"}), "select": [{"attack": "p2p"}]})
-    rows, store = [row("dhta", "none", 0.5)], Store(tmp_path)
-    shown = make_tables(rows, [plain, absent, LAYOUT], store, narrowed=True)
-    assert [table.title for table in shown] == [plain.title]
-    for narrowed, layouts in ((False, [plain, absent]), (True, [absent])):
-        with pytest.raises(LayoutError, match="selects none of the 1 rows"):
-            make_tables(rows, layouts, store, narrowed=narrowed)

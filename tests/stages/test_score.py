@@ -109,13 +109,48 @@ def test_the_protocol_says_how_ties_are_broken(toy_plan: Planner, scored: Scored
     assert values["best"] >= values["stable"] >= values["worst"]
 
 
-def test_intervals_are_the_bootstrap_of_the_saved_precisions(toy_plan: Planner, store: Store, scored: Scored) -> None:
-    plan = toy_plan({"bits": BITS, "attack": "toy"}, protocol={"confidence": 0.8, "resamples": 300})
+@pytest.mark.parametrize(
+    ("attack", "clustered"), [("none", {"t_map"}), ("toy-untargeted", {"t_map"}), ("toy", {"map", "t_map"})]
+)
+def test_intervals_draw_queries_of_one_target_together_where_the_number_hangs_on_it(
+    toy_plan: Planner, store: Store, scored: Scored, attack: str, clustered: set[str]
+) -> None:
+    plan = toy_plan({"bits": BITS, "attack": attack}, protocol={"confidence": 0.8, "resamples": 300})
     (facts,) = scored(plan)
     saved = store.get(plan.cells[0].key or "").tensors
     for metric in ("map", "t_map"):
-        assert facts["metrics"][metric] == bootstrap_interval(saved[metric], level=0.8, resamples=300)._asdict()
+        clusters = saved["cluster"] if metric in clustered else None
+        expected = bootstrap_interval(saved[metric], clusters=clusters, level=0.8, resamples=300)
+        assert facts["metrics"][metric] == expected._asdict()
         assert facts["metrics"][metric]["low"] < facts["metrics"][metric]["high"]
+
+
+@pytest.mark.parametrize(("attack", "targeted"), [("none", False), ("toy-untargeted", False), ("toy", True)])
+def test_whether_the_queries_were_attacked_towards_their_targets_is_in_the_recipe(
+    toy_plan: Planner, attack: str, targeted: bool
+) -> None:
+    plan = toy_plan({"attack": attack})
+    score = plan.steps[plan.cells[0].key or ""]
+    assert score.recipe()["targeted"] is targeted
+    assert Score.revision == 2
+
+
+def test_what_a_ranking_says_of_each_query_is_stored(toy_plan: Planner, store: Store, scored: Scored) -> None:
+    plan = toy_plan({"bits": BITS, "attack": "toy", "defense": "toy"})
+    (facts,) = scored(plan)
+    saved = store.get(plan.cells[0].key or "").tensors
+    assert {name: tuple(values.shape) for name, values in saved.items()} == {
+        **{f"{metric}{end}": (10,) for metric in ("map", "t_map") for end in ("", "_worst", "_best")},
+        **{f"{metric}_recall": (10, 21) for metric in ("map", "t_map")},
+        **{f"{metric}_depth": (10, 5) for metric in ("map", "t_map")},
+        **dict.fromkeys(("perceptibility", "visibility", "ssim", "cluster"), (10,)),
+        "depths": (5,),
+    }
+    assert facts["target_labels"] == len(saved["cluster"].unique())
+    assert facts["envelopes"]["map"] == {
+        "worst": pytest.approx(float(saved["map_worst"].mean())),
+        "best": pytest.approx(float(saved["map_best"].mean())),
+    }
 
 
 def test_perceptibility_is_the_root_of_the_mean_squared_error(toy_plan: Planner, store: Store, scored: Scored) -> None:

@@ -139,3 +139,17 @@ def test_a_suite_cannot_be_changed_once_it_is_read() -> None:
     for thing, field in ((suite, "shard"), (suite.matrix, "bits"), (suite.protocol, "queries")):
         with pytest.raises(ValidationError, match="frozen"):
             setattr(thing, field, 1)
+
+
+def test_a_report_stands_beside_no_published_numbers_unless_it_names_some() -> None:
+    plain = Suite.model_validate({"suite": "trial", "matrix": matrix()})
+    assert (plain.report.layout, plain.report.claims) == (("long",), "")
+    told = Suite.model_validate({"suite": "trial", "matrix": matrix(), "report": {"claims": "retpur"}})
+    assert told.report.claims == "retpur"
+
+
+@pytest.mark.parametrize("claims", [5, ["retpur"], None])
+def test_a_report_stands_beside_one_ledger(claims: Any) -> None:
+    with pytest.raises(ValidationError) as caught:
+        Suite.model_validate({"suite": "trial", "matrix": matrix(), "report": {"claims": claims}})
+    assert [error["loc"] for error in caught.value.errors()] == [("report", "claims")]

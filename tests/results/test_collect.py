@@ -170,6 +170,26 @@ def test_a_row_says_how_it_was_measured(ran: Planner, store: Store) -> None:
     chance: Any = row.protocol["chance"]
     assert chance.keys() == {"map", "t_map"}
     assert 0 < chance["t_map"] < 1
+    facts: Any = store.facts(row.key)
+    assert row.protocol["target_labels"] == facts["target_labels"]
+
+
+def test_a_row_names_every_step_that_was_computed_for_it(ran: Planner, store: Store) -> None:
+    plan = ran({"attack": ["none", "toy"]})
+    for row, cell in zip(collect(plan, store, FULL), plan.cells, strict=True):
+        assert row.steps == tuple(plan.ancestry(cell.key or ""))
+        assert (row.steps[-1], row.keys, row.members) == (row.key, (row.key,), ())
+
+
+def test_a_row_tells_what_the_order_inside_ties_can_make_of_it(ran: Planner, store: Store) -> None:
+    row = only(ran({"bits": 2}), store)
+    saved = store.get(row.key).tensors
+    for metric, envelope in row.envelopes.items():
+        assert envelope.worst == pytest.approx(float(saved[f"{metric}_worst"].mean()))
+        assert envelope.best == pytest.approx(float(saved[f"{metric}_best"].mean()))
+    assert row.envelopes.keys() == {"map", "t_map"}
+    protocol = Protocol(ties="worst")
+    assert only(ran({"bits": 2}, protocol={"ties": "worst"}), store, protocol).envelopes == {}
 
 
 def test_a_record_is_flat_json(ran: Planner, store: Store) -> None:

@@ -1,0 +1,79 @@
+"""What a row's score was computed from, and how recipes, score and row must fit together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+from torch import Tensor
+
+from retbench.bundle.bundle import read_protocol
+from retbench.bundle.compare import Comparison, compare_json
+from retbench.bundle.dataset import BundledDataset
+from retbench.bundle.packed import PackedArtifact
+from retbench.plan.screening import MODALITIES
+from retbench.results import Row
+from retbench.stages import Queries
+
+
+class Basis(NamedTuple):
+    """What a score was computed from.
+
+    Attributes:
+        codes, database, targets: artifacts.
+        dataset: whose labels are used.
+        queries: the protocol's sample of them.
+        labels: `map`: the sample's own, `t_map`: their targets'; multi-hot uint8 (Q, C).
+    """
+
+    codes: PackedArtifact
+    database: PackedArtifact
+    targets: PackedArtifact
+    dataset: BundledDataset
+    queries: Queries
+    labels: Mapping[str, Tensor]
+
+
+def compare_recipes(row: Row, score: PackedArtifact, basis: Basis) -> Iterator[Comparison]:
+    """Yields how the recipes behind a row fit together, and how they fit what the row says of itself."""
+    codes, database, targets, recipe = basis.codes.recipe, basis.database.recipe, basis.targets.recipe, score.recipe
+    protocol, sample = read_protocol(row), basis.queries.key
+    asks, answers = MODALITIES[protocol.task]
+    suite = protocol.suite.model_dump(mode="json", exclude={"queries", "targets", "quantise"})
+    yield from compare_json("protocol", suite, recipe.get("protocol"))
+    yield from compare_json("protocol.targets", row.protocol["targets"], targets.get("rule"))
+    yield from compare_json("protocol.task", row.task, protocol.task)
+    yield from compare_json("protocol.bits", row.bits, protocol.bits)
+    for name, made in (("codes", codes), ("database", database), ("targets", targets)):
+        yield from compare_json(f"{name}.dataset", made.get("dataset"), recipe.get("dataset"))
+    yield from compare_json("queries", recipe.get("queries"), sample)
+    yield from compare_json("codes.queries", codes.get("queries"), sample)
+    yield from compare_json("codes.draws", codes.get("draws"), recipe.get("final"))
+    yield from compare_json("codes.modality", codes.get("modality"), asks)
+    yield from compare_json("database.modality", database.get("modality"), answers)
+    yield from compare_json("database.split", database.get("split"), "database")
+    for name in ("weights", "precision"):
+        yield from compare_json(f"codes.{name}", codes.get(name), database.get(name))
+    encoded = f"database of {row.dataset} by {row.hasher}"
+    yield from compare_json("hasher", encoded, basis.database.meta.get("label"))
+    yield from compare_json("attacked", bool(recipe.get("attacked")), row.attack != "none")
+    yield from compare_json("targeted", recipe.get("targeted"), row.budget.get("goal") == "targeted")
+    yield from compare_json("steps", list(row.steps[-1:]), [row.key])
+    lacking = [name for name in ("codes", "database", "targets") if recipe[name] not in row.steps]
+    yield from compare_json("steps without", lacking, [])
+
+
+def compare_row(row: Row, facts: Mapping[str, Any], basis: Basis) -> Iterator[Comparison]:
+    """Yields how the numbers of a row compare with those computed from codes and labels."""
+    record: Any = row.record()
+    protocol, data = record["protocol"], record["data"]
+    database = basis.dataset.labels("database")
+    yield from compare_json("metrics", record["metrics"], facts["metrics"])
+    yield from compare_json("envelopes", record["envelopes"], facts["envelopes"])
+    for name, counted in (("chance", "chance"), ("scored_queries", "queries"), ("target_labels", "target_labels")):
+        yield from compare_json(f"protocol.{name}", protocol[name], facts[counted])
+    yield from compare_json("protocol.ranked_queries", protocol["ranked_queries"], len(basis.queries))
+    yield from compare_json("dataset", row.dataset, basis.dataset.facts().dataset)
+    sizes = {"query": len(basis.dataset.labels("query")), "database": len(database), "classes": database.shape[1]}
+    for name, size in {**sizes, "distinct_codes": facts["distinct_codes"]}.items():
+        yield from compare_json(f"data.{name}", data[name], size)

@@ -1,0 +1,233 @@
+"""Results in one file, with what their numbers can be computed from again."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+from torch import Tensor
+
+from retbench.bundle.archive import MANIFEST, read_archive
+from retbench.bundle.dataset import Labels
+from retbench.bundle.packed import FILES, PackedArtifact, check_tensor, read_packed, read_tensors
+from retbench.bundle.records import (
+    LabelsRecord,
+    ManifestRecord,
+    RowJson,
+    RowProtocol,
+    StepJson,
+    SuiteRecord,
+    parse_record,
+)
+from retbench.canon import canonical
+from retbench.contracts import Protocol
+from retbench.errors import ArtifactMissing, BundleError
+from retbench.results import Evidence, Row, StepRecord, read_row
+from retbench.store.store import TENSORS
+from retbench.suite import AXES
+
+T = TypeVar("T")
+_OBJECT = re.compile(r"objects/([0-9a-f]{64})/([a-z.]+)")
+_DONE_DATA = ("query", "database", "image_size", "classes", "distinct_codes")
+_BUDGET = {"goal", "visibility", "norm", "eps"}
+_RANKED = ("map", "t_map", "map_recall", "t_map_recall", "map_depth", "t_map_depth", "cluster", "depths")
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """Results and what they rest on, from a file or from several.
+
+    Attributes:
+        name: of the file, as it was asked for; of several, joined by ` + `.
+        evidence: what a report is made from.
+        suites: those that the rows belong to, one a file.
+        layouts, claims: YAML texts by name, as they were when the bundle was written; nothing here reads them.
+        gallery: what `retbench report` made of images; None where the bundle has none; nothing here reads it.
+        labels: by fingerprint of the dataset.
+        artifacts: by key: the scores, and the codes and targets that they were computed from.
+    """
+
+    name: str
+    evidence: Evidence
+    suites: tuple[SuiteRecord, ...]
+    layouts: Mapping[str, str]
+    claims: Mapping[str, str]
+    gallery: bytes | None
+    labels: Mapping[str, Labels]
+    artifacts: Mapping[str, PackedArtifact]
+
+    @property
+    def done(self) -> tuple[Row, ...]:
+        """The rows that have numbers."""
+        return tuple(row for row in self.evidence.rows if row.status == "done")
+
+
+def name_cell(row: Row) -> str:
+    """Returns the axes of a row as one path, such as `digits/dpsh/32/i2i/dhta/none/retpur/oblivious/0`."""
+    variant = f"[{row.variant}]" if row.variant else ""
+    return "/".join(str(getattr(row, axis)) for axis in AXES) + variant
+
+
+def read_protocol(row: Row) -> RowProtocol:
+    """Returns the protocol of a row that is done."""
+    return RowProtocol.model_validate(dict(row.protocol))
+
+
+def open_bundle(path: Path) -> Bundle:
+    """Returns the bundle in a file: every byte checked against its manifest, every member against what it must be.
+
+    Whether the numbers follow from what lies beside them is for `verify_bundle` to say.
+
+    Raises:
+        BundleError: see `read_archive`; or a member whose content is not what it must be; or no row that is done.
+    """
+    members = read_archive(path)
+    reader = _Reader(path, members)
+    manifest, suite = reader.read(MANIFEST, ManifestRecord), reader.read("suite.json", SuiteRecord)
+    labels, artifacts = reader.labels(), reader.artifacts()
+    rows = tuple(reader.row(record, artifacts) for record in reader.read("rows.json", list[RowJson]))
+    _check_rows(path, rows)
+    steps = {
+        key: StepRecord(**step.model_dump(exclude_unset=True))
+        for key, step in reader.read("steps.json", dict[str, StepJson]).items()
+    }
+
+    def scores(key: str) -> Mapping[str, Tensor]:
+        if key not in artifacts:
+            raise ArtifactMissing(f"{path}: no artifact {key[:12]}")
+        return artifacts[key].tensors
+
+    evidence = Evidence(manifest.title, suite.description, suite.digest, rows, steps, scores)
+    texts = {name: reader.read(f"{name}.json", dict[str, str]) for name in ("layouts", "claims")}
+    return Bundle(
+        str(path), evidence, (suite,), **texts, gallery=members.get("gallery.json"), labels=labels, artifacts=artifacts
+    )
+
+
+def _check_rows(path: Path, rows: tuple[Row, ...]) -> None:
+    if not any(row.status == "done" for row in rows):
+        raise BundleError(f"{path}: rows.json: no row is done")
+    names = [name_cell(row) for row in rows]
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise BundleError(f"{path}: rows.json: two rows of one cell: got {twice}")
+
+
+class _Reader:
+    """Reads the members of one file."""
+
+    def __init__(self, path: Path, members: Mapping[str, bytes]) -> None:
+        self.path, self.members = path, members
+
+    def read(self, name: str, kind: type[T]) -> T:
+        """Returns a JSON member as a record of a kind."""
+        if name not in self.members:
+            raise BundleError(f"{self.path}: {name}: it is missing")
+        return parse_record(f"{self.path}: {name}", self.members[name], kind)
+
+    def artifacts(self) -> dict[str, PackedArtifact]:
+        """Returns the artifacts by key."""
+        found: dict[str, dict[str, bytes]] = {}
+        for name, data in self.members.items():
+            if name.startswith("objects/"):
+                match = _OBJECT.fullmatch(name)
+                if not match or match[2] not in FILES:
+                    raise BundleError(f"{self.path}: {name}: not a file of an artifact")
+                found.setdefault(match[1], {})[match[2]] = data
+        return {key: self._artifact(key, files) for key, files in found.items()}
+
+    def _artifact(self, key: str, files: dict[str, bytes]) -> PackedArtifact:
+        where = f"{self.path}: objects/{key}"
+        for name in FILES:
+            if name not in files:
+                raise BundleError(f"{where}/{name}: it is missing")
+        artifact = read_packed(where, files)
+        place, tensors = f"{where}/{TENSORS}", artifact.tensors
+        if artifact.recipe.get("stage") == "encode":
+            check_tensor(f"{place}: codes", tensors.get("codes"), torch.uint8, None, None)
+        elif artifact.recipe.get("stage") == "targets":
+            check_tensor(f"{place}: labels", tensors.get("labels"), torch.uint8, None, None)
+            check_tensor(f"{place}: rows", tensors.get("rows"), torch.int64, len(tensors["labels"]))
+        elif artifact.recipe.get("stage") == "score":
+            _check_score(place, tensors)
+        else:
+            raise BundleError(f"{where}: unknown stage: expected encode, targets or score")
+        return artifact
+
+    def labels(self) -> dict[str, Labels]:
+        """Returns the labels by fingerprint."""
+        names = [name for name in self.members if name.startswith("labels/") and name.endswith(".json")]
+        found = [self._labels(name.removesuffix(".json")) for name in names]
+        return {labels.record.fingerprint: labels for labels in found}
+
+    def _labels(self, stem: str) -> Labels:
+        record = self.read(f"{stem}.json", LabelsRecord)
+        where, name = f"{self.path}: {stem}.safetensors", f"{stem}.safetensors"
+        if name not in self.members:
+            raise BundleError(f"{where}: it is missing")
+        tensors = read_tensors(where, self.members[name])
+        classes, queries = len(record.classes), len(record.queries)
+        query = check_tensor(f"{where}: query", tensors.get("query"), torch.uint8, queries, classes)
+        database = check_tensor(f"{where}: database", tensors.get("database"), torch.uint8, None, classes)
+        if int(query.max() if query.numel() else 0) > 1 or int(database.max() if database.numel() else 0) > 1:
+            raise BundleError(f"{where}: not multi-hot: expected zeros and ones")
+        return Labels(record, query, database)
+
+    def row(self, record: RowJson, artifacts: Mapping[str, PackedArtifact]) -> Row:
+        """Returns a row; one that is done has a protocol, sizes, a budget where it was attacked, and a score."""
+        where = f"{self.path}: rows.json"
+        try:
+            row = read_row(record.model_dump())
+        except (TypeError, KeyError) as error:
+            raise BundleError(f"{where}: not the interval of a metric: {error}") from None
+        _check_protocol(where, row)
+        if row.status != "done":
+            return row
+        where = f"{where}: {name_cell(row)}"
+        if row.key not in artifacts or artifacts[row.key].recipe["stage"] != "score":
+            raise BundleError(f"{where}: its score {row.key[:12] or 'is unnamed and'} is missing")
+        _check_done(where, row)
+        return row
+
+
+def _check_score(where: str, tensors: Mapping[str, Tensor]) -> None:
+    """Raises BundleError unless these are per-query values as `Evidence.scores` describes them."""
+    for name in _RANKED:
+        if name not in tensors:
+            raise BundleError(f"{where}: {name}: it is missing")
+    queries, depths = tensors["map"].numel(), tensors["depths"].numel()
+    for name, tensor in tensors.items():
+        if name in ("depths", "cluster"):
+            check_tensor(f"{where}: {name}", tensor, torch.int64, depths if name == "depths" else queries)
+        elif name.endswith(("_recall", "_depth")):
+            columns = 21 if name.endswith("_recall") else depths
+            check_tensor(f"{where}: {name}", tensor, torch.float32, queries, columns)
+        else:
+            check_tensor(f"{where}: {name!r}", tensor, torch.float64, queries)
+
+
+def _check_protocol(where: str, row: Row) -> None:
+    """Raises BundleError unless a row has the suite's protocol, whether it is done or not."""
+    suite = {name: value for name, value in row.protocol.items() if name in Protocol.model_fields}
+    if missing := [name for name in Protocol.model_fields if name not in suite]:
+        raise BundleError(f"{where}: {name_cell(row)}: protocol: {missing[0]} is missing")
+    parse_record(f"{where}: {name_cell(row)}: protocol", canonical(suite).encode(), Protocol)
+
+
+def _check_done(where: str, row: Row) -> None:
+    if problem := _done_problem(row):
+        raise BundleError(f"{where}: {problem}")
+    parse_record(f"{where}: protocol", canonical(row.protocol).encode(), RowProtocol)
+
+
+def _done_problem(row: Row) -> str:
+    if missing := [name for name in ("map", "t_map") if name not in row.metrics]:
+        return f"metrics: {missing[0]} is missing"
+    if missing := [name for name in _DONE_DATA if name not in row.data]:
+        return f"data: {missing[0]} is missing"
+    if row.budget.keys() != (_BUDGET if row.attack != "none" else set()):
+        return f"budget: got {sorted(row.budget)}, expected those of attack {row.attack}"
+    return ""

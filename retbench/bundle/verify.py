@@ -1,0 +1,227 @@
+"""Computes the numbers of a bundle again, from the codes and labels in it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+import torch
+from pydantic import ValidationError
+from torch import Tensor
+
+from retbench.bundle.basis import Basis, compare_recipes, compare_row
+from retbench.bundle.bundle import Bundle, name_cell, read_protocol
+from retbench.bundle.compare import Agreement, Comparison, Difference, compare_json, compare_tensors
+from retbench.bundle.dataset import BundledDataset
+from retbench.bundle.packed import PackedArtifact
+from retbench.canon import canonical
+from retbench.contracts import Context, Noise, TargetRule
+from retbench.errors import UserError
+from retbench.results import Row
+from retbench.stages import DrawTargets, draw_queries
+from retbench.stages.scoring import rank_queries, summarise
+from retbench.store import Artifact
+
+CARRIED = ("cost", "details", "options", "caveats", "budget")
+"""What a row says that nothing in a bundle can confirm."""
+
+
+class Finding(NamedTuple):
+    """One thing that was looked at.
+
+    Attributes:
+        kind: `artifact`, `targets`, `recipe` (what a row was computed from), `query` (values of each query), `summary`
+            (means, intervals, counts of a score), `row` (what the row says of them); of what is carried: `query`,
+            `row`, `step`.
+        where: the cell, or the artifact.
+        field: what of it.
+        got, expected: what the bundle says, and what was computed; empty where they agree or nothing was.
+    """
+
+    kind: str
+    where: str
+    field: str
+    got: str = ""
+    expected: str = ""
+
+
+class Verification(NamedTuple):
+    """What was computed again and agrees, what does not, and what had to be taken as it is."""
+
+    agreed: tuple[Finding, ...]
+    disagreed: tuple[Finding, ...]
+    carried: tuple[Finding, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing disagrees."""
+        return not self.disagreed
+
+
+def verify_bundle(bundle: Bundle) -> Verification:
+    """Returns what follows from the codes and labels of a bundle, compared with what the bundle says.
+
+    Computed again: the digests and keys of artifacts; the draw of the queries and of their targets; every query's
+    ranking, with average precision under each order of ties, precision at recalls and depths; means, intervals and
+    chance levels; and against these the numbers of every row. Float64 agrees to 1e-9, float32 to 1e-6.
+
+    Carried, that is taken as it is: how far images were changed, query by query (their means are computed again);
+    seconds, memory, machines, options and details; the names of attack, defense and seed; and that codes come from the
+    images, weights and options that recipes name, and labels from the data set of that fingerprint: neither images nor
+    networks are in a bundle.
+
+    This finds what was changed by accident, or in one place. It cannot find rows that were left out, nor a forgery that
+    is consistent: who makes up codes, or labels, and computes everything else from them as retbench would, has a bundle
+    that verifies. Against that only running the suite again helps: its keys tell whether the same was run.
+    """
+    verifier = _Verifier(bundle)
+    verifier.artifacts()
+    verifier.targets()
+    for row in bundle.done:
+        verifier.row(row)
+    verifier.steps()
+    return Verification(tuple(verifier.agreed), tuple(verifier.disagreed), tuple(verifier.carried))
+
+
+class _Verifier:
+    """Looks at everything once, and ranks once what several rows share."""
+
+    def __init__(self, bundle: Bundle) -> None:
+        self.bundle = bundle
+        self.agreed: list[Finding] = []
+        self.disagreed: list[Finding] = []
+        self.carried: list[Finding] = []
+        self.datasets = {name: BundledDataset.of(labels) for name, labels in bundle.labels.items()}
+        self.ranked: dict[str, dict[str, Tensor]] = {}
+
+    def compare(self, kind: str, where: str, found: Iterable[Comparison]) -> bool:
+        """Notes what agrees and what does not, and returns whether all agrees."""
+        before = len(self.disagreed)
+        for each in found:
+            (self.disagreed if isinstance(each, Difference) else self.agreed).append(Finding(kind, where, *each))
+        return len(self.disagreed) == before
+
+    def artifacts(self) -> None:
+        """Checks every artifact against its own digests, and its count of distinct codes."""
+        for key, artifact in self.bundle.artifacts.items():
+            where = f"{artifact.recipe['stage']} {key[:12]}"
+            problems = [Difference("digests", problem, "as stored") for problem in artifact.problems(key)]
+            self.compare("artifact", where, problems or [Agreement("digests")])
+            if artifact.recipe["stage"] == "encode":
+                distinct = len(torch.unique(artifact.tensors["codes"], dim=0))
+                self.compare("artifact", where, compare_json("distinct", artifact.facts.get("distinct"), distinct))
+
+    def targets(self) -> None:
+        """Draws targets again wherever their rule is a draw."""
+        for key, artifact in self.bundle.artifacts.items():
+            if artifact.recipe["stage"] == "targets":
+                self.compare("targets", f"targets {key[:12]}", self._drawn(key, artifact))
+
+    def _drawn(self, key: str, artifact: PackedArtifact) -> list[Comparison]:
+        """Returns how a draw of targets compares with one made now; with a file, that rows carry the labels."""
+        dataset = self.datasets.get(str(artifact.recipe.get("dataset")))
+        if dataset is None:
+            return [Difference("dataset", "no labels in the bundle", "its labels")]
+        try:
+            rule = TargetRule.model_validate(artifact.recipe.get("rule"))
+            if rule.file:
+                return [self._carrying(dataset, artifact)]
+            draw = DrawTargets(dataset, rule)
+            outcome = draw.run(_nothing, Context(torch.device("cpu"), "float32", Noise(0, ())))
+        except (ValidationError, UserError) as error:
+            return [Difference("rule", str(error).splitlines()[0], "a rule that can be drawn")]
+        tensors = [compare_tensors(name, artifact.tensors.get(name), value) for name, value in outcome.tensors.items()]
+        told = {name: artifact.facts.get(name) for name in outcome.facts}
+        return [*compare_json("key", key, draw.key), *tensors, *compare_json("facts", told, outcome.facts)]
+
+    def _carrying(self, dataset: BundledDataset, artifact: PackedArtifact) -> Comparison:
+        """Returns whether the rows of targets that were read from a file carry their labels; the file is carried."""
+        self.carried.append(Finding("targets", str(artifact.meta.get("label")), "the file of target labels"))
+        labels, rows, database = artifact.tensors["labels"], artifact.tensors["rows"], dataset.labels("database")
+        if len(rows) and not 0 <= int(rows.min()) <= int(rows.max()) < len(database):
+            return Difference("rows", f"{int(rows.max())}", f"rows of {len(database)}")
+        return compare_tensors("labels", labels, database[rows])
+
+    def row(self, row: Row) -> None:
+        """Computes the numbers of a row again, from its codes to its means."""
+        where, score = name_cell(row), self.bundle.artifacts[row.key]
+        basis = self._basis(where, row, score)
+        if basis is None:
+            return
+        self.compare("recipe", where, compare_recipes(row, score, basis))
+        ranked = self._ranked(where, row, score, basis)
+        if ranked is None:
+            return
+        told = score.tensors
+        self.compare("query", where, [compare_tensors(name, told.get(name), value) for name, value in ranked.items()])
+        seen = {name: values for name, values in told.items() if name not in ranked}
+        self.carried += [Finding("query", where, name) for name in seen]
+        self.carried += [Finding("row", where, name) for name in CARRIED if getattr(row, name)]
+        try:
+            facts = self._summary(row, score, {**ranked, **seen}, basis)
+        except ValueError as error:
+            self.compare("summary", where, [Difference("values", str(error), "values that have a mean")])
+            return
+        self.compare("summary", where, compare_json("score", score.facts, facts))
+        self.compare("row", where, compare_row(row, facts, basis))
+
+    def _basis(self, where: str, row: Row, score: PackedArtifact) -> Basis | None:
+        """Returns what a score was computed from, or None, noted, where some of it is not there or does not fit."""
+        found: dict[str, PackedArtifact] = {}
+        for role, stage in (("codes", "encode"), ("database", "encode"), ("targets", "targets")):
+            artifact = self.bundle.artifacts.get(str(score.recipe.get(role)))
+            got = artifact.recipe["stage"] if artifact else "nothing"
+            if not self.compare("recipe", where, compare_json(role, got, stage)) or artifact is None:
+                return None
+            found[role] = artifact
+        dataset = self.datasets.get(str(score.recipe.get("dataset")))
+        if dataset is None:
+            self.compare("recipe", where, [Difference("dataset", "no labels in the bundle", "its labels")])
+            return None
+        queries, wanted = draw_queries(dataset, read_protocol(row).queries), found["targets"].tensors["labels"]
+        whole = [*dataset.labels("query").shape]
+        if not self.compare("recipe", where, compare_json("targets", [*wanted.shape], whole)):
+            return None
+        labels = {"map": queries.labels(), "t_map": wanted[list(queries.rows)]}
+        return Basis(**found, dataset=dataset, queries=queries, labels=labels)
+
+    def _ranked(self, where: str, row: Row, score: PackedArtifact, basis: Basis) -> dict[str, Tensor] | None:
+        """Returns what the ranking says of every query, or None, noted, where codes and labels do not fit together."""
+        protocol = read_protocol(row)
+        inputs = [score.recipe[role] for role in ("codes", "database", "targets")]
+        asked = canonical([*inputs, basis.dataset.fingerprint(), row.bits, protocol.suite.model_dump(mode="json")])
+        if asked not in self.ranked:
+            codes, database = basis.codes.tensors["codes"], basis.database.tensors["codes"]
+            answers = basis.dataset.labels("database")
+            try:
+                self.ranked[asked] = rank_queries(
+                    codes, database, basis.labels, answers, bits=row.bits, protocol=protocol.suite
+                )
+            except ValueError as error:
+                self.compare("query", where, [Difference("codes", str(error), "codes and labels that fit together")])
+                return None
+        return self.ranked[asked]
+
+    def _summary(self, row: Row, score: PackedArtifact, values: Mapping[str, Tensor], basis: Basis) -> dict[str, Any]:
+        suite, answers = read_protocol(row).suite, basis.dataset.labels("database")
+        targeted = bool(score.recipe.get("targeted"))
+        facts = summarise(values, basis.labels, answers, suite, targeted=targeted)
+        return {**facts, "distinct_codes": len(torch.unique(basis.database.tensors["codes"], dim=0))}
+
+    def steps(self) -> None:
+        """Compares what the steps are told to be with the artifacts that are there; of the others it is carried."""
+        for key, step in self.bundle.evidence.steps.items():
+            artifact = self.bundle.artifacts.get(key)
+            if artifact is None:
+                self.carried.append(Finding("step", f"{step.stage} {key[:12]}", "seconds, memory and machine"))
+                continue
+            fields = ("label", "seconds", "peak_memory", "environment")
+            known: dict[str, Any] = {name: artifact.meta.get(name) for name in fields}
+            known["precision"] = artifact.recipe.get("precision") or ""
+            known["facts"] = {name: artifact.facts.get(name) for name in step.facts}
+            told = {name: getattr(step, name) for name in known}
+            self.compare("artifact", f"{step.stage} {key[:12]}", compare_json("step", told, known))
+
+
+def _nothing(key: str) -> Artifact:
+    raise LookupError(f"a draw of targets needs no other artifact: got {key}")

@@ -1,0 +1,74 @@
+"""`retbench verify`: computes the numbers of a bundle again, from the codes and labels in it."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from retbench.cli.options import json_option, unused_store_option
+
+if TYPE_CHECKING:
+    from retbench.bundle import Finding, Verification
+
+KINDS = {
+    "artifact": "artifacts: digests, codes counted, steps",
+    "targets": "draws of targets",
+    "recipe": "what rows were computed from",
+    "query": "values of each query",
+    "summary": "means and intervals of scores",
+    "row": "numbers of rows",
+    "step": "seconds, memory and machine of other steps",
+}
+"""What the kinds of findings are called."""
+MOST = 20
+
+
+@click.command()
+@click.argument("path", type=click.Path(path_type=Path, dir_okay=False))
+@unused_store_option
+@json_option
+def verify(path: Path, as_json: bool) -> None:
+    """Compute the numbers of a bundle at PATH again, from the codes and labels in it, and compare them.
+
+    Exit code 0: all agree; 1: some do not; 2: not a bundle. What nothing in the file can confirm is counted as carried.
+    """
+    from retbench.bundle import open_bundle, verify_bundle
+
+    bundle = open_bundle(path)
+    found = verify_bundle(bundle)
+    if as_json:
+        told = {name: [finding._asdict() for finding in findings] for name, findings in found._asdict().items()}
+        click.echo(json.dumps({"title": bundle.evidence.title, "ok": found.ok, **told}))
+    else:
+        click.echo(f"{bundle.evidence.title}: {len(bundle.done)} of {len(bundle.evidence.rows)} rows have numbers\n")
+        _show(found)
+    if not found.ok:
+        click.get_current_context().exit(1)
+
+
+def _show(found: Verification) -> None:
+    from tabulate import tabulate
+
+    counts = [_count(findings) for findings in found]
+    rows = [(told, *(count[kind] or "" for count in counts)) for kind, told in KINDS.items()]
+    rows = [row for row in rows if any(row[1:])]
+    click.echo(tabulate(rows, ("", "agree", "disagree", "carried"), "simple", disable_numparse=True))
+    if carried := dict.fromkeys(finding.field for finding in found.carried):
+        click.echo(f"\nCarried, as nothing in the file can confirm them: {', '.join(carried)}.")
+    if found.ok:
+        click.echo("\nEverything that follows from codes and labels agrees.")
+        return
+    table = [(finding.where, finding.field, finding.got, finding.expected) for finding in found.disagreed[:MOST]]
+    headers = ("where", "field", "in the file", "computed")
+    click.echo("\n" + tabulate(table, headers, "simple", disable_numparse=True, maxcolwidths=[None, None, 40, 40]))
+    if len(found.disagreed) > MOST:
+        click.echo(f"and {len(found.disagreed) - MOST} more; --json lists them all")
+
+
+def _count(findings: Iterable[Finding]) -> Counter[str]:
+    return Counter(finding.kind for finding in findings)

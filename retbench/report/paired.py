@@ -1,0 +1,57 @@
+"""Differences between two values of an axis, on the same queries."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import cast
+
+from retbench.errors import LayoutError
+from retbench.metrics import Interval, paired_difference
+from retbench.report.layout import MetricBlock, Paired
+from retbench.report.pattern import AXES
+from retbench.report.pool import pool_seeds
+from retbench.report.sample import sample_of
+from retbench.results import Evidence, Row, Scores
+from retbench.stages.scoring import SQUARED
+
+
+def pair(evidence: Evidence, paired: Paired, blocks: Sequence[MetricBlock]) -> list[Row]:
+    """Returns a row for each pair of cells that differ in the paired axis only, seeds pooled: first less second.
+
+    The metrics of the blocks are mean differences over the same queries with bootstrap intervals
+    (`paired_difference`), the others those of the first; a pair that lacks a side, or whose sides were scored on other
+    queries, is left out.
+
+    Raises:
+        LayoutError: a block shows a root mean square, which is not a mean over queries.
+    """
+    for block in blocks:
+        if block.name in SQUARED:
+            raise LayoutError(f"paired: differences are of means over queries: got the root mean square {block.name!r}")
+    pooled = pool_seeds([row for row in evidence.rows if row.status == "done"], evidence.scores)
+    sides = {(getattr(row, paired.axis), _others(row, paired.axis)): row for row in pooled}
+    found = []
+    for (value, others), row in sides.items():
+        partner = sides.get((paired.second, others))
+        if value == paired.first and partner is not None:
+            metrics = _differences(row, partner, blocks, evidence.scores)
+            steps = tuple(dict.fromkeys((*row.steps, *partner.steps)))
+            found.append(replace(row, metrics={**row.metrics, **metrics}, envelopes={}, steps=steps))
+    return found
+
+
+def _differences(first: Row, second: Row, blocks: Sequence[MetricBlock], scores: Scores) -> dict[str, Interval]:
+    level, resamples = cast(float, first.protocol["confidence"]), cast(int, first.protocol["resamples"])
+    found = {}
+    for block in blocks:
+        mine, theirs = sample_of(first, block.name, scores), sample_of(second, block.name, scores)
+        if mine is not None and theirs is not None and mine.values.shape == theirs.values.shape:
+            found[block.name] = paired_difference(
+                mine.values, theirs.values, clusters=mine.clusters, level=level, resamples=resamples
+            )
+    return found
+
+
+def _others(row: Row, axis: str) -> tuple[str | int, ...]:
+    return tuple(getattr(row, other) for other in AXES if other not in (axis, "seed"))

@@ -1,0 +1,57 @@
+"""Tables for a terminal."""
+
+from __future__ import annotations
+
+from itertools import groupby
+
+from rich.console import Group, RenderableType
+from rich.table import Table as RichTable
+from rich.text import Text
+
+from retbench.report.render.cell import compose, flag, one_line
+from retbench.report.render.costs import COST_HEADERS, cost_lines
+from retbench.report.table import Emphasis, Table, Value
+
+STYLE: dict[Emphasis, str] = {"": "", "best": "bold", "tied": "underline"}
+
+
+def console(table: Table) -> Group:
+    """Returns a table with its footnotes, caption, costs and provenance; no name is read as markup."""
+    notes = [f"{flag(mark)} {one_line(text)}" for mark, text in table.footnotes]
+    told: list[RenderableType] = [Text(line) for line in (*notes, one_line(table.caption)) if line]
+    return Group(_grid(table), *told, *_costs(table), *_basis(table))
+
+
+def _grid(table: Table) -> RichTable:
+    rich = RichTable(title=Text(one_line(table.title)), title_justify="left")
+    stub = [(), ()] if any(row.block for row in table.rows) else [()]
+    for headers in (*stub, *table.columns):
+        rich.add_column(Text("\n".join(map(one_line, headers))), overflow="fold")
+    for block, rows in groupby(table.rows, key=lambda row: row.block):
+        for at, row in enumerate(rows):
+            names = [Text(one_line(name)) for name in (block if at == 0 else "", row.label)]
+            rich.add_row(*names[-len(stub) :], *map(_shown, row.values))
+        rich.add_section()
+    return rich
+
+
+def _shown(value: Value) -> Text:
+    cell = compose(value)
+    rest = "".join(f" {piece}" for piece in (cell.interval, *map(flag, cell.marks)) if piece)
+    return Text.assemble((cell.value, STYLE[cell.emphasis]), rest, *((f"\n{line}", "dim") for line in cell.beneath))
+
+
+def _costs(table: Table) -> list[RenderableType]:
+    if not table.costs:
+        return []
+    rich = RichTable()
+    for header in COST_HEADERS:
+        rich.add_column(header, overflow="fold")
+    for label, *costs in cost_lines(table):
+        rich.add_row(Text(one_line(label)), *costs)
+    return [rich]
+
+
+def _basis(table: Table) -> list[RenderableType]:
+    lines = (Text.assemble("  ", (one_line(label), "bold"), f": {one_line(text)}") for label, text in table.provenance)
+    return [Text("What this table rests on"), *lines] if table.provenance else []

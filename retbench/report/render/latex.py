@@ -1,0 +1,232 @@
+"""Tables as LaTeX, in the manner of papers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from itertools import groupby, zip_longest
+from typing import NamedTuple
+
+from retbench.report.filename import fresh_stem, slug
+from retbench.report.render.cell import DASH, Cell, compose
+from retbench.report.render.costs import COST_HEADERS, cost_lines
+from retbench.report.render.tex import tex
+from retbench.report.table import Emphasis, Table, TableRow
+
+WIDE = 6
+"""A table of more columns than this spans both columns of a page."""
+LINES = 50
+"""A document breaks a table of more lines than this into parts, because shrunk to a page it could not be read."""
+EMPHASIS: dict[Emphasis, str] = {"": "%s", "best": r"\textbf{%s}", "tied": r"\underline{%s}"}
+PREAMBLE = r"""
+% To use one table in a paper, copy these lines into its preamble and the table's environment into its text:
+\usepackage[T1]{fontenc}
+\usepackage[utf8]{inputenc}
+\usepackage{booktabs,graphicx,multirow,textcomp}
+% The interval behind a number. To print none, say \renewcommand{\retbenchinterval}[1]{} after these lines.
+\newcommand{\retbenchinterval}[1]{ {\scriptsize #1}}
+% A line under a number: ties, and what was published.
+\newcommand{\retbenchnote}[1]{{\scriptsize #1}}
+% What is wider than the text or nearly as high as the page is shrunk to fit; all else is left alone.
+\newsavebox{\retbenchbox}
+\newcommand{\retbenchfit}[1]{%
+  \sbox{\retbenchbox}{#1}%
+  \ifdim\wd\retbenchbox>\linewidth
+    \sbox{\retbenchbox}{\resizebox{\linewidth}{!}{\usebox{\retbenchbox}}}%
+  \fi
+  \ifdim\dimexpr\ht\retbenchbox+\dp\retbenchbox\relax>.8\textheight
+    \sbox{\retbenchbox}{\resizebox*{!}{.8\textheight}{\usebox{\retbenchbox}}}%
+  \fi
+  \usebox{\retbenchbox}}
+% Footnotes, as wide as the table above them, or half of the text.
+\newcommand{\retbenchnotes}[1]{\par\smallskip
+  \begin{minipage}{\ifdim\wd\retbenchbox<.5\linewidth .5\linewidth\else\wd\retbenchbox\fi}
+    \footnotesize\raggedright #1%
+  \end{minipage}}
+% Up to here.
+"""
+
+
+class Width(NamedTuple):
+    """Characters of the widest value of a column, and of its widest interval."""
+
+    value: int
+    interval: int
+
+
+def latex(table: Table, label: str = "") -> str:
+    """Returns a table as a `table` environment, or `table*` where it is wide; it needs the lines of `PREAMBLE`.
+
+    `label` is what a text refers to it by; without one it is `tab:` and the title as a slug.
+    """
+    kind = "table*" if len(table.columns) > WIDE else "table"
+    title = tex(table.title)
+    heading = f"\\textbf{{{title}{'' if title.endswith(('.', '?', '!')) else '.'}}} {tex(table.caption)}".rstrip()
+    lines = [
+        f"\\begin{{{kind}}}[!htbp]",
+        "  \\centering",
+        f"  \\caption{{{heading}}}",
+        f"  \\label{{{label or f'tab:{slug(table.title)}'}}}",
+        "  \\par\\medskip",
+        "  \\retbenchfit{%",
+        *(f"    {line}" for line in _tabular(table)),
+        "  }",
+        *_notes(table),
+        f"\\end{{{kind}}}",
+    ]
+    return "\n".join(lines)
+
+
+def document(tables: Sequence[Table], title: str) -> str:
+    """Returns a complete LaTeX document: each table on pages of its own, with its costs and what it rests on.
+
+    A table of many lines comes in parts, each with its caption and footnotes.
+    """
+    taken: set[str] = set()
+    pages = [
+        (latex(part, f"tab:{fresh_stem(slug(part.title), taken)}"), _costs(part), _basis(part))
+        for table in tables
+        for part in _parts(table)
+    ]
+    body = "\n\n\\clearpage\n\n".join("\n\n".join(part for part in page if part) for page in pages)
+    opening = [
+        f"% {tex(title)}",
+        "\\documentclass[a4paper]{article}",
+        PREAMBLE.strip(),
+        "\\usepackage[landscape,margin=15mm]{geometry}",
+        "\\IfFileExists{lmodern.sty}{\\usepackage{lmodern}}{}",
+        "\\begin{document}",
+        f"\\begin{{center}}\\Large {tex(title)}\\end{{center}}",
+    ]
+    return "\n".join([*opening, "", body, "", "\\end{document}", ""])
+
+
+def _parts(table: Table) -> list[Table]:
+    """Returns a table in parts of at most `LINES` lines; its costs and what it rests on follow the last one."""
+    parts: list[list[TableRow]] = [[]]
+    height = 0
+    for row in table.rows:
+        lines = 1 + max(len(_beneath(compose(value))) for value in row.values)
+        if height + lines > LINES:
+            parts.append([])
+            height = 0
+        parts[-1].append(row)
+        height += lines
+    if len(parts) == 1:
+        return [table]
+    named = [
+        table._replace(title=f"{table.title} (part {at} of {len(parts)})", rows=tuple(rows), costs=(), provenance=())
+        for at, rows in enumerate(parts, 1)
+    ]
+    return [*named[:-1], named[-1]._replace(costs=table.costs, provenance=table.provenance)]
+
+
+def _tabular(table: Table) -> Iterator[str]:
+    stub = 2 if any(row.block for row in table.rows) else 1
+    grid = [[compose(value) for value in row.values] for row in table.rows]
+    widths = [_width(column) for column in zip(*grid, strict=True)]
+    yield f"\\begin{{tabular}}{{{'l' * stub}{'c' * len(table.columns)}}}"
+    yield "  \\toprule"
+    yield from (f"  {line}" for line in _headers(table.columns, stub))
+    for block, rows in groupby(zip(table.rows, grid, strict=True), key=lambda pair: pair[0].block):
+        yield "  \\midrule"
+        yield from (f"  {line}" for line in _block(block, list(rows), stub, widths))
+    yield "  \\bottomrule"
+    yield "\\end{tabular}"
+
+
+def _headers(columns: Sequence[tuple[str, ...]], stub: int) -> Iterator[str]:
+    """Yields a line for each level; equal outer headers beside each other are one, with a rule beneath."""
+    for level in range(len(columns[0])):
+        inner = level == len(columns[0]) - 1
+        keys = [(*headers[: level + 1], *([str(at)] if inner else [])) for at, headers in enumerate(columns)]
+        runs = [(key[level], len(list(run))) for key, run in groupby(keys)]
+        names = [
+            tex(name) if length == 1 else f"\\multicolumn{{{length}}}{{c}}{{{tex(name)}}}" for name, length in runs
+        ]
+        yield " & ".join([*[""] * stub, *names]).lstrip() + r" \\"
+        rules = " ".join(_rules(runs, stub + 1))
+        if rules and not inner:
+            yield rules
+
+
+def _rules(runs: Sequence[tuple[str, int]], first: int) -> Iterator[str]:
+    for name, length in runs:
+        if name:
+            yield f"\\cmidrule(lr){{{first}-{first + length - 1}}}"
+        first += length
+
+
+def _block(block: str, rows: Sequence[tuple[TableRow, list[Cell]]], stub: int, widths: Sequence[Width]) -> list[str]:
+    """Returns the lines of a block: for each row its numbers, then what stands under them."""
+    lines: list[list[str]] = []
+    ends: list[str] = []
+    for row, cells in rows:
+        under = list(zip_longest(*map(_beneath, cells), fillvalue=""))
+        lines.append([tex(row.label), *map(_number, cells, widths)])
+        lines += [["", *texts] for texts in under]
+        ends += [*[r" \\[-0.6ex]"] * len(under), r" \\\addlinespace[.3em]" if under else r" \\"]
+    if stub == 2:
+        name = f"\\multirow{{{len(lines)}}}{{*}}{{{tex(block)}}}" if len(lines) > 1 and block else tex(block)
+        lines = [[name if at == 0 else "", *line] for at, line in enumerate(lines)]
+    return [f"{' & '.join(line).lstrip()}{end}" for line, end in zip(lines, ends, strict=True)]
+
+
+def _width(cells: Sequence[Cell]) -> Width:
+    return Width(max(len(cell.value) for cell in cells), max(len(cell.interval) for cell in cells))
+
+
+def _number(cell: Cell, width: Width) -> str:
+    """Returns a place's number, padded so that the decimal points of a column stand above each other."""
+    marks = f"\\rlap{{\\textsuperscript{{{tex(','.join(cell.marks))}}}}}" if cell.marks else ""
+    if cell.value == DASH:
+        return f"--{marks}"
+    before, after = width.value - len(cell.value), width.interval - len(cell.interval)
+    value = EMPHASIS[cell.emphasis] % _signed(cell.value)
+    return f"{_room(before)}{value}\\retbenchinterval{{{_signed(cell.interval)}}}{marks}{_room(after)}"
+
+
+def _beneath(cell: Cell) -> list[str]:
+    first, rest = cell.published[:1], cell.published[1:]
+    lines = [line for line in (cell.ties, *first, ", ".join(rest)) if line]
+    return [f"\\retbenchnote{{{_signed(line)}}}" for line in lines]
+
+
+def _signed(text: str) -> str:
+    """Returns our own text with a minus, not a hyphen, before numbers."""
+    return re.sub(r"-(?=\d)", "$-$", text)
+
+
+def _room(digits: int) -> str:
+    return f"\\phantom{{{'0' * digits}}}" if digits else ""
+
+
+def _notes(table: Table) -> list[str]:
+    if not table.footnotes:
+        return []
+    notes = (f"    \\textsuperscript{{{tex(mark)}}} {tex(text)}\\par" for mark, text in table.footnotes)
+    return [r"  \retbenchnotes{%", *notes, "  }"]
+
+
+def _costs(table: Table) -> str:
+    if not table.costs:
+        return ""
+    rows = ([tex(label), *(cost.replace(DASH, "--") for cost in costs)] for label, *costs in cost_lines(table))
+    lines = [
+        r"\begin{center}\footnotesize",
+        r"  \begin{tabular}{lrrr}",
+        r"    \toprule",
+        f"    {' & '.join(COST_HEADERS)} \\\\",
+        r"    \midrule",
+        *(f"    {' & '.join(row)} \\\\" for row in rows),
+        r"    \bottomrule",
+        r"  \end{tabular}",
+        r"\end{center}",
+    ]
+    return "\n".join(lines)
+
+
+def _basis(table: Table) -> str:
+    """Returns a paragraph for each line on what a table rests on, in small type."""
+    lines = [f"\\noindent\\textbf{{{tex(label)}}}: {tex(text)}\\par" for label, text in table.provenance]
+    return "\n".join([r"\begingroup\footnotesize\raggedright", *lines, r"\endgroup"]) if lines else ""

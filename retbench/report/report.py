@@ -1,0 +1,47 @@
+"""A suite's report: tables, pictures, a gallery, and what they rest on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from retbench.report.exhibit import Gallery
+from retbench.report.layout import Layout
+from retbench.report.picture import Picture
+from retbench.report.pivot import pivot
+from retbench.report.table import Table
+from retbench.report.verdict import Judge
+from retbench.results import Evidence
+
+
+class Report(NamedTuple):
+    """What is printed, or written to files.
+
+    Attributes:
+        title, description: the suite's.
+        tables: by its layouts, in order.
+        pictures: the tables' curves, then what the rows give besides; none until they are asked for.
+        gallery: single queries and what they found; None until it is asked for.
+        provenance: label and text of lines on the whole report.
+        showcases: the first of the gallery as pictures, for formats that cannot show it itself.
+    """
+
+    title: str
+    description: str
+    tables: tuple[Table, ...]
+    pictures: tuple[Picture, ...] = ()
+    gallery: Gallery | None = None
+    provenance: tuple[tuple[str, str], ...] = ()
+    showcases: tuple[Picture, ...] = ()
+
+
+def make_tables(
+    evidence: Evidence, layouts: Sequence[Layout], *, narrowed: bool = False, judge: Judge | None = None
+) -> tuple[Table, ...]:
+    """Returns the tables of several layouts, in order; a paired layout without a pair gives none.
+
+    `narrowed` rows are a part of a suite's: a layout that they have nothing for is left out, unless that leaves none.
+    With a judge, each number stands beside the published one.
+    """
+    answered = [layout for layout in layouts if layout.answered_by(evidence.rows)] if narrowed else []
+    return tuple(table for layout in answered or layouts for table in pivot(evidence, layout, judge))

@@ -1,0 +1,58 @@
+"""The values of single queries behind a number of a row."""
+
+from __future__ import annotations
+
+from typing import NamedTuple, cast
+
+import torch
+from torch import Tensor
+
+from retbench.metrics import Interval, bootstrap_interval
+from retbench.results import Row, Scores
+from retbench.stages.scoring import SQUARED
+
+
+class Sample(NamedTuple):
+    """What was measured on each query.
+
+    Attributes:
+        values: float (S, Q), one line a seed; NaN where a query is left out.
+        clusters: int64 (Q,), equal for queries that are drawn together; None where each stands for itself.
+        squared: whether the metric is the root of the values' mean.
+    """
+
+    values: Tensor
+    clusters: Tensor | None
+    squared: bool
+
+
+def sample_of(row: Row, metric: str, scores: Scores) -> Sample | None:
+    """Returns the values behind a metric of a row; None where its scores have none of that name.
+
+    Queries aimed at one target label are a cluster where the metric hangs on the target: T-MAP and what goes with it
+    always, everything else under a targeted attack.
+    """
+    found = [scores(key) for key in row.keys]
+    if not found or any(metric not in values for values in found):
+        return None
+    clustered = metric.startswith("t_map") or row.budget.get("goal") == "targeted"
+    values = torch.stack([values[metric].to(torch.float64) for values in found])
+    return Sample(values, found[0]["cluster"] if clustered else None, metric in SQUARED)
+
+
+def interval_of(sample: Sample, row: Row) -> Interval:
+    """Returns the mean over queries and seeds, or its root, with the interval that the row's protocol asks for."""
+    level, resamples = cast(float, row.protocol["confidence"]), cast(int, row.protocol["resamples"])
+    return bootstrap_interval(
+        sample.values,
+        clusters=sample.clusters,
+        level=level,
+        resamples=resamples,
+        statistic="rms" if sample.squared else "mean",
+    )
+
+
+def share_of(sample: Sample, least: float) -> Sample:
+    """Returns for each query 1 where its value is at least `least`, 0 where it is less, NaN where it is left out."""
+    reached = (sample.values >= least).to(torch.float64)
+    return Sample(reached.where(~sample.values.isnan(), torch.nan), sample.clusters, False)

@@ -1,0 +1,19 @@
+"""From a plan and a store to rows, and what they rest on."""
+
+from retbench.results.collect import collect
+from retbench.results.evidence import Evidence, Scores, StepRecord, shown_steps, stored_scores, stored_steps
+from retbench.results.row import Envelope, Row, Status, read_row
+
+__all__ = [
+    "Envelope",
+    "Evidence",
+    "Row",
+    "Scores",
+    "Status",
+    "StepRecord",
+    "collect",
+    "read_row",
+    "shown_steps",
+    "stored_scores",
+    "stored_steps",
+]

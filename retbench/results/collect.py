@@ -1,0 +1,141 @@
+"""From a plan and a store to rows: one flat record for each cell."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, cast
+
+from retbench.canon import Json
+from retbench.contracts import Component, Facts, Protocol, Threat
+from retbench.errors import ArtifactCorrupt, ArtifactError
+from retbench.plan import Plan, PlannedCell
+from retbench.results.row import Envelope, Row, Status, read_interval
+from retbench.store import Store
+from retbench.suite import Cell
+
+
+def collect(plan: Plan, store: Store, protocol: Protocol, failures: Mapping[str, str] | None = None) -> list[Row]:
+    """Returns a row for every cell of a plan, in its order.
+
+    Args:
+        plan: the cells and their score keys.
+        store: where the scores are.
+        protocol: the suite's.
+        failures: reasons of the steps that failed in the run just done, by key.
+    """
+    collector = _Collector(plan, store, protocol, failures or {})
+    return [collector.row(planned) for planned in plan.cells]
+
+
+class _Collector:
+    """Reads each stored step and each component once, however many cells share it."""
+
+    def __init__(self, plan: Plan, store: Store, protocol: Protocol, failures: Mapping[str, str]) -> None:
+        self.plan, self.store, self.protocol, self.failures = plan, store, protocol, failures
+        self.metas: dict[str, dict[str, Json] | None] = {}
+        self.facts: dict[int, Facts] = {}
+        self.specs: dict[tuple[int, str], Json] = {}
+        self.targets: dict[str, Json] = {}
+
+    def row(self, planned: PlannedCell) -> Row:
+        """Returns the row of a cell."""
+        cell = planned.cell
+        axes: dict[str, Any] = {**cell.axes, "variant": cell.variant}
+        row = Row(**axes, status="skipped", reason=planned.reason or "", budget=_budget(cell), caveats=planned.caveats)
+        told = {**self._protocol, "task": cell.task, "bits": cell.bits}
+        if planned.key is None:
+            return replace(row, protocol=told)
+        told["targets"] = self._targets(cell)
+        row = replace(
+            row,
+            protocol=told,
+            options=self._options(cell),
+            data=self._data(cell),
+            details=dict(planned.details),
+            key=planned.key,
+            steps=tuple(self.plan.ancestry(planned.key)),
+        )
+        try:
+            facts = cast(dict[str, Any], self.store.facts(planned.key))
+        except ArtifactError as error:
+            return replace(row, **self._absence(planned.key, error))
+        told |= {"chance": facts["chance"], "scored_queries": facts["queries"], "ranked_queries": planned.queries}
+        told["target_labels"] = facts["target_labels"]
+        return replace(
+            row,
+            status="done",
+            metrics={name: read_interval(value) for name, value in facts["metrics"].items()},
+            envelopes={name: Envelope(**value) for name, value in facts["envelopes"].items()},
+            data={**row.data, "distinct_codes": facts["distinct_codes"]},
+            cost=self._cost(planned),
+        )
+
+    @property
+    def _protocol(self) -> dict[str, Json]:
+        return cast(dict[str, Json], self.protocol.model_dump(mode="json"))
+
+    def _absence(self, key: str, error: ArtifactError) -> dict[str, Any]:
+        """Returns the status and the reason of a cell whose score is not in the store."""
+        reason = self.failures.get(key, "")
+        status: Status = "invalid" if reason.startswith("invalid:") else "failed" if reason else "missing"
+        if status == "missing" and isinstance(error, ArtifactCorrupt):
+            reason = f"{error}; run the suite again"
+        return {"status": status, "reason": reason}
+
+    def _targets(self, cell: Cell) -> Json:
+        name = cell.dataset.name
+        if name not in self.targets:
+            self.targets[name] = self.protocol.targets.identity(name)
+        return self.targets[name]
+
+    def _facts(self, cell: Cell) -> Facts:
+        key = id(cell.dataset)
+        if key not in self.facts:
+            self.facts[key] = cell.dataset.facts()
+        return self.facts[key]
+
+    def _data(self, cell: Cell) -> dict[str, Json]:
+        facts = self._facts(cell)
+        sizes: dict[str, Json] = {str(split): size for split, size in facts.sizes.items()}
+        return {**sizes, "image_size": list(facts.image_size), "classes": len(facts.classes)}
+
+    def _options(self, cell: Cell) -> dict[str, Json]:
+        facts = self._facts(cell)
+        roles = {"dataset": cell.dataset, "hasher": cell.hasher, "attack": cell.attack, "surrogate": cell.surrogate}
+        options = {role: self._spec(component, facts) for role, component in roles.items() if component is not None}
+        defenses: dict[str, Json] = {defense.name: self._spec(defense, facts) for defense in cell.defenses}
+        return {**options, "defense": defenses} if defenses else options
+
+    def _spec(self, component: Component, facts: Facts) -> Json:
+        """Returns a component's options; those that name a file, by its sha256."""
+        key = (id(component), facts.dataset)
+        if key not in self.specs:
+            self.specs[key] = component.spec(facts)["options"]
+        return self.specs[key]
+
+    def _cost(self, planned: PlannedCell) -> dict[str, Json]:
+        cost: dict[str, Json] = {}
+        for name, keys in (("attack", planned.attacked), ("defense", planned.purified)):
+            metas = [meta for key in keys if (meta := self._meta(key)) is not None]
+            if keys and len(metas) == len(keys):  # else removed or damaged since: the numbers stand, their cost is lost
+                seconds = sum(cast(float, meta["seconds"]) for meta in metas)
+                cost[f"{name}_seconds_per_query"] = seconds / planned.queries
+                cost[f"{name}_peak_memory"] = max(cast(int, meta["peak_memory"]) for meta in metas)
+        return cost
+
+    def _meta(self, key: str) -> dict[str, Json] | None:
+        if key not in self.metas:
+            try:
+                self.metas[key] = self.store.meta(key)
+            except ArtifactError:
+                self.metas[key] = None
+        return self.metas[key]
+
+
+def _budget(cell: Cell) -> dict[str, Json]:
+    if cell.attack is None:
+        return {}
+    threat = Threat(cell.attack.goal, cell.attack.ball, cell.visibility)
+    ball = threat.ball._asdict() if threat.ball else {"norm": None, "eps": None}
+    return {"goal": threat.goal, "visibility": threat.visibility, **ball}

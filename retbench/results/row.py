@@ -1,0 +1,96 @@
+"""One cell of the matrix as a flat record: its numbers and everything they hang on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal, NamedTuple, cast
+
+from retbench.canon import Json
+from retbench.metrics import Interval
+
+Status = Literal["done", "skipped", "failed", "invalid", "missing"]
+
+
+class Envelope(NamedTuple):
+    """A mean over queries when ties are broken against them, and in favour of them: 0..1."""
+
+    worst: float
+    best: float
+
+
+@dataclass(frozen=True)
+class Row:
+    """One cell's numbers and everything they hang on.
+
+    Attributes:
+        dataset, hasher, bits, task, attack, surrogate, defense, threat, seed, variant: the axes, by label.
+        status: `done`; `skipped`, `failed` or `invalid` (a breach of contract) with the reason; `missing`: not run.
+        metrics: intervals in 0..1: `map`, `t_map`; where images were changed `perceptibility`, `visibility`, `ssim`.
+        envelopes: of `map` and `t_map`, where the order inside ties can move them.
+        protocol: what must agree before the row is put beside another.
+        options: those of its components, by role: `dataset`, `hasher`, `attack`, `surrogate`, and `defense` by name.
+        data: sizes of the splits, `image_size`, number of `classes`, `distinct_codes` of the database, and the `seeds`
+            that were pooled.
+        budget: the attack's declared goal, norm and eps.
+        caveats: what a reader must know of its numbers, from its components.
+        details: what its components record beside their options, by component: where a purifier's walk starts.
+        cost: seconds per query of attack and defense, and the peak memory of the costliest of those steps in bytes.
+        key: the score's key; empty where there is none.
+        members: the score keys of the seeds that were pooled in it; empty for a row of one seed.
+        steps: keys of everything that was computed for it, its score last; empty where there is no score.
+    """
+
+    dataset: str
+    hasher: str
+    bits: int
+    task: str
+    attack: str
+    surrogate: str
+    defense: str
+    threat: str
+    seed: int
+    variant: str
+    status: Status
+    reason: str = ""
+    metrics: Mapping[str, Interval] = field(default_factory=dict)
+    envelopes: Mapping[str, Envelope] = field(default_factory=dict)
+    protocol: Mapping[str, Json] = field(default_factory=dict)
+    options: Mapping[str, Json] = field(default_factory=dict)
+    data: Mapping[str, Json] = field(default_factory=dict)
+    budget: Mapping[str, Json] = field(default_factory=dict)
+    caveats: tuple[str, ...] = ()
+    details: Mapping[str, Json] = field(default_factory=dict)
+    cost: Mapping[str, Json] = field(default_factory=dict)
+    key: str = ""
+    members: tuple[str, ...] = ()
+    steps: tuple[str, ...] = ()
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The keys of the scores that its numbers come from: one a seed; empty where there is none."""
+        return self.members or ((self.key,) if self.key else ())
+
+    def record(self) -> dict[str, Json]:
+        """Returns the row as JSON; an interval that is a mean over nothing has nulls."""
+        metrics = {name: _plain(interval) for name, interval in self.metrics.items()}
+        envelopes = {name: envelope._asdict() for name, envelope in self.envelopes.items()}
+        lists = {name: list(getattr(self, name)) for name in ("caveats", "members", "steps")}
+        return {**asdict(self), **lists, "metrics": cast(Json, metrics), "envelopes": cast(Json, envelopes)}
+
+
+def read_row(record: Mapping[str, Any]) -> Row:
+    """Returns the row of a record: the inverse of `Row.record`; raises TypeError or KeyError for what is not one."""
+    metrics = {name: read_interval(value) for name, value in record["metrics"].items()}
+    envelopes = {name: Envelope(**value) for name, value in record["envelopes"].items()}
+    lists = {name: tuple(record[name]) for name in ("caveats", "members", "steps")}
+    return Row(**{**record, **lists, "metrics": metrics, "envelopes": envelopes})
+
+
+def _plain(interval: Interval) -> dict[str, Json]:
+    return {name: None if value != value else value for name, value in interval._asdict().items()}
+
+
+def read_interval(value: Mapping[str, float | None]) -> Interval:
+    """Returns an interval from JSON, where null stands for a mean over nothing."""
+    return Interval(*(float("nan") if value[part] is None else cast(float, value[part]) for part in Interval._fields))

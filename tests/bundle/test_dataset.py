@@ -1,0 +1,50 @@
+"""A dataset as far as a bundle holds it."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from retbench.bundle.dataset import BundledDataset, Labels
+from retbench.bundle.records import LabelsRecord
+from retbench.contracts import Context, Noise, TargetRule
+from retbench.stages import DrawTargets, draw_queries
+from retbench.testing.toys import ToyDataset
+
+TOY = ToyDataset()
+
+
+@pytest.fixture
+def bundled() -> BundledDataset:
+    record = LabelsRecord(
+        dataset="toy",
+        fingerprint=TOY.fingerprint(),
+        classes=list(TOY.facts().classes),
+        queries=list(TOY.ids("query")),
+    )
+    return BundledDataset.of(Labels(record, TOY.labels("query"), TOY.labels("database")))
+
+
+def test_it_draws_the_queries_that_the_dataset_draws(bundled: BundledDataset) -> None:
+    for count in (3, "all"):
+        assert draw_queries(bundled, count).key == draw_queries(TOY, count).key
+        assert draw_queries(bundled, count).rows == draw_queries(TOY, count).rows
+
+
+@pytest.mark.parametrize("rule", ["uniform", "different", "zero-overlap", "database-item"])
+def test_it_draws_the_targets_that_the_dataset_draws(bundled: BundledDataset, rule: str) -> None:
+    draws = [DrawTargets(dataset, TargetRule(rule=rule, seed=3)) for dataset in (bundled, TOY)]
+    assert draws[0].key == draws[1].key
+    ctx = Context(torch.device("cpu"), "float32", Noise(0, ()))
+    found, expected = (draw.run(lambda key: pytest.fail(key), ctx) for draw in draws)
+    assert found.facts == expected.facts
+    assert all(torch.equal(found.tensors[name], expected.tensors[name]) for name in expected.tensors)
+
+
+def test_it_has_neither_images_nor_what_only_training_needs(bundled: BundledDataset) -> None:
+    with pytest.raises(LookupError, match="no images"):
+        bundled.images("query", [0])
+    with pytest.raises(LookupError, match="no labels of split train"):
+        bundled.labels("train")
+    with pytest.raises(LookupError, match="no ids of split database"):
+        bundled.ids("database")

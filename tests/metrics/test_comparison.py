@@ -1,0 +1,189 @@
+"""Tests of paired differences: against scipy, against formulas written out, and how often they are wrong."""
+
+import doctest
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+import scipy.stats
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+
+from retbench.metrics import PairedTest, compare_pairs, detectable_difference, holm
+from retbench.metrics import comparison as module
+
+NAN = math.nan
+
+
+def pairs(*shape: int, seed: int = 0) -> tuple[Tensor, Tensor]:
+    rng = np.random.default_rng(seed)
+    return torch.from_numpy(rng.normal(0.5, 0.2, shape)), torch.from_numpy(rng.normal(0.45, 0.2, shape))
+
+
+def test_single_queries_give_the_paired_t_test() -> None:
+    first, second = pairs(50)
+    expected = scipy.stats.ttest_rel(first.numpy(), second.numpy())
+    result = compare_pairs(first, second)
+    assert result.difference == pytest.approx(float((first - second).mean()))
+    assert result.error == pytest.approx(scipy.stats.sem((first - second).numpy()))
+    assert result.freedom == expected.df
+    assert result.p == pytest.approx(expected.pvalue)
+    assert compare_pairs(first, second, clusters=torch.arange(50).flip(0)) == pytest.approx(result)
+
+
+def test_clusters_of_one_size_give_the_t_test_of_their_means() -> None:
+    first, second = pairs(24)
+    expected = scipy.stats.ttest_1samp((first - second).reshape(6, 4).mean(dim=1).numpy(), 0)
+    result = compare_pairs(first, second, clusters=torch.arange(6).repeat_interleave(4))
+    assert (result.freedom, result.p) == pytest.approx((expected.df, expected.pvalue))
+    assert result.difference / result.error == pytest.approx(expected.statistic)
+
+
+def test_clusters_of_several_sizes_follow_the_formula_written_out() -> None:
+    first, second = pairs(9)
+    first[3] = NAN
+    names = [2, 2, 8, 8, 8, 8, 5, 5, 2]
+    differences = {name: [] for name in names}
+    for name, one, other in zip(names, first.tolist(), second.tolist(), strict=True):
+        if not math.isnan(one):
+            differences[name].append(one - other)
+    mean = sum(map(sum, differences.values())) / 8
+    variance = 3 / 2 * sum(sum(value - mean for value in values) ** 2 for values in differences.values()) / 8**2
+    result = compare_pairs(first, second, clusters=torch.tensor(names))
+    p = 2 * scipy.stats.t(2).sf(abs(mean) / math.sqrt(variance))
+    assert result == pytest.approx((mean, math.sqrt(variance), 2, p))
+
+
+def test_seeds_add_their_own_part_of_the_variance() -> None:
+    first, second = pairs(3, 12)
+    first = first + torch.tensor([[0.0], [0.2], [-0.1]])
+    differences = (first - second).numpy()
+    queries = differences.mean(axis=0).var(ddof=1) / 12
+    seeds = differences.mean(axis=1).var(ddof=1) / 3
+    result = compare_pairs(first, second)
+    freedom = (queries + seeds) ** 2 / (queries**2 / 11 + seeds**2 / 2)
+    p = 2 * scipy.stats.t(freedom).sf(abs(differences.mean()) / math.sqrt(queries + seeds))
+    assert result == pytest.approx((differences.mean(), math.sqrt(queries + seeds), freedom, p))
+
+
+def test_one_seed_and_the_numbers_of_clusters_change_nothing() -> None:
+    first, second = pairs(20)
+    names, clusters = torch.tensor([9, -2, 4, 0, 1]), torch.arange(20) % 5
+    result = compare_pairs(first, second, clusters=clusters)
+    assert compare_pairs(first[None], second[None], clusters=names[clusters]) == result
+    swapped = compare_pairs(second, first, clusters=clusters)
+    assert swapped == pytest.approx((-result.difference, *result[1:]))
+
+
+def test_a_gap_on_either_side_drops_the_pair() -> None:
+    first, second = pairs(10)
+    gaps = first.index_fill(0, torch.tensor([2]), NAN), second.index_fill(0, torch.tensor([7]), NAN)
+    kept = torch.tensor([0, 1, 3, 4, 5, 6, 8, 9])
+    assert compare_pairs(*gaps) == compare_pairs(first[kept], second[kept])
+
+
+def test_clusters_without_a_difference_are_called_different_as_often_as_the_level_says() -> None:
+    clusters, rng = torch.arange(10).repeat_interleave(6), np.random.default_rng(1)
+    values = [np.repeat(rng.normal(size=10), 6) + rng.normal(0, 0.5, 60) for _ in range(600)]
+    tensors = [torch.from_numpy(value) for value in values]
+    zeros = torch.zeros(60, dtype=torch.float64)
+    assert 0.03 <= np.mean([compare_pairs(v, zeros, clusters=clusters).p < 0.05 for v in tensors]) <= 0.07
+    assert np.mean([compare_pairs(v, zeros).p < 0.05 for v in tensors]) > 0.3
+
+
+def test_no_difference_at_all_has_p_one() -> None:
+    first = pairs(2, 10)[0]
+    assert compare_pairs(first, first) == PairedTest(0.0, 0.0, 9.0, 1.0)
+
+
+def test_equal_differences_have_the_p_of_their_signs() -> None:
+    second = torch.tensor([0.1, 0.2, 0.7, 0.4, 0.3], dtype=torch.float64)
+    result = compare_pairs(second + 0.1, second)
+    assert result == pytest.approx((0.1, 0, 4, 2 * 0.5**5))
+    assert result.error == 0
+    assert compare_pairs(second + 0.1, second, clusters=torch.tensor([0, 0, 0, 1, 1])).p == 0.5
+
+
+def test_fewer_than_two_clusters_separate_nothing() -> None:
+    first, second = pairs(2, 6)
+    one = compare_pairs(first, second, clusters=torch.zeros(6, dtype=torch.int64))
+    assert one[1:] == (math.inf, 0.0, 1.0)
+    assert one.difference == pytest.approx(float((first - second).mean()))
+    for none in (torch.zeros(0), torch.full((3,), NAN), torch.zeros(2, 0)):
+        empty = compare_pairs(none, none)
+        assert math.isnan(empty.difference)
+        assert empty[1:] == (math.inf, 0.0, 1.0)
+
+
+def test_pairs_that_do_not_match_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"^compare_pairs: second: not the same queries: got \(3,\), expected \(2,\)"):
+        compare_pairs(torch.zeros(2), torch.zeros(3))
+    with pytest.raises(ValueError, match=r"^compare_pairs: second: undefined difference: got an infinite value"):
+        compare_pairs(torch.zeros(2), torch.tensor([0.0, -math.inf]))
+    with pytest.raises(ValueError, match=r"^compare_pairs: clusters: wrong shape or dtype: got torch.int32"):
+        compare_pairs(torch.zeros(2), torch.zeros(2), clusters=torch.zeros(2, dtype=torch.int32))
+
+
+def test_holm_of_four_by_hand() -> None:
+    # 4 * 0.005, 3 * 0.01, 2 * 0.03, then 0.04 which may not be below 0.06
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+
+
+def test_holm_of_none_of_one_and_beyond_one() -> None:
+    assert holm([]) == []
+    assert holm([0.2]) == [0.2]
+    assert holm([0.9, 0.6, 0.0]) == [1.0, 1.0, 0.0]
+
+
+@given(st.lists(st.floats(0, 1), max_size=12))
+def test_holm_rejects_what_its_steps_reject(p_values: list[float]) -> None:
+    adjusted = holm(p_values)
+    assert all(p <= value <= 1 for p, value in zip(p_values, adjusted, strict=True))
+    for level in (0.01, 0.05, 0.3):
+        remaining, rejected = sorted(range(len(p_values)), key=p_values.__getitem__), set()
+        while remaining and p_values[remaining[0]] * len(remaining) <= level:
+            rejected.add(remaining.pop(0))
+        assert {place for place, value in enumerate(adjusted) if value <= level} == rejected
+
+
+@pytest.mark.parametrize("p", [NAN, -0.1, 1.1])
+def test_holm_refuses_what_is_no_p_value(p: float) -> None:
+    with pytest.raises(ValueError, match=f"^holm: not a p-value: got {p}, expected 0 to 1"):
+        holm([0.5, p])
+
+
+def test_detectable_difference_is_found_with_the_power_said() -> None:
+    true = detectable_difference(0.1, 30, power=0.8)
+    critical = scipy.stats.t(30).ppf(0.975)
+    assert scipy.stats.nct(30, true / 0.1).sf(critical) == pytest.approx(0.8, abs=0.01)
+    assert true == pytest.approx((critical + scipy.stats.t(30).ppf(0.8)) * 0.1)
+
+
+def test_detectable_difference_of_no_error_is_none_and_without_freedom_infinite() -> None:
+    assert detectable_difference(0.0, 5) == 0.0
+    assert detectable_difference(0.1, 0) == math.inf
+    assert detectable_difference(math.inf, 0) == math.inf
+    assert detectable_difference(0.1, 5, level=0.01) > detectable_difference(0.1, 5) > detectable_difference(0.1, 50)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"error": -1.0}, "no standard error: got -1.0 with freedom 5"),
+        ({"error": NAN}, "no standard error: got nan"),
+        ({"freedom": NAN}, "no standard error: got 1.0 with freedom nan"),
+        ({"level": 0.0}, "wrong level: got 0.0, expected between 0 and 1"),
+        ({"power": 0.05}, "wrong power: got 0.05, expected between the level 0.05 and 1"),
+        ({"power": 1.0}, "wrong power: got 1.0"),
+    ],
+)
+def test_detectable_difference_refuses_what_is_out_of_range(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=f"^detectable_difference: {message}"):
+        detectable_difference(**({"error": 1.0, "freedom": 5} | change))
+
+
+def test_documented_examples_run() -> None:
+    assert doctest.testmod(module).failed == 0

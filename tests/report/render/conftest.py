@@ -1,0 +1,57 @@
+"""A small table that holds everything a place can have."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from retbench.metrics import Interval
+from retbench.report.curve import Curve, Line, Panel, Reading
+from retbench.report.table import CostLine, Published, Table, TableRow, Value
+from retbench.report.unit import Unit
+from retbench.results import Envelope
+
+HALF = Interval(0.5, 0.4, 0.6)
+QUARTER = Interval(0.25, 0.2, 0.3)
+
+
+@pytest.fixture
+def table() -> Table:
+    """Two blocks under two levels of headers, with ties, published numbers, footnotes, costs and provenance."""
+    near = Published((26.5,), -1.5, "agrees", "RetPur, Table 1")
+    far = Published((46.17, 61.09), None, "not comparable", "RetPur, Table 2")
+    return Table(
+        "Title",
+        (("digits", "DPSH"), ("digits", "DPH")),
+        (
+            TableRow("MAP", "original", (Value(HALF, envelope=Envelope(0.35, 0.625)), Value(None, "a"))),
+            TableRow(
+                "MAP",
+                "RetPur",
+                (
+                    Value(QUARTER, emphasis="best", published=near),
+                    Value(QUARTER, emphasis="tied", published=far, notes=("b",)),
+                ),
+            ),
+            TableRow(
+                "RMS", "RetPur", (Value(None, "\u2020", Unit.GREY), Value(Interval(0.1, 0.0, 0.2), "", Unit.GREY))
+            ),
+            TableRow("RMS", "DDPM", (Value(None, "missing"), Value(Interval(math.nan, math.nan, math.nan)))),
+        ),
+        (("a", "skipped: no weights"), ("b", "other targets"), ("\u2020", "failed: out of memory")),
+        "Caption.",
+        costs=(
+            CostLine("original", (0.021, 0.034), None, (2.0**30, 2.0**30 + 1)),
+            CostLine("RetPur", (0.021, 0.021), (1.5, 12.25), None),
+        ),
+        provenance=(("Data", "digits"), ("Device", "two cores")),
+    )
+
+
+@pytest.fixture
+def curve() -> Curve:
+    """One panel with one line."""
+    return Curve(
+        "Title", "step T_p", "linear", (Panel("MAP", Unit.PERCENT, (Line("[a]", (Reading(1.0, HALF),)),), ()),)
+    )

@@ -1,0 +1,222 @@
+"""Tables as LaTeX: their structure, and that a document of every nasty thing compiles."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from retbench.metrics import Interval
+from retbench.report.render.latex import PREAMBLE, document, latex
+from retbench.report.render.tex import DRAWN, SPELLING
+from retbench.report.table import CostLine, Published, Table, TableRow, Value
+from retbench.report.unit import Unit
+from retbench.results import Envelope
+
+HALF = Interval(0.5, 0.4, 0.6)
+SMALL = Interval(0.05, 0.04, 0.06)
+ASCII = "".join(map(chr, range(0x21, 0x7F)))
+NASTY = f"[*] {ASCII} \u2020 \u2021 \u2013 \u00e9\u00fc\u0159 \u65e5\u672c \U0001f389 a--b \u03b5 \u2264 8/255"
+NAMES = st.text('\\{}$&#^_~%<>|"`[]*- a\n')
+
+
+def flat(*names: str, levels: int = 1) -> tuple[tuple[str, ...], ...]:
+    return tuple((*["outer"] * (levels - 1), name) for name in names)
+
+
+def environments(text: str) -> list[str]:
+    """Returns the environments of a text in the order they end; fails where they do not nest."""
+    open_ones: list[str] = []
+    closed = []
+    for kind, name in re.findall(r"\\(begin|end)\{([^}]*)\}", text):
+        if kind == "begin":
+            open_ones.append(name)
+        else:
+            assert open_ones.pop() == name
+            closed.append(name)
+    assert not open_ones
+    return closed
+
+
+def grid(text: str) -> list[str]:
+    """Returns the lines of the first tabular that have cells."""
+    inside = text.split("\\begin{tabular}", 1)[1].split("\\end{tabular}", 1)[0]
+    return [line.strip() for line in inside.splitlines() if "&" in line]
+
+
+def width(line: str) -> int:
+    """Returns the columns of a line of a tabular: unescaped separators, and what spans several."""
+    spans = sum(int(span) - 1 for span in re.findall(r"\\multicolumn\{(\d+)\}", line))
+    return 1 + len(re.findall(r"(?<!\\)&", line)) + spans
+
+
+def test_a_table_is_printed_like_in_a_paper(table: Table) -> None:
+    assert latex(table).splitlines() == [
+        r"\begin{table}[!htbp]",
+        r"  \centering",
+        r"  \caption{\textbf{Title.} Caption.}",
+        r"  \label{tab:title}",
+        r"  \par\medskip",
+        r"  \retbenchfit{%",
+        r"    \begin{tabular}{llcc}",
+        r"      \toprule",
+        r"      &  & \multicolumn{2}{c}{digits} \\",
+        r"      \cmidrule(lr){3-4}",
+        r"      &  & DPSH & DPH \\",
+        r"      \midrule",
+        r"      \multirow{5}{*}{MAP} & original & 50.00\retbenchinterval{[40.00, 60.00]}"
+        r" & --\rlap{\textsuperscript{a}} \\[-0.6ex]",
+        r"      &  & \retbenchnote{ties 35.00 to 62.50} &  \\\addlinespace[.3em]",
+        r"      & RetPur & \textbf{25.00}\retbenchinterval{[20.00, 30.00]}"
+        r" & \underline{25.00}\retbenchinterval{[20.00, 30.00]}\rlap{\textsuperscript{b}} \\[-0.6ex]",
+        r"      &  & \retbenchnote{published 26.50} & \retbenchnote{published 46.17 to 61.09} \\[-0.6ex]",
+        r"      &  & \retbenchnote{difference $-$1.50, agrees} & \retbenchnote{not comparable} \\\addlinespace[.3em]",
+        r"      \midrule",
+        r"      \multirow{2}{*}{RMS} & RetPur & --\rlap{\textsuperscript{\dag{}}}"
+        r" & 25.50\retbenchinterval{[0.00, 51.00]}\phantom{0} \\",
+        r"      & DDPM & -- & -- \\",
+        r"      \bottomrule",
+        r"    \end{tabular}",
+        r"  }",
+        r"  \retbenchnotes{%",
+        r"    \textsuperscript{a} skipped: no weights\par",
+        r"    \textsuperscript{b} other targets\par",
+        r"    \textsuperscript{\dag{}} failed: out of memory\par",
+        r"  }",
+        r"\end{table}",
+    ]
+
+
+def test_a_bare_table_has_no_blocks_rules_or_notes() -> None:
+    rows = (TableRow("", "SSIM", (Value(HALF), Value(SMALL))), TableRow("", "x", (Value(SMALL), Value(SMALL))))
+    text = latex(Table("Is it?", flat("a", "b"), rows, (), ""), "tab:mine")
+    assert r"\caption{\textbf{Is it?}}" in text
+    assert r"\label{tab:mine}" in text
+    assert grid(text) == [
+        r"& a & b \\",
+        r"SSIM & 50.00\retbenchinterval{[40.00, 60.00]} & 5.00\retbenchinterval{[4.00, 6.00]} \\",
+        r"x & \phantom{0}5.00\retbenchinterval{[4.00, 6.00]}\phantom{00} & 5.00\retbenchinterval{[4.00, 6.00]} \\",
+    ]
+    for absent in ("cmidrule", "multirow", "retbenchnotes"):
+        assert absent not in text
+
+
+def test_equal_headers_are_one_only_under_the_same_outer_header() -> None:
+    columns = (("a", "x", "1"), ("a", "x", "1"), ("a", "y", "1"), ("b", "y", "2"), ("", "y", "2"))
+    text = latex(Table("T", columns, (TableRow("", "r", (Value(HALF),) * 5),), (), ""))
+    lines = [line.strip() for line in text.splitlines()]
+    top = lines.index(r"\toprule")
+    assert lines[top + 1 : top + 6] == [
+        r"& \multicolumn{3}{c}{a} & b &  \\",
+        r"\cmidrule(lr){2-4} \cmidrule(lr){5-5}",
+        r"& \multicolumn{2}{c}{x} & y & y & y \\",
+        r"\cmidrule(lr){2-3} \cmidrule(lr){4-4} \cmidrule(lr){5-5} \cmidrule(lr){6-6}",
+        r"& 1 & 1 & 1 & 2 & 2 \\",
+    ]
+
+
+@pytest.mark.parametrize(("columns", "kind"), [(6, "table"), (7, "table*")])
+def test_a_wide_table_spans_the_page(columns: int, kind: str) -> None:
+    row = TableRow("", "r", (Value(HALF),) * columns)
+    assert environments(latex(Table("T", flat(*map(str, range(columns))), (row,), (), "")))[-1] == kind
+
+
+def test_a_document_has_its_macros_once_and_its_labels_once(table: Table) -> None:
+    text = document([table, table], "Suite & co")
+    assert text.count(PREAMBLE.strip()) == 1
+    assert re.findall(r"\\label\{(.*)\}", text) == ["tab:title", "tab:title-2"]
+    assert text.count("\\clearpage") == 1
+    assert r"\Large Suite \& co" in text
+    assert r"    original & 0.0210 to 0.0340 & -- & 1024 \\" in text.splitlines()
+    assert r"\noindent\textbf{Device}: two cores\par" in text.splitlines()
+    assert environments(text).count("table") == 2
+
+
+def test_a_document_breaks_a_long_table_into_parts(table: Table) -> None:
+    rows = tuple(TableRow("MAP", f"r{at}", (Value(HALF, envelope=Envelope(0, 1)), Value(HALF))) for at in range(60))
+    text = document([table._replace(rows=rows)], "Suite")
+    assert re.findall(r"\\label\{(.*)\}", text) == [f"tab:title-part-{at}-of-3" for at in (1, 2, 3)]
+    assert re.findall(r"& r(\d+) &", text) == [str(at) for at in range(60)]
+    assert text.count(r"\multirow{50}{*}{MAP}") == 2
+    assert text.count(r"\multirow{20}{*}{MAP}") == 1
+    assert text.index("Cost per image") > text.index("& r59 &")
+    assert text.count("Cost per image") == text.count("two cores") == 1
+
+
+@settings(deadline=None)
+@given(st.lists(NAMES, min_size=6, max_size=6))
+def test_no_name_breaks_the_structure(names: list[str]) -> None:
+    title, block, label, outer, inner, note = names
+    values = (Value(HALF, envelope=Envelope(0.1, 0.9)), Value(None, "a"))
+    rows = (TableRow(block, label, values), TableRow("second", "r", values))
+    table = Table(title, ((outer, inner), (outer, "x")), rows, (("a", note),), note, provenance=((title, note),))
+    text = document([table], title)
+    assert environments(text)[-1] == "document"
+    assert {width(line) for line in grid(latex(table))} == {4}
+    body = re.sub(r"\\label\{[^}]*\}", "", text.split("\\begin{document}", 1)[1])  # a label may hold an underscore
+    bare = re.sub(r"\\.", "", body)  # without escaped signs
+    assert bare.count("{") == bare.count("}")
+    assert not re.search(r"[#^~%_]", bare.replace("fit{%", "").replace("notes{%", ""))
+
+
+def nasty() -> list[Table]:
+    """Returns tables of 12 columns under 3 levels, of 2 under 1, and of more lines than a page has."""
+    published = Published((61.09,), -3.1, "agrees", "RetPur, Table 1")
+    range_of = Published((46.17, 61.09), None, "not comparable", "RetPur, Table 2")
+    values = (
+        Value(HALF, emphasis="best", envelope=Envelope(0.1, 0.9), published=published),
+        Value(SMALL, emphasis="tied", published=range_of, notes=("a", "b")),
+        Value(None, "\u2020"),
+        Value(None, "\u20202"),
+        Value(None, "missing"),
+        Value(Interval(-0.1, -0.2, 0.0), unit=Unit.GREY),
+    )
+    columns = tuple((outer, NASTY if middle else "", inner) for outer in "XY" for middle in (0, 1) for inner in "abc")
+    rows = (TableRow(NASTY, NASTY, values * 2), TableRow(NASTY, "r", values * 2), TableRow("[x]", "*s", values * 2))
+    signs = " ".join(sorted({*SPELLING} | DRAWN))
+    notes = (("a", NASTY), ("b", signs), ("\u2020", NASTY), ("\u20202", NASTY))
+    costs = (CostLine(NASTY, (0.1, 0.2), None, (1e6, 1e9)),)
+    wide = Table(NASTY, columns, rows, notes, signs, costs=costs, provenance=((NASTY, signs),))
+    narrow = Table("Narrow", flat("a", "b"), (TableRow("", "[r]", values[:2]),), notes[:1], "")
+    high = Table("High", flat("a", levels=2), tuple(TableRow("", str(at), values[:1]) for at in range(60)), (), "")
+    return [wide, narrow, high]
+
+
+def has_latex() -> bool:
+    """Returns whether there is a LaTeX with the packages of the preamble."""
+    found = [["kpsewhich", f"{name}.sty"] for name in ("booktabs", "multirow", "geometry", "textcomp")]
+    return bool(shutil.which("pdflatex")) and all(subprocess.run(ask, capture_output=True).stdout for ask in found)
+
+
+@pytest.mark.skipif(not has_latex(), reason="needs pdflatex with booktabs and multirow")
+def test_a_document_of_every_nasty_thing_compiles(tmp_path: Path) -> None:
+    (tmp_path / "report.tex").write_text(document(nasty(), NASTY), encoding="utf-8")
+    command = ["pdflatex", "-halt-on-error", "-interaction=nonstopmode", "-no-shell-escape", "report.tex"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, timeout=300)
+    log = (tmp_path / "report.log").read_text(encoding="latin-1")
+    assert done.returncode == 0, log[-3000:]
+    assert (tmp_path / "report.pdf").read_bytes().startswith(b"%PDF")
+    assert "Missing character" not in log
+    assert "Float too large" not in log
+
+
+@pytest.mark.skipif(not has_latex(), reason="needs pdflatex with booktabs and multirow")
+def test_one_table_compiles_in_a_paper_without_intervals(tmp_path: Path, table: Table) -> None:
+    switch = r"\renewcommand{\retbenchinterval}[1]{}"
+    lines = [
+        r"\documentclass[twocolumn]{article}",
+        PREAMBLE,
+        switch,
+        r"\begin{document}",
+        latex(table),
+        r"\end{document}",
+    ]
+    (tmp_path / "paper.tex").write_text("\n".join(lines), encoding="utf-8")
+    command = ["pdflatex", "-halt-on-error", "-interaction=nonstopmode", "-no-shell-escape", "paper.tex"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, timeout=300)
+    assert done.returncode == 0, done.stdout[-3000:]

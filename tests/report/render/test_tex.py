@@ -1,0 +1,79 @@
+"""Texts as LaTeX, read back by a parser of what may stand in them."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from retbench.report.render.cell import one_line
+from retbench.report.render.tex import DRAWN, SPELLING, tex
+
+PIECE = re.compile(
+    r"(?P<command>\\[A-Za-z]+\{\})|(?P<sign>\\[{}$&#_%])|(?P<group>\{[\[\]*]?\})|(?P<maths>\$[^$]+\$)|(?P<quotes>``|'')"
+    r"|(?P<plain>[^\\{}$&#^_~%\[\]*<>|`\"])"
+)
+NAMES = st.one_of(
+    st.text(), st.text('\\{}$&#^_~%<>|"`[]*-,.!? aé\u2020\u2013\u03b5'), st.text(sorted({*SPELLING} | DRAWN))
+)
+
+
+def pieces(spelled: str) -> list[str]:
+    """Returns the signs that a spelling prints; fails on what LaTeX would read as anything else."""
+    read = {spelling: sign for sign, spelling in SPELLING.items() if len(spelling) > 1} | {
+        "''": '"',
+        "``": '"',
+        "{}": "",
+    }
+    found, at = [], 0
+    while at < len(spelled):
+        piece = PIECE.match(spelled, at)
+        assert piece, f"at {at}: {spelled[at:]!r}"
+        found.append(read.get(piece[0], piece[0]))
+        at = piece.end()
+    return found
+
+
+def test_every_special_sign_is_escaped() -> None:
+    assert tex(r"\ { } $ & # ^ _ ~ % < > |") == (
+        r"\textbackslash{} \{ \} \$ \& \# \textasciicircum{} \_ \textasciitilde{} \% "
+        r"\textless{} \textgreater{} \textbar{}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "spelled"),
+    [
+        ("skipped \u2020, \u2021", r"skipped \dag{}, \ddag{}"),
+        ("1\u20132 \u2014 \u2212\u03b5 \u2264 \u03a9", r"1\textendash{}2 \textemdash{} $-$$\epsilon$ $\le$ $\Omega$"),
+        ('"original" asks "', "``original'' asks ''"),
+        ("a--b,,c---", "a-{}-b,{},c-{}-{}-"),
+        ("[x]*", "{[}x{]}{*}"),
+        ("e\u0301 \u00fc \u0159", "\u00e9 \u00fc \u0159"),
+        ("\u65e5\u672c \U0001f389 a\u0335", "?? ? a?"),
+        ("two\nlines\x00", "two lines"),
+    ],
+)
+def test_signs_are_spelled(text: str, spelled: str) -> None:
+    assert tex(text) == spelled
+
+
+@settings(deadline=None)
+@given(NAMES)
+def test_no_text_is_read_as_a_command(text: str) -> None:
+    pieces(tex(text))
+
+
+@settings(deadline=None)
+@given(st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E, exclude_characters="'")))
+def test_ascii_reads_as_it_was(text: str) -> None:
+    """Apostrophes are left out: LaTeX itself reads two of them as a closing quotation mark."""
+    assert "".join(pieces(tex(text))) == one_line(text)
+
+
+@settings(deadline=None)
+@given(NAMES)
+def test_only_signs_that_the_fonts_have_are_left(text: str) -> None:
+    assert {*tex(text)} <= DRAWN

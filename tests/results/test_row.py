@@ -1,0 +1,103 @@
+"""A row as JSON and back."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from retbench.canon import canonical
+from retbench.metrics import Interval
+from retbench.results import Envelope, Row, read_row
+
+AXES: dict[str, Any] = {
+    "dataset": "digits",
+    "hasher": "dpsh",
+    "bits": 32,
+    "task": "i2i",
+    "attack": "p2p",
+    "surrogate": "none",
+    "defense": "retpur",
+    "threat": "oblivious",
+    "seed": 0,
+    "variant": "t_p=5",
+}
+NUMBERS = st.floats(0, 1)
+WORDS = st.text(max_size=8)
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-9, 9) | NUMBERS | WORDS,
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(WORDS, inner, max_size=2),
+    max_leaves=4,
+)
+FACTS = st.dictionaries(WORDS, JSON, max_size=2)
+LISTS = st.lists(WORDS, max_size=3).map(tuple)
+NAN = float("nan")
+
+
+def rows(value: st.SearchStrategy[float]) -> st.SearchStrategy[Row]:
+    """Returns rows whose intervals are made of such numbers."""
+    interval = st.builds(Interval, value, value, value)
+    return st.builds(
+        Row,
+        **{axis: st.integers(0, 9) if isinstance(said, int) else WORDS for axis, said in AXES.items()},
+        status=st.sampled_from(["done", "skipped", "failed", "invalid", "missing"]),
+        reason=WORDS,
+        metrics=st.dictionaries(WORDS, interval, max_size=2),
+        envelopes=st.dictionaries(WORDS, st.builds(Envelope, NUMBERS, NUMBERS), max_size=2),
+        **dict.fromkeys(("protocol", "options", "data", "budget", "details", "cost"), FACTS),
+        **dict.fromkeys(("caveats", "members", "steps"), LISTS),
+        key=WORDS,
+    )
+
+
+@given(rows(NUMBERS))
+def test_a_row_is_what_its_record_reads_as(row: Row) -> None:
+    assert read_row(json.loads(canonical(row.record()))) == row
+
+
+@given(rows(NUMBERS | st.just(NAN)))
+def test_a_record_is_that_of_the_row_that_it_reads_as(row: Row) -> None:
+    record = json.loads(canonical(row.record()))
+    again = read_row(record)
+    assert again.record() == record
+    assert {name: repr(interval) for name, interval in again.metrics.items()} == {
+        name: repr(interval) for name, interval in row.metrics.items()
+    }
+
+
+def test_a_bound_of_a_mean_over_nothing_is_null() -> None:
+    row = Row(**AXES, status="done", metrics={"map": Interval(0.5, NAN, 0.75)})
+    assert row.record()["metrics"] == {"map": {"value": 0.5, "low": None, "high": 0.75}}
+
+
+@pytest.mark.parametrize(
+    ("key", "members", "keys"),
+    [("", (), ()), ("a", (), ("a",)), ("a", ("a", "b"), ("a", "b")), ("", ("a", "b"), ("a", "b"))],
+)
+def test_the_keys_of_a_row_are_those_of_its_seeds(key: str, members: tuple[str, ...], keys: tuple[str, ...]) -> None:
+    assert Row(**AXES, status="done", key=key, members=members).keys == keys
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"metrics": {"map": {"value": 0.5, "low": 0.25}}},
+        {"envelopes": {"map": {"worst": 0.5}}},
+        {"envelopes": {"map": {"worst": 0.5, "best": 0.5, "mean": 0.5}}},
+        {"strength": 1},
+    ],
+)
+def test_what_is_no_record_is_refused(change: dict[str, Any]) -> None:
+    with pytest.raises((TypeError, KeyError)):
+        read_row({**Row(**AXES, status="done").record(), **change})
+
+
+@pytest.mark.parametrize("name", ["dataset", "status", "metrics", "envelopes", "caveats", "members", "steps"])
+def test_a_record_without_a_field_that_every_row_has_is_refused(name: str) -> None:
+    record = Row(**AXES, status="done").record()
+    del record[name]
+    with pytest.raises((TypeError, KeyError)):
+        read_row(record)

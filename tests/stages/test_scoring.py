@@ -1,0 +1,206 @@
+"""What codes and labels determine, against plain numpy: every ranking by brute force."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Literal
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from retbench.contracts import Protocol
+from retbench.contracts.protocol import TieRule
+from retbench.metrics import Interval, bootstrap_interval, pack
+from retbench.stages.scoring import DEPTHS, RECALLS, interval_of, rank_queries, summarise
+
+Ints = NDArray[np.int64]
+Order = Literal["stable", "best", "worst"]
+BITS, QUERIES, DATABASE, CLASSES = 4, 12, 37, 5  # few bits, so that most distances tie
+
+
+def draw(seed: int = 0) -> tuple[Tensor, Tensor, dict[str, Tensor], Tensor]:
+    """Returns codes of queries and database in -1 and 1, and their labels; the second query has no class at all."""
+    numbers = torch.Generator().manual_seed(seed)
+    codes, database = (torch.randint(2, (n, BITS), generator=numbers) * 2 - 1 for n in (QUERIES, DATABASE))
+    own, target, answers = (
+        (torch.rand(n, CLASSES, generator=numbers) < 0.3).to(torch.uint8) for n in (QUERIES, QUERIES, DATABASE)
+    )
+    own[1] = 0
+    target[6:] = target[:6]
+    return codes.to(torch.int8), database.to(torch.int8), {"map": own, "t_map": target}, answers
+
+
+CODES, ITEMS, LABELS, ANSWERS = draw()
+
+
+def ranked(**protocol: Any) -> dict[str, Tensor]:
+    return rank_queries(pack(CODES), pack(ITEMS), LABELS, ANSWERS, bits=BITS, protocol=Protocol(**protocol))
+
+
+def hits(metric: str, order: Order) -> list[Ints]:
+    """Returns for each query whether its ranked answers are relevant."""
+    distances = (CODES.numpy()[:, None] != ITEMS.numpy()[None]).sum(2)
+    relevant = (LABELS[metric].numpy().astype(int) @ ANSWERS.numpy().astype(int).T > 0).astype(np.int64)
+    sign = {"stable": 0, "best": -1, "worst": 1}[order]
+    places = np.arange(DATABASE)
+    return [
+        found[np.lexsort((places, sign * found, distance))] for found, distance in zip(relevant, distances, strict=True)
+    ]
+
+
+def precision(found: Ints) -> float:
+    terms = [found[: rank + 1].mean() for rank in np.flatnonzero(found)]
+    return float(np.mean(terms)) if terms else 0.0
+
+
+def precision_at_recall(found: Ints, twentieths: int) -> float:
+    """Returns the precision at the first rank with that many twentieths of what is relevant, and one hit at least."""
+    wanted = max(1, -(-twentieths * int(found.sum()) // 20))
+    reached = np.flatnonzero(found.cumsum() >= wanted)
+    return float(found[: reached[0] + 1].mean()) if len(reached) else 0.0
+
+
+@pytest.mark.parametrize("metric", ["map", "t_map"])
+@pytest.mark.parametrize("suffix", ["", "_worst", "_best"])
+def test_precisions_are_those_of_every_ranking(metric: str, suffix: str) -> None:
+    order: Any = suffix.removeprefix("_") or "stable"
+    found = ranked()[f"{metric}{suffix}"]
+    assert (found.dtype, found.shape) == (torch.float64, (QUERIES,))
+    assert found.tolist() == pytest.approx([precision(row) for row in hits(metric, order)])
+
+
+@pytest.mark.parametrize("ties", ["stable", "expected"])
+def test_the_number_lies_between_its_worst_and_best_ties(ties: TieRule) -> None:
+    found = ranked(ties=ties)
+    for metric in LABELS:
+        worst, best = found[f"{metric}_worst"], found[f"{metric}_best"]
+        assert bool(((worst <= found[metric] + 1e-12) & (found[metric] <= best + 1e-12)).all())
+        assert bool((worst < best).any())
+
+
+@pytest.mark.parametrize(
+    "protocol",
+    [{"ties": "worst"}, {"ties": "best"}, {"map": "top-k", "depth": 5}, {"map": "top-k-skip", "depth": 5}],
+)
+def test_where_ties_bound_nothing_there_are_no_bounds(protocol: dict[str, Any]) -> None:
+    assert not [name for name in ranked(**protocol) if name.endswith(("_worst", "_best"))]
+
+
+def test_the_bounds_of_a_cut_ranking_are_cut_alike() -> None:
+    found = ranked(map="first-k-relevant", depth=3)
+    for suffix in ("worst", "best"):
+        order: Any = suffix
+        expected = [
+            np.mean([row[: at + 1].mean() for at in np.flatnonzero(row)[:3]] or [0]) for row in hits("map", order)
+        ]
+        assert found[f"map_{suffix}"].tolist() == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("metric", ["map", "t_map"])
+def test_precision_is_told_at_21_levels_of_recall(metric: str) -> None:
+    found = ranked()[f"{metric}_recall"]
+    expected = [[precision_at_recall(row, level) for level in range(21)] for row in hits(metric, "stable")]
+    assert (found.dtype, found.shape, RECALLS.tolist()) == (
+        torch.float32,
+        (QUERIES, 21),
+        pytest.approx([level / 20 for level in range(21)]),
+    )
+    assert found.numpy() == pytest.approx(np.array(expected), abs=1e-6)
+
+
+@pytest.mark.parametrize("ties", ["stable", "best"])
+def test_precision_is_told_at_the_depths_that_the_database_has(ties: Order) -> None:
+    found = ranked(ties=ties)
+    assert found["depths"].tolist() == [1, 2, 5, 10, 20] == [depth for depth in DEPTHS if depth <= DATABASE]
+    assert found["depths"].dtype == torch.int64
+    expected = [[row[:depth].mean() for depth in (1, 2, 5, 10, 20)] for row in hits("t_map", ties)]
+    assert found["t_map_depth"].dtype == torch.float32
+    assert found["t_map_depth"].numpy() == pytest.approx(np.array(expected), abs=1e-6)
+
+
+def test_queries_of_one_target_label_are_a_cluster() -> None:
+    clusters, targets = ranked()["cluster"], LABELS["t_map"].tolist()
+    assert (clusters.dtype, clusters.shape) == (torch.int64, (QUERIES,))
+    for one in range(QUERIES):
+        for other in range(QUERIES):
+            assert (clusters[one] == clusters[other]) == (targets[one] == targets[other])
+
+
+def test_no_queries_are_no_values() -> None:
+    none = {name: wanted[:0] for name, wanted in LABELS.items()}
+    found = rank_queries(pack(CODES)[:0], pack(ITEMS), none, ANSWERS, bits=BITS, protocol=Protocol())
+    assert {name: tuple(values.shape) for name, values in found.items() if name.startswith("map")} == {
+        "map": (0,),
+        "map_worst": (0,),
+        "map_best": (0,),
+        "map_recall": (0, 21),
+        "map_depth": (0, 5),
+    }
+    assert found["cluster"].shape == (0,)
+
+
+def summary(*, targeted: bool = False, **protocol: Any) -> dict[str, Any]:
+    squares = torch.linspace(0.01, 0.3, QUERIES, dtype=torch.float64)
+    values = {**ranked(**protocol), "perceptibility": squares, "visibility": squares / 2, "ssim": 1 - squares}
+    return summarise(values, LABELS, ANSWERS, Protocol(**protocol), targeted=targeted)
+
+
+def test_means_are_summarised_and_squares_by_the_root_of_theirs() -> None:
+    squares, metrics = np.linspace(0.01, 0.3, QUERIES), summary()["metrics"]
+    assert {name: told["value"] for name, told in metrics.items()} == {
+        "map": pytest.approx(np.mean([precision(row) for row in hits("map", "stable")])),
+        "t_map": pytest.approx(np.mean([precision(row) for row in hits("t_map", "stable")])),
+        "perceptibility": pytest.approx(math.sqrt(squares.mean())),
+        "visibility": pytest.approx(math.sqrt(squares.mean() / 2)),
+        "ssim": pytest.approx(1 - squares.mean()),
+    }
+
+
+@pytest.mark.parametrize("targeted", [False, True])
+def test_what_hangs_on_the_target_is_drawn_by_target_label(targeted: bool) -> None:
+    clustered = {"map", "t_map", "perceptibility", "visibility", "ssim"} if targeted else {"t_map"}
+    values = {**ranked(), "ssim": torch.linspace(0, 1, QUERIES, dtype=torch.float64)}
+    values |= dict.fromkeys(("perceptibility", "visibility"), values["ssim"] / 2)
+    told: Any = summarise(values, LABELS, ANSWERS, Protocol(resamples=300), targeted=targeted)["metrics"]
+    for name, interval in told.items():
+        clusters = values["cluster"] if name in clustered else None
+        statistic: Any = "rms" if name in ("perceptibility", "visibility") else "mean"
+        expected = bootstrap_interval(values[name], clusters=clusters, resamples=300, statistic=statistic)
+        assert Interval(**interval) == expected
+        other = bootstrap_interval(
+            values[name], clusters=None if name in clustered else values["cluster"], resamples=300, statistic=statistic
+        )
+        assert expected[1:] != other[1:]
+        assert interval_of(name, values, Protocol(resamples=300), targeted=targeted) == expected
+
+
+def test_the_protocol_says_how_sure_and_how_often() -> None:
+    wide, narrow = (Interval(**summary(confidence=level)["metrics"]["map"]) for level in (0.99, 0.5))
+    assert wide.low < narrow.low <= narrow.value <= narrow.high < wide.high
+
+
+def test_envelopes_are_means_of_the_bounds() -> None:
+    told = summary()
+    for metric in ("map", "t_map"):
+        assert told["envelopes"][metric] == {
+            "worst": pytest.approx(np.mean([precision(row) for row in hits(metric, "worst")])),
+            "best": pytest.approx(np.mean([precision(row) for row in hits(metric, "best")])),
+        }
+    assert told["envelopes"].keys() == {"map", "t_map"}
+    assert summary(ties="worst")["envelopes"] == {}
+
+
+def test_it_tells_what_a_random_ranking_finds_and_how_many_count() -> None:
+    told = summary()
+    for metric in ("map", "t_map"):
+        assert told["chance"][metric] == pytest.approx(np.mean([row.mean() for row in hits(metric, "stable")]))
+    assert told["queries"] == QUERIES
+    assert told["target_labels"] == len({tuple(wanted) for wanted in LABELS["t_map"].tolist()})
+
+
+def test_queries_that_a_rule_leaves_out_do_not_count() -> None:
+    told = summary(map="top-k-skip", depth=1)
+    assert told["queries"] == sum(bool(row[0]) for row in hits("map", "stable")) < QUERIES
