@@ -1,7 +1,7 @@
 """Measures of retrieval, of pictures and of their uncertainty: pure functions on tensors."""
 
 from retbench.metrics.codes import hamming, pack, unpack
-from retbench.metrics.comparison import PairedTest, compare_pairs, detectable_difference, holm
+from retbench.metrics.comparison import PairedTest, compare_many, compare_pairs, detectable_difference, holm
 from retbench.metrics.perceptual import l2, linf, mse, perceptibility, psnr, ssim
 from retbench.metrics.precision import precision_at, precision_recall
 from retbench.metrics.ranking import Definition, average_precision, mean_average_precision
@@ -18,6 +18,7 @@ __all__ = [
     "average_precision",
     "bootstrap_interval",
     "chance_level",
+    "compare_many",
     "compare_pairs",
     "detectable_difference",
     "hamming",

@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+import torch
 from torch import Tensor
 
-from retbench.metrics.statistics import standard_error, tally_pairs
+from retbench.metrics.statistics import StandardError, combine_parts, standard_error, tally_pairs
 
 ROUNDING = 1e-12  # a standard error below this part of the difference is rounding: the differences are equal
 
@@ -52,11 +53,46 @@ def compare_pairs(first: Tensor, second: Tensor, *, clusters: Tensor | None = No
     Experiments, section 21.
     """
     pairs = tally_pairs("compare_pairs", first, second, clusters)
-    difference, (error, freedom) = pairs.mean, standard_error(pairs)
-    if pairs.clusters < 2:
+    return _tested(pairs.mean, standard_error(pairs), pairs.clusters)
+
+
+def compare_many(first: Tensor, second: Tensor, *, clusters: Tensor | None = None) -> list[PairedTest]:
+    """Returns `compare_pairs` of each of P pairs over the same queries (and seeds), in one pass where nothing is NaN.
+
+    Args:
+        first: floating point (P, S, Q): for each pair one value per seed and query.
+        second: floating point (P, S, Q).
+        clusters: int64 (Q,), the same for all pairs; None where all queries are independent.
+
+    Raises:
+        ValueError: as `compare_pairs`.
+    """
+    if first.shape != second.shape or not bool((first - second).isfinite().all()):
+        return [compare_pairs(one, other, clusters=clusters) for one, other in zip(first, second, strict=True)]
+    differences = first.to(torch.float64) - second.to(torch.float64)
+    _, seeds, queries = differences.shape
+    places = torch.arange(queries) if clusters is None else torch.unique(clusters, return_inverse=True)[1]
+    count = int(places.max()) + 1 if queries else 0
+    if count < 2:
+        return [compare_pairs(one, other, clusters=clusters) for one, other in zip(first, second, strict=True)]
+    sizes = torch.zeros(count, dtype=torch.float64).index_add(0, places, torch.ones(queries, dtype=torch.float64))
+    sums = torch.zeros(*differences.shape[:2], count, dtype=torch.float64).index_add(2, places, differences)
+    means = differences.mean(dim=(1, 2))
+    residuals = (sums - means[:, None, None] * sizes) / (seeds * queries)
+    sides = [residuals.sum(dim=1)] + ([residuals.sum(dim=2)] if seeds > 1 else [])
+    parts = torch.stack([side.square().sum(dim=1) * side.shape[1] / (side.shape[1] - 1) for side in sides])
+    found = zip(means.tolist(), parts.T.tolist(), strict=True)
+    freedoms = [side.shape[1] - 1 for side in sides]
+    return [_tested(mean, combine_parts(shares, freedoms), count) for mean, shares in found]
+
+
+def _tested(difference: float, uncertainty: StandardError, clusters: int) -> PairedTest:
+    """Returns the test of a mean difference of so many clusters."""
+    error, freedom = uncertainty
+    if clusters < 2:
         return PairedTest(difference, error, freedom, 1.0)
     if error <= ROUNDING * abs(difference):
-        return PairedTest(difference, 0.0, freedom, 2.0 ** (1 - pairs.clusters) if difference else 1.0)
+        return PairedTest(difference, 0.0, freedom, 2.0 ** (1 - clusters) if difference else 1.0)
     from scipy.special import stdtr
 
     return PairedTest(difference, error, freedom, float(2 * stdtr(freedom, -abs(difference) / error)))

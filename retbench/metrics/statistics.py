@@ -5,6 +5,7 @@ everything here; without clusters every query is one of its own.
 """
 
 import math
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Literal, NamedTuple, get_args
 
@@ -210,11 +211,17 @@ def standard_error(counted: Tally) -> StandardError:
         return StandardError(math.inf, 0.0)
     residuals = (counted.sums - counted.mean * counted.sizes) / counted.sizes.sum()
     sides = [residuals.sum(dim=0)] + ([residuals.sum(dim=1)] if counted.seeds > 1 else [])
-    parts = [(float(side.square().sum()) * len(side) / (len(side) - 1), len(side) - 1) for side in sides]
-    total = sum(part for part, _ in parts)
+    parts = [float(side.square().sum()) * len(side) / (len(side) - 1) for side in sides]
+    return combine_parts(parts, [len(side) - 1 for side in sides])
+
+
+def combine_parts(parts: Sequence[float], freedoms: Sequence[int]) -> StandardError:
+    """Returns the root of the sum of variances and its degrees of freedom, the first part's where nothing varies."""
+    total = sum(parts)
     if len(parts) == 1 or not total > 0:  # nothing varies, or infinitely
-        return StandardError(math.sqrt(total), counted.clusters - 1.0)
-    return StandardError(math.sqrt(total), 1 / sum((part / total) ** 2 / freedom for part, freedom in parts))
+        return StandardError(math.sqrt(total), float(freedoms[0]))
+    shares = ((part / total) ** 2 / freedom for part, freedom in zip(parts, freedoms, strict=True))
+    return StandardError(math.sqrt(total), 1 / sum(shares))
 
 
 def _check_values(where: str, values: Tensor) -> None:

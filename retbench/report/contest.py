@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import combinations, pairwise
 from statistics import median
 from typing import NamedTuple
 
-from retbench.metrics import PairedTest, compare_pairs, detectable_difference, holm
+import torch
+from torch import Tensor
+
+from retbench.metrics import PairedTest, compare_many, detectable_difference, holm
 from retbench.report.layout import Layout, MetricBlock
+from retbench.report.page import Point, point_of
 from retbench.report.pattern import AXES
-from retbench.report.sample import sample_of
+from retbench.report.sample import are_paired, sample_of
 from retbench.report.table import Emphasis
 from retbench.results import Row, Scores
+from retbench.stages.scoring import SQUARED
 
 LEVEL = 0.05
 POWER = 0.8
+PAIRS = 50
+"""Neighbours compared where there is no contest, spread over the page: enough for a median."""
 
 
 class Bout(NamedTuple):
@@ -27,17 +35,25 @@ class Bout(NamedTuple):
     test: PairedTest
 
 
+class _Pair(NamedTuple):
+    first: Row
+    second: Row
+    mine: Tensor
+    theirs: Tensor
+    clusters: Tensor | None
+
+
 class Standings(NamedTuple):
     """What the contests of a table came to.
 
     Attributes:
-        emphasis: by score keys and metric; what is not in it won nothing.
+        emphasis: by a cell's point on all axes and metric; what is not in it won nothing.
         bouts: how many pairs were compared.
         detectable: by metric label, the difference in 0..1 that half of the comparisons would find, see
             `detectable_difference`.
     """
 
-    emphasis: Mapping[tuple[tuple[str, ...], str], Emphasis]
+    emphasis: Mapping[tuple[Point, str], Emphasis]
     bouts: int
     detectable: Mapping[str, float]
 
@@ -47,17 +63,22 @@ def hold_contests(rows: Sequence[Row], layout: Layout, scores: Scores) -> Standi
 
     Every pair of rivals is compared on the same queries (`compare_pairs`), and the p-values of the whole page are
     adjusted together (`holm`). The best by value is `best` where it is separated from every rival at 5 %; otherwise it
-    and those it is not separated from are `tied`. Where there is no contest, neighbouring rows of a column are compared
-    for the detectable difference alone.
+    and those it is not separated from are `tied`. Where there is no contest, some neighbouring rows of a column are
+    compared, for the detectable difference alone.
     """
     contests = [(block, rivals) for block in layout.metrics for rivals in _contests(rows, layout, block)]
-    bouts = [bout for block, rivals in contests for bout in _bouts(block, combinations(rivals, 2), scores)]
+    bouts: list[Bout] = []
+    for block in layout.metrics:
+        pairs = [pair for contested, rivals in contests if contested is block for pair in combinations(rivals, 2)]
+        bouts += _bouts(block, pairs, scores)
     adjusted = holm([bout.test.p for bout in bouts])
-    told = {(bout.metric, bout.first.keys, bout.second.keys): p for bout, p in zip(bouts, adjusted, strict=True)}
-    emphasis: dict[tuple[tuple[str, ...], str], Emphasis] = {}
+    told = {(bout.metric, _cell(bout.first), _cell(bout.second)): p for bout, p in zip(bouts, adjusted, strict=True)}
+    emphasis: dict[tuple[Point, str], Emphasis] = {}
     for block, rivals in contests:
-        emphasis |= {(row.keys, block.name): kind for row, kind in _judged(block, rivals, told)}
-    seen = bouts or [bout for block in layout.metrics for bout in _bouts(block, _neighbours(rows, layout), scores)]
+        emphasis |= {(_cell(row), block.name): kind for row, kind in _judged(block, rivals, told)}
+    near = [] if bouts else list(_neighbours(rows, layout))
+    few = near[:: math.ceil(len(near) / PAIRS)] if near else []
+    seen = bouts or [bout for block in layout.metrics for bout in _bouts(block, few, scores)]
     return Standings(emphasis, len(bouts), _detectable(seen, layout))
 
 
@@ -70,39 +91,55 @@ def _contests(rows: Sequence[Row], layout: Layout, block: MetricBlock) -> Iterat
     alike = [other for other in AXES if other not in free]
     groups: dict[tuple[str | int, ...], list[Row]] = {}
     for row in rows:
-        if row.status == "done" and block.name in row.metrics and str(getattr(row, axis)) not in without:
+        competes = row.status == "done" and block.shows(row) and str(getattr(row, axis)) not in without
+        if competes and block.name in row.metrics and not math.isnan(row.metrics[block.name].value):
             groups.setdefault(tuple(getattr(row, other) for other in alike), []).append(row)
     yield from (rivals for rivals in groups.values() if len(rivals) > 1)
 
 
-def _bouts(block: MetricBlock, pairs: Iterator[tuple[Row, Row]], scores: Scores) -> Iterator[Bout]:
-    """Yields the comparison of each pair that was scored on the same queries."""
+def _bouts(block: MetricBlock, pairs: Iterable[tuple[Row, Row]], scores: Scores) -> Iterator[Bout]:
+    """Yields the comparison of each pair that was scored on the same queries, those of equal clusters together."""
+    groups: dict[tuple[torch.Size, bytes], list[_Pair]] = {}
     for first, second in pairs:
         mine, theirs = sample_of(first, block.name, scores), sample_of(second, block.name, scores)
-        if mine is not None and theirs is not None and mine.values.shape == theirs.values.shape:
+        if mine is not None and theirs is not None and are_paired(first, second, mine, theirs):
             clusters = mine.clusters if mine.clusters is not None else theirs.clusters
-            yield Bout(block.name, first, second, compare_pairs(mine.values, theirs.values, clusters=clusters))
+            told = b"" if clusters is None else clusters.numpy().tobytes()
+            pair = _Pair(first, second, mine.values, theirs.values, clusters)
+            groups.setdefault((mine.values.shape, told), []).append(pair)
+    for group in groups.values():
+        mine_all, theirs_all = (
+            torch.stack(list(side)) for side in zip(*((pair.mine, pair.theirs) for pair in group), strict=True)
+        )
+        tests = compare_many(mine_all, theirs_all, clusters=group[0].clusters)
+        found = zip(group, tests, strict=True)
+        yield from (Bout(block.name, pair.first, pair.second, test) for pair, test in found)
 
 
 def _judged(
-    block: MetricBlock, rivals: Sequence[Row], told: Mapping[tuple[str, tuple[str, ...], tuple[str, ...]], float]
+    block: MetricBlock, rivals: Sequence[Row], told: Mapping[tuple[str, Point, Point], float]
 ) -> Iterator[tuple[Row, Emphasis]]:
-    """Yields the rows of a contest that are set off; none where the best was compared with nobody."""
+    """Yields the rows of a contest that are set off; none where the best was compared with nobody.
+
+    A rival that the best could not be compared with is not separated from it, nor set off.
+    """
     sign = 1 if block.better == "higher" else -1
     best = max(rivals, key=lambda row: sign * row.metrics[block.name].value)
     others = [row for row in rivals if row is not best]
     p_values = [_between(told, block.name, best, row) for row in others]
-    near = [row for row, p in zip(others, p_values, strict=True) if p is not None and p >= LEVEL]
     if all(p is None for p in p_values):
         return
-    yield best, "tied" if near else "best"
+    near = [row for row, p in zip(others, p_values, strict=True) if p is not None and p >= LEVEL]
+    yield best, "tied" if near or None in p_values else "best"
     yield from ((row, "tied") for row in near)
 
 
-def _between(
-    told: Mapping[tuple[str, tuple[str, ...], tuple[str, ...]], float], metric: str, first: Row, second: Row
-) -> float | None:
-    return told.get((metric, first.keys, second.keys), told.get((metric, second.keys, first.keys)))
+def _between(told: Mapping[tuple[str, Point, Point], float], metric: str, first: Row, second: Row) -> float | None:
+    return told.get((metric, _cell(first), _cell(second)), told.get((metric, _cell(second), _cell(first))))
+
+
+def _cell(row: Row) -> Point:
+    return point_of(row, AXES)
 
 
 def _neighbours(rows: Sequence[Row], layout: Layout) -> Iterator[tuple[Row, Row]]:
@@ -118,6 +155,8 @@ def _neighbours(rows: Sequence[Row], layout: Layout) -> Iterator[tuple[Row, Row]
 def _detectable(bouts: Sequence[Bout], layout: Layout) -> dict[str, float]:
     found = {}
     for block in layout.metrics:
+        if block.name in SQUARED:
+            continue  # tests are of mean squares, and the table shows their root
         tests = [bout.test for bout in bouts if bout.metric == block.name and bout.test.error > 0 < bout.test.freedom]
         if tests:
             each = [detectable_difference(test.error, test.freedom, level=LEVEL, power=POWER) for test in tests]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import cast
 
 from retbench.report.layout import Layout
-from retbench.report.page import ordered_points, point_of, row_label
+from retbench.report.page import Point, ordered_points, point_of, row_label
 from retbench.report.table import CostLine
 from retbench.results import Row
 
@@ -18,9 +18,11 @@ def cost_lines(rows: Sequence[Row], layout: Layout) -> tuple[CostLine, ...]:
 
     A line whose queries were neither attacked nor purified, or whose steps are gone, is left out.
     """
+    lines: dict[Point, list[Row]] = {point: [] for point in ordered_points(rows, layout, layout.rows)}
+    for row in rows:
+        lines[point_of(row, layout.rows)].append(row)
     told = []
-    for point in ordered_points(rows, layout, layout.rows):
-        mine = [row for row in rows if point_of(row, layout.rows) == point]
+    for point, mine in lines.items():
         spans = (_span(mine, "attack_seconds_per_query"), _span(mine, "defense_seconds_per_query"))
         if any(spans):
             told.append(CostLine(row_label(layout, point) or "none", *spans, _span(mine, *MEMORY)))

@@ -41,6 +41,10 @@ class MetricBlock(_Frozen):
     at: float | None = None
     select: tuple[Pattern, ...] = ()
 
+    def shows(self, row: Row) -> bool:
+        """Returns whether a cell of the table belongs in the block."""
+        return not self.select or any(matches(pattern, row) for pattern in self.select)
+
     @property
     def heading(self) -> str:
         """The label, with its unit where that is not percent."""

@@ -30,7 +30,8 @@ def paginate(rows: Sequence[Row], layout: Layout) -> list[Page]:
 
 
 def _title(layout: Layout, varying: Sequence[str], point: Point) -> str:
-    which = ", ".join(f"{axis} {layout.named(axis, value)}" for axis, value in zip(varying, point, strict=True))
+    named = ((axis, layout.named(axis, value) or "none") for axis, value in zip(varying, point, strict=True))
+    which = ", ".join(f"{axis} {name}" for axis, name in named)
     return f"{layout.title} ({which})" if which else layout.title
 
 

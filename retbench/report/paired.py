@@ -11,7 +11,7 @@ from retbench.metrics import Interval, paired_difference
 from retbench.report.layout import MetricBlock, Paired
 from retbench.report.pattern import AXES
 from retbench.report.pool import pool_seeds
-from retbench.report.sample import sample_of
+from retbench.report.sample import are_paired, sample_of
 from retbench.results import Evidence, Row, Scores
 from retbench.stages.scoring import SQUARED
 
@@ -26,6 +26,7 @@ def pair(evidence: Evidence, paired: Paired, blocks: Sequence[MetricBlock]) -> l
     Raises:
         LayoutError: a block shows a root mean square, which is not a mean over queries.
     """
+    shown = {block.name for block in blocks}
     for block in blocks:
         if block.name in SQUARED:
             raise LayoutError(f"paired: differences are of means over queries: got the root mean square {block.name!r}")
@@ -35,9 +36,11 @@ def pair(evidence: Evidence, paired: Paired, blocks: Sequence[MetricBlock]) -> l
     for (value, others), row in sides.items():
         partner = sides.get((paired.second, others))
         if value == paired.first and partner is not None:
-            metrics = _differences(row, partner, blocks, evidence.scores)
+            differences = _differences(row, partner, blocks, evidence.scores)
+            own = {name: interval for name, interval in row.metrics.items() if name not in shown}
             steps = tuple(dict.fromkeys((*row.steps, *partner.steps)))
-            found.append(replace(row, metrics={**row.metrics, **metrics}, envelopes={}, steps=steps))
+            if differences:
+                found.append(replace(row, metrics={**own, **differences}, envelopes={}, steps=steps))
     return found
 
 
@@ -46,7 +49,7 @@ def _differences(first: Row, second: Row, blocks: Sequence[MetricBlock], scores:
     found = {}
     for block in blocks:
         mine, theirs = sample_of(first, block.name, scores), sample_of(second, block.name, scores)
-        if mine is not None and theirs is not None and mine.values.shape == theirs.values.shape:
+        if mine is not None and theirs is not None and are_paired(first, second, mine, theirs):
             found[block.name] = paired_difference(
                 mine.values, theirs.values, clusters=mine.clusters, level=level, resamples=resamples
             )

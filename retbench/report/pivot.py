@@ -16,7 +16,7 @@ from retbench.report.layout import Layout, MetricBlock
 from retbench.report.number import COSTS, number_of
 from retbench.report.page import Page, Point, column_names, ordered_points, paginate, point_of, row_label
 from retbench.report.paired import pair
-from retbench.report.pattern import matches
+from retbench.report.pattern import AXES
 from retbench.report.pool import pool_seeds
 from retbench.report.provenance import provenance
 from retbench.report.table import Published, Table, TableRow, Value
@@ -65,6 +65,9 @@ class _Tabulation:
     def __init__(self, page: Page, layout: Layout, evidence: Evidence, judge: Judge | None) -> None:
         self.page, self.layout, self.evidence, self.judge = page, layout, evidence, judge
         self.rows = {(point_of(row, layout.rows), point_of(row, layout.columns)): row for row in page.rows}
+        self.lines: dict[Point, list[Row]] = {}
+        for row in page.rows:
+            self.lines.setdefault(point_of(row, layout.rows), []).append(row)
         self.notes = Footnotes()
         fought = not layout.paired
         self.standings = hold_contests(page.rows, layout, evidence.scores) if fought else Standings({}, 0, {})
@@ -81,7 +84,7 @@ class _Tabulation:
             headers,
             lines,
             self.notes.told(),
-            " ".join(part for part in (layout.caption, *_statistics(self.standings)) if part),
+            " ".join(part for part in (layout.caption, *_statistics(self.standings, layout)) if part),
             trace(self.page, layout),
             cost_lines(rows, layout) if not layout.paired else (),
             provenance(rows, self.evidence),
@@ -110,15 +113,14 @@ class _Tabulation:
 
     def _in_block(self, block: MetricBlock, point: Point) -> bool:
         """Returns whether any cell of a line belongs in a block."""
-        rows = [row for (line, _), row in self.rows.items() if line == point] if block.select else []
-        return not block.select or any(matches(pattern, row) for pattern in block.select for row in rows)
+        return any(block.shows(row) for row in self.lines[point])
 
     def _row(self, line: Line) -> TableRow:
         values = (self._value(self.rows.get((line.point, column)), block) for block, column in line.places)
         return TableRow(line.block, line.label, tuple(values))
 
     def _value(self, row: Row | None, block: MetricBlock) -> Value:
-        if row is None or row.status == "missing":
+        if row is None or row.status == "missing" or not block.shows(row):
             return Value(None, "missing", block.unit)
         if row.status == "skipped":
             return Value(None, self.notes.mark(f"skipped: {row.reason}"), block.unit)
@@ -131,7 +133,7 @@ class _Tabulation:
         envelope = row.envelopes.get(block.name) if block.at is None else None
         wider = envelope is not None and (envelope.worst < interval.low or envelope.best > interval.high)
         published, notes = self._published(row, block, interval)
-        emphasis = self.standings.emphasis.get((row.keys, block.name), "")
+        emphasis = self.standings.emphasis.get((point_of(row, AXES), block.name), "")
         details = details_of(row)
         return Value(interval, "", block.unit, emphasis, envelope if wider else None, published, notes, details)
 
@@ -144,14 +146,14 @@ class _Tabulation:
         return judgement.published, tuple(self.notes.mark(note) for note in judgement.notes)
 
 
-def _statistics(standings: Standings) -> Iterator[str]:
+def _statistics(standings: Standings, layout: Layout) -> Iterator[str]:
     """Yields what a caption says of bold, underlined and detectable."""
-    if standings.bouts:
+    if standings.bouts and layout.contest:
         pairs = "comparison" if standings.bouts == 1 else "comparisons"
         yield (
-            f"Bold is the best defense of its column and attack, if separated from every other (paired t-tests over "
-            f"queries, Holm over {standings.bouts} {pairs}, {100 * LEVEL:g} %); else it and those it cannot be told "
-            "from are underlined."
+            f"Bold is the best {layout.contest.axis} among cells that differ in nothing else, if separated from every "
+            f"other (paired t-tests over queries, Holm over {standings.bouts} {pairs}, {100 * LEVEL:g} %); else it and "
+            "those it cannot be told from are underlined."
         )
     if standings.detectable:
         least = " and ".join(f"{100 * points:.2f} points of {label}" for label, points in standings.detectable.items())

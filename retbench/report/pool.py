@@ -43,6 +43,7 @@ def _pooled(seeds: Sequence[Row], scores: Scores) -> Row:
     few = f"pooled over {len(done)} of {len(seeds)} seeds"
     return replace(
         row,
+        seed=seeds[0].seed,
         metrics={name: interval_of(sample, row) for name, sample in samples.items() if sample is not None},
         data={**row.data, "seeds": [seed.seed for seed in done]},
         envelopes={name: _mean_envelope([seed.envelopes[name] for seed in done]) for name in row.envelopes},

@@ -10,6 +10,7 @@ from retbench.canon import Json
 from retbench.errors import UserError
 from retbench.report.detail import budget_of, protocol_of
 from retbench.report.layout import common_names
+from retbench.report.sample import seeds_of
 from retbench.results import Evidence, Row, StepRecord, shown_steps
 
 FEW_CODES = 3
@@ -36,7 +37,7 @@ def provenance(rows: Sequence[Row], evidence: Evidence) -> tuple[tuple[str, str]
             _options(done),
             _details(done),
             _caveats(done),
-            _collapsed(rows, steps),
+            _collapsed(rows),
             _machines(steps),
             _cost(steps),
         )
@@ -85,7 +86,7 @@ def _protocol(rows: Sequence[Row]) -> Told:
         f"{' and '.join(f'{level:g}' for level in sorted(confidence))} % bootstrap over queries; where a number hangs "
         f"on the target, queries of one target label are drawn together ({clusters or 'none'} distinct target labels)",
     )
-    seeds = {seed for row in rows for seed in cast(list[int], row.data.get("seeds", [row.seed]))}
+    seeds = {seed for row in rows for seed in seeds_of(row)}
     few = "; intervals over two seeds cannot reach beyond the two" if len(seeds) == 2 else ""
     yield "seeds", f"{', '.join(str(seed) for seed in sorted(seeds))}{few}"
 
@@ -161,13 +162,15 @@ def _caveats(rows: Sequence[Row]) -> Told:
         yield "note", caveat
 
 
-def _collapsed(rows: Sequence[Row], steps: Sequence[StepRecord]) -> Told:
-    """Yields which hashers gave a whole database one code or two, among which nothing can be told apart."""
+def _collapsed(rows: Sequence[Row]) -> Told:
+    """Yields which cells ask a database of one code or two, among which nothing can be told apart."""
+    told: dict[str, None] = {}
     for row in rows:
         codes, size = cast(int, row.data.get("distinct_codes", FEW_CODES)), cast(int, row.data.get("database", 0))
         if codes < min(FEW_CODES, size):
-            hasher = row.hasher if row.defense == "none" else f"{row.hasher} of {row.defense}"
-            yield "collapsed", f"{hasher} has {codes} distinct codes for the {size} items of {row.dataset}"
+            behind = "" if row.defense == "none" else f" behind {row.defense}"
+            told[f"{row.hasher}{behind} has {codes} distinct codes for the {size} items of {row.dataset}"] = None
+    yield from (("collapsed", line) for line in told)
 
 
 def _machines(steps: Sequence[StepRecord]) -> Told:

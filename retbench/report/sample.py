@@ -40,6 +40,16 @@ def sample_of(row: Row, metric: str, scores: Scores) -> Sample | None:
     return Sample(values, found[0]["cluster"] if clustered else None, metric in SQUARED)
 
 
+def are_paired(first: Row, second: Row, mine: Sample, theirs: Sample) -> bool:
+    """Returns whether two rows have values of the same queries under the same seeds, in the same order."""
+    return mine.values.shape == theirs.values.shape and seeds_of(first) == seeds_of(second)
+
+
+def seeds_of(row: Row) -> list[int]:
+    """Returns the seeds that were pooled in a row, or its own."""
+    return cast(list[int], row.data.get("seeds", [row.seed]))
+
+
 def interval_of(sample: Sample, row: Row) -> Interval:
     """Returns the mean over queries and seeds, or its root, with the interval that the row's protocol asks for."""
     level, resamples = cast(float, row.protocol["confidence"]), cast(int, row.protocol["resamples"])

@@ -53,6 +53,7 @@ class Store:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self._metas: dict[str, tuple[tuple[int, int, int], dict[str, Json]]] = {}
 
     def has(self, key: str) -> bool:
         """Returns whether an artifact is stored; its bytes are checked when it is read."""
@@ -106,9 +107,14 @@ class Store:
         return cast(dict[str, Json], json.loads(self._checked(key, FACTS, self.meta(key)).read_bytes()))
 
     def meta(self, key: str) -> dict[str, Json]:
-        """Returns the meta of an artifact; raises as `get` does."""
+        """Returns the meta of an artifact, read once as long as its file stays the same; raises as `get` does."""
+        path = self._folder(key) / META
         try:
-            meta = json.loads((self._folder(key) / META).read_bytes())
+            now = path.stat()
+            known = self._metas.get(key)
+            if known is not None and known[0] == (now.st_ino, now.st_size, now.st_mtime_ns):
+                return dict(known[1])
+            meta = json.loads(path.read_bytes())
             told, found = meta.pop("self"), digest(meta)
         except (FileNotFoundError, NotADirectoryError):
             raise ArtifactMissing(f"store {self.root}: no artifact {key[:12]}") from None
@@ -116,7 +122,8 @@ class Store:
             raise ArtifactCorrupt(f"store {self.root}: {key[:12]}: {META} is not what was written") from None
         if told != found:
             raise ArtifactCorrupt(f"store {self.root}: {key[:12]}: {META} does not match its digest")
-        return cast(dict[str, Json], meta)
+        self._metas[key] = ((now.st_ino, now.st_size, now.st_mtime_ns), meta)
+        return cast(dict[str, Json], dict(meta))
 
     def check(self, key: str) -> None:
         """Raises ArtifactCorrupt unless every byte of an artifact is what was written, ArtifactMissing if none is."""
@@ -209,7 +216,7 @@ class Store:
         return [timing for line in lines if (timing := _read_record(line)) is not None]
 
     def _folder(self, key: str) -> Path:
-        return self.root / "objects" / key[:2] / key
+        return Path(f"{self.root}/objects/{key[:2]}/{key}")
 
     def _checked(self, key: str, name: str, meta: Mapping[str, Json]) -> Path:
         """Returns the path of a file of an artifact, whose bytes are those that were written."""

@@ -91,6 +91,17 @@ def test_seeds_are_pooled_unless_the_layout_lays_them_out(scored: Rows, evidence
     assert one.rows[0].values[0].interval == rows[1].metrics["map"]
 
 
+def test_a_cell_without_its_first_seed_stays_beside_the_others(scored: Rows, evidence: Gather) -> None:
+    rows = [
+        scored("p2p", name, near(shift, seed), seed=seed)
+        for name, shift in (("ddpm", 0.0), ("retpur", 0.3))
+        for seed in (0, 1)
+    ]
+    rows[0] = replace(rows[0], status="failed", reason="NaN", metrics={})
+    table = only(evidence(rows), layout())
+    assert [line.label for line in table.rows] == ["DDPM-P2P", "RetPur-P2P"]
+
+
 def test_pairs_are_differences_with_neither_emphasis_nor_costs(scored: Rows, evidence: Gather) -> None:
     cost = {"attack_seconds_per_query": 1.0, "attack_peak_memory": 1}
     rows = [

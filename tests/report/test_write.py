@@ -38,7 +38,7 @@ def report(row: Callable[..., Row], evidence: Callable[..., Evidence]) -> Report
     rows = [row("dhta", "retpur", 0.5, f"t_p={x}", dataset=name) for name in ("digits", "scenes") for x in (1, 2)]
     pages = pivot(evidence(rows), LAYOUT)
     plain = pages[0]._replace(title="Plain", curve=None)
-    return Report("suite", "What it is.", (plain, *pages), PICTURES, None, (SHOWCASE,), LINES)
+    return Report("suite", "What it is.", (plain, *pages), pictures=PICTURES, showcases=(SHOWCASE,), provenance=LINES)
 
 
 def test_a_report_is_written_in_every_format_with_its_pictures(report: Report, tmp_path: Path) -> None:

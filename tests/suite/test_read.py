@@ -80,7 +80,7 @@ def test_a_suite_without_more_has_the_defaults(load: Load, tmp_path: Path) -> No
         ("◆shard: 0\n", "shard: input should be greater than or equal to 1: got 0"),
         (
             "report: {◆layouts: long}\n",
-            "report.layouts: unknown key: got 'layouts', expected one of layout; nearest: layout",
+            "report.layouts: unknown key: got 'layouts', expected one of claims, layout; nearest: layout",
         ),
         ("◆description: 5\n", "description: input should be a valid string: got 5"),
         ("◆profiles: paper\n", "profiles: it must be a mapping of names: got 'paper'"),

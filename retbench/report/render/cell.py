@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import unicodedata
+from functools import lru_cache
 from typing import NamedTuple
 
 from retbench.metrics import Interval
@@ -11,6 +12,10 @@ from retbench.report.table import Emphasis, Published, Value
 from retbench.report.unit import Unit
 
 DASH = "\u2013"
+
+
+REMEMBERED = 1 << 14
+"""Texts whose printed form is kept: the names of a large table come thousands of times."""
 
 
 class Cell(NamedTuple):
@@ -84,6 +89,7 @@ def flag(mark: str) -> str:
     return f"({mark})" if mark.isalpha() else mark
 
 
+@lru_cache(maxsize=REMEMBERED)
 def one_line(text: str) -> str:
     """Returns a text on one line: runs of white space and of control characters as one space."""
     return " ".join("".join(" " if unicodedata.category(sign) in ("Cc", "Cs") else sign for sign in text).split())

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import lru_cache
 
-from retbench.report.render.cell import one_line
+from retbench.report.render.cell import REMEMBERED, one_line
 
 _SMALL = (
     "alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "iota", "kappa", "lambda", "mu", "nu", "xi",
@@ -36,6 +37,7 @@ DRAWN = {*map(chr, range(0x20, 0x7F)), *map(chr, range(0xA1, 0x180)), *"\u0218\u
 """The signs that LaTeX's T1 and TS1 fonts draw as they are: Latin letters with their accents, and common signs."""
 
 
+@lru_cache(maxsize=REMEMBERED)
 def tex(text: str) -> str:
     """Returns a text on one line as LaTeX prints it.
 
