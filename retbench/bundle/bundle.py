@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -15,6 +16,7 @@ from retbench.bundle.archive import MANIFEST, read_archive
 from retbench.bundle.dataset import Labels
 from retbench.bundle.packed import FILES, PackedArtifact, check_tensor, read_packed, read_tensors
 from retbench.bundle.records import (
+    Digest,
     LabelsRecord,
     ManifestRecord,
     RowJson,
@@ -31,6 +33,10 @@ from retbench.store.store import TENSORS
 from retbench.suite import AXES
 
 T = TypeVar("T")
+GALLERY = "gallery.json"
+TEXTS = frozenset({MANIFEST, "suite.json", "rows.json", "steps.json", "recipes.json", "layouts.json", "claims.json"})
+"""Members that every bundle has; beside them labels, objects, and perhaps a gallery."""
+_LABELS = re.compile(r"labels/[0-9a-f]{16}\.(json|safetensors)")
 _OBJECT = re.compile(r"objects/([0-9a-f]{64})/([a-z.]+)")
 _DONE_DATA = ("query", "database", "image_size", "classes", "distinct_codes")
 _BUDGET = {"goal", "visibility", "norm", "eps"}
@@ -46,9 +52,10 @@ class Bundle:
         evidence: what a report is made from.
         suites: those that the rows belong to, one a file.
         layouts, claims: YAML texts by name, as they were when the bundle was written; nothing here reads them.
-        gallery: what `retbench report` made of images; None where the bundle has none; nothing here reads it.
+        galleries: what `retbench report` made of images, JSON as it was read, one a file that has any.
         labels: by fingerprint of the dataset.
         artifacts: by key: the scores, and the codes and targets that they were computed from.
+        recipes: of every other step behind the scores, by key.
     """
 
     name: str
@@ -56,14 +63,19 @@ class Bundle:
     suites: tuple[SuiteRecord, ...]
     layouts: Mapping[str, str]
     claims: Mapping[str, str]
-    gallery: bytes | None
+    galleries: tuple[dict[str, Any], ...]
     labels: Mapping[str, Labels]
     artifacts: Mapping[str, PackedArtifact]
+    recipes: Mapping[str, Mapping[str, Any]]
 
     @property
     def done(self) -> tuple[Row, ...]:
         """The rows that have numbers."""
         return tuple(row for row in self.evidence.rows if row.status == "done")
+
+    def recipe(self, key: str) -> Mapping[str, Any]:
+        """Returns what a step was made of; empty where the bundle has no recipe of this key."""
+        return self.artifacts[key].recipe if key in self.artifacts else self.recipes.get(key, {})
 
 
 def name_cell(row: Row) -> str:
@@ -86,6 +98,7 @@ def open_bundle(path: Path) -> Bundle:
         BundleError: see `read_archive`; or a member whose content is not what it must be; or no row that is done.
     """
     members = read_archive(path)
+    _check_members(path, members)
     reader = _Reader(path, members)
     manifest, suite = reader.read(MANIFEST, ManifestRecord), reader.read("suite.json", SuiteRecord)
     labels, artifacts = reader.labels(), reader.artifacts()
@@ -102,18 +115,35 @@ def open_bundle(path: Path) -> Bundle:
         return artifacts[key].tensors
 
     evidence = Evidence(manifest.title, suite.description, suite.digest, rows, steps, scores)
-    texts = {name: reader.read(f"{name}.json", dict[str, str]) for name in ("layouts", "claims")}
-    return Bundle(
-        str(path), evidence, (suite,), **texts, gallery=members.get("gallery.json"), labels=labels, artifacts=artifacts
-    )
+    layouts, claims = (reader.read(name, dict[str, str]) for name in ("layouts.json", "claims.json"))
+    _check_texts(path, suite, layouts, claims)
+    recipes = reader.read("recipes.json", dict[Digest, dict[str, Any]])
+    galleries = (reader.read(GALLERY, dict[str, Any]),) if GALLERY in members else ()
+    return Bundle(str(path), evidence, (suite,), layouts, claims, galleries, labels, artifacts, recipes)
+
+
+def _check_members(path: Path, members: Mapping[str, bytes]) -> None:
+    """Raises BundleError for a member that no bundle has; one that is not read could be anything."""
+    for name in members:
+        if name not in TEXTS and name != GALLERY and not _LABELS.fullmatch(name) and not name.startswith("objects/"):
+            raise BundleError(f"{path}: {name}: no member of a bundle has this name")
+
+
+def _check_texts(path: Path, suite: SuiteRecord, layouts: Mapping[str, str], claims: Mapping[str, str]) -> None:
+    """Raises BundleError for a layout or a ledger that the suite names and the bundle lacks."""
+    report = suite.suite["report"]
+    ledgers = [report["claims"]] if report.get("claims") else []
+    for member, names, held in (("layouts.json", report["layout"], layouts), ("claims.json", ledgers, claims)):
+        if missing := [name for name in names if name not in held]:
+            raise BundleError(f"{path}: {member}: {str(missing[0])!r} is missing: suite.json names it")
 
 
 def _check_rows(path: Path, rows: tuple[Row, ...]) -> None:
     if not any(row.status == "done" for row in rows):
         raise BundleError(f"{path}: rows.json: no row is done")
-    names = [name_cell(row) for row in rows]
-    if twice := next((name for name in names if names.count(name) > 1), None):
-        raise BundleError(f"{path}: rows.json: two rows of one cell: got {twice}")
+    name, count = Counter(name_cell(row) for row in rows).most_common(1)[0]
+    if count > 1:
+        raise BundleError(f"{path}: rows.json: two rows of one cell: got {name}")
 
 
 class _Reader:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import count
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 from safetensors.torch import save
 from torch import Tensor
 
 from retbench import __version__
 from retbench.bundle.archive import write_archive
-from retbench.bundle.bundle import name_cell
+from retbench.bundle.bundle import GALLERY, name_cell
 from retbench.bundle.packed import FILES, read_packed
 from retbench.bundle.paths import cut_paths
 from retbench.canon import Json, canonical, digest
@@ -38,7 +41,8 @@ def export_bundle(
 ) -> int:
     """Writes a bundle of a suite's results, whole or not at all, and returns its size in bytes.
 
-    Equal results give equal bytes. No path of this machine is in it: texts are cut by `cut_paths`.
+    Equal results give equal bytes. No path of this machine is in it: texts are cut by `cut_paths`, and layouts and
+    claims that were named by a path are called by the same cut name in the suite and among the attachments.
 
     Args:
         path: where to; a file there is replaced.
@@ -47,23 +51,27 @@ def export_bundle(
         store: where their artifacts are.
         suite: the suite as it was read: its fields as JSON.
         profile: its profile; empty for none.
-        attachments: `layouts.json`, `claims.json` (JSON mappings from names to YAML texts) and `gallery.json`.
+        attachments: `layouts.json`, `claims.json` (JSON mappings from names, as the suite has them, to YAML texts) and
+            `gallery.json`; a layout that the suite names must be there.
 
     Raises:
-        BundleError: no row is done, an artifact is damaged or gone, there is too much of it, or the file cannot be
-            written.
-        ValueError: an attachment of another name.
+        BundleError: no row is done, an artifact behind one is damaged or gone, there is too much of it, or the file
+            cannot be written.
+        ValueError: an attachment of another name, or a layout that the suite names and no attachment has.
     """
-    if unknown := attachments.keys() - {*ATTACHMENTS, "gallery.json"}:
+    if unknown := attachments.keys() - {*ATTACHMENTS, GALLERY}:
         raise ValueError(f"export_bundle: unknown attachment: got {min(unknown)!r}, expected layouts, claims, gallery")
     done = [row for row in evidence.rows if row.status == "done"]
     if not done:
         raise BundleError(f"{path}: nothing to export: no row of {evidence.title} is done; run the suite first")
-    members = {**ATTACHMENTS, **attachments, **_texts(evidence, store, suite, profile)}
+    names = _cut_names(_named(suite), store.root)
+    members = {**_attached({**ATTACHMENTS, **attachments}, suite, names)}
+    members |= _texts(evidence, store, _renamed(suite, names), profile)
     scores = {row.key: cast(Score, plan.steps[row.key]) for row in done}
     for dataset in {step.queries.fingerprint: step.queries.dataset for step in scores.values()}.values():
         members |= _labels(dataset)
     members |= _objects(path, done, scores, store)
+    members["recipes.json"] = canonical(_recipes(path, done, evidence, plan, members)).encode()
     name = f"{suite['suite']}@{profile}" if profile else str(suite["suite"])
     about = {"retbench": __version__, "title": evidence.title, "run": name}
     data = write_archive(path, members, about)
@@ -72,6 +80,58 @@ def export_bundle(
     except OSError as error:
         raise BundleError(f"{path}: cannot be written: {error.strerror}") from error
     return len(data)
+
+
+def _named(suite: Mapping[str, Any]) -> list[str]:
+    """Returns the layouts and the ledger that a suite names."""
+    claims = suite["report"].get("claims")
+    return [*suite["report"]["layout"], *([claims] if claims else [])]
+
+
+def _cut_names(names: Iterable[str], root: Path) -> dict[str, str]:
+    """Returns what layouts and ledgers are called in a bundle: their names without paths, each another one."""
+    cut: dict[str, str] = {}
+    for name in dict.fromkeys(names):
+        stem = str(cut_paths(name, root, Path.cwd()))
+        called = (stem if number == 1 else f"{stem} ({number})" for number in count(1))
+        cut[name] = next(each for each in called if each not in cut.values())
+    return cut
+
+
+def _renamed(suite: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
+    """Returns a suite that names its layouts and its ledger as a bundle does."""
+    told = suite["report"]
+    report = {**told, "layout": [names[name] for name in told["layout"]]}
+    if told.get("claims"):
+        report["claims"] = names[told["claims"]]
+    return {**suite, "report": report}
+
+
+def _attached(given: Mapping[str, bytes], suite: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, bytes]:
+    """Returns attachments whose texts are called as the suite calls them in the bundle."""
+    texts: dict[str, dict[str, str]] = {name: json.loads(given[name]) for name in ATTACHMENTS}
+    if missing := [name for name in suite["report"]["layout"] if name not in texts["layouts.json"]]:
+        raise ValueError(f"export_bundle: layouts.json: {missing[0]!r} is missing: the suite names it")
+    called = {
+        name: canonical({names.get(key, key): text for key, text in kept.items()}).encode()
+        for name, kept in texts.items()
+    }
+    return {**given, **called}
+
+
+def _recipes(
+    path: Path, done: Sequence[Row], evidence: Evidence, plan: Plan, members: Mapping[str, bytes]
+) -> dict[str, Json]:
+    """Returns the recipes of the steps behind rows, less those that lie with their objects."""
+    recipes: dict[str, Json] = {}
+    for row in done:
+        for key in row.steps:
+            if key not in evidence.steps:
+                what = f"{path}: {name_cell(row)}: {plan.steps[key].name} {key[:12]} ({plan.steps[key].label})"
+                raise BundleError(f"{what} is damaged or gone from the store; run the suite again")
+            if f"objects/{key}/{FILES[0]}" not in members:
+                recipes[key] = plan.steps[key].full_recipe
+    return recipes
 
 
 def _texts(evidence: Evidence, store: Store, suite: Mapping[str, Json], profile: str) -> dict[str, bytes]:
@@ -97,7 +157,8 @@ def _labels(dataset: Dataset) -> dict[str, bytes]:
         "classes": list(dataset.facts().classes),
         "queries": list(dataset.ids("query")),
     }
-    stem = f"labels/{digest(fingerprint)[:16] if len(fingerprint) < 64 else fingerprint[:16]}"
+    plain = re.fullmatch("[0-9a-f]{64}", fingerprint)
+    stem = f"labels/{fingerprint[:16] if plain else digest(fingerprint)[:16]}"
     tensors: dict[str, Tensor] = {"query": dataset.labels("query"), "database": dataset.labels("database")}
     packed = save({name: tensor.contiguous().clone() for name, tensor in tensors.items()})
     return {f"{stem}.json": canonical(record).encode(), f"{stem}.safetensors": packed}

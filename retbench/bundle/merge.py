@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar, cast
 
 from torch import Tensor
 
@@ -15,8 +15,12 @@ from retbench.errors import ArtifactMissing, BundleError
 from retbench.results import Evidence, Row
 
 V = TypeVar("V")
-AGREED = ("relevance", "map", "depth", "ties", "quantise", "confidence")
-"""Fields of the protocol that are the same in all rows that may stand side by side."""
+AGREED = ("relevance", "map", "depth", "ties", "quantise", "confidence", "resamples")
+"""Fields of the protocol that are the same in all rows of one dataset and task."""
+SAMPLED = ("targets", "ranked_queries", "scored_queries")
+"""Fields that are the same where the same queries were ranked; a variant of a dataset may have others."""
+SAID = ("options", "budget", "protocol", "data", "caveats", "details", "envelopes", "steps")
+"""What two rows of one score say alike; only what it cost them may differ."""
 TOLERANCE = 1e-9
 """Between two computations of one number."""
 _DIGEST = re.compile(r"\b[0-9a-f]{64}\b")
@@ -30,23 +34,27 @@ class _Source(NamedTuple):
 
 
 class _Difference(NamedTuple):
-    """A field and its two values."""
+    """A field and its two values, and what else is to be told of it."""
 
     field: str
     one: Any
     other: Any
+    told: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.field}: got {_told(self.one)} and {_told(self.other)}, expected the same{self.told}"
 
 
 def merge(bundles: Sequence[Bundle]) -> Bundle:
-    """Returns one bundle with the rows of all; of what they share, such as a layout or a gallery, the first has it.
+    """Returns one bundle with the rows of all; of texts of one name, such as a layout's, the first bundle's is kept.
 
     A cell that several have is there once: done where one has it done. Suites may differ. What is computed by one
     recipe may differ in its bytes between machines: an artifact is that of the first bundle, so each of them is to be
     verified alone.
 
     Raises:
-        BundleError: a cell whose recipes or numbers differ; protocols that differ in what must agree, or targets or
-            data of one dataset that do; names both bundles and both values.
+        BundleError: a cell whose recipes, numbers or facts differ; protocols, queries, targets or data that do, of one
+            dataset and task; names both bundles and both values.
         ValueError: no bundle.
     """
     if not bundles:
@@ -65,9 +73,10 @@ def merge(bundles: Sequence[Bundle]) -> Bundle:
         tuple(suite for bundle in bundles for suite in bundle.suites),
         _first([bundle.layouts for bundle in bundles]),
         _first([bundle.claims for bundle in bundles]),
-        next((bundle.gallery for bundle in bundles if bundle.gallery is not None), None),
+        tuple(gallery for bundle in bundles for gallery in bundle.galleries),
         _first([bundle.labels for bundle in bundles]),
         _first([bundle.artifacts for bundle in bundles]),
+        _first([bundle.recipes for bundle in bundles]),
     )
 
 
@@ -103,16 +112,20 @@ def _check_protocols(bundles: Sequence[Bundle]) -> None:
             for field, value in _agreed(row, bundle):
                 before, name = known.setdefault(field, (value, bundle.name))
                 if canonical(before) != canonical(value):
-                    got = f"{_told(before)} and {_told(value)}"
-                    raise BundleError(f"{field} differs between {name} and {bundle.name}: got {got}, expected the same")
+                    got = f"{_told(before)} and {_told(value)}, expected the same; report them apart"
+                    raise BundleError(f"{field} differs between {name} and {bundle.name}: got {got}")
 
 
 def _agreed(row: Row, bundle: Bundle) -> Iterator[tuple[str, Json]]:
     """Yields what must agree wherever a row stands beside others."""
-    yield from ((f"protocol.{field}", row.protocol[field]) for field in AGREED)
-    of = f"of dataset {row.dataset}{f' [{row.variant}]' if row.variant else ''}"
-    yield f"protocol.targets {of}", row.protocol["targets"]
-    yield f"fingerprint {of}", bundle.artifacts[row.key].recipe.get("dataset")
+    recipe, of = bundle.recipe(row.key), f"of dataset {row.dataset}"
+    for field in AGREED:
+        yield f"protocol.{field} {of}, task {row.task}", row.protocol[field]
+    of = f"{of} [{row.variant}]" if row.variant else of
+    yield f"fingerprint {of}", recipe.get("dataset")
+    for field in SAMPLED:
+        yield f"protocol.{field} {of}", row.protocol[field]
+    yield f"sample of queries {of}", recipe.get("queries")
 
 
 def _chosen(name: str, first: _Source, second: _Source) -> _Source:
@@ -123,13 +136,15 @@ def _chosen(name: str, first: _Source, second: _Source) -> _Source:
     if first.row.key != second.row.key:
         options = _differences(first.row.options, second.row.options, "options")
         recipes = _traced(first.row.key, second.row.key, first.bundle, second.bundle, "score")
-        field, one, other = next(chain(options, recipes))
-        raise BundleError(f"{between}: {field}: got {_told(one)} and {_told(other)}, expected the same")
+        raise BundleError(f"{between}: {next(chain(options, recipes))}")
     for metric in dict.fromkeys((*first.row.metrics, *second.row.metrics)):
         left, right = (source.row.metrics.get(metric) for source in (first, second))
         if left is None or right is None or any(not _near(*pair) for pair in zip(left, right, strict=True)):
             told = " and ".join(f"{found.value:.6g}" if found else "none" for found in (left, right))
             raise BundleError(f"{between}: {metric.upper().replace('_', '-')} {told}")
+    one, other = first.row.record(), second.row.record()
+    if difference := next(chain.from_iterable(_differences(one[name], other[name], name) for name in SAID), None):
+        raise BundleError(f"{between}: {difference}")
     return first
 
 
@@ -138,22 +153,42 @@ def _near(one: float, other: float) -> bool:
 
 
 def _differences(one: Json, other: Json, where: str) -> Iterator[_Difference]:
-    """Yields the fields in which two JSON values differ."""
+    """Yields the fields in which two JSON values differ; lists of one length item by item."""
     if isinstance(one, Mapping) and isinstance(other, Mapping):
         for name in sorted({*one, *other}):
             yield from _differences(one.get(name), other.get(name), f"{where}.{name}")
-    elif one != other:
+    elif isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
+        for at, pair in enumerate(zip(one, other, strict=True)):
+            yield from _differences(*pair, f"{where}.{at}")
+    elif not _same(one, other):
         yield _Difference(where, one, other)
 
 
+def _same(one: Json, other: Json) -> bool:
+    numbers = all(isinstance(value, float) for value in (one, other))
+    return _near(cast(float, one), cast(float, other)) if numbers else one == other
+
+
 def _traced(one: str, other: str, first: Bundle, second: Bundle, where: str) -> Iterator[_Difference]:
-    """Yields in what the recipes of two artifacts differ: what says something first, then that of their inputs."""
-    found = list(_differences(first.artifacts[one].recipe, second.artifacts[other].recipe, where))
-    yield from (each for each in found if not _DIGEST.search(canonical([each.one, each.other])))
-    for field, left, right in found:
-        if left in first.artifacts and right in second.artifacts:
+    """Yields in what the recipes of two steps differ: what says something first, then that of their inputs."""
+    found = list(_differences(dict(first.recipe(one)), dict(second.recipe(other)), where))
+    told = _made(one, other, first, second)
+    speaking = (each for each in found if not _DIGEST.search(canonical([each.one, each.other])))
+    yield from (each._replace(told=told) for each in speaking)
+    for field, left, right, _ in found:
+        if isinstance(left, str) and isinstance(right, str) and first.recipe(left) and second.recipe(right):
             yield from _traced(left, right, first, second, field)
-    yield from found
+    yield from (each._replace(told=told) for each in found)
+
+
+def _made(one: str, other: str, first: Bundle, second: Bundle) -> str:
+    """Returns what two steps are called, and the versions in which they differ."""
+    left, right = first.evidence.steps.get(one), second.evidence.steps.get(other)
+    if left is None or right is None:
+        return ""
+    versions = _differences(left.environment.get("versions"), right.environment.get("versions"), "versions")
+    others = "".join(f", {each.field} {_told(each.one)} and {_told(each.other)}" for each in versions)
+    return f" (in {left.stage}: {left.label}{others})"
 
 
 def _told(value: Any) -> str:

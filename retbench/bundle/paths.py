@@ -7,6 +7,8 @@ from pathlib import Path
 
 from retbench.canon import Json
 
+CUT = "…/"
+"""What stands for the folders that were cut."""
 _ABSOLUTE = re.compile(r"(?<![\w:/.…~-])/(?:[^\s/'\",:;()\[\]]+/)+(?=[^\s/])")
 
 
@@ -21,9 +23,9 @@ def cut_paths(value: Json, *roots: Path) -> Json:
     def cut(inner: Json) -> Json:
         if isinstance(inner, str):
             for root in known:
-                inner = inner.replace(f"{root}/", "…/") if len(root) > 1 else inner
+                inner = inner.replace(f"{root}/", CUT) if len(root) > 1 else inner
                 inner = inner.replace(root, "…") if len(root) > 1 else inner
-            return _ABSOLUTE.sub("…/", inner)
+            return _ABSOLUTE.sub(CUT, inner)
         if isinstance(inner, dict):
             return {str(cut(key)): cut(kept) for key, kept in inner.items()}
         return [cut(kept) for kept in inner] if isinstance(inner, list | tuple) else inner

@@ -45,10 +45,12 @@ class ManifestRecord(_Record):
 
 def _with_layouts(suite: dict[str, Any]) -> dict[str, Any]:
     """Returns the fields of a suite; raises ValueError unless they name the layouts of its report."""
-    report = suite.get("report")
-    names = report.get("layout") if isinstance(report, dict) else None
+    report = suite["report"] if isinstance(suite.get("report"), dict) else {}
+    names = report.get("layout")
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise ValueError("report.layout must be a list of names")
+    if not isinstance(report.get("claims") or "", str):
+        raise ValueError("report.claims must be a name")
     return suite
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -13,8 +13,10 @@ from retbench.bundle.basis import Basis, compare_recipes, compare_row
 from retbench.bundle.bundle import Bundle, name_cell, read_protocol
 from retbench.bundle.compare import Agreement, Comparison, Difference, compare_json, compare_tensors
 from retbench.bundle.dataset import BundledDataset
+from retbench.bundle.identity import compare_identity
 from retbench.bundle.packed import PackedArtifact
-from retbench.canon import canonical
+from retbench.bundle.paths import CUT
+from retbench.canon import canonical, digest
 from retbench.contracts import Context, Noise, TargetRule
 from retbench.errors import UserError
 from retbench.results import Row
@@ -22,18 +24,26 @@ from retbench.stages import DrawTargets, draw_queries
 from retbench.stages.scoring import rank_queries, summarise
 from retbench.store import Artifact
 
-CARRIED = ("cost", "details", "options", "caveats", "budget")
-"""What a row says that nothing in a bundle can confirm."""
+CARRIED = ("cost", "details", "caveats", "variant")
+"""Fields of a row that nothing in a bundle can confirm."""
+ALWAYS = (
+    "that no row was left out",
+    "that codes come from the images, weights and options that recipes name",
+    "that labels are those of the data sets",
+    "the names of classes",
+    "the suite's title and description, and the versions that made it",
+)
+"""What nothing in any bundle can confirm."""
 
 
 class Finding(NamedTuple):
     """One thing that was looked at.
 
     Attributes:
-        kind: `artifact`, `targets`, `recipe` (what a row was computed from), `query` (values of each query), `summary`
-            (means, intervals, counts of a score), `row` (what the row says of them); of what is carried: `query`,
-            `row`, `step`.
-        where: the cell, or the artifact.
+        kind: `artifact`, `targets`, `recipe` (what a row was computed from, and is named after), `query` (values of
+            each query), `summary` (means, intervals, counts of a score), `row` (what the row says of them), `step` and
+            `bundle` (of what belongs to no row).
+        where: the cell, the artifact, or the member.
         field: what of it.
         got, expected: what the bundle says, and what was computed; empty where they agree or nothing was.
     """
@@ -63,16 +73,19 @@ def verify_bundle(bundle: Bundle) -> Verification:
 
     Computed again: the digests and keys of artifacts; the draw of the queries and of their targets; every query's
     ranking, with average precision under each order of ties, precision at recalls and depths; means, intervals and
-    chance levels; and against these the numbers of every row. Float64 agrees to 1e-9, float32 to 1e-6.
+    chance levels; and against these the numbers of every row. Float64 agrees to 1e-9, float32 to 1e-6. Followed by
+    their keys: the recipes of everything behind a score, and against these the row's hasher, attack, surrogate,
+    purifiers and hardening with their options, its seed, threat, budget and steps.
 
     Carried, that is taken as it is: how far images were changed, query by query (their means are computed again);
-    seconds, memory, machines, options and details; the names of attack, defense and seed; and that codes come from the
+    seconds, memory, machines, caveats, details, the labels of variants, the norm of a budget, the options of data sets
+    and the sizes of what nobody ranked; a gallery, the texts of layouts and claims; and that codes come from the
     images, weights and options that recipes name, and labels from the data set of that fingerprint: neither images nor
-    networks are in a bundle.
+    networks are in a bundle. All of it is in `carried`, by name.
 
     This finds what was changed by accident, or in one place. It cannot find rows that were left out, nor a forgery that
-    is consistent: who makes up codes, or labels, and computes everything else from them as retbench would, has a bundle
-    that verifies. Against that only running the suite again helps: its keys tell whether the same was run.
+    is consistent: who makes up codes, labels or recipes, and computes everything else from them as retbench would, has
+    a bundle that verifies. Against that only running the suite again helps: its keys tell whether the same was run.
     """
     verifier = _Verifier(bundle)
     verifier.artifacts()
@@ -80,6 +93,7 @@ def verify_bundle(bundle: Bundle) -> Verification:
     for row in bundle.done:
         verifier.row(row)
     verifier.steps()
+    verifier.rest()
     return Verification(tuple(verifier.agreed), tuple(verifier.disagreed), tuple(verifier.carried))
 
 
@@ -148,15 +162,16 @@ class _Verifier:
         basis = self._basis(where, row, score)
         if basis is None:
             return
-        self.compare("recipe", where, compare_recipes(row, score, basis))
+        self.compare("recipe", where, [*compare_recipes(row, score, basis), *compare_identity(row, self.bundle)])
         ranked = self._ranked(where, row, score, basis)
         if ranked is None:
             return
         told = score.tensors
         self.compare("query", where, [compare_tensors(name, told.get(name), value) for name, value in ranked.items()])
         seen = {name: values for name, values in told.items() if name not in ranked}
+        self.compare("query", where, compare_json("values", sorted(seen), sorted(self._expected(row, score))))
         self.carried += [Finding("query", where, name) for name in seen]
-        self.carried += [Finding("row", where, name) for name in CARRIED if getattr(row, name)]
+        self.carried += [Finding("row", where, name) for name in _carried(row, self._stages(row))]
         try:
             facts = self._summary(row, score, {**ranked, **seen}, basis)
         except ValueError as error:
@@ -202,6 +217,15 @@ class _Verifier:
                 return None
         return self.ranked[asked]
 
+    def _expected(self, row: Row, score: PackedArtifact) -> Iterator[str]:
+        """Yields which values of its queries a score has that do not follow from a ranking."""
+        yield from ("perceptibility", "ssim") if score.recipe.get("attacked") else ()
+        yield from ("visibility",) if score.recipe.get("final") else ()
+        yield from ("certified_radius",) if "certify" in self._stages(row) else ()
+
+    def _stages(self, row: Row) -> list[Any]:
+        return [self.bundle.recipe(key).get("stage") for key in row.steps]
+
     def _summary(self, row: Row, score: PackedArtifact, values: Mapping[str, Tensor], basis: Basis) -> dict[str, Any]:
         suite, answers = read_protocol(row).suite, basis.dataset.labels("database")
         targeted = bool(score.recipe.get("targeted"))
@@ -210,10 +234,19 @@ class _Verifier:
 
     def steps(self) -> None:
         """Compares what the steps are told to be with the artifacts that are there; of the others it is carried."""
+        for key, recipe in self.bundle.recipes.items():
+            problem = "as stored" if digest(dict(recipe)) == key else "its recipe does not have this key"
+            where = f"{recipe.get('stage')} {key[:12]}"
+            self.compare("artifact", where, compare_json("digests", problem, "as stored"))
         for key, step in self.bundle.evidence.steps.items():
             artifact = self.bundle.artifacts.get(key)
             if artifact is None:
-                self.carried.append(Finding("step", f"{step.stage} {key[:12]}", "seconds, memory and machine"))
+                where, recipe = f"{step.stage} {key[:12]}", self.bundle.recipe(key)
+                self.carried.append(Finding("step", where, "seconds, memory and machine of steps"))
+                if recipe:
+                    said = {"stage": step.stage, "precision": step.precision}
+                    made = {"stage": recipe.get("stage"), "precision": recipe.get("precision") or ""}
+                    self.compare("artifact", where, compare_json("step", said, made))
                 continue
             fields = ("label", "seconds", "peak_memory", "environment")
             known: dict[str, Any] = {name: artifact.meta.get(name) for name in fields}
@@ -221,6 +254,35 @@ class _Verifier:
             known["facts"] = {name: artifact.facts.get(name) for name in step.facts}
             told = {name: getattr(step, name) for name in known}
             self.compare("artifact", f"{step.stage} {key[:12]}", compare_json("step", told, known))
+
+    def rest(self) -> None:
+        """Compares suites with their digests, and tells what else of the bundle is carried."""
+        for suite in self.bundle.suites:
+            if CUT in canonical(suite.suite):
+                self.carried.append(Finding("bundle", "suite.json", "the digest of a suite whose paths were cut"))
+            else:
+                self.compare("bundle", "suite.json", compare_json("digest", suite.digest, digest(suite.suite)))
+        told = {
+            "the texts of layouts": self.bundle.layouts,
+            "the texts of claims": self.bundle.claims,
+            "the gallery": self.bundle.galleries,
+            "why rows have no numbers": [row for row in self.bundle.evidence.rows if row.status != "done"],
+        }
+        fields = (*ALWAYS, "that the suite's text is what was run", *(name for name, value in told.items() if value))
+        self.carried += [Finding("bundle", self.bundle.evidence.title, field) for field in fields]
+
+
+def _carried(row: Row, stages: Sequence[Any]) -> Iterator[str]:
+    """Yields what a row says that nothing in a bundle can confirm."""
+    yield from (name for name in CARRIED if getattr(row, name))
+    options = row.options.get("attack")
+    options = options if isinstance(options, Mapping) else {}
+    yield from ("budget.norm",) if row.budget else ()
+    yield from ("budget.eps",) if row.budget.get("eps") is not None and "eps" not in options else ()
+    yield from ("options.dataset",) if row.options.get("dataset") else ()
+    yield from (f"data.{name}" for name in ("train", "image_size") if name in row.data)
+    yield from ("protocol.quantise of clean queries",) if not {"attack", "purify"} & {*map(str, stages)} else ()
+    yield from ("threat without a purifier",) if "purify" not in stages else ()
 
 
 def _nothing(key: str) -> Artifact:

@@ -71,12 +71,10 @@ def make_report(source: Source, against: str | None = None, *, uniform: bool = F
         UserError: `uniform`, and a table mixes devices, precisions or versions.
     """
     from retbench.report import Report, make_tables
-    from retbench.report.provenance import check_uniform, summary
+    from retbench.report.provenance import summary
 
-    evidence = source.evidence
-    if uniform:
-        check_uniform(evidence.rows, evidence, source.name)
-    tables = make_tables(evidence, source.layouts, narrowed=source.narrowed, judge=source.judge(against))
+    evidence, judge = source.evidence, source.judge(against)
+    tables = make_tables(evidence, source.layouts, narrowed=source.narrowed, judge=judge, uniform=uniform)
     made = Report(evidence.title, evidence.description, tables, provenance=summary(evidence))
     if not pictures:
         return made
@@ -103,7 +101,7 @@ def _show(made: Report) -> None:
     from retbench.report.render import announce, console
 
     screen = Console()
-    screen.print(f"[bold]{made.title}[/]: ", end="")
+    screen.print(made.title, style="bold", markup=False, highlight=False)
     screen.print(f"{made.description}\n", markup=False, highlight=False)
     for table in made.tables:
         screen.print(console(table), "")

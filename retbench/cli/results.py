@@ -85,16 +85,21 @@ def export(suite: str, path: Path, force: bool, store: Path, as_json: bool, **ho
 
 
 def attachments(session: Session) -> Mapping[str, bytes]:
-    """Returns what goes into a bundle beside the results: layouts and claims as they are written, and the gallery."""
+    """Returns what goes into a bundle beside the results: layouts and claims as they are written, and the gallery.
+
+    The claims are those that the suite names, and all that came with retbench, so that a bundle can be judged by them
+    as they were.
+    """
     from retbench.canon import canonical
     from retbench.cli.source import of_session
-    from retbench.report.claim import find_claims
+    from retbench.report.claim import find_claims, shipped_claims
     from retbench.report.exhibit import gallery_record
     from retbench.report.layout import find_layout
 
     told, beside = session.loaded.suite.report, session.loaded.path.parent
     layouts = {name: find_layout(name, beside).read_text(encoding="utf-8") for name in told.layout}
-    claims = {name: find_claims(name, beside).read_text(encoding="utf-8") for name in [told.claims] if name}
+    ledgers = {name: find_claims(name, beside) for name in (told.claims, *shipped_claims()) if name}
+    claims = {name: path.read_text(encoding="utf-8") for name, path in ledgers.items()}
     found = {"layouts.json": canonical(layouts).encode(), "claims.json": canonical(claims).encode()}
     gallery = of_session(session).gallery()
     return found if gallery is None else {**found, "gallery.json": canonical(gallery_record(gallery)).encode()}

@@ -16,13 +16,14 @@ if TYPE_CHECKING:
     from retbench.bundle import Finding, Verification
 
 KINDS = {
-    "artifact": "artifacts: digests, codes counted, steps",
+    "artifact": "artifacts and recipes: digests, codes counted, steps",
     "targets": "draws of targets",
-    "recipe": "what rows were computed from",
+    "recipe": "what rows were computed from, and are named after",
     "query": "values of each query",
     "summary": "means and intervals of scores",
     "row": "numbers of rows",
     "step": "seconds, memory and machine of other steps",
+    "bundle": "the suite, and what belongs to no row",
 }
 """What the kinds of findings are called."""
 MOST = 20
@@ -35,11 +36,16 @@ MOST = 20
 def verify(path: Path, as_json: bool) -> None:
     """Compute the numbers of a bundle at PATH again, from the codes and labels in it, and compare them.
 
-    Exit code 0: all agree; 1: some do not; 2: not a bundle. What nothing in the file can confirm is counted as carried.
+    Rows must also be named after what their scores were made of, step by step.
+
+    Exit code 0: all agree; 1: some do not; 2: not a bundle. What nothing in the file can confirm is named as carried:
+    the gallery, seconds, and that no row was left out, among others.
     """
     from retbench.bundle import open_bundle, verify_bundle
+    from retbench.cli.bundles import read_galleries
 
     bundle = open_bundle(path)
+    read_galleries(bundle)
     found = verify_bundle(bundle)
     if as_json:
         told = {name: [finding._asdict() for finding in findings] for name, findings in found._asdict().items()}
@@ -59,9 +65,9 @@ def _show(found: Verification) -> None:
     rows = [row for row in rows if any(row[1:])]
     click.echo(tabulate(rows, ("", "agree", "disagree", "carried"), "simple", disable_numparse=True))
     if carried := dict.fromkeys(finding.field for finding in found.carried):
-        click.echo(f"\nCarried, as nothing in the file can confirm them: {', '.join(carried)}.")
+        click.echo(f"\nCarried, as nothing in the file can confirm them: {'; '.join(carried)}.")
     if found.ok:
-        click.echo("\nEverything that follows from codes and labels agrees.")
+        click.echo("\nEverything that follows from codes, labels and recipes agrees.")
         return
     table = [(finding.where, finding.field, finding.got, finding.expected) for finding in found.disagreed[:MOST]]
     headers = ("where", "field", "in the file", "computed")

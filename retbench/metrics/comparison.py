@@ -32,9 +32,10 @@ class PairedTest(NamedTuple):
 def compare_pairs(first: Tensor, second: Tensor, *, clusters: Tensor | None = None) -> PairedTest:
     """Returns the mean of first - second over the same queries (and seeds), with a cluster-robust t-test of it.
 
-    The error is that of `standard_error`: from the clusters' totals with G - 1 degrees of freedom; under several seeds
-    plus what the seeds' means vary by, which counts a little twice, so that p is rather too large. A NaN on either side
-    drops the pair.
+    The error is that of `standard_error`: from the clusters' totals with G - 1 degrees of freedom; under S seeds plus
+    what the seeds' means vary by, with no more than S - 1, because two seeds whose means happen to agree say little of
+    how seeds vary: an estimated number of degrees of freedom would reject far too often. A NaN on either side drops
+    the pair.
 
     Cases without a t: differences that are all zero have p = 1. Equal ones that are not zero have error 0 and p =
     2^(1 - G), the least that G clusters can show when each sign is as likely as the other (Fisher's randomisation
@@ -53,7 +54,7 @@ def compare_pairs(first: Tensor, second: Tensor, *, clusters: Tensor | None = No
     Experiments, section 21.
     """
     pairs = tally_pairs("compare_pairs", first, second, clusters)
-    return _tested(pairs.mean, standard_error(pairs), pairs.clusters)
+    return _tested(pairs.mean, _cautious(standard_error(pairs), pairs.clusters, pairs.seeds), pairs.clusters)
 
 
 def compare_many(first: Tensor, second: Tensor, *, clusters: Tensor | None = None) -> list[PairedTest]:
@@ -83,7 +84,14 @@ def compare_many(first: Tensor, second: Tensor, *, clusters: Tensor | None = Non
     parts = torch.stack([side.square().sum(dim=1) * side.shape[1] / (side.shape[1] - 1) for side in sides])
     found = zip(means.tolist(), parts.T.tolist(), strict=True)
     freedoms = [side.shape[1] - 1 for side in sides]
-    return [_tested(mean, combine_parts(shares, freedoms), count) for mean, shares in found]
+    errors = ((mean, combine_parts(shares, freedoms)) for mean, shares in found)
+    return [_tested(mean, _cautious(error, count, seeds), count) for mean, error in errors]
+
+
+def _cautious(uncertainty: StandardError, clusters: int, seeds: int) -> StandardError:
+    """Returns an error with the fewest degrees of freedom that any of its parts was estimated with."""
+    fewest = min(clusters, seeds) - 1.0 if seeds > 1 else uncertainty.freedom
+    return uncertainty._replace(freedom=min(fewest, uncertainty.freedom))
 
 
 def _tested(difference: float, uncertainty: StandardError, clusters: int) -> PairedTest:

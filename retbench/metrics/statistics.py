@@ -21,7 +21,10 @@ Statistic = Literal["mean", "rms"]
 
 
 class Interval(NamedTuple):
-    """A value and the confidence interval around it, in the value's own units."""
+    """A value and the confidence interval around it, in the value's own units.
+
+    The bounds are NaN where nothing can be said of the value's uncertainty: one query, or one cluster of them.
+    """
 
     value: float
     low: float
@@ -84,9 +87,8 @@ def bootstrap_interval(
     three in about nine tenths.
 
     NaN marks a dropped query (in that seed only), as in `mean_average_precision`. Without any value all three numbers
-    are NaN. With one value or one cluster all three are equal: nothing can be said of its uncertainty, which is not to
-    say that there is none. The same arguments give the same interval, whatever the numbers that clusters carry, and
-    torch's global generator is left alone.
+    are NaN. With one value or one cluster the bounds are: nothing can be said of its uncertainty. The same arguments
+    give the same interval, whatever the numbers that clusters carry, and torch's global generator is left alone.
 
     Args:
         values: floating point (Q,), one per query, or (S, Q), the same queries under S seeds.
@@ -248,7 +250,7 @@ def _places(clusters: Tensor) -> Tensor:
 def _interval(counted: Tally, level: float, resamples: int, seed: int) -> Interval:
     value = counted.mean
     if math.isnan(value) or counted.clusters == 1:
-        return Interval(value, value, value)
+        return Interval(value, NAN, NAN)
     means = _resampled_means(counted, resamples, seed).sort().values
     tail = math.floor(_tail(level, standard_error(counted).freedom) * (len(means) - 1))
     bounds = [float(means[tail]), float(means[-1 - tail])] if len(means) else []

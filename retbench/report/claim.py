@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from retbench.canon import Json
+from retbench.contracts import Protocol
 from retbench.errors import ClaimError, suggest
 from retbench.report.layout import common_names
 from retbench.report.ledger import ELSEWHERE, Cells, Line, WrittenLedger, WrittenTable, check_ledger
@@ -17,6 +18,12 @@ from retbench.suite.load import Document, Path_, read_document
 
 METRICS = ("map", "t_map")
 _SAID_OF = ("hasher", "protocol", "options", "data", "budget")
+_RECORDED = {
+    "protocol": (*Protocol.model_fields, "ranked_queries", "scored_queries", "bits", "task"),
+    "data": ("train", "query", "database", "image_size", "classes"),
+    "budget": ("goal", "visibility", "norm", "eps"),
+}
+"""What a row records under its fields of one shape; options are each component's own."""
 _NAMED = ("dataset", "hasher", "task", "attack", "surrogate", "defense", "threat")
 
 
@@ -131,7 +138,7 @@ class _Reader:
         claims = [claim for index, table in enumerate(written.tables) for claim in self._table(table, index)]
         for index, said in enumerate(written.facts):
             for path in said.says:
-                self._expect(path.partition(".")[0], _SAID_OF, "fact", ("facts", index, "says", path))
+                self._check_fact(path, ("facts", index, "says", path))
             for place in self._touched(claims, said.when, ("facts", index, "when")):
                 claims[place] = replace(claims[place], facts={**claims[place].facts, **said.says})
         for index, note in enumerate(written.notes):
@@ -139,6 +146,12 @@ class _Reader:
                 claims[place] = replace(claims[place], notes=(*claims[place].notes, note.text))
         head = (written.claims, written.paper, written.title, written.authors, written.source, written.decimals)
         return Ledger(*head, tuple(claims))
+
+    def _check_fact(self, path: str, place: Path_) -> None:
+        field, *rest = path.split(".")
+        self._expect(field, _SAID_OF, "fact", place)
+        if field in _RECORDED:
+            self._expect(rest[0] if rest else "", _RECORDED[field], f"fact of {field}", place)
 
     def _table(self, table: WrittenTable, index: int) -> Iterator[Claim]:
         place: Path_ = ("tables", index)

@@ -49,8 +49,8 @@ class Standings(NamedTuple):
     Attributes:
         emphasis: by a cell's point on all axes and metric; what is not in it won nothing.
         bouts: how many pairs were compared.
-        detectable: by metric label, the difference in 0..1 that half of the comparisons would find, see
-            `detectable_difference`.
+        detectable: by metric label, the difference in 0..1 that half of the comparisons would find with a power of
+            `POWER`, each at the level that the first of them has under Holm's adjustment (`detectable_difference`).
     """
 
     emphasis: Mapping[tuple[Point, str], Emphasis]
@@ -78,8 +78,13 @@ def hold_contests(rows: Sequence[Row], layout: Layout, scores: Scores) -> Standi
         emphasis |= {(_cell(row), block.name): kind for row, kind in _judged(block, rivals, told)}
     near = [] if bouts else list(_neighbours(rows, layout))
     few = near[:: math.ceil(len(near) / PAIRS)] if near else []
-    seen = bouts or [bout for block in layout.metrics for bout in _bouts(block, few, scores)]
-    return Standings(emphasis, len(bouts), _detectable(seen, layout))
+    seen = bouts or [bout for block in layout.metrics if _is_mean(block) for bout in _bouts(block, few, scores)]
+    return Standings(emphasis, len(bouts), _detectable(seen, layout, LEVEL / max(1, len(bouts))))
+
+
+def _is_mean(block: MetricBlock) -> bool:
+    """Returns whether a block shows means over queries, not their shares, nor roots of them."""
+    return block.at is None and block.name not in SQUARED
 
 
 def _contests(rows: Sequence[Row], layout: Layout, block: MetricBlock) -> Iterator[list[Row]]:
@@ -152,13 +157,11 @@ def _neighbours(rows: Sequence[Row], layout: Layout) -> Iterator[tuple[Row, Row]
         yield from pairwise(column)
 
 
-def _detectable(bouts: Sequence[Bout], layout: Layout) -> dict[str, float]:
+def _detectable(bouts: Sequence[Bout], layout: Layout, level: float) -> dict[str, float]:
     found = {}
-    for block in layout.metrics:
-        if block.name in SQUARED:
-            continue  # tests are of mean squares, and the table shows their root
+    for block in filter(_is_mean, layout.metrics):
         tests = [bout.test for bout in bouts if bout.metric == block.name and bout.test.error > 0 < bout.test.freedom]
         if tests:
-            each = [detectable_difference(test.error, test.freedom, level=LEVEL, power=POWER) for test in tests]
+            each = [detectable_difference(test.error, test.freedom, level=level, power=POWER) for test in tests]
             found[block.label] = median(each)
     return found

@@ -21,6 +21,10 @@ class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+PLAIN = ("attack_seconds", "defense_seconds", "peak_memory")
+"""The costs that a block may show, in seconds or mebibytes; everything else is a share of 1."""
+
+
 class MetricBlock(_Frozen):
     """A block of rows, or of columns, that shows one metric.
 
@@ -114,6 +118,7 @@ class Layout(_Frozen):
         columns: the axes of the column headers, outermost first.
         metrics: the blocks of rows.
         blocks: an axis of the rows whose values head the blocks in place of metrics; then there is one metric.
+        joined: what values are called inside a compound name, where it is not what they are called alone.
         compound: name a row behind a defense by both, `RetPur-P2P`; else, as papers of one attack do, by the defense
             alone, unless the rows have several attacks.
         across: the metrics stand across, as the innermost level of the column headers, and there are no blocks.
@@ -133,6 +138,7 @@ class Layout(_Frozen):
     metrics: tuple[MetricBlock, ...] = Field(min_length=1)
     blocks: str = ""
     compound: bool = True
+    joined: dict[str, dict[str, str]] = Field(default_factory=dict)
     across: bool = False
     rows: tuple[str, ...] = ("attack", "defense")
     select: tuple[Pattern, ...] = ()
@@ -149,9 +155,13 @@ class Layout(_Frozen):
         return any(matches(pattern, row) for pattern in self.select)
 
     def answered_by(self, rows: Sequence[Row]) -> bool:
-        """Returns whether any of the rows belongs in the table and, for a curve, any sweeps its option."""
+        """Returns whether the rows have something for the table: a number, an option swept, both sides of a pair."""
         swept = self.curve is None or any(self.curve.named_in(row.variant) for row in rows)
-        return swept and any(self.shows(row) for row in rows)
+        sides = {str(getattr(row, self.paired.axis)) for row in rows} if self.paired else set()
+        paired = self.paired is None or {self.paired.first, self.paired.second} <= sides
+        names = {block.name for block in self.metrics if block.at is None}
+        told = (row.status != "done" or not names or bool(names & {*row.metrics}) for row in rows if self.shows(row))
+        return swept and paired and any(told)
 
     def named(self, axis: str, value: str | int) -> str:
         """Returns what a value of an axis is called in print; combinations are named piece by piece."""
@@ -186,6 +196,10 @@ def layout_of(document: Document) -> Layout:
             raise LayoutError(f"{name}: it names an axis that rows do not have: got {axis!r}, {suggest(axis, AXES)}")
     if layout.curve and "variant" not in (*layout.columns, *layout.rows):
         raise LayoutError(f"{name}: a curve needs `variant` among rows or columns: got neither")
+    for at, block in enumerate(layout.metrics):
+        if (block.name in PLAIN) != (block.unit in (Unit.SECONDS, Unit.MEBIBYTES)):
+            where = document.where(("metrics", at))
+            raise LayoutError(f"{where}: {block.name} is not measured in this unit: got {block.unit.value!r}")
     if layout.blocks and (layout.blocks not in layout.rows or len(layout.metrics) > 1 or layout.across):
         raise LayoutError(f"{name}: blocks: it must be an axis of the rows, beside one metric: got {layout.blocks!r}")
     return layout

@@ -61,7 +61,7 @@ class Said(_Frozen):
     """What the paper says of the cells that a pattern holds for; a later entry overrides an earlier one."""
 
     when: Pattern = Field(default_factory=dict)
-    says: dict[str, Any]
+    says: dict[str, bool | int | float | str | list[Any] | None]
 
 
 class Note(_Frozen):

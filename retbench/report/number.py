@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import cast
 
 from retbench.metrics import Interval
@@ -21,8 +22,10 @@ def number_of(row: Row, block: MetricBlock, scores: Scores) -> Interval | None:
     """Returns the number that a block shows of a row: a metric, a cost, or a share; None where the row has none."""
     if block.at is not None:
         sample = sample_of(row, block.name, scores)
-        return None if sample is None else interval_of(share_of(sample, block.at), row)
+        if sample is None or sample.values.ndim != 2:
+            return None
+        return interval_of(share_of(sample, block.at), row)
     if block.name in COSTS:
         found = [cast(float, row.cost[name]) for name in COSTS[block.name] if name in row.cost]
-        return Interval(max(found), max(found), max(found)) if found else None
+        return Interval(max(found), math.nan, math.nan) if found else None
     return row.metrics.get(block.name)

@@ -74,6 +74,8 @@ def row_label(layout: Layout, line: Point, without: str = "") -> str:
         return " ".join(rest)
     attack, defense = told.get("attack", "none"), told.get("defense", "none")
     pieces = [layout.named("defense", defense)] if defense != "none" else []
-    pieces += [layout.named("attack", attack)] if attack != "none" and (layout.compound or not pieces) else []
+    if attack != "none" and (layout.compound or not pieces):
+        alone = layout.named("attack", attack)
+        pieces.append(layout.joined.get("attack", {}).get(str(attack), alone) if pieces else alone)
     nothing = layout.named("attack" if "attack" in told else "defense", "none")
     return " ".join(["-".join(pieces) or nothing, *rest])

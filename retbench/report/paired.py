@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import cast
 
-from retbench.errors import LayoutError
+from retbench.errors import LayoutError, suggest
 from retbench.metrics import Interval, paired_difference
 from retbench.report.layout import MetricBlock, Paired
+from retbench.report.number import COSTS
 from retbench.report.pattern import AXES
 from retbench.report.pool import pool_seeds
 from retbench.report.sample import are_paired, sample_of
@@ -23,19 +24,30 @@ def pair(evidence: Evidence, paired: Paired, blocks: Sequence[MetricBlock]) -> l
     (`paired_difference`), the others those of the first; a pair that lacks a side, or whose sides were scored on other
     queries, is left out.
 
+    A pair of which a side is not done is a row of that side's status.
+
     Raises:
-        LayoutError: a block shows a root mean square, which is not a mean over queries.
+        LayoutError: a block shows what is no mean over queries: a root mean square, a cost, a share; or no cell has one
+            of the values.
     """
-    shown = {block.name for block in blocks}
     for block in blocks:
-        if block.name in SQUARED:
-            raise LayoutError(f"paired: differences are of means over queries: got the root mean square {block.name!r}")
-    pooled = pool_seeds([row for row in evidence.rows if row.status == "done"], evidence.scores)
+        if block.name in (*SQUARED, *COSTS) or block.at is not None:
+            raise LayoutError(f"paired: metrics: differences are of means over queries: got {block.name!r}")
+    known = {str(getattr(row, paired.axis)) for row in evidence.rows}
+    for value in (paired.first, paired.second):
+        if value not in known:
+            raise LayoutError(f"paired: no cell has this {paired.axis}: got {value!r}, {suggest(value, known)}")
+    shown = {block.name for block in blocks}
+    pooled = pool_seeds(evidence.rows, evidence.scores)
     sides = {(getattr(row, paired.axis), _others(row, paired.axis)): row for row in pooled}
     found = []
     for (value, others), row in sides.items():
         partner = sides.get((paired.second, others))
-        if value == paired.first and partner is not None:
+        if value != paired.first or partner is None:
+            continue
+        if undone := next((side for side in (row, partner) if side.status != "done"), None):
+            found.append(replace(row, status=undone.status, reason=undone.reason, metrics={}))
+        else:
             differences = _differences(row, partner, blocks, evidence.scores)
             own = {name: interval for name, interval in row.metrics.items() if name not in shown}
             steps = tuple(dict.fromkeys((*row.steps, *partner.steps)))
@@ -50,8 +62,9 @@ def _differences(first: Row, second: Row, blocks: Sequence[MetricBlock], scores:
     for block in blocks:
         mine, theirs = sample_of(first, block.name, scores), sample_of(second, block.name, scores)
         if mine is not None and theirs is not None and are_paired(first, second, mine, theirs):
+            clusters = mine.clusters if mine.clusters is not None else theirs.clusters
             found[block.name] = paired_difference(
-                mine.values, theirs.values, clusters=mine.clusters, level=level, resamples=resamples
+                mine.values, theirs.values, clusters=clusters, level=level, resamples=resamples
             )
     return found
 

@@ -34,7 +34,7 @@ class Condition(BaseModel):
 
     def holds(self, value: str | int) -> bool:
         """Returns whether a row's value satisfies it."""
-        return (value in self.values) != self.negated
+        return (str(value) in map(str, self.values)) != self.negated
 
 
 Pattern = dict[str, Annotated[Condition, BeforeValidator(_condition)]]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from retbench.errors import LayoutError
 from retbench.metrics import Interval
@@ -18,7 +18,7 @@ from retbench.report.page import Page, Point, column_names, ordered_points, pagi
 from retbench.report.paired import pair
 from retbench.report.pattern import AXES
 from retbench.report.pool import pool_seeds
-from retbench.report.provenance import provenance
+from retbench.report.provenance import check_uniform, provenance
 from retbench.report.table import Published, Table, TableRow, Value
 from retbench.report.verdict import Judge
 from retbench.results import Evidence, Row, Scores
@@ -33,7 +33,7 @@ class Line(NamedTuple):
     point: Point
 
 
-def pivot(evidence: Evidence, layout: Layout, judge: Judge | None = None) -> list[Table]:
+def pivot(evidence: Evidence, layout: Layout, judge: Judge | None = None, *, uniform: bool = False) -> list[Table]:
     """Returns the tables of a layout: one, or one for each combination of the axes that vary and are not laid out.
 
     Seeds are pooled unless the layout lays them out. With a judge, each number stands beside the published one.
@@ -41,6 +41,7 @@ def pivot(evidence: Evidence, layout: Layout, judge: Judge | None = None) -> lis
     Raises:
         LayoutError: no row is selected, or no row has a metric that the layout names or sweeps the option of its
             curve over numbers.
+        UserError: `uniform`, and a table mixes devices, precisions or versions.
     """
     rows = pair(evidence, layout.paired, layout.metrics) if layout.paired else evidence.rows
     chosen = [row for row in rows if layout.shows(row)]
@@ -51,7 +52,10 @@ def pivot(evidence: Evidence, layout: Layout, judge: Judge | None = None) -> lis
         layout = layout.model_copy(update={"compound": True})
     shown = chosen if _lays_out_seeds(layout) or layout.paired else pool_seeds(chosen, evidence.scores)
     _check_metrics(shown, layout, evidence.scores)
-    return [_Tabulation(page, layout, evidence, judge).table() for page in paginate(shown, layout)]
+    pages = paginate(shown, layout)
+    for page in pages if uniform else ():
+        check_uniform(page.rows, evidence, page.title)
+    return [_Tabulation(page, layout, evidence, judge).table() for page in pages]
 
 
 def _lays_out_seeds(layout: Layout) -> bool:
@@ -120,10 +124,10 @@ class _Tabulation:
         return TableRow(line.block, line.label, tuple(values))
 
     def _value(self, row: Row | None, block: MetricBlock) -> Value:
-        if row is None or row.status == "missing" or not block.shows(row):
+        if row is None or not block.shows(row) or (row.status == "missing" and not row.reason):
             return Value(None, "missing", block.unit)
-        if row.status == "skipped":
-            return Value(None, self.notes.mark(f"skipped: {row.reason}"), block.unit)
+        if row.status in ("skipped", "missing"):
+            return Value(None, self.notes.mark(f"{row.status}: {row.reason}"), block.unit)
         if row.status != "done":
             log = f"; log: {self.evidence.log}" if self.evidence.log else ""
             return Value(None, self.notes.dagger(f"{row.status}: {row.reason}{log}"), block.unit)
@@ -134,8 +138,9 @@ class _Tabulation:
         wider = envelope is not None and (envelope.worst < interval.low or envelope.best > interval.high)
         published, notes = self._published(row, block, interval)
         emphasis = self.standings.emphasis.get((point_of(row, AXES), block.name), "")
-        details = details_of(row)
-        return Value(interval, "", block.unit, emphasis, envelope if wider else None, published, notes, details)
+        lost = tuple(self.notes.dagger(told) for told in cast(list[str], row.data.get("lost", [])))
+        ties = envelope if wider else None
+        return Value(interval, "", block.unit, emphasis, ties, published, (*lost, *notes), details_of(row))
 
     def _published(self, row: Row, block: MetricBlock, interval: Interval) -> tuple[Published | None, tuple[str, ...]]:
         if self.judge is None or self.layout.paired or block.at is not None:  # papers print neither of these
@@ -157,12 +162,13 @@ def _statistics(standings: Standings, layout: Layout) -> Iterator[str]:
         )
     if standings.detectable:
         least = " and ".join(f"{100 * points:.2f} points of {label}" for label, points in standings.detectable.items())
-        yield f"A paired difference of {least} would be found {100 * POWER:g} times in 100 (median over the pairs)."
+        how = "at Holm's first step" if standings.bouts else f"by a single test at {100 * LEVEL:g} %"
+        yield f"A paired difference of {least} would be found {100 * POWER:g} times in 100 {how} (median of the pairs)."
 
 
 def _check_metrics(rows: Sequence[Row], layout: Layout, scores: Scores) -> None:
     """Raises LayoutError for a metric that no row has, unless a cell that has not run may still bring it."""
-    if any(row.status == "missing" for row in rows) or not any(row.status == "done" for row in rows):
+    if not rows or any(row.status != "done" for row in rows):
         return
     known = {name for row in rows for name in row.metrics} | set(COSTS)
     for block in layout.metrics:
@@ -170,7 +176,7 @@ def _check_metrics(rows: Sequence[Row], layout: Layout, scores: Scores) -> None:
             raise LayoutError(
                 f"layout {layout.title!r}: no row has this metric: got {block.name!r}, expected one of {sorted(known)}"
             )
-        if block.at is not None and all(number_of(row, block, scores) is None for row in rows if row.status == "done"):
+        if block.at is not None and all(number_of(row, block, scores) is None for row in rows):
             raise LayoutError(
                 f"layout {layout.title!r}: no row has this value of single queries: got {block.name!r}, expected one "
                 "that a cell of the suite records, as certifiers record certified_radius"

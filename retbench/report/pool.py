@@ -18,8 +18,8 @@ ALIKE = tuple(axis for axis in AXES if axis != "seed")
 def pool_seeds(rows: Sequence[Row], scores: Scores) -> list[Row]:
     """Returns a row for each cell, its seeds pooled: means over seeds and queries, intervals over both.
 
-    A cell of one seed stays as it is. Seeds that are not done are left out, and a caveat says how many; a cell without
-    a seed that is done is its first row.
+    A cell of one seed stays as it is. Seeds that are not done are left out, and told among the row's `data` as `lost`;
+    a cell without a seed that is done is its first row.
 
     Raises:
         LayoutError: seeds of a cell were scored on other queries.
@@ -40,15 +40,14 @@ def _pooled(seeds: Sequence[Row], scores: Scores) -> Row:
             f"{'/'.join(str(getattr(row, axis)) for axis in ALIKE)}: its seeds were scored on other queries"
         )
     samples = {name: sample_of(row, name, scores) for name in row.metrics}
-    few = f"pooled over {len(done)} of {len(seeds)} seeds"
+    lost: list[Json] = [f"without seed {seed.seed}, {seed.status}: {seed.reason}" for seed in seeds if seed not in done]
     return replace(
         row,
         seed=seeds[0].seed,
         metrics={name: interval_of(sample, row) for name, sample in samples.items() if sample is not None},
-        data={**row.data, "seeds": [seed.seed for seed in done]},
+        data={**row.data, "seeds": [seed.seed for seed in done], "lost": lost},
         envelopes={name: _mean_envelope([seed.envelopes[name] for seed in done]) for name in row.envelopes},
         cost=_mean_cost(done),
-        caveats=(*row.caveats, *([few] if len(done) < len(seeds) else [])),
         steps=tuple(dict.fromkeys(step for seed in done for step in seed.steps)),
     )
 

@@ -80,14 +80,15 @@ def _protocol(rows: Sequence[Row]) -> Told:
         yield "protocol", f"{tasks}; {told}"
     labels = {row.dataset: row.protocol["target_labels"] for row in rows if "target_labels" in row.protocol}
     confidence = {100 * cast(float, row.protocol["confidence"]) for row in rows}
+    drawn = "queries and seeds" if any(row.members for row in rows) else "queries"
     clusters = ", ".join(f"{dataset} {count}" for dataset, count in labels.items())
     yield (
         "intervals",
-        f"{' and '.join(f'{level:g}' for level in sorted(confidence))} % bootstrap over queries; where a number hangs "
+        f"{' and '.join(f'{level:g}' for level in sorted(confidence))} % bootstrap over {drawn}; where a number hangs "
         f"on the target, queries of one target label are drawn together ({clusters or 'none'} distinct target labels)",
     )
     seeds = {seed for row in rows for seed in seeds_of(row)}
-    few = "; intervals over two seeds cannot reach beyond the two" if len(seeds) == 2 else ""
+    few = "; intervals over two seeds cannot reach beyond the two" if any(len(row.members) == 2 for row in rows) else ""
     yield "seeds", f"{', '.join(str(seed) for seed in sorted(seeds))}{few}"
 
 

@@ -36,12 +36,21 @@ class Report(NamedTuple):
 
 
 def make_tables(
-    evidence: Evidence, layouts: Sequence[Layout], *, narrowed: bool = False, judge: Judge | None = None
+    evidence: Evidence,
+    layouts: Sequence[Layout],
+    *,
+    narrowed: bool = False,
+    judge: Judge | None = None,
+    uniform: bool = False,
 ) -> tuple[Table, ...]:
     """Returns the tables of several layouts, in order; a paired layout without a pair gives none.
 
     `narrowed` rows are a part of a suite's: a layout that they have nothing for is left out, unless that leaves none.
     With a judge, each number stands beside the published one.
+
+    Raises:
+        LayoutError: see `pivot`.
+        UserError: `uniform`, and a table mixes devices, precisions or versions.
     """
     answered = [layout for layout in layouts if layout.answered_by(evidence.rows)] if narrowed else []
-    return tuple(table for layout in answered or layouts for table in pivot(evidence, layout, judge))
+    return tuple(table for layout in answered or layouts for table in pivot(evidence, layout, judge, uniform=uniform))

@@ -16,7 +16,8 @@ class Sample(NamedTuple):
     """What was measured on each query.
 
     Attributes:
-        values: float (S, Q), one line a seed; NaN where a query is left out.
+        values: float (S, Q), one line a seed; NaN where a query is left out. What is several numbers a query, such as
+            precision over recall, has a further dimension.
         clusters: int64 (Q,), equal for queries that are drawn together; None where each stands for itself.
         squared: whether the metric is the root of the values' mean.
     """
@@ -27,13 +28,15 @@ class Sample(NamedTuple):
 
 
 def sample_of(row: Row, metric: str, scores: Scores) -> Sample | None:
-    """Returns the values behind a metric of a row; None where its scores have none of that name.
+    """Returns the values behind a metric of a row; None where its scores have none of that name for each query.
 
     Queries aimed at one target label are a cluster where the metric hangs on the target: T-MAP and what goes with it
     always, everything else under a targeted attack.
     """
     found = [scores(key) for key in row.keys]
-    if not found or any(metric not in values for values in found):
+    if not found or any(
+        metric not in values or values[metric].shape[:1] != values["cluster"].shape for values in found
+    ):
         return None
     clustered = metric.startswith("t_map") or row.budget.get("goal") == "targeted"
     values = torch.stack([values[metric].to(torch.float64) for values in found])

@@ -47,6 +47,8 @@ RELEVANT, WANTED = "\N{CHECK MARK}", "\N{CIRCLED PLUS}"
 def make_showcases(gallery: Gallery, name: str) -> tuple[Picture, ...]:
     """Returns a picture of a gallery for each data set: its first six exhibits; none of an empty gallery.
 
+    Its title says where there are more.
+
     Args:
         gallery: the exhibits and their pictures.
         name: what the pictures' stems begin with.
@@ -54,8 +56,10 @@ def make_showcases(gallery: Gallery, name: str) -> tuple[Picture, ...]:
     taken: set[str] = set()
     pictures = []
     for dataset in dict.fromkeys(exhibit.dataset for exhibit in gallery.exhibits):
-        which = [exhibit for exhibit in gallery.exhibits if exhibit.dataset == dataset][:EXHIBITS]
-        title = f"What single queries of {dataset} found"
+        exhibits = [exhibit for exhibit in gallery.exhibits if exhibit.dataset == dataset]
+        which = exhibits[:EXHIBITS]
+        rest = f" (first {EXHIBITS} of {len(exhibits)})" if len(exhibits) > EXHIBITS else ""
+        title = f"What single queries of {dataset} found{rest}"
         drawn = draw_showcase(gallery, which, title)
         stem = fresh_stem(f"{slug(name)}-gallery-{slug(dataset)}", taken)
         pictures.append(Picture(stem, title, f"{title}. {' '.join(map(_told, which))}", drawn.png, drawn.pdf))
@@ -125,7 +129,8 @@ class _Scene(NamedTuple):
         for at, exhibit in enumerate(self.exhibits):
             axes = self._axes(figure, self.top + at * self.row, self.row)
             _Painter(axes, self.gallery, self.width).paint(exhibit)
-        _paint_legend(self._axes(figure, self.height - LEGEND, LEGEND))
+        targeted = any(exhibit.target for exhibit in self.exhibits)
+        _paint_legend(self._axes(figure, self.height - LEGEND, LEGEND), targeted)
 
     def _axes(self, figure: Figure, top: int, height: int) -> Axes:
         """Returns axes over the whole width from `top` down; their unit is a dot, and y points down."""
@@ -209,12 +214,12 @@ class _Painter(NamedTuple):
         self.axes.imshow(pixels, extent=extent, interpolation="nearest", aspect="auto", zorder=2)
 
 
-def _paint_legend(axes: Axes) -> None:
-    entries = (
+def _paint_legend(axes: Axes, targeted: bool) -> None:
+    entries = [
         (RELEVANT, GREEN, "green frame: shares a class with the query"),
-        (WANTED, RED, "red frame: shares a class with the attacker's target"),
+        *([(WANTED, RED, "red frame: shares a class with the attacker's target")] if targeted else []),
         ("3", PALE, "Hamming distance to the query"),
-    )
+    ]
     x = MARGIN
     for mark, colour, meaning in entries:
         axes.text(x, LEGEND / 2, mark, va="center", size=8.5, color=colour)

@@ -75,8 +75,8 @@ def _compared(row: Row, claims: Sequence[Claim], interval: Interval, ledger: Led
     """Returns the judgement of a number on the paper's own data; of several published ones, of the nearest."""
     measured, low, high = (Unit.PERCENT.scale * bound for bound in interval)
     claim = min(claims, key=lambda claim: abs(claim.value - measured))
-    if math.isnan(measured):
-        reasons = ["nothing was measured"]
+    if math.isnan(measured) or math.isnan(low):
+        reasons = ["nothing was measured" if math.isnan(measured) else "nothing is known of its uncertainty"]
     else:
         reasons = [told for path, said in claim.facts.items() if (told := _difference(row, path, said))]
     if reasons:

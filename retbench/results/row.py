@@ -30,8 +30,8 @@ class Row:
         envelopes: of `map` and `t_map`, where the order inside ties can move them.
         protocol: what must agree before the row is put beside another.
         options: those of its components, by role: `dataset`, `hasher`, `attack`, `surrogate`, and `defense` by name.
-        data: sizes of the splits, `image_size`, number of `classes`, `distinct_codes` of the database, and the `seeds`
-            that were pooled.
+        data: sizes of the splits, `image_size`, number of `classes`, `distinct_codes` of the database, the `seeds` that
+            were pooled, and why others were `lost`.
         budget: the attack's declared goal, norm and eps.
         caveats: what a reader must know of its numbers, from its components.
         details: what its components record beside their options, by component: where a purifier's walk starts.

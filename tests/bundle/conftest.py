@@ -24,6 +24,7 @@ from retbench.store import Store
 
 MATRIX = {"bits": [12, 8], "attack": ["none", "toy", "toy-untargeted"], "defense": ["none", "toy"]}
 SUITE: dict[str, Json] = {"suite": "toys", "matrix": {"dataset": "toy"}, "report": {"layout": ["long"]}}
+LAYOUTS = {"layouts.json": b'{"long": "title: toys"}'}
 
 
 class Ran(NamedTuple):
@@ -56,7 +57,7 @@ def make(toy_plan: Callable[..., Plan], tmp_path: Path) -> Make:
 
     def export(name: str = "toys.zip", matrix: Mapping[str, Any] = MATRIX, **rest: Any) -> Path:
         ran = run_suite(toy_plan, tmp_path / name.removesuffix(".zip"), matrix, **rest)
-        export_bundle(tmp_path / name, ran.evidence, ran.plan, ran.store, SUITE, "", {})
+        export_bundle(tmp_path / name, ran.evidence, ran.plan, ran.store, SUITE, "", LAYOUTS)
         return tmp_path / name
 
     return export

@@ -127,8 +127,8 @@ def test_a_name_is_plain_and_relative_or_refused(tmp_path_factory: pytest.TempPa
         with zipfile.ZipFile(stream, "w") as held:
             for member, data in sealed({name: b"x"}).items():
                 held.writestr(member, data)
-    except (UnicodeEncodeError, ValueError, UserWarning):
-        return  # no zip file has such a name
+    except (UnicodeEncodeError, ValueError, UserWarning, IndexError):
+        return  # no zip file has such a name; zipfile cuts one at its first NUL, and trips over nothing being left
     path.write_bytes(stream.getvalue())
     found = attempted(path)
     if isinstance(found, str):

@@ -16,6 +16,7 @@ from safetensors.torch import load, save
 from retbench.bundle import open_bundle, verify_bundle
 from retbench.bundle.archive import read_archive
 from retbench.bundle.bundle import name_cell
+from retbench.canon import digest
 from retbench.errors import ArtifactMissing, BundleError
 from tests.bundle.conftest import Make, Members, edit, edit_json, sealed, zip_members
 
@@ -61,7 +62,9 @@ def test_a_cell_is_named_as_in_its_suite(path: Path) -> None:
     ]
 
 
-@pytest.mark.parametrize("name", ["suite.json", "rows.json", "steps.json", "layouts.json", "claims.json"])
+@pytest.mark.parametrize(
+    "name", ["suite.json", "rows.json", "steps.json", "recipes.json", "layouts.json", "claims.json"]
+)
 def test_a_bundle_without_one_of_its_texts_is_refused(path: Path, name: str) -> None:
     assert refused(edit(path, lambda members: members.pop(name) and None)) == f"{name}: it is missing"
 
@@ -191,6 +194,39 @@ def test_labels_that_are_not_multi_hot_are_refused(path: Path, value: int) -> No
         members[name] = save(tensors)
 
     assert "not multi-hot" in refused(edit(path, change))
+
+
+@pytest.mark.parametrize("name", ["evil.sh", "rows.json.bak", "labels/x.json", "labels/0123456789abcdef.sh", "a/b"])
+def test_a_member_that_no_bundle_has_is_refused(path: Path, name: str) -> None:
+    found = refused(edit(path, lambda members: members.update({name: b"{}"})))
+    assert found == f"{name}: no member of a bundle has this name"
+
+
+@pytest.mark.parametrize(("member", "field"), [("layouts.json", "layout"), ("claims.json", "claims")])
+def test_a_text_that_the_suite_names_must_be_there(path: Path, member: str, field: str) -> None:
+    value = ["long", "mine.yaml"] if field == "layout" else "mine.yaml"
+    found = refused(edit_json(path, "suite.json", lambda told: told["suite"]["report"].update({field: value})))
+    assert found == f"{member}: 'mine.yaml' is missing: suite.json names it"
+
+
+@pytest.mark.parametrize("data", [b"not json", b"[]", b'{"a": NaN}', b'{"a": "\\u001b"}'])
+def test_a_gallery_that_is_no_json_is_refused(path: Path, data: bytes) -> None:
+    assert refused(edit(path, lambda members: members.update({"gallery.json": data}))).startswith("gallery.json: ")
+
+
+@pytest.mark.parametrize("recipes", [[], {"x": {}}, {"0" * 64: []}])
+def test_recipes_of_a_wrong_shape_are_refused(path: Path, recipes: Any) -> None:
+    def change(members: Members) -> None:
+        members["recipes.json"] = json.dumps(recipes).encode()
+
+    assert refused(edit(path, change)).startswith("recipes.json: ")
+
+
+def test_a_recipe_is_found_beside_its_artifact_or_alone(path: Path) -> None:
+    bundle = open_bundle(path)
+    for row in bundle.done:
+        assert all(digest(dict(bundle.recipe(key))) == key for key in row.steps)
+    assert bundle.recipe("0" * 64) == {}
 
 
 def test_an_object_of_another_name_is_refused(path: Path) -> None:

@@ -10,14 +10,15 @@ from typing import Any
 
 import pytest
 
-from retbench.bundle import export_bundle, open_bundle
+from retbench.bundle import export_bundle, open_bundle, verify_bundle
 from retbench.bundle.archive import read_archive
+from retbench.canon import digest
 from retbench.contracts import Protocol
 from retbench.errors import BundleError
 from retbench.plan import Plan
 from retbench.results import read_row
 from retbench.store.store import TENSORS
-from tests.bundle.conftest import SUITE, Make, Ran, evidence_of, run_suite
+from tests.bundle.conftest import LAYOUTS, SUITE, Make, Ran, evidence_of, run_suite
 
 Planner = Callable[..., Plan]
 
@@ -28,7 +29,7 @@ def ran(toy_plan: Planner, tmp_path: Path) -> Ran:
 
 
 def export(ran: Ran, path: Path, **changes: Any) -> dict[str, bytes]:
-    suite, attachments = changes.pop("suite", SUITE), changes.pop("attachments", {})
+    suite, attachments = changes.pop("suite", SUITE), changes.pop("attachments", LAYOUTS)
     evidence = replace(ran.evidence, **changes)
     assert export_bundle(path, evidence, ran.plan, ran.store, suite, "", attachments) == path.stat().st_size
     return read_archive(path)
@@ -65,20 +66,62 @@ def test_no_path_of_this_machine_is_in_it(toy_plan: Planner, tmp_path: Path) -> 
     ran = run_suite(toy_plan, tmp_path / "a store", {"attack": ["none", "toy"]}, protocol=protocol)
     lost = replace(ran.evidence.rows[1], status="missing", reason=f"store {ran.store.root}: x; see {tmp_path}/y/z.log")
     lost = replace(lost, protocol={**lost.protocol, "targets": {"file": str(targets)}}, metrics={}, envelopes={})
-    suite = {**SUITE, "protocol": protocol, "report": {"layout": ["/srv/layouts/own.yaml"]}}
-    members = export(ran, tmp_path / "run.zip", suite=suite, rows=(ran.evidence.rows[0], lost))
-    for path in (tmp_path, Path.home(), Path.cwd(), Path("/srv/layouts")):
+    layouts, claims = ["/srv/layouts/own.yaml", "long", "/srv/more layouts/own.yaml"], "/srv/layouts/printed.yaml"
+    suite = {**SUITE, "protocol": protocol, "report": {"layout": layouts, "claims": claims}}
+    given = {name: f"title: {at}" for at, name in enumerate(layouts)}
+    texts = {"layouts.json": json.dumps(given).encode(), "claims.json": json.dumps({claims: "name: x"}).encode()}
+    members = export(ran, tmp_path / "run.zip", suite=suite, rows=(ran.evidence.rows[0], lost), attachments=texts)
+    for path in (tmp_path, Path.home(), Path.cwd(), "/srv/"):
         assert [name for name, data in members.items() if str(path).encode() in data] == []
     assert json.loads(members["rows.json"])[1]["reason"].endswith("…/z.log")
+    told, kept = json.loads(members["suite.json"])["suite"]["report"], json.loads(members["layouts.json"])
+    assert told["claims"] == "…/printed.yaml"
+    assert json.loads(members["claims.json"]) == {"…/printed.yaml": "name: x"}
+    assert told["layout"][:2] == ["…/own.yaml", "long"]
+    assert [kept[name] for name in told["layout"]] == ["title: 0", "title: 1", "title: 2"]
+
+
+def test_layouts_of_one_name_in_two_folders_stay_two(ran: Ran, tmp_path: Path) -> None:
+    layouts = ["/srv/a/own.yaml", "/srv/b/own.yaml"]
+    texts = {"layouts.json": json.dumps(dict(zip(layouts, "ab", strict=True))).encode()}
+    export(ran, tmp_path / "run.zip", suite={**SUITE, "report": {"layout": layouts}}, attachments=texts)
+    bundle = open_bundle(tmp_path / "run.zip")
+    assert bundle.layouts == {"…/own.yaml": "a", "…/own.yaml (2)": "b"}
+    assert bundle.suites[0].suite["report"]["layout"] == ["…/own.yaml", "…/own.yaml (2)"]
+
+
+def test_a_layout_without_its_text_is_a_mistake_of_the_callers(ran: Ran, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"layouts\.json: 'long' is missing"):
+        export(ran, tmp_path / "run.zip", attachments={})
+
+
+def test_the_recipe_of_every_step_goes_along_once(ran: Ran, tmp_path: Path) -> None:
+    members = export(ran, tmp_path / "run.zip")
+    recipes = json.loads(members["recipes.json"])
+    objects = {name.split("/")[1] for name in members if name.startswith("objects/")}
+    assert recipes.keys() | objects == {key for row in ran.evidence.rows for key in row.steps}
+    assert not recipes.keys() & objects
+    assert {recipe["stage"] for recipe in recipes.values()} >= {"attack", "purify", "fit"}
+    for key, recipe in recipes.items():
+        assert digest(recipe) == key
+        assert recipe == ran.store.meta(key)["recipe"]
+
+
+def test_a_step_that_is_gone_is_named(ran: Ran, tmp_path: Path) -> None:
+    gone = next(key for key, step in ran.evidence.steps.items() if step.stage == "attack")
+    ran.store.discard(gone)
+    evidence = evidence_of(ran.plan, ran.store, Protocol())
+    with pytest.raises(BundleError, match=rf"attack {gone[:12]} \(.*\) is damaged or gone from the store"):
+        export(Ran(ran.plan, ran.store, evidence), tmp_path / "run.zip")
 
 
 def test_attachments_go_along_as_they_are(ran: Ran, tmp_path: Path) -> None:
-    given = {"layouts.json": b'{"a": "title: x\\n"}', "gallery.json": b"\x00 anything"}
+    given = {"layouts.json": b'{"long": "title: x\\n"}', "gallery.json": b'{"anything": 1}'}
     export(ran, tmp_path / "run.zip", attachments=given)
     bundle = open_bundle(tmp_path / "run.zip")
-    assert bundle.layouts == {"a": "title: x\n"}
+    assert bundle.layouts == {"long": "title: x\n"}
     assert bundle.claims == {}
-    assert bundle.gallery == given["gallery.json"]
+    assert bundle.galleries == ({"anything": 1},)
 
 
 def test_an_attachment_of_another_name_is_a_mistake_of_the_callers(ran: Ran, tmp_path: Path) -> None:
@@ -92,6 +135,9 @@ def test_rows_that_are_not_done_go_along(ran: Ran, tmp_path: Path) -> None:
     export(Ran(ran.plan, ran.store, evidence), tmp_path / "run.zip")
     rows = open_bundle(tmp_path / "run.zip").evidence.rows
     assert [row.status for row in rows] == ["done", "done", "done", "missing"]
+    found = verify_bundle(open_bundle(tmp_path / "run.zip"))
+    assert found.disagreed == ()
+    assert "why rows have no numbers" in {each.field for each in found.carried}
 
 
 def test_nothing_done_is_nothing_to_export(toy_plan: Planner, ran: Ran, tmp_path: Path) -> None:

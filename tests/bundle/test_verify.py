@@ -14,6 +14,7 @@ from safetensors.torch import load, save
 
 from retbench.bundle import Finding, open_bundle
 from retbench.bundle.archive import read_archive
+from retbench.bundle.verify import ALWAYS
 from retbench.canon import canonical, digest
 from tests.bundle.conftest import MATRIX, Make, Members, disagreements, edit, edit_json, verified
 
@@ -48,7 +49,15 @@ def test_what_was_exported_agrees_whole(make: Make) -> None:
     found = verified(make("toys.zip", MATRIX))
     assert found.disagreed == ()
     assert found.ok
-    assert {finding.kind for finding in found.agreed} == {"artifact", "targets", "recipe", "query", "summary", "row"}
+    assert {finding.kind for finding in found.agreed} == {
+        "artifact",
+        "targets",
+        "recipe",
+        "query",
+        "summary",
+        "row",
+        "bundle",
+    }
     rows = {finding.where for finding in found.agreed if finding.kind == "row"}
     assert len(rows) == 12
 
@@ -86,8 +95,77 @@ def test_targets_from_a_file_are_carried_but_their_rows_are_checked(make: Make, 
 def test_what_nothing_can_confirm_is_told_as_carried(path: Path) -> None:
     found = verified(path)
     assert {each.field for each in found.carried if each.kind == "query"} == {"perceptibility", "ssim", "visibility"}
-    assert {each.field for each in found.carried if each.kind == "row"} >= {"cost", "options", "budget"}
+    assert {each.field for each in found.carried if each.kind == "row"} == {
+        "cost",
+        "budget.norm",
+        "data.train",
+        "data.image_size",
+        "options.dataset",
+        "protocol.quantise of clean queries",
+        "threat without a purifier",
+    }
+    told = {each.field for each in found.carried if each.kind == "bundle"}
+    assert told >= {*ALWAYS, "the texts of layouts"}
+    assert not told & {"the texts of claims", "the gallery", "why rows have no numbers"}
     assert "step" in {each.kind for each in found.carried}
+
+
+@pytest.mark.parametrize(
+    ("member", "told"),
+    [("gallery.json", "the gallery"), ("claims.json", "the texts of claims"), ("suite.json", "whose paths were cut")],
+)
+def test_what_belongs_to_no_row_is_told_as_carried(path: Path, member: str, told: str) -> None:
+    def change(members: Members) -> None:
+        if member == "suite.json":
+            value = json.loads(members[member])
+            value["suite"]["protocol"] = {"targets": {"file": "…/targets.txt"}}
+            members[member] = canonical(value).encode()
+        else:
+            members[member] = b'{"x": "y"}'
+
+    found = verified(edit(path, change))
+    assert found.ok
+    assert any(told in each.field for each in found.carried)
+
+
+def test_a_suite_that_does_not_have_its_digest_is_caught(path: Path) -> None:
+    changed = edit_json(path, "suite.json", lambda told: told["suite"].update(suite="else"))
+    assert disagreements(changed) == {("bundle", "digest")}
+
+
+def test_steps_that_a_row_names_must_be_told_of(path: Path) -> None:
+    def change(steps: Any) -> None:
+        for key in [key for key, step in steps.items() if step["stage"] == "attack"]:
+            del steps[key]
+
+    assert disagreements(edit_json(path, "steps.json", change)) == {("recipe", "steps not told of")}
+
+
+@pytest.mark.parametrize(("field", "value"), [("stage", "purify"), ("precision", "bf16")])
+def test_an_edited_step_is_caught_by_its_recipe(path: Path, field: str, value: str) -> None:
+    def change(steps: Any) -> None:
+        next(step for step in steps.values() if step["stage"] == "attack")[field] = value
+
+    assert disagreements(edit_json(path, "steps.json", change)) == {("artifact", f"step.{field}")}
+
+
+def test_an_edited_recipe_is_caught_by_its_key(path: Path) -> None:
+    def change(recipes: Any) -> None:
+        next(recipe for recipe in recipes.values() if recipe["stage"] == "attack")["precision"] = "float16"
+
+    assert ("artifact", "digests") in disagreements(edit_json(path, "recipes.json", change))
+
+
+@pytest.mark.parametrize("name", ["bogus", "certified_radius", "visibility"])
+def test_values_that_no_step_gave_are_caught(path: Path, name: str) -> None:
+    row = open_bundle(path).done[0]
+
+    def change(members: Members) -> None:
+        at = f"objects/{row.key}/tensors.safetensors"
+        tensors = load(members[at])
+        members[at] = save({**tensors, name: torch.ones_like(tensors["map"])})
+
+    assert ("query", "values") in disagreements(edit(path, change))
 
 
 @pytest.mark.parametrize("name", ["map", "t_map", "map_best", "t_map_worst", "map_recall", "t_map_depth", "cluster"])

@@ -40,7 +40,7 @@ def test_a_report_is_written_where_it_is_asked_for(retbench: Retbench, toys: Pat
         ("html", "<!doctype html>", "<table"),
         ("csv", "table,block,row,column,value,low,high,unit,", ",MAP,original,toy / toy,"),
         ("json", "{", '"label": "original"'),
-        ("console", "toy: ", "original"),
+        ("console", "toy\n", "original"),
     ],
 )
 def test_a_report_is_printed_in_the_format_that_is_asked_for(

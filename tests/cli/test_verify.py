@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from retbench.cli import main
-from tests.bundle.conftest import edit_json
+from tests.bundle.conftest import edit, edit_json
 from tests.cli.conftest import Retbench
 
 
@@ -38,7 +38,7 @@ def test_a_sound_bundle_agrees(retbench: Retbench, bundle: Path) -> None:
     assert told.code == 0, told.err
     assert told.out.startswith("toy: 4 of 4 rows have numbers\n")
     assert "numbers of rows" in told.out
-    assert "Everything that follows from codes and labels agrees." in told.out
+    assert "Everything that follows from codes, labels and recipes agrees." in told.out
     assert "Carried, as nothing in the file can confirm them: " in told.out
     assert "perceptibility" in told.out
 
@@ -84,3 +84,24 @@ def test_what_is_not_a_bundle_is_the_users_mistake(retbench: Retbench, toys: Pat
         assert told.code == 2
         assert told.err.startswith(f"error: {name}: ")
         assert told.err.count("\n") == 1
+
+
+def test_a_gallery_that_is_none_is_the_users_mistake(retbench: Retbench, bundle: Path) -> None:
+    edit(bundle, lambda members: members.update({"gallery.json": b'{"exhibits": 1}'}))
+    for words in (("verify", "run.zip"), ("report", "run.zip", "--format", "html")):
+        told = retbench(*words)
+        assert told.code == 2
+        assert told.err.startswith("error: run.zip: gallery.json: gallery.")
+        assert told.err.count("\n") == 1
+
+
+def test_two_rows_that_changed_places_fail(retbench: Retbench, bundle: Path) -> None:
+    def change(rows: Any) -> None:
+        one, other = (row for row in rows if row["attack"] == "toy")
+        for name in ("key", "metrics", "envelopes", "steps"):
+            one[name], other[name] = other[name], one[name]
+
+    edit_json(bundle, "rows.json", change)
+    told = retbench("verify", "run.zip")
+    assert told.code == 1
+    assert "defense" in told.out

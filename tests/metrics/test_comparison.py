@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import scipy.stats
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from retbench.metrics import PairedTest, compare_pairs, detectable_difference, holm
+from retbench.metrics import PairedTest, compare_many, compare_pairs, detectable_difference, holm
 from retbench.metrics import comparison as module
 
 NAN = math.nan
@@ -64,9 +64,87 @@ def test_seeds_add_their_own_part_of_the_variance() -> None:
     queries = differences.mean(axis=0).var(ddof=1) / 12
     seeds = differences.mean(axis=1).var(ddof=1) / 3
     result = compare_pairs(first, second)
-    freedom = (queries + seeds) ** 2 / (queries**2 / 11 + seeds**2 / 2)
-    p = 2 * scipy.stats.t(freedom).sf(abs(differences.mean()) / math.sqrt(queries + seeds))
-    assert result == pytest.approx((differences.mean(), math.sqrt(queries + seeds), freedom, p))
+    p = 2 * scipy.stats.t(2).sf(abs(differences.mean()) / math.sqrt(queries + seeds))
+    assert result == pytest.approx((differences.mean(), math.sqrt(queries + seeds), 2, p))
+
+
+@pytest.mark.parametrize(
+    ("seeds", "clusters", "freedom"), [(1, 6, 5), (2, 6, 1), (3, 6, 2), (6, 6, 5), (9, 6, 5), (9, 2, 1), (1, 2, 1)]
+)
+def test_the_degrees_of_freedom_are_those_of_the_fewer_of_seeds_and_clusters(
+    seeds: int, clusters: int, freedom: float
+) -> None:
+    names = torch.arange(24) % clusters
+    assert compare_pairs(*pairs(seeds, 24), clusters=names).freedom == freedom
+    assert compare_pairs(*pairs(seeds, clusters)).freedom == freedom
+
+
+@pytest.mark.parametrize("seeds", [2, 3])
+@pytest.mark.parametrize("effect", [0.3, 1.0, 30.0])  # against 1 / sqrt(20) of the queries
+def test_seeds_that_differ_are_called_different_no_more_often_than_the_level_says(seeds: int, effect: float) -> None:
+    rng, queries = np.random.default_rng((seeds, round(10 * effect))), 20
+    values = rng.normal(0, effect, (8000, seeds, 1)) + rng.normal(0, 1, (8000, seeds, queries))
+    tests = compare_many(torch.from_numpy(values), torch.zeros(values.shape, dtype=torch.float64))
+    assert np.mean([test.p < 0.05 for test in tests]) <= 0.06
+
+
+def drawn(kind: str, *shape: int, seed: int) -> tuple[Tensor, Tensor]:
+    """Returns two sides whose differences are of a kind: any, all equal, all zero, or with gaps."""
+    first, second = pairs(*shape, seed=seed)
+    if kind == "equal":
+        return second + 0.1, second
+    if kind == "gaps":
+        first[torch.from_numpy(np.random.default_rng(seed).random(shape) < 0.2)] = NAN
+    return (second.clone(), second) if kind == "zero" else (first, second)
+
+
+@settings(deadline=None, max_examples=150)
+@given(
+    st.sampled_from(["any", "equal", "zero", "gaps"]),
+    st.tuples(st.integers(0, 4), st.integers(1, 4), st.integers(0, 12)),
+    st.sampled_from([None, 1, 2, 5]),
+    st.integers(0, 99),
+)
+def test_many_pairs_are_compared_as_each_is(
+    kind: str, shape: tuple[int, int, int], clusters: int | None, seed: int
+) -> None:
+    first, second = drawn(kind, *shape, seed=seed)
+    names = (
+        None if clusters is None else torch.from_numpy(np.random.default_rng(seed).integers(clusters, size=shape[2]))
+    )
+    expected = [compare_pairs(one, other, clusters=names) for one, other in zip(first, second, strict=True)]
+    found = compare_many(first, second, clusters=names)
+    assert len(found) == shape[0]
+    for each, told in zip(found, expected, strict=True):
+        assert isinstance(each, PairedTest)
+        assert each == pytest.approx(told, rel=1e-12, abs=1e-12, nan_ok=True)
+
+
+def test_a_gap_in_one_of_many_pairs_leaves_the_others_whole() -> None:
+    first, second = pairs(3, 2, 10)
+    whole = compare_many(first, second)
+    gaps = first.clone()
+    gaps[1, 0, 4] = NAN
+    found = compare_many(gaps, second)
+    assert [found[0], found[2]] == [pytest.approx(whole[0]), pytest.approx(whole[2])]
+    assert found[1] != pytest.approx(whole[1])
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "clusters", "told"),
+    [
+        (torch.zeros(1, 2, 3), torch.zeros(1, 2, 4), None, "second: not the same queries"),
+        (torch.full((1, 2, 3), math.inf), torch.zeros(1, 2, 3), None, "first: undefined difference"),
+        (torch.zeros(1, 2, 3), torch.zeros(1, 2, 3), torch.arange(3, dtype=torch.int32), "clusters: wrong shape or dt"),
+        (torch.zeros(1, 2, 3), torch.zeros(1, 2, 3), torch.arange(4), "clusters: wrong shape or dt"),
+        (torch.zeros(1, 2, 3).long(), torch.zeros(1, 2, 3).long(), None, "first: wrong dtype: got torch.int64"),
+    ],
+)
+def test_many_pairs_that_do_not_match_are_refused(
+    first: Tensor, second: Tensor, clusters: Tensor | None, told: str
+) -> None:
+    with pytest.raises(ValueError, match=told):
+        compare_many(first, second, clusters=clusters)
 
 
 def test_one_seed_and_the_numbers_of_clusters_change_nothing() -> None:
@@ -96,7 +174,8 @@ def test_clusters_without_a_difference_are_called_different_as_often_as_the_leve
 
 def test_no_difference_at_all_has_p_one() -> None:
     first = pairs(2, 10)[0]
-    assert compare_pairs(first, first) == PairedTest(0.0, 0.0, 9.0, 1.0)
+    assert compare_pairs(first[0], first[0]) == PairedTest(0.0, 0.0, 9.0, 1.0)
+    assert compare_pairs(first, first) == PairedTest(0.0, 0.0, 1.0, 1.0)
 
 
 def test_equal_differences_have_the_p_of_their_signs() -> None:

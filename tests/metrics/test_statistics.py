@@ -37,6 +37,11 @@ def tail(level: float, freedom: float) -> float:
     return float(scipy.stats.norm.cdf(-math.sqrt((freedom + 1) / freedom) * quantile))
 
 
+def is_bare(interval: Interval, value: float) -> bool:
+    """Whether an interval has the value and no bounds."""
+    return interval.value == value and math.isnan(interval.low) and math.isnan(interval.high)
+
+
 def every_draw(values: Floats, clusters: list[int]) -> Floats:
     """The means of all equally likely draws of clusters and seeds, value by value."""
     names = sorted(set(clusters))
@@ -67,9 +72,8 @@ def quantiles(means: Floats, probability: float) -> tuple[float, float]:
 def test_bounds_of_clusters_are_those_of_every_possible_draw() -> None:
     values, clusters = [0.1, 0.35, 0.8, 0.2, 0.95, 0.4, NAN], [5, 5, 5, 2, 7, 7, 2]
     low, high = quantiles(every_draw(np.array([values]), clusters), tail(0.5, 2))
-    interval = bootstrap_interval(
-        torch.tensor(values, dtype=torch.float64), clusters=torch.tensor(clusters), level=0.5, resamples=40_000
-    )
+    given = torch.tensor(values, dtype=torch.float64)
+    interval = bootstrap_interval(given, clusters=torch.tensor(clusters), level=0.5, resamples=40_000)
     assert interval == pytest.approx((np.nanmean(values), low, high))
 
 
@@ -78,12 +82,10 @@ def test_bounds_of_pooled_seeds_are_those_of_every_possible_draw() -> None:
     residuals = (values - values.mean()) / values.size
     totals = np.array([residuals[:, 0].sum(), residuals[:, 1].sum(), residuals[:, 2:].sum()])
     parts = totals @ totals * 3 / 2, values.mean(axis=1).var(ddof=1) / 2
-    low, high = quantiles(
-        every_draw(values, clusters), tail(0.6, sum(parts) ** 2 / (parts[0] ** 2 / 2 + parts[1] ** 2))
-    )
-    interval = bootstrap_interval(
-        torch.from_numpy(values), clusters=torch.tensor(clusters), level=0.6, resamples=40_000
-    )
+    freedom = sum(parts) ** 2 / (parts[0] ** 2 / 2 + parts[1] ** 2)
+    low, high = quantiles(every_draw(values, clusters), tail(0.6, freedom))
+    given = torch.from_numpy(values)
+    interval = bootstrap_interval(given, clusters=torch.tensor(clusters), level=0.6, resamples=40_000)
     assert interval == pytest.approx((values.mean(), low, high))
 
 
@@ -194,13 +196,19 @@ def test_dropped_queries_and_seeds_do_not_count() -> None:
 
 
 @pytest.mark.parametrize("statistic", ["mean", "rms"])
-def test_nothing_gives_nan_and_one_value_or_cluster_gives_itself(statistic: Any) -> None:
+def test_nothing_gives_nan_and_one_value_or_cluster_gives_itself_without_bounds(statistic: Any) -> None:
     for nothing in (torch.zeros(0), torch.tensor([NAN, NAN]), torch.zeros(0, 5), torch.zeros(2, 0)):
         assert all(map(math.isnan, bootstrap_interval(nothing, statistic=statistic)))
-    assert bootstrap_interval(torch.tensor([1.0]), statistic=statistic) == Interval(1.0, 1.0, 1.0)
-    cluster = torch.tensor([[0.0, 2.0, NAN], [0.5, 1.5, NAN]])
-    names = torch.tensor([4, 4, 5])
-    assert bootstrap_interval(cluster, clusters=names, statistic=statistic) == Interval(1.0, 1.0, 1.0)
+    for one in (torch.tensor([1.0]), torch.tensor([[1.0], [1.0]])):
+        assert is_bare(bootstrap_interval(one, statistic=statistic), 1.0)
+    cluster, names = torch.tensor([[0.0, 2.0, NAN], [0.5, 1.5, NAN]]), torch.tensor([4, 4, 5])
+    assert is_bare(bootstrap_interval(cluster, clusters=names, statistic=statistic), 1.0)
+    assert is_bare(paired_difference(2 * cluster, cluster, clusters=names), 1.0)
+
+
+def test_equal_values_of_several_clusters_have_bounds_of_no_width() -> None:
+    for values in (torch.full((40,), 0.25), torch.full((3, 40), 0.25)):
+        assert bootstrap_interval(values, clusters=torch.arange(40) // 20) == Interval(0.25, 0.25, 0.25)
 
 
 def test_root_of_the_mean_has_the_roots_of_the_bounds() -> None:
@@ -230,6 +238,9 @@ def test_bounds_hold_the_value_and_follow_its_unit(
     interval = bootstrap_interval(values, clusters=clusters, resamples=resamples)
     if values.isnan().all():
         assert all(map(math.isnan, interval))
+        return
+    if len(clusters[~values.isnan().all(dim=0)].unique()) == 1:
+        assert is_bare(interval, pytest.approx(float(values.nanmean()), abs=1e-12))
         return
     assert values.nan_to_num(nan=9).min() - 1e-12 <= interval.low <= interval.value <= interval.high
     assert interval.high <= values.nan_to_num(nan=-9).max() + 1e-12
@@ -274,9 +285,7 @@ def test_arguments_out_of_range_are_refused(change: dict[str, Any], message: str
 
 
 def test_pairs_that_do_not_match_are_refused() -> None:
-    with pytest.raises(
-        ValueError, match="paired_difference: second: not the same queries: got \\(3,\\), expected \\(2,"
-    ):
+    with pytest.raises(ValueError, match=r"paired_difference: second: not the same queries: got \(3,\), expected \(2,"):
         paired_difference(torch.zeros(2), torch.zeros(3))
     with pytest.raises(ValueError, match="paired_difference: first: undefined difference: got an infinite value"):
         paired_difference(torch.tensor([math.inf]), torch.zeros(1))

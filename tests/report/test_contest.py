@@ -14,8 +14,11 @@ import torch
 from torch import Tensor
 
 from retbench.metrics import compare_pairs, detectable_difference, holm
+from retbench.report import contest
 from retbench.report.contest import Standings, hold_contests
 from retbench.report.layout import Layout
+from retbench.report.page import point_of
+from retbench.report.pattern import AXES
 from retbench.report.pool import pool_seeds
 from retbench.results import Row
 
@@ -41,7 +44,7 @@ def standings(rows: list[Row], queries: Values, **changes: Any) -> Standings:
 
 
 def crowned(rows: list[Row], found: Standings, metric: str = "map") -> list[str]:
-    return [found.emphasis.get((row.keys, metric), "") for row in rows]
+    return [found.emphasis.get((point_of(row, AXES), metric), "") for row in rows]
 
 
 def test_the_best_is_best_where_it_is_separated_from_every_rival(scored: Scored, queries: Values) -> None:
@@ -138,17 +141,20 @@ def test_squares_compete_by_the_root_of_their_mean(scored: Scored, queries: Valu
     assert crowned(rows, found, "visibility") == ["", "best"]
 
 
-def test_the_detectable_difference_of_squares_is_in_the_units_of_their_root(scored: Scored, queries: Values) -> None:
-    squares = [torch.tensor(near(shift, seed)).square() for seed, shift in enumerate((0.3, 0.0))]
-    metrics = ({"name": "visibility", "label": "change", "unit": "grey", "better": "lower"},)
-    told = []
-    for scale in (1, 2):  # changes twice as large differ by twice as much
-        rows = [
-            scored(f"x{scale}", name, {"visibility": (scale**2 * each / 8).tolist()})
-            for name, each in zip("ab", squares, strict=True)
-        ]
-        told.append(standings(rows, queries, metrics=metrics).detectable.get("change", 0.0))
-    assert told[1] == pytest.approx(2 * told[0])
+def test_squares_have_no_detectable_difference(scored: Scored, queries: Values) -> None:
+    metrics = (*HIGHER, {"name": "visibility", "label": "change", "unit": "grey", "better": "lower"})
+    rows = []
+    for seed, name in enumerate("ab"):
+        values = near(0.1, seed)
+        rows.append(scored("p2p", name, {"map": values, "visibility": [value**2 for value in values]}))
+    for changes in ({"contest": None}, {}):
+        assert list(standings(rows, queries, metrics=metrics, **changes).detectable) == ["MAP"]
+
+
+def test_shares_neither_compete_nor_have_a_detectable_difference(scored: Scored, queries: Values) -> None:
+    rows = [scored("p2p", name, near(shift, seed)) for seed, (name, shift) in enumerate((("a", 0.0), ("b", 0.3)))]
+    found = standings(rows, queries, metrics=({**HIGHER[0], "at": 0.25},))
+    assert found == Standings({}, 0, {})
 
 
 def test_without_a_contest_neighbours_tell_what_could_be_detected(scored: Scored, queries: Values) -> None:
@@ -166,11 +172,32 @@ def test_neighbours_stand_in_one_column(scored: Scored, queries: Values) -> None
     assert standings(rows, queries).detectable == {}
 
 
-def test_the_detectable_difference_is_the_median_over_the_pairs(scored: Scored, queries: Values) -> None:
-    rows = [scored("p2p", name, near(0.0, seed, 0.02 * seed + 0.01)) for seed, name in enumerate("abcd")]
-    tests = [compare_pairs(queries[x.key]["map"], queries[y.key]["map"]) for x, y in combinations(rows, 2)]
-    expected = median(detectable_difference(test.error, test.freedom) for test in tests)
-    assert standings(rows, queries).detectable == {"MAP": pytest.approx(expected)}
+def test_only_some_of_many_neighbours_are_compared(
+    scored: Scored, queries: Values, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [scored("p2p", f"d{seed}", near(0.0, seed, 0.01 * seed + 0.01)) for seed in range(9)]
+    tests = [compare_pairs(queries[x.key]["map"], queries[y.key]["map"]) for x, y in pairwise(rows)]
+    monkeypatch.setattr(contest, "PAIRS", 3)
+    some = median(detectable_difference(test.error, test.freedom) for test in tests[::3])
+    every = median(detectable_difference(test.error, test.freedom) for test in tests)
+    assert standings(rows, queries, contest=None).detectable == {"MAP": pytest.approx(some)}
+    assert some != pytest.approx(every)
+
+
+@pytest.mark.parametrize("hashers", [1, 4])
+def test_the_detectable_difference_is_the_median_over_the_pairs_at_holms_first_step(
+    scored: Scored, queries: Values, hashers: int
+) -> None:
+    pages = [
+        [scored("p2p", name, near(0.0, seed, 0.02 * seed + 0.01), hasher=f"h{at}") for seed, name in enumerate("abcd")]
+        for at in range(hashers)
+    ]
+    pairs = [pair for rows in pages for pair in combinations(rows, 2)]
+    tests = [compare_pairs(queries[x.key]["map"], queries[y.key]["map"]) for x, y in pairs]
+    level = 0.05 / (6 * hashers)
+    expected = median(detectable_difference(test.error, test.freedom, level=level) for test in tests)
+    found = standings([row for rows in pages for row in rows], queries)
+    assert (found.bouts, found.detectable) == (6 * hashers, {"MAP": pytest.approx(expected)})
 
 
 def test_queries_of_one_target_count_once_under_a_targeted_attack(scored: Scored, queries: Values) -> None:
@@ -190,27 +217,44 @@ def test_rows_of_other_queries_are_not_compared(scored: Scored, queries: Values)
     assert (crowned(rows, found), found.bouts, found.detectable) == (["", ""], 0, {})
 
 
-def test_the_best_is_not_separated_from_a_rival_that_it_cannot_be_compared_with(
-    scored: Scored, queries: Values
-) -> None:
+def test_the_best_is_tied_where_a_rival_could_not_be_compared_with_it(scored: Scored, queries: Values) -> None:
     rows = [scored("p2p", "a", near(0.3, 1)), scored("p2p", "b", near(0.0, 2)), scored("p2p", "c", near(0.29, 3)[:20])]
-    assert crowned(rows, standings(rows, queries))[0] != "best"
+    assert crowned(rows, standings(rows, queries)) == ["tied", "", ""]
 
 
 def test_seeds_are_compared_with_their_like(scored: Scored, queries: Values) -> None:
     made = {
-        name: [scored("p2p", name, near(shift, 9), seed=seed) for seed in seeds]
-        for name, shift, seeds in (("a", 0.0, (0, 1)), ("b", 0.3, (0, 1)), ("c", 0.2, (0, 2)))
+        name: [scored("p2p", name, near(shift, 9 + at), seed=seed) for seed in seeds]
+        for at, (name, shift, seeds) in enumerate((("a", 0.0, (0, 1)), ("b", 0.3, (0, 1)), ("c", 0.2, (0, 2))))
     }
     pooled = pool_seeds([row for rows in made.values() for row in rows], queries.__getitem__)
-    assert standings(pooled[:2], queries).bouts == 1
-    assert standings(pooled[1:], queries).bouts == 0  # seeds 0 and 1 against 0 and 2
+    alike, other = standings(pooled[:2], queries), standings(pooled[1:], queries)
+    assert (alike.bouts, alike.detectable.keys()) == (1, {"MAP"})
+    assert (other.bouts, other.detectable) == (0, {})  # seeds 0 and 1 against 0 and 2
 
 
-def test_a_mean_over_nothing_wins_nothing(scored: Scored, queries: Values) -> None:
+def test_a_mean_over_nothing_does_not_compete(scored: Scored, queries: Values) -> None:
     given = {"a": [math.nan] * COUNT, "b": near(0.0, 1), "c": near(0.3, 2)}
     rows = [scored("p2p", name, values) for name, values in given.items()]
-    assert crowned(rows, standings(rows, queries))[:2] == ["", ""]
+    found = standings(rows, queries)
+    assert (crowned(rows, found), found.bouts) == (["", "", "best"], 1)
+
+
+def test_cells_that_differ_in_an_axis_that_no_column_shows_do_not_compete(scored: Scored, queries: Values) -> None:
+    rows = [
+        scored("p2p", name, near(shift, seed), threat=threat)
+        for seed, (name, threat, shift) in enumerate((("a", "oblivious", 0.0), ("b", "adaptive", 0.3)))
+    ]
+    found = standings(rows, queries)
+    assert (crowned(rows, found), found.bouts) == (["", ""], 0)
+
+
+def test_cells_of_one_score_are_set_off_each_in_its_own_contest(scored: Scored, queries: Values) -> None:
+    shared, worse, better = (
+        scored("p2p", name, near(shift, at)) for at, (name, shift) in enumerate((("a", 0.2), ("b", 0.0), ("c", 0.4)))
+    )
+    rows = [shared, worse, *(replace(row, threat="adaptive") for row in (shared, better))]
+    assert crowned(rows, standings(rows, queries)) == ["best", "", "", "best"]
 
 
 def test_what_is_not_done_does_not_compete(scored: Scored, queries: Values) -> None:

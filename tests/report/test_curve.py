@@ -63,6 +63,15 @@ def test_a_line_has_the_intervals_of_its_rows_in_the_order_of_their_numbers(row:
     assert all(reading.interval == by_x[reading.x] for reading in line.readings)
 
 
+def test_a_number_of_unknown_uncertainty_is_read_all_the_same(row: Rows, curve_of: Draw) -> None:
+    rows = swept(row, {5: 0.4, 15: 0.5})
+    rows[0] = replace(rows[0], metrics={"map": Interval(0.4, math.nan, math.nan)})
+    (line,) = curve_of(rows).panels[0].lines
+    first, second = (reading.interval for reading in line.readings)
+    assert (first.value, math.isnan(first.low), math.isnan(first.high)) == (0.4, True, True)
+    assert second == rows[1].metrics["map"]
+
+
 def test_each_metric_is_a_panel_with_its_unit(row: Rows, curve_of: Draw) -> None:
     metrics = [{"name": "map", "label": "MAP"}, {"name": "visibility", "label": "change", "unit": "grey"}]
     curve = curve_of(swept(row, {5: 0.4, 15: 0.5}), metrics=metrics)

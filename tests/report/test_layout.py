@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,21 @@ def test_an_unknown_layout_names_the_nearest(tmp_path: Path) -> None:
         ("columns: [bits]", "columns: [variant]\ncurve: {option: t_p, reference: [{atack: x}]}", "got 'atack'"),
         ("columns: [bits]", "columns: [variant]\ncurve: {option: t_p, reference: [x]}", "mine.yaml:3"),
         ("label: mAP", "label: mAP, unit: pixels", "got 'pixels'"),
+        (
+            "label: mAP",
+            "label: mAP, unit: seconds",
+            "mine.yaml:3:11: metrics.0: map is not measured in this unit: got 'seconds'",
+        ),
+        (
+            "{name: map, label: mAP}",
+            "{name: map, label: mAP}, {name: ssim, label: s, unit: mebibytes}",
+            "mine.yaml:3:36: metrics.1: ssim is not measured in this unit: got 'mebibytes'",
+        ),
+        *(
+            ("map, label: mAP", f"{name}, label: x{unit}", f"mine.yaml:3:11: metrics.0: {name} is not measured in")
+            for unit in ("", ", unit: grey", ", unit: percent")
+            for name in ("attack_seconds", "defense_seconds", "peak_memory")
+        ),
         ("label: mAP", "label: mAP, better: more", "got 'more'"),
         ("label: mAP", "label: mAP, at: far", "mine.yaml:3"),
         ("label: mAP", "label: mAP, select: [{atack: x}]", "got 'atack', expected one of attack"),
@@ -105,8 +121,16 @@ def test_a_condition_holds_or_its_negation_does() -> None:
     assert Condition(values=("a",), negated=True).holds("b")
 
 
-def read(tmp_path: Path, more: str = "", metric: str = "") -> Layout:
-    told = f"title: Mine\ncolumns: [bits]\nmetrics: [{{name: map, label: mAP{metric}}}]\n{more}"
+@pytest.mark.parametrize("written", ["32", '"32"', "[16, '32']"])
+def test_a_number_is_meant_however_it_is_written(tmp_path: Path, row: Callable[..., Row], written: str) -> None:
+    one, other = (read(tmp_path, f"select: [{{bits: {told}}}]\n") for told in (written, f"{{not: {written}}}"))
+    rows = [row("none", "none", 0.5, bits=bits) for bits in (32, 64)]
+    assert [one.shows(each) for each in rows] == [True, False]
+    assert [other.shows(each) for each in rows] == [False, True]
+
+
+def read(tmp_path: Path, more: str = "", metric: str = "", name: str = "map") -> Layout:
+    told = f"title: Mine\ncolumns: [bits]\nmetrics: [{{name: {name}, label: mAP{metric}}}]\n{more}"
     (tmp_path / "mine.yaml").write_text(told)
     return read_layout("mine.yaml", tmp_path)
 
@@ -124,11 +148,17 @@ def test_a_block_says_what_is_better_and_what_it_shows(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("unit", "heading"),
-    [("percent", "mAP"), ("grey", "mAP (grey levels)"), ("seconds", "mAP (s)"), ("mebibytes", "mAP (MiB)")],
+    ("name", "unit", "heading"),
+    [
+        ("map", "percent", "mAP"),
+        ("visibility", "grey", "mAP (grey levels)"),
+        ("attack_seconds", "seconds", "mAP (s)"),
+        ("defense_seconds", "seconds", "mAP (s)"),
+        ("peak_memory", "mebibytes", "mAP (MiB)"),
+    ],
 )
-def test_a_heading_has_the_unit_where_it_is_not_percent(tmp_path: Path, unit: str, heading: str) -> None:
-    assert read(tmp_path, metric=f", unit: {unit}").metrics[0].heading == heading
+def test_a_heading_has_the_unit_where_it_is_not_percent(tmp_path: Path, name: str, unit: str, heading: str) -> None:
+    assert read(tmp_path, name=name, metric=f", unit: {unit}").metrics[0].heading == heading
 
 
 def test_defenses_compete_unless_a_layout_says_otherwise(tmp_path: Path) -> None:
@@ -153,3 +183,27 @@ def test_a_cell_is_shown_where_a_pattern_holds(tmp_path: Path, row: Callable[...
     assert all(read(tmp_path).shows(each) for each in rows)
     assert layout.answered_by(rows)
     assert not layout.answered_by(rows[1:2])
+
+
+def test_a_layout_is_not_answered_where_no_shown_cell_that_is_done_has_any_of_its_metrics(
+    tmp_path: Path, row: Callable[..., Row]
+) -> None:
+    layout = read(tmp_path, "select: [{attack: p2p}]\n", metric="}, {name: ssim, label: s")
+    done, other = row("p2p", "none", 0.5), row("dhta", "none", 0.5)
+    assert layout.answered_by([done])
+    assert not layout.answered_by([other])
+    without = replace(done, metrics={"t_map": done.metrics["t_map"]})
+    assert not layout.answered_by([without, other])
+    assert layout.answered_by([replace(without, metrics={"ssim": done.metrics["map"]}), other])
+    assert layout.answered_by([replace(without, status="missing")])
+
+
+def test_a_layout_of_costs_is_answered_by_cells_that_have_them(tmp_path: Path, row: Callable[..., Row]) -> None:
+    layout = read(tmp_path, metric=", unit: seconds", name="attack_seconds")
+    assert layout.answered_by([replace(row("p2p", "none", 0.5), cost={"attack_seconds_per_query": 0.5})])
+
+
+def test_a_paired_layout_is_answered_by_both_sides_alone(tmp_path: Path, row: Callable[..., Row]) -> None:
+    layout = read(tmp_path, "paired: {axis: defense, first: retpur, second: ddpm}\n")
+    rows = [row("p2p", defense, 0.5) for defense in ("retpur", "ddpm")]
+    assert [layout.answered_by(each) for each in (rows, rows[:1], rows[1:], [])] == [True, False, False, False]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -66,16 +67,39 @@ def test_a_query_that_one_side_leaves_out_is_left_out(scored: Rows, evidence: Ga
     assert found.metrics["map"].value == pytest.approx((0.1 + 0.6 - 0.1) / 3)
 
 
+def test_a_pair_may_differ_in_a_number(scored: Rows, evidence: Gather) -> None:
+    rows = [scored("dhta", "none", values, bits=bits) for bits, values in ((64, FIRST), (32, SECOND))]
+    (found,) = pair(evidence(rows), Paired(axis="bits", first="64", second="32"), MAP)
+    assert (found.bits, found.metrics["map"].value) == (64, pytest.approx(0.125))
+
+
 @pytest.mark.parametrize("other", [{"hasher": "dph"}, {"bits": 16}, {"attack": "p2p"}, {"variant": "t_p=5"}])
 def test_cells_that_differ_in_more_are_no_pair(scored: Rows, evidence: Gather, other: dict[str, str | int]) -> None:
     rows = [scored("dhta", "retpur", FIRST), scored(**{"attack": "dhta", "defense": "ddpm", "values": SECOND, **other})]
     assert pair(evidence(rows), GUIDANCE, MAP) == []
 
 
-def test_what_is_not_done_is_no_side(scored: Rows, evidence: Gather) -> None:
-    first, second = scored("dhta", "retpur", FIRST), scored("dhta", "ddpm", SECOND)
-    for rows in ([first], [second], [first, replace(second, status="failed", metrics={})], []):
-        assert pair(evidence(rows), GUIDANCE, MAP) == []
+@pytest.mark.parametrize(
+    ("status", "reason"), [("failed", "NaN"), ("skipped", "no weights"), ("missing", ""), ("invalid", "too far")]
+)
+@pytest.mark.parametrize("gone", [0, 1])
+def test_a_pair_with_a_side_that_is_not_done_keeps_that_status(
+    scored: Rows, evidence: Gather, status: Any, reason: str, gone: int
+) -> None:
+    rows = [scored("dhta", "retpur", FIRST), scored("dhta", "ddpm", SECOND)]
+    rows[gone] = replace(rows[gone], status=status, reason=reason, metrics={})
+    (found,) = pair(evidence(rows), GUIDANCE, MAP)
+    assert (found.attack, found.defense, found.status, found.reason) == ("dhta", "retpur", status, reason)
+    assert found.metrics == {}
+
+
+@pytest.mark.parametrize("others", [["retpur"], ["ddpm"], ["retpu", "ddpm"], []])
+def test_a_value_that_no_cell_has_is_an_error(scored: Rows, evidence: Gather, others: list[str]) -> None:
+    rows = [scored("dhta", name, FIRST) for name in others]
+    value = "ddpm" if "retpur" in others else "retpur"
+    with pytest.raises(LayoutError, match=f"^paired: no cell has this defense: got '{value}', expected ") as told:
+        pair(evidence(rows), GUIDANCE, MAP)
+    assert ("nearest: retpu" in str(told.value)) == ("retpu" in others)
 
 
 def test_sides_scored_on_other_queries_have_no_difference(scored: Rows, evidence: Gather) -> None:
@@ -91,14 +115,42 @@ def test_what_both_rest_on_is_what_the_pair_rests_on(scored: Rows, evidence: Gat
     assert found.envelopes == {}
 
 
-def test_seeds_of_one_side_alone_are_not_in_the_difference(scored: Rows, evidence: Gather) -> None:
-    sides = (("retpur", 0, FIRST), ("retpur", 1, [1.0] * 4), ("ddpm", 0, SECOND))
-    found = pair(evidence([scored("dhta", name, told, seed=seed) for name, seed, told in sides]), GUIDANCE, MAP)
-    assert [row.metrics["map"].value for row in found] in ([], [pytest.approx(0.125)])
+def test_sides_of_other_seeds_have_no_difference(scored: Rows, evidence: Gather) -> None:
+    for seeds in ((0,), (0, 2)):
+        sides = [("retpur", seed) for seed in (0, 1)] + [("ddpm", seed) for seed in seeds]
+        rows = [scored("dhta", name, FIRST if name == "retpur" else SECOND, seed=seed) for name, seed in sides]
+        assert pair(evidence(rows), GUIDANCE, MAP) == []
 
 
-@pytest.mark.parametrize("metric", ["visibility", "perceptibility"])
-def test_a_root_mean_square_has_no_difference_over_queries(scored: Rows, evidence: Gather, metric: str) -> None:
-    rows = [scored("dhta", name, {metric: [0.25, 0.5]}) for name in ("retpur", "ddpm")]
-    with pytest.raises(LayoutError, match=f"got the root mean square '{metric}'"):
-        pair(evidence(rows), GUIDANCE, (MetricBlock(name=metric, label="change", unit="grey"),))
+@pytest.mark.parametrize("first", ["bold", "meek"])
+def test_queries_of_one_target_are_drawn_together_where_either_side_is_targeted(
+    scored: Rows, evidence: Gather, first: str
+) -> None:
+    clusters = [0, 0, 1, 2]
+    rows = [
+        scored("bold", "none", FIRST, clusters=clusters, goal="targeted"),
+        scored("meek", "none", SECOND, clusters=clusters),
+    ]
+    by = Paired(axis="attack", first=first, second=next(row.attack for row in rows if row.attack != first))
+    (found,) = pair(evidence(rows), by, MAP)
+    sides = (FIRST, SECOND) if first == "bold" else (SECOND, FIRST)
+    expected = paired_difference(*map(doubles, sides), clusters=torch.tensor(clusters), resamples=300)
+    assert found.metrics["map"] == expected
+    assert expected != paired_difference(*map(doubles, sides), resamples=300)
+
+
+@pytest.mark.parametrize(
+    "block",
+    [
+        *({"name": name, "unit": "grey"} for name in ("visibility", "perceptibility")),
+        *({"name": name, "unit": "seconds"} for name in ("attack_seconds", "defense_seconds")),
+        {"name": "peak_memory", "unit": "mebibytes"},
+        {"name": "map", "at": 0.5},
+    ],
+    ids=lambda block: block["name"],
+)
+def test_what_is_no_mean_over_queries_has_no_difference(scored: Rows, evidence: Gather, block: dict[str, Any]) -> None:
+    rows = [scored("dhta", name, {"visibility": [0.25, 0.5]}) for name in ("retpur", "ddpm")]
+    told = f"^paired: metrics: differences are of means over queries: got '{block['name']}'$"
+    with pytest.raises(LayoutError, match=told):
+        pair(evidence(rows), GUIDANCE, (*MAP, MetricBlock(label="change", **block)))

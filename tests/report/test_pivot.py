@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -68,7 +69,32 @@ def test_papers_of_one_attack_name_its_rows_by_the_defense_alone(row: Rows, evid
 def test_columns_group_hashers_under_datasets(row: Rows, evidence: Gather) -> None:
     given = [row("none", "none", 0.5, dataset=d, hasher=h) for d in ("scenes", "flickr25k") for h in ("dph", "dpsh")]
     table = only(evidence(given), TABLE_1)
-    assert table.columns == (("scenes", "DPSH"), ("scenes", "DPH"), ("FLICKR-25K", "DPSH"), ("FLICKR-25K", "DPH"))
+    assert table.columns == (("FLICKR-25K", "DPSH"), ("FLICKR-25K", "DPH"), ("scenes", "DPSH"), ("scenes", "DPH"))
+
+
+def test_an_attack_may_be_called_otherwise_inside_a_compound_name(row: Rows, evidence: Gather) -> None:
+    given = [row("prosgan", defense, 0.5) for defense in ("none", "retpur", "ddpm")]
+    assert labels(only(evidence(given), TABLE_1), "MAP") == ["ProS-GAN", "DDPM-ProS", "RetPur-ProS"]
+
+
+CROSS_MODAL = ["WIKI", "IAPR", "FLICKR-25K", "MS-COCO", "NUS-WIDE"]
+
+
+@pytest.mark.parametrize(
+    ("number", "axes", "names"),
+    [
+        *((number, {"task": "i2i"}, CROSS_MODAL[2:]) for number in (1, 7)),
+        *((number, {"task": "i2i"}, CROSS_MODAL) for number in (2, 8)),
+        *((number, {"task": "i2t"}, CROSS_MODAL) for number in (3, 9)),
+    ],
+)
+def test_data_sets_stand_as_the_paper_has_them(
+    row: Rows, evidence: Gather, number: int, axes: dict[str, str], names: list[str]
+) -> None:
+    datasets = ("nuswide", "mscoco", "flickr25k", "iapr-tc12", "wikipedia")[: len(names)]
+    given = [row("none", "none", 0.5, dataset=dataset, **axes) for dataset in datasets]
+    table = only(evidence(given), read_layout(f"retpur-table-{number}", Path()))
+    assert [dataset for dataset, _ in table.columns] == names
 
 
 def test_an_axis_that_varies_and_is_not_laid_out_makes_pages(row: Rows, evidence: Gather) -> None:
@@ -84,13 +110,17 @@ def test_missing_skipped_and_failed_cells_say_so(row: Rows, evidence: Gather, lo
         replace(row("dhta", "ddpm", 0.5), status="missing", metrics={}),
         replace(row("dhta", "retpur", 0.5), status="failed", reason="NaN", metrics={}),
         replace(row("p2p", "none", 0.5), status="invalid", reason="too far", metrics={}),
+        replace(row("p2p", "ddpm", 0.5), status="missing", reason="damaged", metrics={}),
     ]
     table = only(evidence(given, log=log), TABLE_1)
     marks = {line.label: line.values[0].mark for line in table.rows if line.block == "MAP"}
-    assert [marks[name] for name in ("original", "DHTA", "DDPM-DHTA")] == ["", "a", "missing"]
+    assert [marks[name] for name in ("original", "DDPM-DHTA")] == ["", "missing"]
     assert {marks["RetPur-DHTA"], marks["P2P"]} == {DAGGER, f"{DAGGER}2"}
-    assert table.footnotes[0] == ("a", "skipped: no weights")
-    assert {text for _, text in table.footnotes[1:]} == {f"failed: NaN{where}", f"invalid: too far{where}"}
+    letters = [marks["DHTA"], marks["DDPM-P2P"]]
+    assert sorted(letters) == ["a", "b"]
+    notes = dict(table.footnotes)
+    assert [notes.pop(letter) for letter in letters] == ["skipped: no weights", "missing: damaged"]
+    assert set(notes.values()) == {f"failed: NaN{where}", f"invalid: too far{where}"}
 
 
 def test_a_layout_that_selects_nothing_is_an_error(row: Rows, evidence: Gather) -> None:
@@ -103,10 +133,11 @@ def test_a_metric_that_no_row_has_is_an_error(rows: list[Row], evidence: Gather)
         pivot(evidence(rows), layout(metrics=({"name": "mapp", "label": "m"},)))
 
 
-def test_a_value_of_queries_that_no_row_has_is_an_error(rows: list[Row], evidence: Gather) -> None:
-    shares = ({"name": "certified_radius", "label": "m", "at": 0.5},)
-    with pytest.raises(LayoutError, match="no row has this value of single queries: got 'certified_radius'"):
-        pivot(evidence(rows), layout(metrics=shares))
+@pytest.mark.parametrize("name", ["certified_radius", "map_recall", "depths"])
+def test_a_share_of_what_is_not_one_value_a_query_is_an_error(scored: Rows, evidence: Gather, name: str) -> None:
+    row = scored("none", "none", {"map": [0.5, 0.5, 0.75], "map_recall": [[0.5] * 3] * 21, "depths": [1, 5]})
+    with pytest.raises(LayoutError, match=f"no row has this value of single queries: got '{name}', expected one that"):
+        pivot(evidence([row]), layout(metrics=({"name": name, "label": "m", "at": 0.5},)))
 
 
 def test_metrics_across_are_the_innermost_headers_and_leave_no_blocks(row: Rows, evidence: Gather) -> None:
@@ -168,13 +199,21 @@ def test_a_row_named_by_other_axes_alone_is_not_called_original(row: Rows, evide
     assert labels(table, "MAP") == ["none", "t_p=5", "a=1,t_p=5"]
 
 
-def test_a_metric_that_cells_not_yet_run_may_bring_is_waited_for(row: Rows, evidence: Gather) -> None:
-    by, done = layout(metrics=({"name": "perceptibility", "label": "change"},)), row("none", "none", 0.9)
-    with pytest.raises(LayoutError, match="no row has this metric: got 'perceptibility'"):
+@pytest.mark.parametrize(
+    ("status", "mark"), [("missing", "missing"), ("failed", DAGGER), ("invalid", DAGGER), ("skipped", "a")]
+)
+@pytest.mark.parametrize("at", [None, 0.5])
+def test_a_metric_that_cells_not_done_might_bring_is_no_mistake(
+    row: Rows, evidence: Gather, status: Any, mark: str, at: float | None
+) -> None:
+    by = layout(metrics=({"name": "perceptibility", "label": "change", "at": at},))
+    done = row("none", "none", 0.9)
+    with pytest.raises(LayoutError, match=r"no row has this .*: got 'perceptibility'"):
         pivot(evidence([done]), by)
-    unfinished = replace(row("dhta", "none", 0.5), status="missing", metrics={})
-    table = only(evidence([done, unfinished]), by)
-    assert [value.mark for line in table.rows for value in line.values] == ["missing", "missing"]
+    reason = "" if status == "missing" else "a reason"
+    undone = replace(row("dhta", "none", 0.5), status=status, reason=reason, metrics={})
+    table = only(evidence([done, undone]), by)
+    assert [value.mark for line in table.rows for value in line.values] == ["missing", mark]
 
 
 @pytest.mark.parametrize(
@@ -207,8 +246,11 @@ def test_costs_are_numbers_too(row: Rows, evidence: Gather) -> None:
     given = [replace(row("p2p", "none", 0.5), cost=cost), row("none", "none", 0.5)]
     by = layout(metrics=({"name": "attack_seconds", "label": "time", "unit": "seconds"},))
     table = only(evidence(given), by)
-    assert [(line.block, line.values[0].interval, line.values[0].mark) for line in table.rows] == [
-        ("time (s)", Interval(0.5, 0.5, 0.5), ""),
-        ("time (s)", None, "missing"),
-    ]
+    (known,), (unknown,) = (line.values for line in table.rows)
+    assert [line.block for line in table.rows] == ["time (s)"] * 2
+    assert known.interval is not None
+    assert (known.interval.value, known.mark, known.unit) == (0.5, "", "seconds")
+    assert math.isnan(known.interval.low)
+    assert math.isnan(known.interval.high)
+    assert (unknown.interval, unknown.mark) == (None, "missing")
     assert [line.label for line in table.costs] == ["P2P"]

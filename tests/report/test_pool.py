@@ -44,7 +44,8 @@ def test_the_pooled_value_is_the_mean_over_seeds_and_queries(seeds: Callable[...
     assert pooled.metrics["map"] == bootstrap_interval(both, resamples=300)
     assert pooled.keys == pooled.members == tuple(row.key for row in rows)
     assert pooled.data["seeds"] == [0, 1]
-    assert pooled.caveats == ()
+    assert pooled.data["lost"] == []
+    assert (pooled.seed, pooled.caveats) == (0, ())
 
 
 def test_queries_of_one_target_are_drawn_together_under_all_seeds(
@@ -69,7 +70,8 @@ def test_seeds_that_are_not_done_are_left_out_and_told(seeds: Callable[..., list
     rows = [replace(first, caveats=("random weights",)), gone, third]
     (pooled,) = pool_seeds(rows, queries.__getitem__)
     assert pooled.status == "done"
-    assert pooled.caveats == ("random weights", "pooled over 2 of 3 seeds")
+    assert pooled.caveats == ("random weights",)
+    assert pooled.data["lost"] == ["without seed 1, failed: NaN"]
     assert pooled.data["seeds"] == [0, 2]
     assert pooled.metrics["map"].value == pytest.approx(float(QUERIES.mean()) + 0.2)
 
@@ -78,11 +80,12 @@ def test_a_cell_with_a_seed_that_is_done_is_done_whichever_that_is(
     seeds: Callable[..., list[Row]], queries: Values
 ) -> None:
     first, second = seeds(0.0, 0.1)
-    missing = replace(first, status="missing", metrics={})
+    missing = replace(first, status="missing", reason="damaged", metrics={})
     (pooled,) = pool_seeds([missing, second], queries.__getitem__)
     assert pooled.keys == (second.key,)
     assert pooled.metrics["map"].value == pytest.approx(float(QUERIES.mean()) + 0.1)
-    assert pooled.caveats == ("pooled over 1 of 2 seeds",)
+    assert pooled.data["lost"] == ["without seed 0, missing: damaged"]
+    assert (pooled.seed, pooled.data["seeds"]) == (0, [1])
 
 
 def test_a_cell_without_a_seed_that_is_done_is_its_first(seeds: Callable[..., list[Row]], queries: Values) -> None:

@@ -20,6 +20,7 @@ from retbench.store import Store
 from retbench.testing.toys import ToyAttack, ToyHasher, ToyPurifier
 
 Lines = list[tuple[str, str]]
+Rows = Callable[..., Row]
 Told = Callable[..., Lines]
 
 
@@ -70,7 +71,7 @@ def test_it_starts_with_the_suite_and_tells_protocol_intervals_and_seeds(told: T
     assert [label for label, _ in lines[:4]] == ["suite", "protocol", "intervals", "seeds"]
     assert lines[0][1] == "toys, digest 0123456789abcdef"
     assert lines[1][1].startswith("image to image; 10 queries, MAP full, ties stable, ")
-    assert "95 % bootstrap over queries" in lines[2][1]
+    assert lines[2][1].startswith("95 % bootstrap over queries; where a number hangs on the target, ")
     assert lines[3][1] == "0"
 
 
@@ -267,6 +268,32 @@ def test_a_summary_tells_the_suite_who_computed_it_and_what_that_took(
     )
 
 
-def test_the_seeds_that_were_pooled_are_told(row: Callable[..., Row], evidence: Callable[..., Evidence]) -> None:
-    rows = [replace(row("none", "none", 0.5), data={"seeds": [2, 0]}), row("p2p", "none", 0.5, seed=1)]
-    assert labelled(list(provenance(rows, evidence(rows))), "seeds") == ["0, 1, 2"]
+@pytest.mark.parametrize(
+    ("pooled", "alone", "drawn", "told"),
+    [
+        ([2, 0], 1, "queries and seeds", "0, 1, 2; intervals over two seeds cannot reach beyond the two"),
+        ([2, 0], 0, "queries and seeds", "0, 2; intervals over two seeds cannot reach beyond the two"),
+        ([0, 1, 2], 0, "queries and seeds", "0, 1, 2"),
+        ([], 1, "queries", "0, 1"),
+    ],
+)
+def test_the_seeds_that_were_pooled_are_told(
+    row: Rows, evidence: Callable[..., Evidence], pooled: list[int], alone: int, drawn: str, told: str
+) -> None:
+    first = row("none", "none", 0.5)
+    both = replace(first, data={"seeds": pooled}, members=tuple(map(str, pooled)))
+    rows = [both if pooled else first, row("p2p", "none", 0.5, seed=alone)]
+    lines = list(provenance(rows, evidence(rows)))
+    assert labelled(lines, "seeds") == [told]
+    assert labelled(lines, "intervals")[0].startswith(f"95 % bootstrap over {drawn}; ")
+
+
+def test_a_collapse_is_told_once_for_each_hasher_and_defense(row: Rows, evidence: Callable[..., Evidence]) -> None:
+    data = {"distinct_codes": 2, "database": 40}
+    cells = [("none", "none", "dph"), ("p2p", "none", "dph"), ("p2p", "atrdh", "dph"), ("p2p", "none", "dpsh")]
+    rows = [replace(row(attack, defense, 0.5, hasher=hasher), data=data) for attack, defense, hasher in cells]
+    assert labelled(list(provenance(rows, evidence(rows))), "collapsed") == [
+        "dph has 2 distinct codes for the 40 items of digits",
+        "dph behind atrdh has 2 distinct codes for the 40 items of digits",
+        "dpsh has 2 distinct codes for the 40 items of digits",
+    ]

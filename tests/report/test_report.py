@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from retbench.errors import LayoutError
+from retbench.errors import LayoutError, UserError
 from retbench.report import Layout, Report, make_tables, pivot, read_layout
 from retbench.report.table import Published
 from retbench.report.verdict import Judgement
-from retbench.results import Evidence, Row
+from retbench.results import Evidence, Row, StepRecord
 
 Rows = Callable[..., Row]
 Gather = Callable[..., Evidence]
@@ -54,8 +55,37 @@ def test_a_curve_that_only_its_references_answer_is_not_laid_out_of_a_narrowed_s
 
 
 def test_a_paired_layout_without_a_pair_gives_no_table(scored: Rows, evidence: Gather) -> None:
-    given = evidence([scored("dhta", "retpur", [0.5])])
+    given = evidence([scored("dhta", "retpur", [0.5]), scored("p2p", "ddpm", [0.5])])
     assert [table.title for table in make_tables(given, [GUIDANCE, PLAIN])] == ["Plain"]
+
+
+def test_a_paired_layout_that_lacks_a_side_is_a_mistake_unless_the_suite_is_narrowed(
+    scored: Rows, evidence: Gather
+) -> None:
+    given = evidence([scored("dhta", "retpur", [0.5])])
+    assert [table.title for table in make_tables(given, [GUIDANCE, PLAIN], narrowed=True)] == ["Plain"]
+    with pytest.raises(LayoutError, match="paired: no cell has this defense: got 'ddpm', expected one of retpur"):
+        make_tables(given, [GUIDANCE, PLAIN])
+
+
+def test_a_layout_whose_metrics_only_other_cells_have_is_not_laid_out_of_a_narrowed_suite(
+    row: Rows, evidence: Gather
+) -> None:
+    changed = Layout(title="Change", columns=("hasher",), metrics=({"name": "perceptibility", "label": "change"},))
+    given = evidence([row("none", "none", 0.5)])
+    assert [table.title for table in make_tables(given, [PLAIN, changed], narrowed=True)] == ["Plain"]
+    with pytest.raises(LayoutError, match="no row has this metric: got 'perceptibility'"):
+        make_tables(given, [PLAIN, changed])
+
+
+def test_every_table_is_refused_that_mixes_what_must_be_uniform(
+    row: Rows, evidence: Gather, step: Callable[..., StepRecord]
+) -> None:
+    rows = [replace(row(attack, "none", 0.5), steps=(attack,)) for attack in ("p2p", "dhta")]
+    given = evidence(rows, {"p2p": step(), "dhta": step(torch="2.1")})
+    assert len(make_tables(given, [ABSENT], uniform=True)) == 1
+    with pytest.raises(UserError, match="report --uniform: Plain: it mixes versions"):
+        make_tables(given, [ABSENT, PLAIN], uniform=True)
 
 
 def test_a_judge_is_asked_for_every_number(row: Rows, evidence: Gather) -> None:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from retbench.metrics import bootstrap_interval
-from retbench.report.sample import Sample, interval_of, sample_of, share_of
+from retbench.report.sample import Sample, are_paired, interval_of, sample_of, seeds_of, share_of
 from retbench.results import Row
 
 Scored = Callable[..., Row]
@@ -62,6 +62,46 @@ def test_queries_are_clustered_where_the_number_hangs_on_the_target(
 def test_what_a_score_does_not_have_is_none(scored: Scored, row: Scored, queries: Values) -> None:
     assert sample_of(scored("p2p", "none", [0.1]), "ssim", queries.__getitem__) is None
     assert sample_of(row("p2p", "none", 0.1), "map", queries.__getitem__) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [("depths", torch.tensor([1, 5])), ("one", torch.tensor(1.0))],
+)
+def test_what_is_not_of_each_query_is_none(scored: Scored, queries: Values, name: str, values: Tensor) -> None:
+    row = scored("p2p", "none", [0.1, 0.2, 0.3])
+    queries[row.key][name] = values
+    assert sample_of(row, name, queries.__getitem__) is None
+
+
+def test_several_numbers_a_query_are_a_dimension_more(scored: Scored, queries: Values) -> None:
+    row = scored("p2p", "none", [0.1, 0.2, 0.3])
+    queries[row.key]["map_recall"] = torch.ones(3, 21)
+    sample = sample_of(row, "map_recall", queries.__getitem__)
+    assert sample is not None
+    assert sample.values.shape == (1, 3, 21)
+
+
+@pytest.mark.parametrize(
+    ("seeds", "others", "paired"),
+    [([0], [0], True), ([0], [1], False), ([0, 1], [0, 1], True), ([0, 1], [1, 0], False), ([0, 1], [0], False)],
+)
+def test_rows_are_paired_under_the_same_seeds_in_the_same_order(
+    scored: Scored, queries: Values, seeds: list[int], others: list[int], paired: bool
+) -> None:
+    def pooled(defense: str, numbers: list[int]) -> Row:
+        rows = [scored("p2p", defense, [0.1, 0.2], seed=seed) for seed in numbers]
+        members = tuple(row.key for row in rows)
+        return replace(rows[0], members=members, data={"seeds": numbers}) if len(rows) > 1 else rows[0]
+
+    first, second = pooled("retpur", seeds), pooled("ddpm", others)
+    assert (seeds_of(first), seeds_of(second)) == (seeds, others)
+    assert are_paired(first, second, taken(first, "map", queries), taken(second, "map", queries)) == paired
+
+
+def test_rows_of_other_queries_are_not_paired(scored: Scored, queries: Values) -> None:
+    first, second = scored("p2p", "retpur", [0.1, 0.2]), scored("p2p", "ddpm", [0.1, 0.2, 0.3])
+    assert not are_paired(first, second, taken(first, "map", queries), taken(second, "map", queries))
 
 
 def test_what_only_some_seeds_have_is_none(scored: Scored, queries: Values) -> None:

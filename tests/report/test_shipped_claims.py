@@ -155,14 +155,16 @@ def test_facts_are_those_of_a_cells_own_data_set_attack_and_defense() -> None:
         for claim in shipped("retpur").claims
     }
     plain = facts["7", "original", "flickr25k", "dpsh"]
-    assert [plain[f"data.{split}"] for split in ("train", "query", "database")] == [5000, 1700, 23300]
+    asked = ("data.train", "protocol.ranked_queries", "data.database")
+    assert [plain[path] for path in asked] == [5000, 1700, 23300]
     assert plain["options.hasher.backbone"] == "vgg11"
     assert not [path for path in plain if path.startswith(("options.attack", "options.defense", "budget"))]
     purified = facts["1", "RetPur-P2P", "mscoco", "dph"]
     assert (purified["options.attack.steps"], purified["options.defense.retpur.t_p"]) == (500, 45)
     assert facts["1", "DHTA", "mscoco", "dph"]["options.attack.steps"] == 2000
     cross = facts["2", "original", "flickr25k", "dadh"]
-    assert (cross["data.query"], cross["data.classes"], cross["options.hasher.backbone"]) == (2000, 24, "cnn-f")
+    assert [cross[path] for path in ("protocol.ranked_queries", "data.classes")] == [2000, 24]
+    assert cross["options.hasher.backbone"] == "cnn-f"
     guided = [facts["4", metric, "wikipedia", "dgcpn"]["options.defense.retpur.metric"] for metric in ("SSIM", "MSE")]
     assert guided == ["ssim", "mse"]
 

@@ -132,6 +132,13 @@ def test_marks_say_it_without_colour() -> None:
     assert both.sum() > max(tick.sum(), cross.sum())
 
 
+@pytest.mark.parametrize(("target", "explained"), [("blue", True), ("", False)])
+def test_the_legend_explains_a_red_frame_only_where_an_attack_has_a_target(target: str, explained: bool) -> None:
+    foot = draw(EXHIBIT._replace(target=target))[TOP - HEADER + ROW :]
+    assert (foot == rgb(GREEN)).all(axis=2).any()
+    assert (foot == rgb(RED)).all(axis=2).any() == explained
+
+
 def test_what_there_is_not_is_left_white() -> None:
     bare = EXHIBIT._replace(purified=None, defense="", rankings=EXHIBIT.rankings[:2])
     drawn = draw(bare)
@@ -178,6 +185,9 @@ def test_each_data_set_has_a_picture_of_its_first_six_exhibits() -> None:
     other = EXHIBIT._replace(dataset="Other data", query="q-9", target="")
     gallery = GALLERY._replace(exhibits=(EXHIBIT, other, *[EXHIBIT] * 6))
     pictures = make_showcases(gallery, "My suite")
+    titles = ["What single queries of toy found (first 6 of 7)", "What single queries of Other data found"]
+    assert [picture.title for picture in pictures] == titles
+    assert [picture.alt.split(". ")[0] for picture in pictures] == titles
     assert [picture.stem for picture in pictures] == [
         "my-suite-gallery-toy",
         "my-suite-gallery-other-data",

@@ -256,7 +256,11 @@ def test_a_claim_without_open_facts_has_no_remark_on_them(ledger: Ledger) -> Non
 def test_a_run_like_the_papers_is_compared_with_retpur() -> None:
     data = {"train": 5000, "query": 1700, "database": 23300, "classes": 38, "image_size": [224, 224]}
     row = row_of(data=data)
-    judgement = judge(row, "map", Interval(0.8, 0.79, 0.815), read_claims("retpur", Path()))
+    every, some = ({**row.protocol, "ranked_queries": count} for count in (1700, 60))
+    sampled = judge(replace(row, protocol=some), "map", Interval(0.8, 0.79, 0.815), read_claims("retpur", Path()))
+    assert sampled is not None
+    assert sampled.notes[0] == "not comparable because number of queries ranked differs: 60, published 1700"
+    judgement = judge(replace(row, protocol=every), "map", Interval(0.8, 0.79, 0.815), read_claims("retpur", Path()))
     assert judgement is not None
     assert (judgement.published.values, judgement.published.verdict) == ((81.06,), "agrees")
     assert judgement.published.source == "RetPur, Tables 1 and 7"

@@ -177,6 +177,15 @@ def test_what_hangs_on_the_target_is_drawn_by_target_label(targeted: bool) -> No
         assert interval_of(name, values, Protocol(resamples=300), targeted=targeted) == expected
 
 
+@pytest.mark.parametrize("targeted", [False, True])
+def test_queries_of_one_target_label_leave_what_hangs_on_it_without_bounds(targeted: bool) -> None:
+    values = {**ranked(), "cluster": torch.zeros(QUERIES, dtype=torch.int64)}
+    told: Any = summarise(values, LABELS, ANSWERS, Protocol(resamples=300), targeted=targeted)
+    bounds = {name: [interval["low"] is None, interval["high"] is None] for name, interval in told["metrics"].items()}
+    assert bounds == {"map": [targeted] * 2, "t_map": [True] * 2}
+    assert told["metrics"]["t_map"]["value"] == pytest.approx(float(values["t_map"].mean()))
+
+
 def test_the_protocol_says_how_sure_and_how_often() -> None:
     wide, narrow = (Interval(**summary(confidence=level)["metrics"]["map"]) for level in (0.99, 0.5))
     assert wide.low < narrow.low <= narrow.value <= narrow.high < wide.high

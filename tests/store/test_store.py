@@ -276,3 +276,10 @@ def test_large_tensors_are_mapped_from_the_file_and_writing_to_them_changes_noth
         assert "tensors.safetensors" in maps.read_text()
     mapped.fill_(1.0)
     assert not store.get("ab" * 32).tensors["a"].any()
+
+
+def test_small_tensors_are_read_into_memory(store: Store) -> None:
+    store.put(Artifact("cd" * 32, {"a": torch.zeros(MAPPED // 4 - 1000)}, {}, {}))
+    read = store.get("cd" * 32).tensors["a"]
+    (folder(store, "cd" * 32) / FILES[0]).write_bytes(b"")
+    assert not read.any()

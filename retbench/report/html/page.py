@@ -56,6 +56,7 @@ def _environment() -> Environment:
         "headers": _headers,
         "holds": _holds,
         "interval": _interval,
+        "intervals": _intervals,
         "number": _number,
         "prose": _prose,
         "signed": _signed,
@@ -135,10 +136,20 @@ def _signed(quantity: float, unit: Unit = Unit.PERCENT) -> str:
 
 
 def _interval(value: Value) -> str:
-    """Returns `[91.20, 94.90]`; an empty text where there is no number."""
-    if value.interval is None or not _holds(value):
-        return ""
-    return f"[{_number(value.interval.low, value.unit)}, {_number(value.interval.high, value.unit)}]"
+    """Returns `[91.20, 94.90]`; an empty text where there is no number, or nothing is known of how certain it is."""
+    return f"[{', '.join(bounds)}]" if (bounds := _bounds(value)) else ""
+
+
+def _intervals(table: Table) -> list[bool]:
+    """Returns for each column whether any of its numbers has an interval, and all must leave room for one."""
+    return [any(map(_bounds, column)) for column in zip(*(row.values for row in table.rows), strict=True)]
+
+
+def _bounds(value: Value) -> list[str]:
+    """Returns the ends of a number's interval, as printed; none where they are NaN."""
+    if value.interval is None or any(map(math.isnan, value.interval)):
+        return []
+    return [_number(end, value.unit) for end in value.interval[1:]]
 
 
 def _span(ends: Sequence[float] | None, unit: Unit) -> str:
@@ -159,9 +170,9 @@ def _card(value: Value, table: Table) -> list[tuple[str, str]]:
 def _measured(value: Value) -> Iterator[tuple[str, str]]:
     if value.interval is None or not _holds(value):
         return
-    number, low, high = (_number(part, value.unit) for part in value.interval)
-    yield "value", f"{number} {value.unit.symbol}"
-    yield "interval", f"{low} to {high}"
+    yield "value", f"{_number(value.interval.value, value.unit)} {value.unit.symbol}"
+    if bounds := _bounds(value):
+        yield "interval", " to ".join(bounds)
     if value.envelope is not None:
         yield "ties", f"{_span(value.envelope, value.unit)}, by the order inside ties"
 

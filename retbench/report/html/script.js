@@ -4,6 +4,20 @@ const one = (selector, root = document) => root.querySelector(selector);
 const all = (selector, root = document) => [...root.querySelectorAll(selector)];
 const plain = (text) => text.replaceAll("\u2212", "-").replace(/\s+/g, " ").trim().toLowerCase();
 
+const blockOf = (row) => one(".block", row.parentElement)?.textContent.trim() ?? "";
+
+function order(rows, column, direction) {
+  const sign = direction === "ascending" ? 1 : -1;
+  if (column < 0) {
+    const label = (row) => one(".label", row).textContent;
+    return [...rows].sort((a, b) => sign * label(a).localeCompare(label(b), "en", { numeric: true }));
+  }
+  const value = (row) => parseFloat(row.cells[column + 1].dataset.value);
+  const numbers = rows.filter((row) => !Number.isNaN(value(row)));
+  const others = rows.filter((row) => Number.isNaN(value(row)));
+  return [...numbers.sort((a, b) => sign * (value(a) - value(b))), ...others]; // what has no number stays last
+}
+
 /* A table: its order, the rows that a text is looked for in, and the columns that are shown. */
 
 class Grid {
@@ -12,7 +26,8 @@ class Grid {
     this.table = one(".grid", section);
     this.bodies = all("tbody", this.table).map((body) => ({ body, rows: all(".row", body), head: one(".block", body) }));
     this.rows = this.bodies.flatMap(({ rows }) => rows);
-    this.texts = new Map(this.rows.map((row) => [row, plain([...row.cells].map((cell) => cell.textContent).join(" "))]));
+    const texts = (row) => [blockOf(row), ...[...row.cells].map((cell) => cell.textContent)];
+    this.texts = new Map(this.rows.map((row) => [row, plain(texts(row).join(" "))]));
     this.columns = all(".menu input", section);
     this.input = one(".find input", section);
     this.sorted = { button: null, direction: "none" };
@@ -42,35 +57,21 @@ class Grid {
 
   arrange() {
     const { button, direction } = this.sorted;
-    const flat = direction !== "none";
+    const sorted = direction !== "none";
     for (const other of all(".sort", this.table)) {
-      const mine = other === button && flat;
+      const mine = other === button && sorted;
       if (mine) other.closest("th").setAttribute("aria-sort", direction);
       else other.closest("th").removeAttribute("aria-sort");
     }
-    this.table.classList.toggle("flat", flat);
-    if (flat) this.bodies[0]?.body.append(...this.ordered(Number(button.dataset.column), direction));
-    else for (const { body, rows } of this.bodies) body.append(...rows);
+    const ordered = (rows) => (sorted ? order(rows, Number(button.dataset.column), direction) : rows);
+    for (const { body, rows } of this.bodies) body.append(...ordered(rows)); // blocks hold what must not be compared
     this.show();
-  }
-
-  ordered(column, direction) {
-    const sign = direction === "ascending" ? 1 : -1;
-    if (column < 0) {
-      const label = (row) => one(".label", row).textContent;
-      return [...this.rows].sort((a, b) => sign * label(a).localeCompare(label(b), "en", { numeric: true }));
-    }
-    const value = (row) => parseFloat(row.cells[column + 1].dataset.value);
-    const numbers = this.rows.filter((row) => !Number.isNaN(value(row)));
-    const others = this.rows.filter((row) => Number.isNaN(value(row)));
-    return [...numbers.sort((a, b) => sign * (value(a) - value(b))), ...others]; // what has no number stays last
   }
 
   show() {
     const wanted = plain(this.input.value);
     for (const row of this.rows) row.hidden = !this.texts.get(row).includes(wanted);
-    const flat = this.sorted.direction !== "none";
-    for (const { rows, head } of this.bodies) if (head) head.hidden = flat || rows.every((row) => row.hidden);
+    for (const { rows, head } of this.bodies) if (head) head.hidden = rows.every((row) => row.hidden);
     const shown = this.columns.map((box) => box.checked);
     for (const head of all("thead th[data-first]", this.table)) {
       const first = Number(head.dataset.first);
@@ -131,7 +132,8 @@ function openCard(cell) {
   carded = cell;
   const names = all(".sort", cell.closest("table")).map((button) => button.dataset.name);
   const title = document.createElement("p");
-  title.textContent = `${cell.parentElement.cells[0].textContent.trim()}, ${names[cell.cellIndex]}`;
+  const row = cell.parentElement;
+  title.textContent = `${blockOf(row)} ${row.cells[0].textContent.trim()}, ${names[cell.cellIndex]}`.trim();
   const list = document.createElement("dl");
   for (const [label, text] of lines) {
     const line = document.createElement("div");
@@ -205,6 +207,16 @@ function listenForExhibits() {
   }
 }
 
+/* What is folded is printed too; the style unfolds it alone where a browser can. */
+function listenForPrint() {
+  let opened = [];
+  addEventListener("beforeprint", () => {
+    opened = all(".more:not([open])");
+    for (const part of opened) part.open = true;
+  });
+  addEventListener("afterprint", () => opened.forEach((part) => (part.open = false)));
+}
+
 function followContents() {
   const links = all("nav li a");
   const follow = () => {
@@ -247,5 +259,6 @@ listenForMenus();
 listenForCards();
 listenForFigures();
 listenForExhibits();
+listenForPrint();
 followContents();
 listenForTheme();

@@ -51,7 +51,7 @@ def compose(value: Value) -> Cell:
     marks = (*((value.mark,) if value.mark not in ("", "missing") else ()), *value.notes)
     return Cell(
         DASH if interval is None or empty else amount(unit.scale * interval.value, unit),
-        "" if interval is None or empty else _bounds(interval, unit),
+        "" if interval is None or math.isnan(interval.low) else _bounds(interval, unit),
         marks,
         f"ties {between([unit.scale * end for end in envelope], unit)}" if envelope else "",
         _told(value.published, unit) if value.published else (),

@@ -1,8 +1,13 @@
-"""A report with everything that a page can show: tables, figures, a gallery, and names that are no good manners."""
+"""A report with everything that a page can show, names that are markup among it, and its page in a browser."""
 
 from __future__ import annotations
 
 import io
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -10,11 +15,18 @@ from PIL import Image, ImageDraw
 
 from retbench.metrics import Interval
 from retbench.report.exhibit import Exhibit, Gallery, Hit, Ranking
+from retbench.report.html import as_html
 from retbench.report.picture import Picture
 from retbench.report.report import Report
 from retbench.report.table import CostLine, Published, Table, TableRow, Value
 from retbench.report.unit import Unit
 from retbench.results import Envelope
+
+if TYPE_CHECKING:
+    from selenium.webdriver import ActionChains, Chrome
+    from selenium.webdriver.remote.webelement import WebElement
+
+FLAGS = ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--window-size=1440,1000")
 
 ATTACKS, DEFENSES = ("P2P", "DHTA", "ProS-GAN"), ("", "ATRDH-", "DDPM-", "RetPur-")
 LABELS = ("original", *(f"{defense}{attack}" for attack in ATTACKS for defense in DEFENSES))
@@ -192,3 +204,93 @@ def sample() -> Report:
 @pytest.fixture(scope="session")
 def report() -> Report:
     return sample()
+
+
+class Page:
+    """The sample's page, freshly opened in Chromium without a screen, driven by selenium, with no network to ask."""
+
+    def __init__(self, driver: Chrome, address: str) -> None:
+        self.driver, self.address = driver, address
+        driver.get_log("browser"), driver.get_log("performance")
+        driver.get(address)
+
+    def run(self, script: str, *arguments: object) -> Any:
+        return self.driver.execute_script(script, *arguments)
+
+    def one(self, css: str) -> WebElement:
+        return self.all(css)[0]
+
+    def all(self, css: str) -> list[WebElement]:
+        return self.driver.find_elements("css selector", css)
+
+    def texts(self, css: str) -> list[str]:
+        """Returns the texts of the elements that are shown."""
+        shown = "[...document.querySelectorAll(arguments[0])].filter((it) => it.checkVisibility())"
+        texts: list[str] = self.run(f"return {shown}.map((it) => it.innerText.trim())", css)
+        return texts
+
+    def click(self, css: str, at: int = 0) -> None:
+        self.run("arguments[0].scrollIntoView({block: 'center', behavior: 'instant'})", self.all(css)[at])
+        self.all(css)[at].click()
+
+    def point_at(self, element: WebElement) -> None:
+        self.run("arguments[0].scrollIntoView({block: 'center', behavior: 'instant'})", element)
+        self._actions().move_to_element(element).perform()
+
+    def press(self, *keys: str) -> None:
+        self._actions().send_keys(*keys).perform()
+
+    def _actions(self) -> ActionChains:
+        from selenium.webdriver import ActionChains
+
+        return ActionChains(self.driver)
+
+    def wait(self, script: str) -> None:
+        from selenium.webdriver.support.wait import WebDriverWait
+
+        WebDriverWait(self.driver, 5, 0.02).until(lambda _: self.run(f"return Boolean({script})"), script)
+
+    def emulate(self, command: str, **parameters: object) -> None:
+        self.driver.execute_cdp_cmd(f"Emulation.{command}", parameters)
+
+    def requested(self) -> list[str]:
+        """Returns the addresses that the page asked for since it was opened; the browser's own pages ask too."""
+        messages = [json.loads(entry["message"])["message"] for entry in self.driver.get_log("performance")]
+        sent = [it["params"] for it in messages if it["method"] == "Network.requestWillBeSent"]
+        return [it["request"]["url"] for it in sent if it["documentURL"].startswith(self.address)]
+
+
+@pytest.fixture(scope="session")
+def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
+    selenium = pytest.importorskip("selenium.webdriver", reason="selenium is not installed: it drives the browser")
+    browser, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    if not (browser and driver):
+        pytest.skip("chromium or chromedriver is not on the path")
+    options = selenium.ChromeOptions()
+    options.binary_location = browser
+    for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    with selenium.Chrome(options, selenium.ChromeService(driver)) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session")
+def address(report: Report, tmp_path_factory: pytest.TempPathFactory) -> str:
+    path: Path = tmp_path_factory.mktemp("page") / "report.html"
+    path.write_text(as_html(report), "utf-8")
+    return path.as_uri()
+
+
+@pytest.fixture
+def page(driver: Chrome, address: str) -> Iterator[Page]:
+    """The page; whatever a test does with it, it must be quiet on the console and ask for nothing outside itself."""
+    page = Page(driver, address)
+    yield page
+    page.run("localStorage.clear()")
+    page.emulate("clearDeviceMetricsOverride")
+    page.emulate("setEmulatedMedia", media="", features=[])
+    assert driver.get_log("browser") == []
+    requested = page.requested()
+    assert address in requested
+    assert [url for url in requested if not url.startswith(("file:", "data:"))] == []

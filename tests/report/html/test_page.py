@@ -9,7 +9,6 @@ import subprocess
 import sys
 from base64 import b64decode, b64encode
 from hashlib import sha256
-from html.parser import HTMLParser
 
 import numpy as np
 import pytest
@@ -21,59 +20,7 @@ from retbench.report.picture import Picture
 from retbench.report.report import Report
 from retbench.report.table import CostLine, Table, TableRow, Value
 from retbench.report.unit import Unit
-
-VOID = {"meta", "link", "img", "input"}
-
-
-class Page(HTMLParser):
-    """A page taken apart: its start tags with their attributes, and the text inside each element, in order."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.elements: list[tuple[str, dict[str, str]]] = []
-        self.texts: list[str] = []
-        self.open: list[int] = []
-        self.feed(text)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, {name: value or "" for name, value in attrs}))
-        self.texts.append("")
-        if tag not in VOID:
-            self.open.append(len(self.texts) - 1)
-
-    def handle_endtag(self, tag: str) -> None:
-        at = self.open.pop()
-        assert self.elements[at][0] == tag, f"</{tag}> closes <{self.elements[at][0]}>"
-
-    def handle_data(self, data: str) -> None:
-        for at in self.open:
-            self.texts[at] += data
-
-    def find(self, tag: str, css: str = "") -> list[tuple[str, dict[str, str]]]:
-        """Returns text and attributes of the elements of a tag, and of a class where one is given."""
-        found = zip(self.elements, self.texts, strict=True)
-        return [(text, seen) for (name, seen), text in found if name == tag and css in ("", *_classes(seen))]
-
-    def said(self, tag: str, css: str = "") -> list[str]:
-        return [" ".join(text.split()) for text, _ in self.find(tag, css)]
-
-
-def _classes(attributes: dict[str, str]) -> list[str]:
-    return attributes.get("class", "").split()
-
-
-def table(*values: Value, columns: tuple[tuple[str, ...], ...] = (), **rest: object) -> Table:
-    headers = columns or tuple((f"column {at}",) for at in range(len(values)))
-    row = TableRow("", "RetPur", values)
-    return Table("Title", headers, (row,), **{"footnotes": (), "caption": "", **rest})  # type: ignore[arg-type]  # built from parts
-
-
-def page_of(*tables: Table, **rest: object) -> Page:
-    return Page(as_html(Report("suite", "", tables, **rest)))  # type: ignore[arg-type]  # built from parts
-
-
-def cells(page: Page) -> list[str]:
-    return page.said("td")
+from tests.report.html.markup import Page, cells, page_of, table
 
 
 @pytest.fixture(scope="module")
@@ -175,6 +122,8 @@ def test_a_mark_without_a_footnote_is_printed_all_the_same() -> None:
         (Interval(0.1, 0.05, 0.2), Unit.GREY, "25.50[12.75, 51.00]"),
         (Interval(0.021, 0.0099996, 1234.4), Unit.SECONDS, "0.0210[0.0100, 1234]"),
         (Interval(2.0**30, 2.0**29, 2.0**31), Unit.MEBIBYTES, "1024[512, 2048]"),
+        (Interval(0.803, math.nan, math.nan), Unit.PERCENT, "80.30"),
+        (Interval(0.021, math.nan, math.nan), Unit.SECONDS, "0.0210"),
         (Interval(math.nan, math.nan, math.nan), Unit.PERCENT, "\u2013"),
         (None, Unit.PERCENT, "\u2013"),
     ],
@@ -213,6 +162,20 @@ def test_a_card_tells_value_interval_published_number_notes_and_details(report: 
     skipped = dict(found[4 * 10 + 3])
     assert "value" not in skipped
     assert skipped["note a"] == table.footnotes[0][1]
+
+
+def test_a_number_without_an_interval_stands_alone_and_is_sorted_all_the_same() -> None:
+    ((text, seen),) = page_of(table(Value(Interval(0.803, math.nan, math.nan)))).find("td")
+    assert (text, float(seen["data-value"])) == ("80.30", pytest.approx(80.3))
+    assert json.loads(seen["data-card"]) == [["value", "80.30 %"]]
+
+
+def test_a_column_leaves_room_for_intervals_only_where_it_has_any() -> None:
+    certain, bare = Value(Interval(0.5, 0.4, 0.6)), Value(Interval(0.5, math.nan, math.nan))
+    rows = (TableRow("", "one", (certain, bare)), TableRow("", "other", (bare, Value(None, "missing"))))
+    page = page_of(Table("Title", (("a",), ("b",)), rows, (), ""))
+    assert cells(page) == ["50.00[40.00, 60.00]", "50.00", "50.00", "\u2013"]
+    assert page.said("span", "interval") == ["[40.00, 60.00]", ""]
 
 
 def test_a_legend_explains_only_what_is_there() -> None:
@@ -261,7 +224,10 @@ def test_a_picture_of_an_answer_says_whose_class_it_shares(page: Page) -> None:
 def test_an_exhibit_tells_its_amplification_its_change_and_its_precisions(page: Page) -> None:
     assert "perturbation \u00d7 12" in page.said("figcaption")
     shown = next(text for text in page.said("summary") if "DPSH" in text)
-    assert shown == "digits \u00b7 DPSH \u00b7 P2P \u00b7 RetPur median change \u221287.57 query query-0000"
+    assert (
+        shown
+        == "digits \u00b7 DPSH \u00b7 P2P \u00b7 RetPur median change of T-AP, \u221287.57 points query query-0000"
+    )
     assert page.said("h4")[0] == "before the attack AP 99.61 \u00b7 T-AP 10.22"
 
 
@@ -269,9 +235,32 @@ def test_an_average_precision_of_nothing_is_a_dash() -> None:
     ranking = Ranking("before", math.nan, 0.5, (Hit(0, 1, False, False),))
     shown = Exhibit("d", "h", "a", "", "7", "median change", math.nan, "c", "", 10.0, 0, 0, 0, None, (ranking,))
     page = page_of(gallery=Gallery((shown,), (b"png",)))
-    assert page.said("h4") == ["before AP \u2013 \u00b7 T-AP 50.00"]
-    assert page.said("summary") == ["d \u00b7 h \u00b7 a median change \u2013 query 7"]
+    assert page.said("h4") == ["before AP \u2013"]
+    assert page.said("summary") == ["d \u00b7 h \u00b7 a median change of AP, \u2013 points query 7"]
     assert "answer 1: neither relevant nor wanted" in [seen.get("alt") for _, seen in page.find("img")]
+
+
+def test_an_untargeted_attack_has_neither_a_wanted_class_nor_a_precision_by_it(report: Report) -> None:
+    assert report.gallery is not None
+    exhibits = tuple(
+        shown._replace(
+            target="",
+            rankings=tuple(
+                it._replace(t_map=math.nan, hits=tuple(hit._replace(wanted=False) for hit in it.hits))
+                for it in shown.rankings
+            ),
+        )
+        for shown in report.gallery.exhibits
+    )
+    page = page_of(gallery=report.gallery._replace(exhibits=exhibits))
+    assert page.said("h4")[:3] == ["before the attack AP 99.61", "under attack AP 12.04", "behind RetPur AP 97.12"]
+    assert {text.split(",")[0] for text in page.said("span", "which")} == {
+        "median change of AP",
+        "largest change of AP",
+    }
+    assert page.said("figcaption")[2] == "attacked"
+    gallery = page.said("section")[0]
+    assert not [word for word in ("T-AP", "wanted", "\u2295") if word in gallery]
 
 
 def test_an_empty_report_is_a_page_with_its_title_only() -> None:

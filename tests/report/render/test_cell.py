@@ -43,6 +43,14 @@ def test_no_number_is_a_dash_without_emphasis() -> None:
     assert compose(Value(Interval(NAN, NAN, NAN), emphasis="best")) == Cell(DASH, "", (), "", (), "")
 
 
+def test_a_number_of_unknown_uncertainty_stands_without_brackets() -> None:
+    assert percent(Interval(0.5, NAN, NAN)) == "50.00"
+    assert percent(Interval(0.5, 0.5, 0.5)) == "50.00 [50.00, 50.00]"
+    assert number(Interval(3 * 2.0**20, NAN, NAN), Unit.MEBIBYTES) == "3"
+    told = compose(Value(Interval(0.5, NAN, NAN), emphasis="tied", notes=("a",)))
+    assert told == Cell("50.00", "", ("a",), "", (), "tied")
+
+
 def test_infinity_is_a_number() -> None:
     assert percent(Interval(math.inf, 0.5, math.inf)) == "inf [50.00, inf]"
     assert amount(math.inf, Unit.SECONDS) == "inf"

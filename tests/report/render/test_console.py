@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 
 from rich.console import Console, Group
 
@@ -73,3 +74,9 @@ def test_a_bare_table_is_its_grid_alone() -> None:
     assert [cells(line) for line in printed(console(table)).splitlines() if line.startswith("\u2502")] == [
         ["r", "\u2013"]
     ]
+
+
+def test_a_number_of_unknown_uncertainty_stands_without_brackets() -> None:
+    table = Table("T", (("x",),), (TableRow("", "r", (Value(Interval(0.5, math.nan, math.nan)),)),), (), "")
+    shown = [cells(line) for line in printed(console(table)).splitlines() if line.startswith("\u2502")]
+    assert shown == [["r", "50.00"]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import shutil
 import subprocess
@@ -220,3 +221,11 @@ def test_one_table_compiles_in_a_paper_without_intervals(tmp_path: Path, table: 
     command = ["pdflatex", "-halt-on-error", "-interaction=nonstopmode", "-no-shell-escape", "paper.tex"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, timeout=300)
     assert done.returncode == 0, done.stdout[-3000:]
+
+
+def test_a_number_of_unknown_uncertainty_stands_without_brackets() -> None:
+    values = tuple(map(Value, (Interval(0.5, math.nan, math.nan), HALF)))
+    line = grid(latex(Table("T", flat("x", "y"), (TableRow("", "r", values),), (), "")))[-1]
+    bare, whole = line.split("&")[-2:]
+    assert ("50.00" in bare, "[" in bare, "nan" in bare) == (True, False, False)
+    assert "[40.00, 60.00]" in whole

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from itertools import pairwise
 
 from hypothesis import given, settings
@@ -126,3 +127,8 @@ def test_no_name_breaks_the_grid(names: list[str]) -> None:
     assert cells[:2] == [one_line(block), one_line(label)]
     assert cells[8] == one_line(cost)
     assert shown(parsed(text), "th")[2] == one_line(f"{outer} {inner}")
+
+
+def test_a_number_of_unknown_uncertainty_stands_without_brackets() -> None:
+    table = Table("T", (("x",),), (TableRow("", "r", (Value(Interval(0.5, math.nan, math.nan)),)),), (), "")
+    assert split([line for line in markdown(table).splitlines() if line.startswith("|")][-1])[-1] == "50.00"

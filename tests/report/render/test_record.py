@@ -37,6 +37,10 @@ def test_a_record_has_everything_but_the_curve(table: Table, curve: Curve) -> No
 
 
 def test_what_is_not_finite_is_null() -> None:
-    row = TableRow("", "r", (Value(Interval(math.nan, -math.inf, math.inf)),))
-    found = cast(dict[str, Any], record(Table("T", (("x",),), (row,), (), "")))
-    assert found["rows"][0]["values"][0]["interval"] == {"value": None, "low": None, "high": None}
+    intervals = (Interval(math.nan, -math.inf, math.inf), Interval(0.5, math.nan, math.nan))
+    row = TableRow("", "r", tuple(map(Value, intervals)))
+    found = cast(dict[str, Any], record(Table("T", (("x",), ("y",)), (row,), (), "")))
+    assert [value["interval"] for value in found["rows"][0]["values"]] == [
+        {"value": None, "low": None, "high": None},
+        {"value": 0.5, "low": None, "high": None},
+    ]

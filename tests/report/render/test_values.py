@@ -63,6 +63,11 @@ def test_no_number_is_empty() -> None:
     assert (found["value"], found["low"], found["high"], found["mark"]) == ("", "", "", "missing")
 
 
+def test_bounds_that_nothing_is_known_of_are_empty() -> None:
+    found = lines(small(Value(Interval(0.5, math.nan, math.nan))))[0]
+    assert (found["value"], found["low"], found["high"]) == ("50.0", "", "")
+
+
 @pytest.mark.parametrize("name", ["=1+1", "+x", "-x", "@x", " \t=1", "\r\n=1"])
 def test_a_text_that_a_spreadsheet_would_compute_is_led_by_an_apostrophe(name: str) -> None:
     source = Published((1.0,), -2.5, "differs", name)

@@ -1,0 +1,36 @@
+"""What CONTRIBUTING shows of layouts and ledgers is read as it stands there."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from retbench.report.claim import ledger_of
+from retbench.report.layout import layout_of
+from retbench.suite.load import parse_document
+
+CONTRIBUTING = Path(__file__).parents[2] / "CONTRIBUTING.md"
+
+
+@pytest.fixture
+def examples() -> list[str]:
+    return re.findall(r"```yaml\n(.*?)```", CONTRIBUTING.read_text(encoding="utf-8"), re.DOTALL)
+
+
+def test_the_layout_is_one(examples: list[str]) -> None:
+    (text,) = (example for example in examples if example.startswith("title:"))
+    layout = layout_of(parse_document(text, "CONTRIBUTING"))
+    assert [block.name for block in layout.metrics] == ["map", "t_map", "defense_seconds"]
+
+
+def test_the_ledger_is_one(examples: list[str]) -> None:
+    (text,) = (example for example in examples if example.startswith("claims:"))
+    ledger = ledger_of(parse_document(text, "CONTRIBUTING"))
+    assert [(claim.printed, claim.axes["hasher"], claim.value, len(claim.notes)) for claim in ledger.claims] == [
+        ("clean", "dpsh", 81.06, 0),
+        ("clean", "dph", 77.07, 0),
+        ("DHTA", "dpsh", 61.09, 1),
+        ("DHTA", "dph", 61.03, 1),
+    ]
