@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import torch
@@ -11,6 +11,7 @@ from torch import Tensor
 
 from retbench.bundle.basis import Basis, compare_recipes, compare_row
 from retbench.bundle.bundle import Bundle, name_cell, read_protocol
+from retbench.bundle.carried import carried_by_bundle, carried_by_row
 from retbench.bundle.compare import Agreement, Comparison, Difference, compare_json, compare_tensors
 from retbench.bundle.dataset import BundledDataset
 from retbench.bundle.identity import compare_identity
@@ -23,17 +24,6 @@ from retbench.results import Row
 from retbench.stages import DrawTargets, draw_queries
 from retbench.stages.scoring import rank_queries, summarise
 from retbench.store import Artifact
-
-CARRIED = ("cost", "details", "caveats", "variant")
-"""Fields of a row that nothing in a bundle can confirm."""
-ALWAYS = (
-    "that no row was left out",
-    "that codes come from the images, weights and options that recipes name",
-    "that labels are those of the data sets",
-    "the names of classes",
-    "the suite's title and description, and the versions that made it",
-)
-"""What nothing in any bundle can confirm."""
 
 
 class Finding(NamedTuple):
@@ -78,10 +68,10 @@ def verify_bundle(bundle: Bundle) -> Verification:
     purifiers and hardening with their options, its seed, threat, budget and steps.
 
     Carried, that is taken as it is: how far images were changed, query by query (their means are computed again);
-    seconds, memory, machines, caveats, details, the labels of variants, the norm of a budget, the options of data sets
-    and the sizes of what nobody ranked; a gallery, the texts of layouts and claims; and that codes come from the
-    images, weights and options that recipes name, and labels from the data set of that fingerprint: neither images nor
-    networks are in a bundle. All of it is in `carried`, by name.
+    seconds, memory, machines and versions of steps; caveats, details, the labels of variants, the norm of a budget, the
+    options of data sets and the sizes of what nobody ranked; a gallery, the texts of layouts and claims; and that codes
+    come from the images, weights and options that recipes name, and labels from the data set of that fingerprint:
+    neither images nor networks are in a bundle. All of it is in `carried`, by name.
 
     This finds what was changed by accident, or in one place. It cannot find rows that were left out, nor a forgery that
     is consistent: who makes up codes, labels or recipes, and computes everything else from them as retbench would, has
@@ -171,7 +161,7 @@ class _Verifier:
         seen = {name: values for name, values in told.items() if name not in ranked}
         self.compare("query", where, compare_json("values", sorted(seen), sorted(self._expected(row, score))))
         self.carried += [Finding("query", where, name) for name in seen]
-        self.carried += [Finding("row", where, name) for name in _carried(row, self._stages(row))]
+        self.carried += [Finding("row", where, name) for name in carried_by_row(row, self._stages(row))]
         try:
             facts = self._summary(row, score, {**ranked, **seen}, basis)
         except ValueError as error:
@@ -242,7 +232,9 @@ class _Verifier:
             artifact = self.bundle.artifacts.get(key)
             if artifact is None:
                 where, recipe = f"{step.stage} {key[:12]}", self.bundle.recipe(key)
-                self.carried.append(Finding("step", where, "seconds, memory and machine of steps"))
+                self.carried.append(
+                    Finding("step", where, "seconds, memory, machine, versions, labels and facts of steps")
+                )
                 if recipe:
                     said = {"stage": step.stage, "precision": step.precision}
                     made = {"stage": recipe.get("stage"), "precision": recipe.get("precision") or ""}
@@ -258,31 +250,13 @@ class _Verifier:
     def rest(self) -> None:
         """Compares suites with their digests, and tells what else of the bundle is carried."""
         for suite in self.bundle.suites:
-            if CUT in canonical(suite.suite):
+            if canonical(CUT).strip('"') in canonical(suite.suite):
                 self.carried.append(Finding("bundle", "suite.json", "the digest of a suite whose paths were cut"))
             else:
                 self.compare("bundle", "suite.json", compare_json("digest", suite.digest, digest(suite.suite)))
-        told = {
-            "the texts of layouts": self.bundle.layouts,
-            "the texts of claims": self.bundle.claims,
-            "the gallery": self.bundle.galleries,
-            "why rows have no numbers": [row for row in self.bundle.evidence.rows if row.status != "done"],
-        }
-        fields = (*ALWAYS, "that the suite's text is what was run", *(name for name, value in told.items() if value))
-        self.carried += [Finding("bundle", self.bundle.evidence.title, field) for field in fields]
-
-
-def _carried(row: Row, stages: Sequence[Any]) -> Iterator[str]:
-    """Yields what a row says that nothing in a bundle can confirm."""
-    yield from (name for name in CARRIED if getattr(row, name))
-    options = row.options.get("attack")
-    options = options if isinstance(options, Mapping) else {}
-    yield from ("budget.norm",) if row.budget else ()
-    yield from ("budget.eps",) if row.budget.get("eps") is not None and "eps" not in options else ()
-    yield from ("options.dataset",) if row.options.get("dataset") else ()
-    yield from (f"data.{name}" for name in ("train", "image_size") if name in row.data)
-    yield from ("protocol.quantise of clean queries",) if not {"attack", "purify"} & {*map(str, stages)} else ()
-    yield from ("threat without a purifier",) if "purify" not in stages else ()
+        self.carried += [
+            Finding("bundle", self.bundle.evidence.title, field) for field in carried_by_bundle(self.bundle)
+        ]
 
 
 def _nothing(key: str) -> Artifact:

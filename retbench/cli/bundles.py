@@ -9,7 +9,7 @@ from typing import Any
 
 from retbench.bundle import Bundle, merge, open_bundle
 from retbench.catalog import load_catalog
-from retbench.cli.source import Source
+from retbench.cli.origin import Source
 from retbench.errors import BundleError, UnknownName, UserError
 from retbench.report import Gallery, Layout
 from retbench.report.claim import Ledger, ledger_of, read_claims

@@ -2,47 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
+from retbench.cli.origin import Source
 from retbench.cli.session import Request, Session, open_session
 from retbench.errors import UserError
-from retbench.report import Gallery, Layout
-from retbench.report.claim import Ledger, read_claims
+from retbench.report import Gallery
+from retbench.report.claim import read_claims
 from retbench.report.layout import common_names
-from retbench.report.verdict import Judge, judge
-from retbench.results import Evidence, Row
+from retbench.results import Row
 
-
-class Source(NamedTuple):
-    """What a report is made from.
-
-    Attributes:
-        name: what its files are called.
-        evidence: rows, and what they rest on.
-        layouts: of its tables.
-        ledger: reads published numbers: by name or path, or, of None, those that its suite names, if it names any.
-        narrowed: whether the rows are a part of the suite's.
-        gallery: makes the gallery, or None where there is none.
-    """
-
-    name: str
-    evidence: Evidence
-    layouts: tuple[Layout, ...]
-    ledger: Callable[[str | None], Ledger | None]
-    narrowed: bool
-    gallery: Callable[[], Gallery | None]
-
-    def judge(self, against: str | None) -> Judge | None:
-        """Returns what puts published numbers beside measured ones: of a ledger by name or path, else of the suite's.
-
-        Raises:
-            ClaimError: the ledger is not one.
-            UserError: bundles are judged by several.
-        """
-        ledger = self.ledger(against)
-        return None if ledger is None else lambda row, metric, interval: judge(row, metric, interval, ledger)
+__all__ = ["Source", "of_session", "open_source", "printed_name"]
 
 
 def open_source(what: Sequence[str], store: Path, how: Mapping[str, Any]) -> Source:

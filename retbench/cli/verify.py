@@ -22,7 +22,7 @@ KINDS = {
     "query": "values of each query",
     "summary": "means and intervals of scores",
     "row": "numbers of rows",
-    "step": "seconds, memory and machine of other steps",
+    "step": "what other steps took, and where they ran",
     "bundle": "the suite, and what belongs to no row",
 }
 """What the kinds of findings are called."""

@@ -68,7 +68,9 @@ def compare_many(first: Tensor, second: Tensor, *, clusters: Tensor | None = Non
     Raises:
         ValueError: as `compare_pairs`.
     """
-    if first.shape != second.shape or not bool((first - second).isfinite().all()):
+    floating = first.is_floating_point() and second.is_floating_point()
+    fitting = clusters is None or (clusters.dtype == torch.int64 and clusters.shape == first.shape[2:])
+    if first.shape != second.shape or not (floating and fitting) or not bool((first - second).isfinite().all()):
         return [compare_pairs(one, other, clusters=clusters) for one, other in zip(first, second, strict=True)]
     differences = first.to(torch.float64) - second.to(torch.float64)
     _, seeds, queries = differences.shape

@@ -21,8 +21,12 @@ class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-PLAIN = ("attack_seconds", "defense_seconds", "peak_memory")
-"""The costs that a block may show, in seconds or mebibytes; everything else is a share of 1."""
+PLAIN = {
+    "attack_seconds": (Unit.SECONDS,),
+    "defense_seconds": (Unit.SECONDS,),
+    "peak_memory": (Unit.MEBIBYTES,),
+}
+"""The costs that a block may show, with their units; everything else is a share of 1."""
 
 
 class MetricBlock(_Frozen):
@@ -160,7 +164,12 @@ class Layout(_Frozen):
         sides = {str(getattr(row, self.paired.axis)) for row in rows} if self.paired else set()
         paired = self.paired is None or {self.paired.first, self.paired.second} <= sides
         names = {block.name for block in self.metrics if block.at is None}
-        told = (row.status != "done" or not names or bool(names & {*row.metrics}) for row in rows if self.shows(row))
+        costs = {*PLAIN} & names
+        told = (
+            row.status != "done" or not names or bool(names & {*row.metrics}) or bool(costs and row.cost)
+            for row in rows
+            if self.shows(row)
+        )
         return swept and paired and any(told)
 
     def named(self, axis: str, value: str | int) -> str:
@@ -197,9 +206,12 @@ def layout_of(document: Document) -> Layout:
     if layout.curve and "variant" not in (*layout.columns, *layout.rows):
         raise LayoutError(f"{name}: a curve needs `variant` among rows or columns: got neither")
     for at, block in enumerate(layout.metrics):
-        if (block.name in PLAIN) != (block.unit in (Unit.SECONDS, Unit.MEBIBYTES)):
-            where = document.where(("metrics", at))
-            raise LayoutError(f"{where}: {block.name} is not measured in this unit: got {block.unit.value!r}")
+        units = PLAIN.get(block.name, (Unit.PERCENT, Unit.GREY))
+        if block.unit not in units:
+            where, expected = document.where(("metrics", at)), " or ".join(unit.value for unit in units)
+            raise LayoutError(
+                f"{where}: {block.name} is not measured in this unit: got {block.unit.value!r}, expected {expected}"
+            )
     if layout.blocks and (layout.blocks not in layout.rows or len(layout.metrics) > 1 or layout.across):
         raise LayoutError(f"{name}: blocks: it must be an axis of the rows, beside one metric: got {layout.blocks!r}")
     return layout

@@ -39,7 +39,7 @@ def pair(evidence: Evidence, paired: Paired, blocks: Sequence[MetricBlock]) -> l
             raise LayoutError(f"paired: no cell has this {paired.axis}: got {value!r}, {suggest(value, known)}")
     shown = {block.name for block in blocks}
     pooled = pool_seeds(evidence.rows, evidence.scores)
-    sides = {(getattr(row, paired.axis), _others(row, paired.axis)): row for row in pooled}
+    sides = {(str(getattr(row, paired.axis)), _others(row, paired.axis)): row for row in pooled}
     found = []
     for (value, others), row in sides.items():
         partner = sides.get((paired.second, others))

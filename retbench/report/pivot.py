@@ -135,11 +135,11 @@ class _Tabulation:
         if interval is None:
             return Value(None, "missing", block.unit)
         envelope = row.envelopes.get(block.name) if block.at is None else None
-        wider = envelope is not None and (envelope.worst < interval.low or envelope.best > interval.high)
+        inside = envelope is not None and interval.low <= envelope.worst and envelope.best <= interval.high
         published, notes = self._published(row, block, interval)
         emphasis = self.standings.emphasis.get((point_of(row, AXES), block.name), "")
         lost = tuple(self.notes.dagger(told) for told in cast(list[str], row.data.get("lost", [])))
-        ties = envelope if wider else None
+        ties = None if inside or envelope is None or envelope.worst == envelope.best else envelope
         return Value(interval, "", block.unit, emphasis, ties, published, (*lost, *notes), details_of(row))
 
     def _published(self, row: Row, block: MetricBlock, interval: Interval) -> tuple[Published | None, tuple[str, ...]]:

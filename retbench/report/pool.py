@@ -40,7 +40,11 @@ def _pooled(seeds: Sequence[Row], scores: Scores) -> Row:
             f"{'/'.join(str(getattr(row, axis)) for axis in ALIKE)}: its seeds were scored on other queries"
         )
     samples = {name: sample_of(row, name, scores) for name in row.metrics}
-    lost: list[Json] = [f"without seed {seed.seed}, {seed.status}: {seed.reason}" for seed in seeds if seed not in done]
+    lost: list[Json] = [
+        f"without seed {seed.seed}, {seed.status}: {seed.reason}".removesuffix(": ")
+        for seed in seeds
+        if seed not in done
+    ]
     return replace(
         row,
         seed=seeds[0].seed,

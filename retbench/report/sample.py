@@ -44,8 +44,9 @@ def sample_of(row: Row, metric: str, scores: Scores) -> Sample | None:
 
 
 def are_paired(first: Row, second: Row, mine: Sample, theirs: Sample) -> bool:
-    """Returns whether two rows have values of the same queries under the same seeds, in the same order."""
-    return mine.values.shape == theirs.values.shape and seeds_of(first) == seeds_of(second)
+    """Returns whether two rows have one value each of the same queries under the same seeds, in the same order."""
+    alike = mine.values.shape == theirs.values.shape and seeds_of(first) == seeds_of(second)
+    return alike and mine.values.ndim == 2
 
 
 def seeds_of(row: Row) -> list[int]:

@@ -14,7 +14,6 @@ from safetensors.torch import load, save
 
 from retbench.bundle import Finding, open_bundle
 from retbench.bundle.archive import read_archive
-from retbench.bundle.verify import ALWAYS
 from retbench.canon import canonical, digest
 from tests.bundle.conftest import MATRIX, Make, Members, disagreements, edit, edit_json, verified
 
@@ -90,42 +89,6 @@ def test_targets_from_a_file_are_carried_but_their_rows_are_checked(make: Make, 
         tensors["rows"][:] = 1
 
     assert ("targets", "labels") in disagreements(edit(path, lambda members: restored(members, "targets", change)))
-
-
-def test_what_nothing_can_confirm_is_told_as_carried(path: Path) -> None:
-    found = verified(path)
-    assert {each.field for each in found.carried if each.kind == "query"} == {"perceptibility", "ssim", "visibility"}
-    assert {each.field for each in found.carried if each.kind == "row"} == {
-        "cost",
-        "budget.norm",
-        "data.train",
-        "data.image_size",
-        "options.dataset",
-        "protocol.quantise of clean queries",
-        "threat without a purifier",
-    }
-    told = {each.field for each in found.carried if each.kind == "bundle"}
-    assert told >= {*ALWAYS, "the texts of layouts"}
-    assert not told & {"the texts of claims", "the gallery", "why rows have no numbers"}
-    assert "step" in {each.kind for each in found.carried}
-
-
-@pytest.mark.parametrize(
-    ("member", "told"),
-    [("gallery.json", "the gallery"), ("claims.json", "the texts of claims"), ("suite.json", "whose paths were cut")],
-)
-def test_what_belongs_to_no_row_is_told_as_carried(path: Path, member: str, told: str) -> None:
-    def change(members: Members) -> None:
-        if member == "suite.json":
-            value = json.loads(members[member])
-            value["suite"]["protocol"] = {"targets": {"file": "…/targets.txt"}}
-            members[member] = canonical(value).encode()
-        else:
-            members[member] = b'{"x": "y"}'
-
-    found = verified(edit(path, change))
-    assert found.ok
-    assert any(told in each.field for each in found.carried)
 
 
 def test_a_suite_that_does_not_have_its_digest_is_caught(path: Path) -> None:

@@ -21,7 +21,7 @@ from tests.bundle.conftest import edit_json
 from .conftest import Retbench
 
 LEDGER = """\
-name: mine
+claims: mine
 paper: Mine
 title: What was printed
 authors: Nobody
@@ -30,6 +30,7 @@ decimals: 2
 cells: {bits: 16, task: i2i}
 tables:
   - table: 1
+    title: All
     across: [dataset]
     columns: [[toy]]
     rows:
@@ -126,7 +127,7 @@ def test_a_suites_own_ledger_is_read_from_its_bundle(
     ledger = source.ledger(None)
     assert ledger is not None
     assert [claim.value for claim in ledger.claims] == [12.34]
-    assert source.ledger("…/mine.yaml") == ledger
+    assert source.ledger("…/far away/mine.yaml") == ledger
     (retpur,) = [ledger for ledger in [source.ledger("retpur")] if ledger]
     assert retpur.name != ledger.name
     assert str(toys).encode() not in path.read_bytes()

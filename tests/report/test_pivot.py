@@ -140,6 +140,15 @@ def test_a_share_of_what_is_not_one_value_a_query_is_an_error(scored: Rows, evid
         pivot(evidence([row]), layout(metrics=({"name": name, "label": "m", "at": 0.5},)))
 
 
+def test_several_numbers_a_query_are_no_number_of_a_table(scored: Rows, evidence: Gather) -> None:
+    told = {"map": [0.5, 0.5, 0.75], "map_recall": [[0.5] * 21] * 3}
+    given = [scored("p2p", name, told) for name in ("none", "ddpm", "retpur")]
+    given = [replace(each, metrics={"map": each.metrics["map"]}) for each in given]
+    given.append(replace(given[0], attack="dhta", status="missing", metrics={}))
+    table = only(evidence(given), layout(metrics=({"name": "map_recall", "label": "m"},)))
+    assert {value.mark for line in table.rows for value in line.values} == {"missing"}
+
+
 def test_metrics_across_are_the_innermost_headers_and_leave_no_blocks(row: Rows, evidence: Gather) -> None:
     given = [
         row(a, "retpur", v, variant=f"metric={m}") for m, v in (("ssim", 0.4), ("mse", 0.3)) for a in ("p2p", "dhta")

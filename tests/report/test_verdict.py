@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
@@ -241,6 +242,13 @@ def test_a_metric_that_the_paper_does_not_have_has_no_judgement(ledger: Ledger) 
 
 def test_a_seed_is_no_part_of_a_published_cell(ledger: Ledger) -> None:
     assert judged(ledger, 81.06, seed=7) == judged(ledger, 81.06)
+
+
+def test_a_number_without_an_interval_is_not_comparable(ledger: Ledger) -> None:
+    found = judge(row_of(), "map", Interval(0.8106, math.nan, math.nan), ledger)
+    assert found is not None
+    assert found.published.verdict == "not comparable"
+    assert found.notes[0] == "not comparable because nothing is known of its uncertainty"
 
 
 def test_a_judge_is_the_function_with_its_ledger(ledger: Ledger) -> None:
