@@ -95,7 +95,7 @@ def _evidence(bundles: Sequence[Bundle], rows: tuple[Row, ...]) -> Evidence:
         raise ArtifactMissing(f"{' + '.join(bundle.name for bundle in bundles)}: no artifact {key[:12]}")
 
     return Evidence(
-        " + ".join(part.title for part in parts),
+        " + ".join(dict.fromkeys(part.title for part in parts)),
         " ".join(dict.fromkeys(part.description for part in parts if part.description)),
         digest([part.digest for part in parts]),
         rows,

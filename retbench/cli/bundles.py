@@ -42,9 +42,12 @@ def of_bundles(paths: Sequence[Path], how: Mapping[str, Any]) -> Source:
     only = tuple(how.get("only", ()))
     opened = [open_bundle(path) for path in paths]
     bundle = merge(opened)
+    names = " and ".join(each.name for each in opened)
+    notice = f"{names}, as it states the numbers; `retbench verify` computes them again"
+    evidence = replace(_narrowed(bundle.evidence, only), notice=notice)
     return Source(
         "-".join(slug(path.stem) for path in paths),
-        _narrowed(bundle.evidence, only),
+        evidence,
         _layouts(bundle),
         lambda name: _ledger(opened, name, bundle.evidence.rows),
         True,

@@ -51,6 +51,8 @@ def report(
     from retbench.cli.source import open_source
     from retbench.report import write_report
 
+    if out is not None and (form or as_json):
+        raise click.UsageError("--out writes every format: it does not go with --format or --json")
     source = open_source(what, store, how)
     form = "json" if as_json else form or ("console" if sys.stdout.isatty() else "markdown")
     drawn = pictures and (out is not None or form == "html")
@@ -75,7 +77,10 @@ def make_report(source: Source, against: str | None = None, *, uniform: bool = F
 
     evidence, judge = source.evidence, source.judge(against)
     tables = make_tables(evidence, source.layouts, narrowed=source.narrowed, judge=judge, uniform=uniform)
-    made = Report(evidence.title, evidence.description, tables, provenance=summary(evidence))
+    waiting = sum(row.status == "missing" for row in evidence.rows)
+    told = f"Unfinished: {waiting} of {len(evidence.rows)} cells have not run yet." if waiting else ""
+    description = " ".join(part for part in (evidence.description, told) if part)
+    made = Report(evidence.title, description, tables, provenance=summary(evidence))
     if not pictures:
         return made
     from retbench.report.illustrate import illustrate  # matplotlib takes its time, and most reports need none of it

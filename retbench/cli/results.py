@@ -70,6 +70,8 @@ def export(suite: str, path: Path, force: bool, store: Path, as_json: bool, **ho
     from retbench.cli.session import Request, open_session
     from retbench.errors import UserError
 
+    if path.suffix != ".zip":
+        raise UserError(f"{path}: a bundle is a zip file: got the ending {path.suffix!r}, expected '.zip'")
     if path.exists() and not force:
         raise UserError(f"{path}: it is there already; --force replaces it")
     session = open_session(Request(suite, **how), store)

@@ -19,6 +19,7 @@ from retbench.execute import Failure, pick_device, resolve_precision
 from retbench.plan import Plan, make_plan
 from retbench.report import Layout, read_layout
 from retbench.report.claim import Ledger, read_claims
+from retbench.report.layout import check_names
 from retbench.results import Evidence, Row, collect, stored_scores, stored_steps
 from retbench.store import Store
 from retbench.suite import LoadedSuite, expand, find_suite, read_suite
@@ -130,7 +131,7 @@ def open_session(request: Request, store_path: Path) -> Session:
         request = _continued(request, store_path, runs)
     catalog = load_catalog()
     loaded = read_suite(find_suite(cast(str, request.suite)), request.profile, request.sets)
-    layouts = tuple(_layout(loaded, name) for name in loaded.suite.report.layout)
+    layouts = tuple(_layout(loaded, name, catalog) for name in loaded.suite.report.layout)
     device = pick_device(request.device)
     cells = expand(loaded, catalog, request.only)
     precision = resolve_precision(request.precision, device)
@@ -151,11 +152,15 @@ def open_session(request: Request, store_path: Path) -> Session:
     )
 
 
-def _layout(loaded: LoadedSuite, name: str) -> Layout:
+def _layout(loaded: LoadedSuite, name: str, catalog: Catalog) -> Layout:
     try:
-        return read_layout(name, loaded.path.parent)
+        layout = read_layout(name, loaded.path.parent)
+        check_names(layout, name, _known(catalog))
+        return layout
     except UnknownName as error:
         where = loaded.document.where(("report", "layout"))
+        if name.endswith((".yaml", ".yml")):
+            raise SuiteError(f"{where}: no such layout: got {name!r}, looked in {loaded.path.parent}") from None
         raise SuiteError(f"{where}: unknown layout: got {name!r}, {suggest(name, error.known)}") from None
 
 

@@ -64,10 +64,12 @@ def _show(found: Verification) -> None:
     rows = [(told, *(count[kind] or "" for count in counts)) for kind, told in KINDS.items()]
     rows = [row for row in rows if any(row[1:])]
     click.echo(tabulate(rows, ("", "agree", "disagree", "carried"), "simple", disable_numparse=True))
-    if carried := dict.fromkeys(finding.field for finding in found.carried):
-        click.echo(f"\nCarried, as nothing in the file can confirm them: {'; '.join(carried)}.")
     if found.ok:
         click.echo("\nEverything that follows from codes, labels and recipes agrees.")
+    if carried := dict.fromkeys(finding.field for finding in found.carried):
+        click.echo("\nCarried, as nothing in the file can confirm them:")
+        click.echo("\n".join(f"- {field}" for field in carried))
+    if found.ok:
         return
     table = [(finding.where, finding.field, finding.got, finding.expected) for finding in found.disagreed[:MOST]]
     headers = ("where", "field", "in the file", "computed")

@@ -120,7 +120,8 @@ def find_claims(name: str, beside: Path) -> Path:
         return shipped[name]
     if (beside / name).is_file():
         return beside / name
-    raise ClaimError(f"report.claims: unknown ledger: got {name!r}, {suggest(name, shipped)}")
+    where = f"no such file: {beside / name}; or a" if name.endswith((".yaml", ".yml")) else "unknown"
+    raise ClaimError(f"report.claims: {where} ledger: got {name!r}, {suggest(name, shipped)}")
 
 
 class _Reader:

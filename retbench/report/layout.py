@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails
 
 from retbench.errors import LayoutError, UnknownName, suggest
 from retbench.report.pattern import AXES, Pattern, matches, settings_of
@@ -196,9 +197,7 @@ def layout_of(document: Document) -> Layout:
     try:
         layout = Layout(**document.data)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = document.where(tuple(first["loc"]))
-        raise LayoutError(f"{where}: {first['msg'].lower()}: got {first['input']!r}") from None
+        raise LayoutError(_problem(document, error.errors(include_url=False)[0])) from None
     name = document.name
     for axis in _named_axes(layout):
         if axis not in AXES:
@@ -215,6 +214,42 @@ def layout_of(document: Document) -> Layout:
     if layout.blocks and (layout.blocks not in layout.rows or len(layout.metrics) > 1 or layout.across):
         raise LayoutError(f"{name}: blocks: it must be an axis of the rows, beside one metric: got {layout.blocks!r}")
     return layout
+
+
+def check_names(layout: Layout, name: str, known: Mapping[str, Collection[str]]) -> None:
+    """Raises LayoutError for a component that a layout selects, orders or lets compete, and that nobody knows.
+
+    Args:
+        layout: what is checked.
+        name: what it is called, for the message.
+        known: the installed components, by axis; those that `names.yaml` prints are known too.
+    """
+    patterns = [*layout.select, *(pattern for block in layout.metrics for pattern in block.select)]
+    named = [(axis, value) for pattern in patterns for axis, each in pattern.items() for value in each.values]
+    named += [(axis, value) for axis, values in layout.order.items() for value in values]
+    named += [(layout.contest.axis, value) for value in layout.contest.without] if layout.contest else []
+    for axis, value in named:
+        names = {*known.get(axis, ()), *common_names().get(axis, {}), "none"}
+        for piece in str(value).split("+") if axis in known else ():
+            if piece not in names:
+                raise LayoutError(f"layout {name}: unknown {axis}: got {piece!r}, {suggest(piece, names)}")
+
+
+def _problem(document: Document, error: ErrorDetails) -> str:
+    """Returns what is wrong with a layout, and where."""
+    where, key = document.where(tuple(error["loc"])), str(error["loc"][-1]) if error["loc"] else ""
+    if error["type"] == "missing":
+        return f"{where}: missing key: got none, expected {key!r}"
+    if error["type"] == "extra_forbidden":
+        models: dict[str, type[BaseModel]] = {
+            "metrics": MetricBlock,
+            "contest": Contest,
+            "curve": Sweep,
+            "paired": Paired,
+        }
+        owner = models.get(str(error["loc"][0]), Layout) if len(error["loc"]) > 1 else Layout
+        return f"{where}: unknown key: got {key!r}, {suggest(key, owner.model_fields)}"
+    return f"{where}: {error['msg'].lower()}: got {error['input']!r}"
 
 
 def _named_axes(layout: Layout) -> Iterator[str]:

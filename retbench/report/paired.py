@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import cast
 
@@ -50,10 +50,21 @@ def pair(evidence: Evidence, paired: Paired, blocks: Sequence[MetricBlock]) -> l
         else:
             differences = _differences(row, partner, blocks, evidence.scores)
             own = {name: interval for name, interval in row.metrics.items() if name not in shown}
-            steps = tuple(dict.fromkeys((*row.steps, *partner.steps)))
             if differences:
-                found.append(replace(row, metrics={**own, **differences}, envelopes={}, steps=steps))
+                found.append(_difference_row(row, partner, {**own, **differences}))
     return found
+
+
+def _difference_row(first: Row, second: Row, metrics: Mapping[str, Interval]) -> Row:
+    """Returns the row of a difference, which rests on what both sides rest on."""
+    return replace(
+        first,
+        metrics=metrics,
+        envelopes={},
+        details={**second.details, **first.details},
+        caveats=tuple(dict.fromkeys((*first.caveats, *second.caveats))),
+        steps=tuple(dict.fromkeys((*first.steps, *second.steps))),
+    )
 
 
 def _differences(first: Row, second: Row, blocks: Sequence[MetricBlock], scores: Scores) -> dict[str, Interval]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple, cast
 
-from retbench.errors import LayoutError
+from retbench.errors import LayoutError, suggest
 from retbench.metrics import Interval
 from retbench.report.contest import LEVEL, POWER, Standings, hold_contests
 from retbench.report.cost import cost_lines
@@ -162,8 +162,9 @@ def _statistics(standings: Standings, layout: Layout) -> Iterator[str]:
         )
     if standings.detectable:
         least = " and ".join(f"{100 * points:.2f} points of {label}" for label, points in standings.detectable.items())
+        pairs = "the pairs" if standings.bouts else "neighbouring rows"
         how = "at Holm's first step" if standings.bouts else f"by a single test at {100 * LEVEL:g} %"
-        yield f"A paired difference of {least} would be found {100 * POWER:g} times in 100 {how} (median of the pairs)."
+        yield f"A paired difference of {least} would be found {100 * POWER:g} times in 100 {how} (median of {pairs})."
 
 
 def _check_metrics(rows: Sequence[Row], layout: Layout, scores: Scores) -> None:
@@ -174,7 +175,7 @@ def _check_metrics(rows: Sequence[Row], layout: Layout, scores: Scores) -> None:
     for block in layout.metrics:
         if block.at is None and block.name not in known:
             raise LayoutError(
-                f"layout {layout.title!r}: no row has this metric: got {block.name!r}, expected one of {sorted(known)}"
+                f"layout {layout.title!r}: no row has this metric: got {block.name!r}, {suggest(block.name, known)}"
             )
         if block.at is not None and all(number_of(row, block, scores) is None for row in rows):
             raise LayoutError(

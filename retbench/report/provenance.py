@@ -69,9 +69,10 @@ def check_uniform(rows: Sequence[Row], evidence: Evidence, title: str) -> None:
 def _suite(rows: Sequence[Row], evidence: Evidence) -> Told:
     waiting = sum(row.status == "missing" for row in rows)
     if waiting:
-        told = f"{waiting} of {len(rows)} cells have not run yet; the same `retbench run` goes on"
-        yield "unfinished", told
+        yield "unfinished", f"{waiting} of {len(rows)} cells have not run yet; the same `retbench run` goes on"
     yield "suite", f"{evidence.title}, digest {evidence.digest[:16]}"
+    if evidence.notice:
+        yield "source", evidence.notice
 
 
 def _protocol(rows: Sequence[Row]) -> Told:
@@ -176,7 +177,7 @@ def _collapsed(rows: Sequence[Row]) -> Told:
 
 def _machines(steps: Sequence[StepRecord]) -> Told:
     if devices := _devices(steps):
-        threads = " and ".join(dict.fromkeys(str(step.environment["threads"]) for step in steps))
+        threads = " or ".join(dict.fromkeys(str(step.environment["threads"]) for step in steps))
         yield "computed on", f"{'; '.join(devices)}, {threads} threads; networks in {' and '.join(_precisions(steps))}"
     agreements = [cast(float, step.facts["float32_agreement"]) for step in steps if "float32_agreement" in step.facts]
     if agreements and min(agreements) < 1:

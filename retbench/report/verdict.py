@@ -103,8 +103,10 @@ def _difference(row: Row, path: str, said: Json) -> str:
         return ""
     measured = _recorded(row, path)
     if isinstance(measured, _Absent):
-        return f"{fact_name(path)} differs: not recorded, published {_told(said)}"
-    return "" if _same(measured, said) else f"{fact_name(path)} differs: {_told(measured)}, published {_told(said)}"
+        return f"{fact_name(path)} differs: not recorded, published {_told(said, path)}"
+    if _same(measured, said):
+        return ""
+    return f"{fact_name(path)} differs: {_told(measured, path)}, published {_told(said, path)}"
 
 
 def _recorded(row: Row, path: str) -> Json | _Absent:
@@ -123,7 +125,9 @@ def _same(measured: Json, said: Json) -> bool:
     return math.isclose(*numbers, rel_tol=1e-6) if len(numbers) == 2 else measured == said
 
 
-def _told(value: Json) -> str:
+def _told(value: Json, path: str = "") -> str:
+    if path.endswith(".eps") and isinstance(value, float):
+        return f"{255 * value:.3g}/255"
     if isinstance(value, list | tuple):
         return " x ".join(_told(item) for item in value)
     if value is None:

@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from retbench.errors import UserError
 from retbench.report.render import as_csv, document, escape, markdown, record
 from retbench.report.report import Report
-from retbench.store.files import replace_file, writing
+from retbench.store.files import replace_file
 
 
 class File(NamedTuple):
@@ -23,12 +24,15 @@ def write_report(report: Report, folder: Path, name: str) -> tuple[Path, ...]:
     """Writes a report and its pictures; returns the paths, `<name>.md` first.
 
     Raises:
-        StoreUnwritable: the folder cannot be written.
+        UserError: the folder cannot be written.
     """
     files = list(_files(report, name))
-    with writing(folder):
-        for file in reversed(files):  # the report last, so that what it shows is there
-            replace_file(folder / file.name, file.data())
+    for file in reversed(files):  # the report last, so that what it shows is there
+        data = file.data()
+        try:
+            replace_file(folder / file.name, data)
+        except OSError as error:
+            raise UserError(f"--out {folder}: {file.name} cannot be written: {error.strerror}") from error
     return tuple(folder / file.name for file in files)
 
 

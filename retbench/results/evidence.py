@@ -54,6 +54,7 @@ class Evidence:
             are; `map_recall` and `t_map_recall` float32 (Q, 21), precision at recall 0, 0.05 ... 1; `map_depth` and
             `t_map_depth` float32 (Q, D), precision among the first of `depths` int64 (D,).
         log: where failures are told in full; empty where there is no such file.
+        notice: what a reader must know of where all of it comes from; empty for a store.
     """
 
     title: str
@@ -63,6 +64,7 @@ class Evidence:
     steps: Mapping[str, StepRecord]
     scores: Scores
     log: str = ""
+    notice: str = ""
 
 
 def stored_steps(plan: Plan, store: Store) -> dict[str, StepRecord]:
