@@ -178,7 +178,8 @@ def _collapsed(rows: Sequence[Row]) -> Told:
 def _machines(steps: Sequence[StepRecord]) -> Told:
     if devices := _devices(steps):
         threads = " or ".join(dict.fromkeys(str(step.environment["threads"]) for step in steps))
-        yield "computed on", f"{'; '.join(devices)}, {threads} threads; networks in {' and '.join(_precisions(steps))}"
+        threads += " thread" if threads == "1" else " threads"
+        yield "computed on", f"{'; '.join(devices)}, {threads}; networks in {' and '.join(_precisions(steps))}"
     agreements = [cast(float, step.facts["float32_agreement"]) for step in steps if "float32_agreement" in step.facts]
     if agreements and min(agreements) < 1:
         yield "precision", f"at least {100 * min(agreements):.2f} % of the bits checked are those of float32 networks"

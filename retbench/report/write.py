@@ -26,6 +26,8 @@ def write_report(report: Report, folder: Path, name: str) -> tuple[Path, ...]:
     Raises:
         UserError: the folder cannot be written.
     """
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"--out {folder}: it is not a folder")
     files = list(_files(report, name))
     for file in reversed(files):  # the report last, so that what it shows is there
         data = file.data()

@@ -56,7 +56,7 @@ def test_rows_of_all_are_there_once_in_order(one: Bundle, other: Bundle) -> None
     both = [name_cell(row) for bundle in (one, other) for row in bundle.evidence.rows]
     assert names == list(dict.fromkeys(both))
     assert len(names) == 5 < len(both)
-    assert merged.evidence.title == "toys + toys"
+    assert merged.evidence.title == "toys"
     assert merged.name == "one.zip + other.zip"
     assert len(merged.suites) == 2
 

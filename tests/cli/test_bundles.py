@@ -57,6 +57,12 @@ def told(retbench: Retbench, *words: str) -> Any:
     return json.loads(ended.out)
 
 
+def tables(made: dict[str, Any]) -> list[dict[str, Any]]:
+    """Returns a report's tables without the line that says which bundle they come from."""
+    kept = [[line for line in table["provenance"] if line[0] != "source"] for table in made["tables"]]
+    return [{**table, "provenance": lines} for table, lines in zip(made["tables"], kept, strict=True)]
+
+
 def failed(retbench: Retbench, *words: str) -> str:
     ended = retbench("report", *words)
     assert ended.code == 2
@@ -67,7 +73,7 @@ def failed(retbench: Retbench, *words: str) -> str:
 def test_only_keeps_rows_of_a_bundle(retbench: Retbench, export: Callable[..., Path]) -> None:
     export("run.zip")
     stored, bundled = (told(retbench, name, "--only", "attack=none") for name in ("toy.yaml", "run.zip"))
-    assert bundled["tables"] == stored["tables"]
+    assert tables(bundled) == tables(stored)
     assert bundled["tables"] != told(retbench, "run.zip")["tables"]
     assert told(retbench, "run.zip", "--only", "bits=16")["tables"] == told(retbench, "run.zip")["tables"]
 

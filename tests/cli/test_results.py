@@ -96,3 +96,10 @@ def test_export_wants_a_suite_and_a_file(retbench: Retbench, words: tuple[str, .
     told = retbench(*words)
     assert told.code == 2
     assert "Missing argument" in told.err
+
+
+def test_a_bundle_is_a_zip_file_by_name(retbench: Retbench) -> None:
+    assert retbench("run", "toy.yaml").code == 0
+    ended = retbench("results", "export", "toy.yaml", "run.tar")
+    assert ended.code == 2
+    assert "a bundle is a zip file: got the ending '.tar', expected '.zip'" in ended.err

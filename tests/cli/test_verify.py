@@ -39,7 +39,7 @@ def test_a_sound_bundle_agrees(retbench: Retbench, bundle: Path) -> None:
     assert told.out.startswith("toy: 4 of 4 rows have numbers\n")
     assert "numbers of rows" in told.out
     assert "Everything that follows from codes, labels and recipes agrees." in told.out
-    assert "Carried, as nothing in the file can confirm them: " in told.out
+    assert "Carried, as nothing in the file can confirm them:\n- " in told.out
     assert "perceptibility" in told.out
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from retbench.errors import LayoutError, UnknownName
 from retbench.report import Layout, read_layout, shipped_layouts
-from retbench.report.layout import Contest
+from retbench.report.layout import Contest, check_names
 from retbench.report.pattern import Condition
 from retbench.results import Row
 
@@ -35,7 +35,9 @@ def test_an_unknown_layout_names_the_nearest(tmp_path: Path) -> None:
     [
         ("columns: [bits]", "columns: [bit]", "got 'bit', expected one of"),
         ("columns: [bits]", "columns: []", "mine.yaml:2:1"),
-        ("title: Mine", "titel: Mine", "mine.yaml"),
+        ("title: Mine", "titel: Mine", "mine.yaml:1:1: title: missing key: got none, expected 'title'"),
+        ("label: mAP", "label: mAP, beter: lower", "unknown key: got 'beter', expected one of at, better, label"),
+        ("columns: [bits]", "columns: [bits]\nrow: [attack]", "mine.yaml:3:1: row: unknown key: got 'row'"),
         ("columns: [bits]", "columns: [bits]\norder: {hashers: [x]}", "got 'hashers'"),
         ("columns: [bits]", "columns: [bits]\ncurve: {option: t_p}", "a curve needs `variant` among rows or columns"),
         ("columns: [bits]", "columns: [variant]\ncurve: {option: t_p, scale: cubic}", "got 'cubic'"),
@@ -207,3 +209,26 @@ def test_a_paired_layout_is_answered_by_both_sides_alone(tmp_path: Path, row: Ca
     layout = read(tmp_path, "paired: {axis: defense, first: retpur, second: ddpm}\n")
     rows = [row("p2p", defense, 0.5) for defense in ("retpur", "ddpm")]
     assert [layout.answered_by(each) for each in (rows, rows[:1], rows[1:], [])] == [True, False, False, False]
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ("select: [{defense: [none, retpurr]}]", "unknown defense: got 'retpurr', .*; nearest: retpur"),
+        ("order: {hasher: [dpsh, dhp]}", "unknown hasher: got 'dhp', .*; nearest: dsh, dph"),
+        ("contest: {without: [nothing]}", "unknown defense: got 'nothing'"),
+        ("select: [{defense: atrdh+retpurr}]", "unknown defense: got 'retpurr'"),
+    ],
+)
+def test_a_component_that_nobody_knows_is_an_error(tmp_path: Path, said: str, told: str) -> None:
+    (tmp_path / "mine.yaml").write_text(f"title: t\ncolumns: [bits]\nmetrics: [{{name: map, label: m}}]\n{said}\n")
+    known = {"defense": ["mine"], "hasher": ["dpsh"]}
+    with pytest.raises(LayoutError, match=told):
+        check_names(read_layout("mine.yaml", tmp_path), "mine.yaml", known)
+
+
+def test_components_of_plugins_and_of_the_papers_are_known(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text(
+        "title: t\ncolumns: [bits]\nmetrics: [{name: map, label: m}]\nselect: [{defense: [mine+retpur], bits: 16}]\n"
+    )
+    check_names(read_layout("mine.yaml", tmp_path), "mine.yaml", {"defense": ["mine"]})

@@ -87,7 +87,7 @@ def test_a_caption_without_a_contest_says_nothing_of_bold(rivals: list[Row], evi
     table = only(evidence(rivals), layout(contest=None))
     assert table.caption.startswith("A paired difference of ")
     assert table.caption.endswith(
-        " points of MAP would be found 80 times in 100 by a single test at 5 % (median of the pairs)."
+        " points of MAP would be found 80 times in 100 by a single test at 5 % (median of neighbouring rows)."
     )
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from retbench.errors import StoreUnwritable
+from retbench.errors import UserError
 from retbench.report import Layout, Picture, Report, as_html, as_json, as_markdown, pivot, write_report
 from retbench.report.render import as_csv, document
 from retbench.results import Evidence, Row
@@ -129,5 +129,10 @@ def test_the_page_needs_no_other_file(report: Report) -> None:
 
 def test_a_folder_that_is_a_file_is_no_traceback(report: Report, tmp_path: Path) -> None:
     (tmp_path / "out").write_text("")
-    with pytest.raises(StoreUnwritable, match="it is not a folder"):
+    with pytest.raises(UserError, match=r"--out .*/out: it is not a folder"):
         write_report(report, tmp_path / "out", "suite")
+
+
+def test_a_place_that_cannot_be_written_is_named_with_the_reason(report: Report) -> None:
+    with pytest.raises(UserError, match=r"--out /proc/x: .* cannot be written: No such file or directory"):
+        write_report(report, Path("/proc/x"), "suite")
