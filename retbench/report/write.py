@@ -43,7 +43,7 @@ def _files(report: Report, name: str) -> Iterator[File]:
     yield File(f"{name}.html", lambda: as_html(report).encode())
     yield File(f"{name}.tex", lambda: document(report.tables, report.title).encode())
     yield File(f"{name}.csv", lambda: as_csv(report.tables).encode())
-    yield File(f"{name}.json", lambda: f"{as_json(report)}\n".encode())
+    yield File(f"{name}.json", lambda: f"{as_json(report, indent=1)}\n".encode())
     for picture in (*report.pictures, *report.showcases):
         yield File(f"{picture.stem}.png", lambda picture=picture: picture.png)  # type: ignore[misc]  # a default binds it now
         yield File(f"{picture.stem}.pdf", lambda picture=picture: picture.pdf)  # type: ignore[misc]  # a default binds it now
@@ -56,8 +56,8 @@ def as_html(report: Report) -> str:
     return page(report)
 
 
-def as_json(report: Report) -> str:
-    """Returns a report as JSON: its tables and lines; pictures by the names of their files."""
+def as_json(report: Report, indent: int | None = None) -> str:
+    """Returns a report as JSON, on one line without `indent`: its tables and lines; pictures by their files' names."""
     told = {
         "title": report.title,
         "description": report.description,
@@ -65,7 +65,7 @@ def as_json(report: Report) -> str:
         "pictures": [picture.stem for picture in (*report.pictures, *report.showcases)],
         "provenance": [list(line) for line in report.provenance],
     }
-    return json.dumps(told, indent=1)
+    return json.dumps(told, indent=indent)
 
 
 def as_markdown(report: Report, *, written: bool = False) -> str:

@@ -65,7 +65,7 @@ def test_each_file_holds_what_is_printed(report: Report, tmp_path: Path) -> None
     assert told[".html"] == as_html(report)
     assert told[".tex"] == document(report.tables, report.title)
     assert told[".csv"] == as_csv(report.tables)
-    assert told[".json"] == f"{as_json(report)}\n"
+    assert told[".json"] == f"{as_json(report, indent=1)}\n"
     assert len(list(csv.reader(io.StringIO(told[".csv"])))) > sum(len(table.rows) for table in report.tables)
 
 
