@@ -11,10 +11,9 @@ from retbench.cli.session import Request, Session, open_session
 from retbench.errors import UserError
 from retbench.report import Gallery
 from retbench.report.claim import read_claims
-from retbench.report.layout import common_names
 from retbench.results import Row
 
-__all__ = ["Source", "of_session", "open_source", "printed_name"]
+__all__ = ["Source", "of_session", "open_source"]
 
 
 def open_source(what: Sequence[str], store: Path, how: Mapping[str, Any]) -> Source:
@@ -54,13 +53,7 @@ def of_session(session: Session) -> Source:
 def _gallery(session: Session) -> Gallery:
     from retbench.report.gallery import make_gallery
 
-    return make_gallery(session.plan, session.store, printed_name)
-
-
-def printed_name(axis: str, value: str | int) -> str:
-    """Returns what a value of an axis is called in print; combinations are named piece by piece."""
-    names = common_names().get(axis, {})
-    return names.get(str(value)) or "+".join(names.get(piece, piece) for piece in str(value).split("+"))
+    return make_gallery(session.plan, session.store)
 
 
 def _what_to_do(session: Session, rows: Sequence[Row]) -> str:

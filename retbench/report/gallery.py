@@ -19,6 +19,7 @@ from retbench.metrics import average_precision, hamming
 from retbench.plan import Plan, PlannedCell
 from retbench.report.combination import Combination, find_combinations, spread
 from retbench.report.exhibit import SIDE, Exhibit, Gallery, Hit, Ranking, Which
+from retbench.report.layout import printed_name
 from retbench.report.pattern import settings_of
 from retbench.stages import Perturb, Purify, Score
 from retbench.store import Store
@@ -32,12 +33,8 @@ IN_RANGE = 0.99
 """A perturbation is amplified as long as this share of its values stays in the range of a picture."""
 
 
-def _as_written(axis: str, value: str | int) -> str:
-    return str(value)
-
-
 def make_gallery(
-    plan: Plan, store: Store, layout_names: Names = _as_written, answers: int = 10, most: int = 12
+    plan: Plan, store: Store, layout_names: Names = printed_name, answers: int = 10, most: int = 12
 ) -> Gallery:
     """Returns the gallery of what is stored of a plan: two queries for each combination, in the plan's order.
 

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
@@ -174,12 +175,8 @@ class Layout(_Frozen):
         return swept and paired and any(told)
 
     def named(self, axis: str, value: str | int) -> str:
-        """Returns what a value of an axis is called in print; combinations are named piece by piece."""
-        names = {**common_names().get(axis, {}), **self.names.get(axis, {})}
-        if str(value) in names:
-            return names[str(value)]
-        joint = "," if axis == "variant" else "+"
-        return joint.join(names.get(piece, piece) for piece in str(value).split(joint))
+        """Returns what a value of an axis is called in print, by the layout's own names first (`printed_name`)."""
+        return printed_name(axis, value, self.names.get(axis, {}))
 
 
 def read_layout(name: str, beside: Path) -> Layout:
@@ -266,6 +263,18 @@ def _named_axes(layout: Layout) -> Iterator[str]:
 def common_names() -> dict[str, dict[str, str]]:
     """Returns what the values of axes are called in print, by axis, where no layout says otherwise."""
     return read_document(Path(str(files("retbench.report") / "names.yaml"))).data
+
+
+def printed_name(axis: str, value: str | int, own: Mapping[str, str] = MappingProxyType({})) -> str:
+    """Returns what a value of an axis is called in print; combinations are named piece by piece.
+
+    Names of one's `own` come before those of `names.yaml`; a value without a name is its own.
+    """
+    names = {**common_names().get(axis, {}), **own}
+    if str(value) in names:
+        return names[str(value)]
+    joint = "," if axis == "variant" else "+"
+    return joint.join(names.get(piece, piece) for piece in str(value).split(joint))
 
 
 def shipped_layouts() -> dict[str, Path]:

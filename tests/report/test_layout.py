@@ -231,4 +231,7 @@ def test_components_of_plugins_and_of_the_papers_are_known(tmp_path: Path) -> No
     (tmp_path / "mine.yaml").write_text(
         "title: t\ncolumns: [bits]\nmetrics: [{name: map, label: m}]\nselect: [{defense: [mine+retpur], bits: 16}]\n"
     )
-    check_names(read_layout("mine.yaml", tmp_path), "mine.yaml", {"defense": ["mine"]})
+    layout = read_layout("mine.yaml", tmp_path)
+    check_names(layout, "mine.yaml", {"defense": ["mine"]})
+    with pytest.raises(LayoutError, match="unknown defense: got 'mine'"):
+        check_names(layout, "mine.yaml", {"defense": []})

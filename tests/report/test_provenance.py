@@ -234,6 +234,8 @@ def test_attacks_are_float32_under_every_precision_and_mix_nothing(
     for first in (step("attack", "float32"), step("score", "")):
         alike = resting(first, step("encode", "bf16"))
         check_uniform(alike.rows, alike, "Table 1")
+        (machine,) = labelled(list(provenance(alike.rows, alike)), "computed on")
+        assert machine.endswith("networks in bf16")
 
 
 def test_a_mixture_that_is_not_refused_is_told(

@@ -10,6 +10,7 @@ from importlib.resources import files
 from itertools import groupby
 from typing import TYPE_CHECKING, NamedTuple
 
+from retbench.report.render.cell import amount
 from retbench.report.table import Table, TableRow, Value
 from retbench.report.unit import Unit
 
@@ -119,16 +120,15 @@ def _number(value: float, unit: Unit = Unit.PERCENT) -> str:
 
 
 def _amount(quantity: float, unit: Unit = Unit.PERCENT, *, sign: str = "-") -> str:
-    """Returns a quantity already in a unit: three digits of seconds, whole mebibytes, two decimals of all else.
+    """Returns a quantity already in a unit, as every format prints it, with a typographic minus; a dash for NaN.
 
-    The minus is typographic; what rounds to nothing has none. `sign` is `+` where a plus is printed too.
+    `sign` is `+` where a plus is printed too.
     """
     if math.isnan(quantity):
         return DASH
-    if unit is Unit.SECONDS and abs(quantity) < 1000:
-        return f"{quantity:{sign}#.3g}".rstrip(".").replace("-", MINUS)
-    places = 0 if unit in (Unit.SECONDS, Unit.MEBIBYTES) else 2
-    return f"{round(quantity, places) + 0.0:{sign}.{places}f}".replace("-", MINUS)
+    told = amount(quantity, unit)
+    plus = "+" if sign == "+" and not told.startswith("-") else ""
+    return f"{plus}{told}".replace("-", MINUS)
 
 
 def _signed(quantity: float, unit: Unit = Unit.PERCENT) -> str:

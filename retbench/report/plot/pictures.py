@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple, cast
 
 from retbench.report.filename import fresh_stem, slug
-from retbench.report.layout import common_names
+from retbench.report.layout import printed_name
 from retbench.report.picture import Picture
 from retbench.report.plot.chart import Chart, Panel
 from retbench.report.plot.kind import KINDS, Kind
@@ -30,13 +30,7 @@ class _Page(NamedTuple):
     alt: str
 
 
-def common_name(axis: str, value: str | int) -> str:
-    """Returns what a value of an axis is called in print where no layout says otherwise."""
-    names = common_names().get(axis, {})
-    return names.get(str(value)) or "+".join(names.get(piece, piece) for piece in str(value).split("+"))
-
-
-def make_pictures(evidence: Evidence, name: str, names: Names = common_name) -> tuple[Picture, ...]:
+def make_pictures(evidence: Evidence, name: str, names: Names = printed_name) -> tuple[Picture, ...]:
     """Returns the pictures that a suite's rows have the values for; none where they have for none.
 
     They are of the kinds in `kind.KINDS`: precision over recall, precision among the first N answers, certified recall,

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
+from retbench.report.layout import printed_name
 from retbench.report.plot.certificate import certificate_panel
-from retbench.report.plot.pictures import common_name
 from retbench.report.plot.setting import Setting, group_rows
 from retbench.results import Evidence
 
@@ -18,7 +18,7 @@ RADII = torch.tensor([-1.0, -1.0, 0.0, 0.1, 0.2, 0.2, 0.5, 0.5, 0.75, 1.0, 1.5, 
 
 
 def setting_of(made: Evidence) -> Setting:
-    (group,) = group_rows(made, common_name, swept=False)
+    (group,) = group_rows(made, printed_name, swept=False)
     return group.settings[0]
 
 

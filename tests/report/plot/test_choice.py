@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
+from retbench.report.layout import printed_name
 from retbench.report.plot.choice import Choice, choose
-from retbench.report.plot.pictures import common_name
 from retbench.report.plot.setting import Condition, group_rows
 from retbench.results import Evidence
 
@@ -16,7 +16,7 @@ BARE = {("none", "none"): 0.9, ("p2p", "none"): 0.3, ("dhta", "none"): 0.2, ("pr
 
 
 def chosen(made: Evidence) -> Choice:
-    (group,) = group_rows(made, common_name, swept=False)
+    (group,) = group_rows(made, printed_name, swept=False)
     (setting,) = group.settings
     return choose(setting, list(setting.rows))
 

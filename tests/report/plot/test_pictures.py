@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 import torch
 
-from retbench.report.plot import make_pictures, pictures
+from retbench.report.layout import printed_name
+from retbench.report.plot import make_pictures
 from retbench.report.plot.chart import Chart
 from retbench.results import Evidence
 
@@ -106,8 +107,8 @@ def test_the_description_has_the_numbers_and_says_what_is_left_out(evidence: Mak
 
 
 def test_a_combination_is_named_piece_by_piece() -> None:
-    assert pictures.common_name("defense", "atrdh+retpur") == "ATRDH+RetPur"
-    assert pictures.common_name("dataset", "unheard-of") == "unheard-of"
+    assert printed_name("defense", "atrdh+retpur") == "ATRDH+RetPur"
+    assert printed_name("dataset", "unheard-of") == "unheard-of"
 
 
 def test_importing_it_loads_no_matplotlib() -> None:

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from retbench.metrics import bootstrap_interval
+from retbench.report.layout import printed_name
 from retbench.report.plot.chart import Panel
-from retbench.report.plot.pictures import common_name
 from retbench.report.plot.retrieval import depth_panel, line_name, recall_panel
 from retbench.report.plot.setting import Setting, group_rows
 from retbench.results import Evidence
@@ -25,7 +25,7 @@ CELLS = {
 
 
 def setting_of(made: Evidence) -> Setting:
-    (group,) = group_rows(made, common_name, swept=False)
+    (group,) = group_rows(made, printed_name, swept=False)
     (setting,) = group.settings
     return setting
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from retbench.report.plot.pictures import common_name
+from retbench.report.layout import printed_name
 from retbench.report.plot.setting import Condition, Setting, group_rows
 from retbench.results import Evidence
 
@@ -15,7 +15,7 @@ Make = Callable[..., Evidence]
 
 
 def only(made: Evidence, *, swept: bool = False) -> Setting:
-    (group,) = group_rows(made, common_name, swept=swept)
+    (group,) = group_rows(made, printed_name, swept=swept)
     (setting,) = group.settings
     return setting
 
@@ -47,7 +47,7 @@ def test_datasets_and_hashers_are_panels_and_tasks_bits_and_threats_pictures(evi
             ("none", "none#4"): {"task": "i2t", "bits": 64},
         }
     )
-    groups = group_rows(made, common_name, swept=False)
+    groups = group_rows(made, printed_name, swept=False)
     assert [group.stem for group in groups] == ["i2i-32", "i2i-64", "i2t-64"]
     assert groups[0].words == ("image to image", "32 bits")
     assert [[setting.title for setting in group.settings] for group in groups] == [
@@ -66,7 +66,7 @@ def test_a_row_without_a_defense_stands_under_every_threat(evidence: Make) -> No
             ("dhta", "retpur#2"): {"at": 0.6, "threat": "adaptive"},
         }
     )
-    groups = group_rows(made, common_name, swept=False)
+    groups = group_rows(made, printed_name, swept=False)
     assert [group.stem for group in groups] == ["oblivious", "adaptive"]
     shown = [group.settings[0].rows for group in groups]
     assert [list(rows) for rows in shown] == [[Condition(), Condition("dhta"), Condition("dhta", "retpur")]] * 2

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from retbench.metrics import paired_difference
-from retbench.report.plot.pictures import common_name
+from retbench.report.layout import printed_name
 from retbench.report.plot.setting import Setting, group_rows
 from retbench.report.plot.tradeoff import robustness_panel, seconds_panel
 from retbench.results import Evidence
@@ -25,7 +25,7 @@ CELLS: dict[tuple[str, str], dict[str, Any]] = {
 
 
 def setting_of(made: Evidence, *, swept: bool = False) -> Setting:
-    (group,) = group_rows(made, common_name, swept=swept)
+    (group,) = group_rows(made, printed_name, swept=swept)
     return group.settings[0]
 
 
