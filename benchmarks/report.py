@@ -22,6 +22,7 @@ from torch import Tensor
 
 from retbench.catalog import Catalog
 from retbench.contracts import Protocol
+from retbench.document import Document
 from retbench.plan import Plan, make_plan
 from retbench.report import Layout, Report, as_markdown, make_tables
 from retbench.report.render import as_csv, document
@@ -29,7 +30,6 @@ from retbench.results import Evidence, collect, stored_scores, stored_steps
 from retbench.stages.scoring import summarise
 from retbench.store import Artifact, Store
 from retbench.suite import LoadedSuite, Suite, expand
-from retbench.suite.load import Document
 from retbench.testing.toys import TOYS
 
 QUERIES, TARGETS, CLASSES = 100, 10, 10

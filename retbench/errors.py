@@ -4,7 +4,8 @@
     ├── UserError                 something the user wrote or asked for; one line, exit code 2
     │   ├── UnknownName           a name that nothing carries; knows the nearest ones
     │   ├── OptionError           an option of a component with a wrong name, type or range
-    │   ├── SuiteError            a suite file that cannot be read as a matrix; knows file:line:column
+    │   ├── DocumentError         a text that is not YAML as retbench reads it; file:line:column
+    │   ├── SuiteError            a suite whose content is not a matrix; file:line:column
     │   ├── LayoutError           a report layout that names what the rows do not have
     │   ├── ClaimError            a ledger of published numbers that cannot be read as cells
     │   ├── BundleError           a bundle of results that cannot be read, written or merged
@@ -64,8 +65,17 @@ class OptionError(UserError):
         super().__init__(f"{owner}: {option}: {problem}")
 
 
+class DocumentError(UserError):
+    """A text that is not YAML, or not as retbench reads it; the message starts with `file:line:column`.
+
+    Suites, layouts and ledgers are all read as documents first. What is wrong with their content is a SuiteError, a
+    LayoutError or a ClaimError; these are siblings, not subclasses, so that whoever catches one of them to add where a
+    file was named leaves the place inside that file alone.
+    """
+
+
 class SuiteError(UserError):
-    """A suite that cannot be read; the message starts with `file:line:column`."""
+    """A suite whose content is wrong; the message starts with `file:line:column`."""
 
 
 class LayoutError(UserError):

@@ -15,11 +15,11 @@ from retbench.catalog import Catalog
 from retbench.cli.main import main
 from retbench.contracts import Component, Context, Noise
 from retbench.contracts.context import Precision
+from retbench.document import Document
 from retbench.execute import LocalExecutor
 from retbench.plan import Plan, make_plan
 from retbench.store import Artifact, Store
 from retbench.suite import LoadedSuite, Suite, expand
-from retbench.suite.load import Document
 from retbench.testing.toys import TOYS
 
 

@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 FLOORS = (
-    ("errors", "canon"),
+    ("errors", "canon", "document"),
     ("contracts",),
     ("hookspecs", "metrics"),
     ("catalog", "store"),

@@ -9,12 +9,12 @@ import torch
 
 from retbench.catalog import Catalog
 from retbench.contracts import Event
+from retbench.document import parse_document
 from retbench.execute import LocalExecutor
 from retbench.lineage import changes
 from retbench.plan import Plan, make_plan
 from retbench.store import Store
 from retbench.suite import LoadedSuite, expand
-from retbench.suite.load import parse_document
 from retbench.suite.model import Suite
 from retbench.testing import TOYS
 

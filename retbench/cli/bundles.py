@@ -10,15 +10,15 @@ from typing import Any
 from retbench.bundle import Bundle, merge, open_bundle
 from retbench.catalog import load_catalog
 from retbench.cli.origin import Source
+from retbench.document import parse_document
 from retbench.errors import BundleError, UnknownName, UserError
 from retbench.report import Gallery, Layout
-from retbench.report.claim import Ledger, ledger_of, read_claims
-from retbench.report.exhibit import Exhibit, read_gallery
 from retbench.report.filename import slug
-from retbench.report.layout import layout_of
+from retbench.report.gallery.exhibit import Exhibit, read_gallery
+from retbench.report.published.claims import Ledger, ledger_of, read_claims
+from retbench.report.tables.layout import layout_of
 from retbench.results import Evidence, Row
 from retbench.suite import AXES
-from retbench.suite.load import parse_document
 from retbench.suite.model import COMPONENT_AXES
 
 OF_SUITES = {"profile": "", "sets": (), "device": "auto", "precision": "auto"}

@@ -100,8 +100,8 @@ def make_dataset(name: str, sets: Sequence[str]) -> Dataset:
     """Returns the data set of a name with the options of `option=value` texts; raises UserError."""
     from retbench.catalog import load_catalog
     from retbench.contracts import Dataset
+    from retbench.document import parse_value
     from retbench.errors import UserError
-    from retbench.suite.load import parse_value
 
     options = {}
     for assignment in sets:

@@ -11,8 +11,8 @@ from typing import Any, TypeVar, cast
 from retbench.catalog import Catalog
 from retbench.contracts import Attack, Component, Dataset, Defense, Hardening, Hasher
 from retbench.contracts.facts import Task, Visibility
+from retbench.document import Document, KeyPath, parse_value
 from retbench.errors import OptionError, SuiteError, UnknownName, UserError, suggest
-from retbench.suite.load import Document, Path_, parse_value
 from retbench.suite.model import AXES, COMPONENT_AXES, NONE, Choice, Matrix, Options, Suite
 from retbench.suite.read import LoadedSuite
 
@@ -168,7 +168,7 @@ class _Builder:
             seed=point["seed"],
         )
 
-    def _written(self) -> Iterator[tuple[Path_, str, Choice]]:
+    def _written(self) -> Iterator[tuple[KeyPath, str, Choice]]:
         """Yields every choice of components in the matrix, with its place and its axis."""
         matrix = self.suite.matrix
         included = ((("matrix", "include", index), extra) for index, extra in enumerate(matrix.include))
@@ -183,7 +183,7 @@ class _Builder:
         shared = {axis for axis, label in swept.items() if self.swept_on[label.partition("=")[0]] > 1}
         return ",".join(f"{axis}.{label}" if axis in shared else label for axis, label in swept.items())
 
-    def _suite_layer(self, kind: str, name: str) -> tuple[Options, Path_]:
+    def _suite_layer(self, kind: str, name: str) -> tuple[Options, KeyPath]:
         return self.suite.components.get(cast(Any, kind), {}).get(name, {}), ("components", kind, name)
 
     def _one(self, components: list[Component], axis: str) -> Component:
@@ -202,7 +202,7 @@ class _Builder:
             layers.append((swept, ("matrix", axis, *point[axis].at, name, "sweep")))
         return self._component(kind, name, layers)
 
-    def _component(self, kind: str, name: str, layers: list[tuple[Options, Path_]]) -> Component:
+    def _component(self, kind: str, name: str, layers: list[tuple[Options, KeyPath]]) -> Component:
         options: Options = {}
         for layer, _ in layers:
             options = _laid_over(options, layer)
@@ -218,7 +218,7 @@ class _Builder:
                 raise SuiteError(f"{where}: {error.owner}: {error.problem}") from None
         return self.built[key]
 
-    def _known(self, kind: str, name: str, path: Path_) -> None:
+    def _known(self, kind: str, name: str, path: KeyPath) -> None:
         try:
             self.catalog.entry(kind, name)
         except UnknownName as error:
@@ -226,7 +226,7 @@ class _Builder:
             where = self.document.where(path)
             raise SuiteError(f"{where}: unknown {kind}: got {name!r}, {suggest(name, error.known)}{broken}") from None
 
-    def _check_pattern(self, pattern: Mapping[str, list[Any]], path: Path_) -> None:
+    def _check_pattern(self, pattern: Mapping[str, list[Any]], path: KeyPath) -> None:
         for axis, values in pattern.items():
             where = self.document.where((*path, axis))
             if axis not in AXES:
@@ -236,7 +236,7 @@ class _Builder:
                     if single != NONE:
                         self._known(COMPONENT_AXES[axis], single, (*path, axis, at))
 
-    def _check_options(self, kind: str, name: str, options: Options, path: Path_) -> None:
+    def _check_options(self, kind: str, name: str, options: Options, path: KeyPath) -> None:
         known = self.catalog.entry(kind, name).component.model_fields
         for option in options:
             if option not in known:

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple, get_args, get_origin
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from retbench.document import Document, parse_value, read_document
 from retbench.errors import SuiteError, UnknownName, UserError, suggest
-from retbench.suite.load import Document, parse_value, read_document
 from retbench.suite.model import Suite
 
 
@@ -51,7 +51,8 @@ def read_suite(path: Path, profile: str = "", sets: Sequence[str] = ()) -> Loade
     """Returns the suite in a file with a profile and `--set path=value` changes applied.
 
     Raises:
-        SuiteError: what is wrong in the file, with file:line:column.
+        DocumentError: the file is not YAML, with file:line:column.
+        SuiteError: what is wrong in its content, with file:line:column.
         UnknownName: no such profile.
         UserError: a malformed `--set`.
     """

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from retbench.report.claim import ledger_of
-from retbench.report.layout import layout_of
-from retbench.suite.load import parse_document
+from retbench.document import parse_document
+from retbench.report.published.claims import ledger_of
+from retbench.report.tables.layout import layout_of
 
 CONTRIBUTING = Path(__file__).parents[2] / "CONTRIBUTING.md"
 

@@ -1,4 +1,4 @@
-"""Reads YAML so that every value knows its file, line and column.
+"""Read YAML so that every value knows its file, line and column.
 
 PyYAML alone reads `1e-3` as text and `no` as false, and keeps the last of two equal keys. Here plain scalars follow
 YAML 1.2's core schema, fractions such as `8/255` are numbers, and a repeated key is an error.
@@ -14,9 +14,10 @@ from typing import Any
 
 import yaml
 
-from retbench.errors import SuiteError, UserError
+from retbench.errors import DocumentError, UserError
 
-Path_ = tuple[Hashable, ...]
+KeyPath = tuple[Hashable, ...]
+"""The keys and indices that lead to a value."""
 _INTEGER = re.compile(r"[-+]?\d+(_\d+)*")
 _FLOAT = re.compile(r"[-+]?(\d+\.\d*|\.\d+|\d+)([eE][-+]?\d+)?")
 _FRACTION = re.compile(r"([-+]?\d+(?:\.\d+)?)\s*/\s*(\d+(?:\.\d+)?)")
@@ -29,7 +30,7 @@ _WORDS: dict[str, bool | None] = {
 
 @dataclass
 class Document:
-    """A YAML mapping and where each of its values was written.
+    """A YAML mapping, and where each of its values was written.
 
     Attributes:
         name: what messages call the file.
@@ -39,18 +40,18 @@ class Document:
 
     name: str
     data: dict[str, Any]
-    marks: dict[Path_, str]
+    marks: dict[KeyPath, str]
 
-    def where(self, path: Path_) -> str:
-        """Returns `file:line:column: dotted.path` of a value, or of the nearest one around it."""
+    def where(self, path: KeyPath) -> str:
+        """Return `file:line:column: dotted.path` of a value, or of the nearest one around it."""
         dotted = ".".join(str(step) for step in path)
         for end in range(len(path), -1, -1):
             if path[:end] in self.marks:
                 return f"{self.marks[path[:end]]}: {dotted}" if dotted else self.marks[path[:end]]
         return f"{self.name}: {dotted}"
 
-    def merge(self, data: Any, path: Path_, source: Path_) -> None:
-        """Lays `data` over the value at `path`: maps merge, everything else replaces; marks come from `source`."""
+    def merge(self, data: Any, path: KeyPath, source: KeyPath) -> None:
+        """Lay `data` over the value at `path`: maps merge, everything else replaces; marks come from `source`."""
         *parents, last = path
         place: Any = self.data
         for step in parents:
@@ -62,16 +63,16 @@ class Document:
             place[last] = data
             self._move_marks(source, path)
 
-    def _move_marks(self, source: Path_, path: Path_) -> None:
+    def _move_marks(self, source: KeyPath, path: KeyPath) -> None:
         moved = {(*path, *at[len(source) :]): mark for at, mark in self.marks.items() if at[: len(source)] == source}
         self.marks = {at: mark for at, mark in self.marks.items() if at[: len(path)] != path} | moved
 
 
 def read_document(path: Path) -> Document:
-    """Returns the mapping in a YAML file.
+    """Return the mapping in a YAML file.
 
     Raises:
-        SuiteError: not YAML, not a mapping, a repeated key; with file:line:column.
+        DocumentError: not YAML, not a mapping, a repeated key; with file:line:column.
         UserError: the file cannot be read.
     """
     try:
@@ -82,17 +83,17 @@ def read_document(path: Path) -> Document:
 
 
 def parse_document(text: str, name: str) -> Document:
-    """Returns the mapping in a YAML text; `name` stands for the file in messages. Raises SuiteError."""
+    """Return the mapping in a YAML text; messages call the text `name`. Raises DocumentError."""
     document = Document(name, {}, {})
     node = _compose(text, name)
     if not isinstance(node, yaml.MappingNode):
-        raise SuiteError(f"{name}:1:1: the file must be a mapping: got {_told(node)}")
+        raise DocumentError(f"{name}:1:1: the file must be a mapping: got {_describe(node)}")
     document.data = _build_whole(node, document)
     return document
 
 
 def parse_value(text: str, name: str) -> Any:
-    """Returns a single YAML value by the same rules, for `--set`; raises SuiteError."""
+    """Return a single YAML value by the same rules, for `--set`; raises DocumentError."""
     node = _compose(text, name)
     return None if node is None else _build_whole(node, Document(name, {}, {}))
 
@@ -104,23 +105,23 @@ def _compose(text: str, name: str) -> yaml.Node | None:
         mark = error.problem_mark
         place = f"{name}:{mark.line + 1}:{mark.column + 1}" if mark else name
         problem = ", ".join(part for part in (error.context, error.problem) if part)
-        raise SuiteError(f"{place}: not valid YAML: {problem}") from None
+        raise DocumentError(f"{place}: not valid YAML: {problem}") from None
     except yaml.reader.ReaderError as error:
         line, column = text.count("\n", 0, error.position) + 1, error.position - text.rfind("\n", 0, error.position)
         problem = f"the character #x{error.character:04x} must be written as an escape"
-        raise SuiteError(f"{name}:{line}:{column}: not valid YAML: {problem}") from None
+        raise DocumentError(f"{name}:{line}:{column}: not valid YAML: {problem}") from None
     except RecursionError:
-        raise SuiteError(f"{name}: not valid YAML: nested too deeply") from None
+        raise DocumentError(f"{name}: not valid YAML: nested too deeply") from None
 
 
 def _build_whole(node: yaml.Node, document: Document) -> Any:
     try:
         return _build(node, (), document)
     except RecursionError:
-        raise SuiteError(f"{_place(node, document)}: an anchor holds itself, or the nesting is too deep") from None
+        raise DocumentError(f"{_place(node, document)}: an anchor holds itself, or the nesting is too deep") from None
 
 
-def _build(node: yaml.Node, path: Path_, document: Document) -> Any:
+def _build(node: yaml.Node, path: KeyPath, document: Document) -> Any:
     document.marks[path] = _place(node, document)
     if isinstance(node, yaml.ScalarNode):
         return _scalar(node)
@@ -130,9 +131,9 @@ def _build(node: yaml.Node, path: Path_, document: Document) -> Any:
     for key_node, value_node in node.value:
         key = _scalar(key_node) if isinstance(key_node, yaml.ScalarNode) else None
         if not isinstance(key, str | int) or isinstance(key, bool):
-            raise SuiteError(f"{_place(key_node, document)}: a key must be a word: got {_told(key_node)}")
+            raise DocumentError(f"{_place(key_node, document)}: a key must be a word: got {_describe(key_node)}")
         if key in result:
-            raise SuiteError(f"{_place(key_node, document)}: repeated key: got {key!r} twice in one mapping")
+            raise DocumentError(f"{_place(key_node, document)}: repeated key: got {key!r} twice in one mapping")
         result[key] = _build(value_node, (*path, key), document)
         document.marks[*path, key] = _place(key_node, document)
     return result
@@ -142,7 +143,7 @@ def _place(node: yaml.Node, document: Document) -> str:
     return f"{document.name}:{node.start_mark.line + 1}:{node.start_mark.column + 1}"
 
 
-def _told(node: yaml.Node | None) -> str:
+def _describe(node: yaml.Node | None) -> str:
     kinds: dict[type[yaml.Node], str] = {yaml.SequenceNode: "a list", yaml.MappingNode: "a mapping"}
     return "nothing" if node is None else kinds.get(type(node), repr(node.value))
 

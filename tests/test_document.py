@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from retbench.errors import SuiteError, UserError
-from retbench.suite.load import parse_document, parse_value, read_document
+from retbench.document import parse_document, parse_value, read_document
+from retbench.errors import DocumentError, UserError
 
 
 @pytest.mark.parametrize(
@@ -89,15 +89,15 @@ def test_every_number_that_python_prints_is_read_back(number: float) -> None:
         ("a: " + "[" * 2000, "x.yaml: not valid YAML: nested too deeply"),
     ],
 )
-def test_what_cannot_be_read_is_told_in_one_line_with_its_place(text: str, message: str) -> None:
-    with pytest.raises(SuiteError) as caught:
+def test_a_text_that_cannot_be_read_gives_one_line_with_its_place(text: str, message: str) -> None:
+    with pytest.raises(DocumentError) as caught:
         parse_document(text, "x.yaml")
     assert str(caught.value).startswith(message)
     assert "\n" not in str(caught.value)
 
 
-def test_a_bad_value_of_the_command_line_is_told_by_its_option() -> None:
-    with pytest.raises(SuiteError, match=r"^--set a=\[1:1:3: not valid YAML: "):
+def test_a_bad_value_of_the_command_line_names_its_option() -> None:
+    with pytest.raises(DocumentError, match=r"^--set a=\[1:1:3: not valid YAML: "):
         parse_value("[1", "--set a=[1")
 
 
