@@ -27,6 +27,7 @@ __all__ = [
     "Component",
     "Context",
     "ContractBreach",
+    "Course",
     "Dataset",
     "Defense",
     "Event",

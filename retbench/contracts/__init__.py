@@ -3,6 +3,7 @@
 from retbench.contracts.attack import Attack, AttackPart, Knowledge, Need
 from retbench.contracts.component import Component
 from retbench.contracts.context import Context
+from retbench.contracts.course import Course
 from retbench.contracts.dataset import Dataset, data_root
 from retbench.contracts.defense import Defense, Hardening, Purifier, part_state
 from retbench.contracts.event import Event
@@ -23,6 +24,7 @@ __all__ = [
     "Batch",
     "Component",
     "Context",
+    "Course",
     "Dataset",
     "Defense",
     "Event",

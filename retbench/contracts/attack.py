@@ -85,12 +85,14 @@ class Attack(Component):
 
     Class attributes:
         needs: what of `Knowledge` it reads besides network and facts.
+        learns: whether it has a `fit` of its own, before it sees a query; its parts are fitted either way.
         adaptive: whether `perturb` asks the network, and so sees the purifiers that an adaptive threat puts in front
             of it; not so for an attack that asks the network in its training alone.
     """
 
     kind: ClassVar[Kind] = "attack"
     needs: ClassVar[frozenset[Need]] = frozenset()
+    learns: ClassVar[bool] = False
     adaptive: ClassVar[bool] = True
 
     @property
@@ -104,12 +106,27 @@ class Attack(Component):
         """The declared norm and budget, or None for an attack that has none."""
 
     def fit(self, knowledge: Knowledge, ctx: Context) -> State:
-        """Returns what the attack learns before it sees a query (a generator); nothing by default."""
-        return {}
+        """Return what the attack learns before it sees a query, such as a generator; only called if it `learns`."""
+        raise LookupError(f"{self}: it learns nothing")
+
+    def module(self, state: State, device: torch.device) -> nn.Module:
+        """Return the networks that `perturb` works with, frozen and in eval mode, on `device`; called once a step.
+
+        Args:
+            state: what `fit` returned, and the states of the attack's parts under `<role>/<name>` (`part_state`).
+            device: where the networks belong.
+
+        By default an empty module, for an attack without networks of its own.
+        """
+        return nn.Module().eval()
 
     @abstractmethod
-    def perturb(self, knowledge: Knowledge, batch: Batch, state: State, noise: Noise) -> Tensor:
-        """Returns float32 (B, 3, H, W) in [0, 1] inside the declared ball around `batch.images`.
+    def perturb(self, knowledge: Knowledge, batch: Batch, module: nn.Module, noise: Noise) -> Tensor:
+        """Return float32 (B, 3, H, W) in [0, 1] inside the declared ball around `batch.images`.
 
-        `state` holds what `fit` returned, and the states of the attack's parts under `<role>/<name>`.
+        Args:
+            knowledge: what the threat grants.
+            batch: the queries and their targets.
+            module: what `self.module` returned.
+            noise: the attacker's own random numbers, one lane a query; independent of those of any purifier.
         """

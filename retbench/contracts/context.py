@@ -40,8 +40,10 @@ class Context:
         batch_size: how many images to work on at once; halved by the core when memory runs out.
         progress: call with (done, total) now and then; this is also where a time limit or Ctrl-C takes effect.
         record: keep a curve (JSON), or a picture (uint8 (3, H, W)), among the step's artifacts under a name.
-        checkpoints: a folder that survives a killed fit of this very step; emptied when the step is done. Most fits
-            need `save_checkpoint` and `load_checkpoint` only.
+        checkpoints: a folder that survives a killed fit of this very step; emptied when the step is done. A training
+            in steps or epochs uses `Course`, which keeps its checkpoints there.
+        checkpoint_every: seconds between two checkpoints of a `Course`: what a kill costs, and what was done since the
+            last place where one may be left.
     """
 
     device: torch.device
@@ -52,6 +54,7 @@ class Context:
     progress: Callable[[int, int], None] = _ignore_progress
     record: Callable[[str, Json | Tensor], None] = _ignore_record
     checkpoints: Path | None = None
+    checkpoint_every: float = 60.0
 
     def save_checkpoint(self, name: str, state: Mapping[str, Any]) -> None:
         """Keeps `state` under a name until the step is done; half a file is never left. Without a folder, does nothing.

@@ -6,8 +6,9 @@ from abc import abstractmethod
 from collections.abc import Mapping
 from typing import ClassVar, Literal, cast
 
+import torch
 from pydantic import Field
-from torch import Tensor
+from torch import Tensor, nn
 
 from retbench.canon import Json
 from retbench.contracts.component import Component, Kind
@@ -33,9 +34,11 @@ class Purifier(Defense):
     """Cleans queries before they are encoded; the database is left alone.
 
     Class attributes:
+        learns: whether it has a `fit` of its own; its parts are fitted either way.
         differentiable: whether gradients pass `purify`, which an adaptive attack needs.
     """
 
+    learns: ClassVar[bool] = False
     differentiable: ClassVar[bool] = True
 
     copies: int = Field(
@@ -46,15 +49,30 @@ class Purifier(Defense):
     )
 
     def fit(self, data: TrainingData, ctx: Context) -> State:
-        """Returns what the purifier learns besides its parts; nothing by default."""
-        return {}
+        """Return what the purifier learns besides its parts; only called if it `learns`."""
+        raise LookupError(f"{self}: it learns nothing")
+
+    def module(self, state: State, device: torch.device) -> nn.Module:
+        """Return the networks that `purify` works with, frozen and in eval mode, on `device`; called once a step.
+
+        Args:
+            state: what `fit` returned, and the states of the purifier's parts under `<role>/<name>` (`part_state`).
+            device: where the networks belong.
+
+        By default an empty module, for a purifier without networks.
+        """
+        return nn.Module().eval()
 
     @abstractmethod
-    def purify(self, images: Tensor, state: State, noise: Noise) -> Tensor:
-        """Returns float32 (B, 3, H, W) in [0, 1], the cleaned `images` (same shape and range).
+    def purify(self, images: Tensor, module: nn.Module, noise: Noise) -> Tensor:
+        """Return float32 (B, 3, H, W) in [0, 1], the cleaned `images` (same shape and range); works for B = 0.
 
-        Called under the step's autocast, without gradients unless an adaptive attack looks through it. `state` holds
-        what `fit` returned, and the states of the purifier's parts under `<role>/<name>`. Works for B = 0.
+        Called under the step's autocast, without gradients unless an adaptive attack looks through it.
+
+        Args:
+            images: float32 (B, 3, H, W) in [0, 1].
+            module: what `self.module` returned.
+            noise: one lane of random numbers an image.
         """
 
     def memory(self, facts: Facts) -> int | None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, get_args
 
 Split = Literal["train", "query", "database"]
+SPLITS: tuple[Split, ...] = get_args(Split)
 Task = Literal["i2i", "i2t", "t2i", "t2t"]
 Visibility = Literal["oblivious", "adaptive"]
 

@@ -56,12 +56,14 @@ class Hasher(Component):
 
     Class attributes:
         modalities: what its network encodes.
+        supervised: whether it has a `loss` on labels, which some hardenings train with.
         cached: the role of a part that training leaves as it is, and above which the network is `from_features`: its
             features of clean images are computed once for each split and stored. None: there is no such part.
     """
 
     kind: ClassVar[Kind] = "hasher"
     modalities: ClassVar[frozenset[Modality]] = frozenset({"image"})
+    supervised: ClassVar[bool] = False
     cached: ClassVar[str | None] = None
 
     @abstractmethod

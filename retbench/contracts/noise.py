@@ -29,22 +29,24 @@ class Noise:
         ids: what the lanes belong to: query ids, or one name for a fit.
         device: where the tensors are made.
         copy_index: which independent repetition this is (code voting, expectation over transformation).
-        user: who draws, where two parties draw for the same ids and purposes and must not draw the same.
     """
 
     seed: int
     ids: tuple[str, ...]
     device: torch.device = field(default=torch.device("cpu"))
     copy_index: int = 0
-    user: str = ""
 
     def copy(self, index: int) -> Noise:
         """Returns an independent source for the same ids: repetition `index` of this one."""
         return replace(self, copy_index=self.copy_index * 65_537 + index + 1)
 
     def of(self, user: str) -> Noise:
-        """Returns a source for the same ids that is independent of this one and of every other user's."""
-        return replace(self, user=user)
+        """Return a source for the same ids that is independent of this one and of every other user's.
+
+        Its seed is a digest: whoever holds it cannot get back to this source, and so cannot repeat its draws.
+        """
+        seed = hashlib.blake2b(f"{self.seed}\0{user}".encode(), digest_size=8).digest()
+        return replace(self, seed=int.from_bytes(seed, "little") >> 1)
 
     def link(self, position: int) -> Noise:
         """Returns the source of the purifier at a position in a row: the first has this one, others their own."""
@@ -76,7 +78,7 @@ class Noise:
         return torch.Generator().manual_seed(key & (2**63 - 1))
 
     def _keys(self, purpose: str) -> Tensor:
-        return _keys(self.seed, self.ids, f"{self.user}\0{purpose}" if self.user else purpose, self.copy_index)
+        return _keys(self.seed, self.ids, purpose, self.copy_index)
 
     def _bits(self, purpose: str, count: int, step: int) -> Tensor:
         keys = self._keys(purpose).to(self.device)

@@ -159,7 +159,7 @@ class LocalExecutor:
         with self.store.checkpoints(stage.key) as folder, _seeded(stage.noise(self.device), self.device):
             ctx = Context(
                 device=self.device,
-                precision=getattr(stage, "precision", "float32"),
+                precision=stage.runs_in,
                 noise=stage.noise(self.device),
                 batch_size=batch_size,
                 progress=self._progress(stage, started),

@@ -137,7 +137,7 @@ class _Planner(Remembering):
         through = tuple((purifier, self.states(purifier, dataset, seed)) for purifier in front)
         sight = Sight(victim, facts, self.grants(attack, victim, facts, dataset), through)
         states = self.attack_states(attack, victim, replace(facts, visibility="oblivious"), dataset, seed)
-        if type(attack).fit is not Attack.fit:
+        if attack.learns:
             own = self.add(FitAttack(attack, sight, states, self.queries(dataset), seed, self.precision))
             states = replace(states, own=own)
         quantise = self.protocol.quantise
@@ -212,7 +212,7 @@ class _Planner(Remembering):
     def states(self, purifier: Purifier, dataset: Dataset, seed: int) -> States:
         """Returns what a purifier works with: its parts, and its own fit if it has one."""
         states = self.part_states(purifier, dataset, seed)
-        if type(purifier).fit is Purifier.fit:
+        if not purifier.learns:
             return states
         fit = FitPurifier(purifier, dataset, self.facts(dataset), seed, self.precision, states)
         return replace(states, own=self.add(fit))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from retbench.canon import Json
-from retbench.contracts import Component, Dataset, Facts, Hardening, Hasher, Purifier, Weights
+from retbench.contracts import Component, Dataset, Facts, Hardening, Purifier, Weights
 from retbench.contracts.defense import Vote
 from retbench.contracts.hasher import Modality
 from retbench.plan.memory import Remembering, remembered
@@ -37,7 +37,7 @@ class Screening(Remembering):
             return f"task {cell.task}: hasher {cell.hasher.name} does not encode {' and '.join(sorted(lacking))}"
         if asks == "text" and (pixels := [c.name for c in (cell.attack, *purifiers_of(cell)) if c]):
             return f"task {cell.task} asks with texts; {' and '.join(pixels)} works on images"
-        if (hardening := hardening_of(cell)) and hardening.needs_loss and type(cell.hasher).loss is Hasher.loss:
+        if (hardening := hardening_of(cell)) and hardening.needs_loss and not cell.hasher.supervised:
             return (
                 f"{hardening.name} trains with the hasher's own loss on labels, which {cell.hasher.name} does not offer"
             )

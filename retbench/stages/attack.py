@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from retbench.canon import Json
 from retbench.contracts import (
@@ -21,7 +21,6 @@ from retbench.contracts import (
     Knowledge,
     Noise,
     Purifier,
-    State,
     TrainingData,
 )
 from retbench.contracts.attack import Need
@@ -32,7 +31,7 @@ from retbench.stages.fit import checked_state
 from retbench.stages.measure import concatenated, measured
 from retbench.stages.queries import Queries
 from retbench.stages.stage import Load, Outcome, Stage
-from retbench.stages.states import States, Victim
+from retbench.stages.states import States, Victim, frozen
 
 
 @dataclass(frozen=True)
@@ -58,11 +57,6 @@ class Sight:
             seen["front"] = [{"defense": p.spec(self.facts), "states": s.recipe()} for p, s in self.front]
         return seen
 
-    @property
-    def keys(self) -> tuple[str, ...]:
-        """Keys of everything it sees."""
-        return (self.victim.weights, *self.grants.values(), *(key for _, states in self.front for key in states.keys))
-
 
 @dataclass(frozen=True)
 class _Attacking(Stage):
@@ -87,8 +81,8 @@ class _Attacking(Stage):
         }
 
     @property
-    def inputs(self) -> tuple[str, ...]:
-        return (*self.sight.keys, *self.states.keys)
+    def runs_in(self) -> Precision:
+        return self.precision
 
     @property
     def work(self) -> str:
@@ -154,7 +148,7 @@ class Perturb(_Attacking):
     """
 
     name: ClassVar[str] = "attack"
-    revision: ClassVar[int] = 2
+    revision: ClassVar[int] = 3
     attack: Attack
     targets: str
     quantise: bool
@@ -164,23 +158,21 @@ class Perturb(_Attacking):
         return {**super().recipe(), **extra}
 
     @property
-    def inputs(self) -> tuple[str, ...]:
-        return (*super().inputs, self.targets)
-
-    @property
     def units(self) -> int:
         return len(self.queries)
 
     def noise(self, device: torch.device) -> Noise:
-        return Noise(self.seed, self.queries.ids, device)
+        # A stream of the attacker's own: a plugin that draws under a purifier's purpose must not get its numbers.
+        return Noise(self.seed, self.queries.ids, device).of("attacker")
 
     def run(self, load: Load, ctx: Context) -> Outcome:
-        knowledge, state = self._knowledge(load, ctx), self.states.load(load, ctx.device)
-        front = [(purifier, states.load(load, ctx.device)) for purifier, states in self.sight.front]
+        knowledge = self._knowledge(load, ctx)
+        module = frozen(self.attack, self.states, load, ctx.device)
+        front = [(purifier, frozen(purifier, states, load, ctx.device)) for purifier, states in self.sight.front]
         batches = []
         for batch, noise in self._batches(load, ctx):
             seen = replace(knowledge, network=Guarded(knowledge.network, front, noise)) if front else knowledge
-            images = checked_images(self.attack.perturb(seen, batch, state, noise), batch.images, self.attack)
+            images = checked_images(self.attack.perturb(seen, batch, module, noise), batch.images, self.attack)
             images = inside_ball(images, batch.images, self.attack.ball, self.attack)
             images = eight_bits(images, batch.images) if self.quantise else images
             batches.append({"images": images.cpu(), **measured(images, batch.images)})
@@ -208,13 +200,12 @@ class Perturb(_Attacking):
 class Guarded(HashNetwork):
     """The pipeline an adaptive attacker differentiates: purifiers, with fresh noise at every call, then the hasher."""
 
-    def __init__(self, inner: HashNetwork, front: list[tuple[Purifier, State]], noise: Noise) -> None:
+    def __init__(self, inner: HashNetwork, front: list[tuple[Purifier, nn.Module]], noise: Noise) -> None:
         super().__init__()
-        # The noise of the evaluation is unknown to the attacker, whatever copies of a query it purifies.
-        self.inner, self.front, self.noise, self.calls = inner, front, noise.of("attacker"), 0
+        self.inner, self.front, self.noise, self.calls = inner, front, noise.of("purifier"), 0
 
     def image(self, images: Tensor) -> Tensor:
         self.calls += 1
-        for position, (purifier, state) in enumerate(self.front):
-            images = purifier.purify(images, state, self.noise.copy(self.calls).link(position))
+        for position, (purifier, module) in enumerate(self.front):
+            images = purifier.purify(images, module, self.noise.copy(self.calls).link(position))
         return self.inner.image(images)

@@ -44,6 +44,10 @@ class _Encode(Stage):
         return self.modality
 
     @property
+    def runs_in(self) -> Precision:
+        return self.precision
+
+    @property
     def work(self) -> str:
         return self.victim.hasher.name
 
@@ -108,10 +112,6 @@ class EncodeSplit(_Encode):
         return {"dataset": self.dataset.fingerprint(), "split": self.split, **stored, **self._basis()}
 
     @property
-    def inputs(self) -> tuple[str, ...]:
-        return (self.victim.weights, *self.features)
-
-    @property
     def encoder(self) -> str:
         return "from_features" if self.features else super().encoder
 
@@ -167,10 +167,6 @@ class EncodeQueries(_Encode):
         if len(self.draws) > 1:
             images["vote"] = self.vote
         return {"dataset": self.queries.fingerprint, "queries": self.queries.key, **images, **self._basis()}
-
-    @property
-    def inputs(self) -> tuple[str, ...]:
-        return (self.victim.weights, *(shard for shards in self.draws for shard in shards))
 
     @property
     def label(self) -> str:

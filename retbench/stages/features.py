@@ -51,8 +51,8 @@ class ComputeFeatures(Stage):
         }
 
     @property
-    def inputs(self) -> tuple[str, ...]:
-        return self.state.keys
+    def runs_in(self) -> Precision:
+        return self.precision
 
     @property
     def label(self) -> str:

@@ -56,8 +56,8 @@ class _Fit(Stage):
         }
 
     @property
-    def inputs(self) -> tuple[str, ...]:
-        return self.states.keys
+    def runs_in(self) -> Precision:
+        return self.precision
 
     @property
     def label(self) -> str:
@@ -122,10 +122,6 @@ class FitHasher(FitPart):
     def recipe(self) -> dict[str, Json]:
         return {**super().recipe(), **({"features": list(self.features)} if self.features else {})}
 
-    @property
-    def inputs(self) -> tuple[str, ...]:
-        return (*super().inputs, *self.features)
-
     def _data(self, load: Load, ctx: Context) -> TrainingData:
         return replace(super()._data(load, ctx), shards=tuple(load(key).tensors["features"] for key in self.features))
 
@@ -147,10 +143,6 @@ class Harden(_Fit):
 
     def recipe(self) -> dict[str, Json]:
         return {**super().recipe(), "hasher": self.victim.hasher.spec(self.facts), "weights": self.victim.weights}
-
-    @property
-    def inputs(self) -> tuple[str, ...]:
-        return (self.victim.weights, *self.states.keys)
 
     @property
     def work(self) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from retbench.canon import Json
 from retbench.contracts import Component, Context, Facts, Noise, Purifier
@@ -15,7 +15,7 @@ from retbench.stages.check import checked_images, eight_bits
 from retbench.stages.measure import concatenated, measured
 from retbench.stages.queries import Queries
 from retbench.stages.stage import Load, Outcome, Stage
-from retbench.stages.states import States
+from retbench.stages.states import States, frozen
 
 
 @dataclass(frozen=True)
@@ -55,8 +55,8 @@ class Purify(Stage):
         }
 
     @property
-    def inputs(self) -> tuple[str, ...]:
-        return (*self.states.keys, *([self.source] if self.source else []))
+    def runs_in(self) -> Precision:
+        return self.precision
 
     @property
     def label(self) -> str:
@@ -88,18 +88,18 @@ class Purify(Stage):
         return self.purifier.memory(self.facts)
 
     def run(self, load: Load, ctx: Context) -> Outcome:
-        state = self.states.load(load, ctx.device)
+        module = frozen(self.purifier, self.states, load, ctx.device)
         source = load(self.source).tensors["images"] if self.source else None
         batches = []
         for at in ctx.batches(len(self.queries)):
             clean = self.queries.images(at, ctx.device)
             images = clean if source is None else source[at.start : at.stop].to(ctx.device)
-            purified = self._purify(images, state, ctx, ctx.noise.rows(at.start, at.stop))
+            purified = self._purify(images, module, ctx, ctx.noise.rows(at.start, at.stop))
             batches.append({"images": purified.cpu(), **measured(purified, clean)})
         return Outcome(concatenated(batches, (3, *self.facts.image_size)), {})
 
-    def _purify(self, images: Tensor, state: dict[str, Tensor], ctx: Context, noise: Noise) -> Tensor:
+    def _purify(self, images: Tensor, module: nn.Module, ctx: Context, noise: Noise) -> Tensor:
         with torch.no_grad(), ctx.autocast():
-            purified = self.purifier.purify(images, state, noise)
+            purified = self.purifier.purify(images, module, noise)
         purified = checked_images(purified, images, self.purifier)
         return eight_bits(purified) if self.quantise else purified

@@ -54,11 +54,6 @@ class Score(Stage):
         }
 
     @property
-    def inputs(self) -> tuple[str, ...]:
-        encoded = (shard for shards in self.final for shard in shards)
-        return (self.codes, self.database, self.targets, *self.attacked, *encoded)
-
-    @property
     def label(self) -> str:
         return str(self.queries)
 

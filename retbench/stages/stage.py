@@ -12,6 +12,8 @@ from torch import Tensor
 
 from retbench.canon import Json, digest
 from retbench.contracts import Component, Context, Noise
+from retbench.contracts.context import Precision
+from retbench.stages.recipe import input_keys
 from retbench.store import Artifact
 
 Load = Callable[[str], Artifact]
@@ -39,10 +41,10 @@ class Stage(ABC):
     def recipe(self) -> dict[str, Json]:
         """Returns everything the outcome depends on; inputs appear by key."""
 
-    @property
-    @abstractmethod
+    @cached_property
     def inputs(self) -> tuple[str, ...]:
-        """Keys of the artifacts that `run` loads."""
+        """The keys of the artifacts that `run` loads: those in its recipe."""
+        return input_keys(self.full_recipe)
 
     @abstractmethod
     def run(self, load: Load, ctx: Context) -> Outcome:
@@ -62,6 +64,11 @@ class Stage(ABC):
     def units(self) -> int:
         """How much work it is, in images or rows: the cost of steps of one `work` is proportional to it."""
         return 1
+
+    @property
+    def runs_in(self) -> Precision:
+        """The precision of its networks; float32 for a stage without any."""
+        return "float32"
 
     @property
     def memory(self) -> int | None:

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import torch
+from torch import nn
 
 from retbench.canon import Json
-from retbench.contracts import Hasher, HashNetwork, State
+from retbench.contracts import Attack, Hasher, HashNetwork, Purifier, State
 from retbench.stages.stage import Load
 
 RECORDED = "record/"
@@ -22,11 +23,6 @@ class States:
 
     own: str | None = None
     parts: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def keys(self) -> tuple[str, ...]:
-        """All keys."""
-        return (*([self.own] if self.own else []), *self.parts.values())
 
     def recipe(self) -> dict[str, Json]:
         """Returns the keys as JSON."""
@@ -67,6 +63,11 @@ class Victim(NamedTuple):
         network = self.hasher.network(self.state(load, device), device).to(device).eval().requires_grad_(False)
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub omits the argument
         return network
+
+
+def frozen(owner: Attack | Purifier, states: States, load: Load, device: torch.device) -> nn.Module:
+    """Return the networks of an attack or a purifier, frozen and in eval mode, on `device`."""
+    return owner.module(states.load(load, device), device).eval().requires_grad_(False)
 
 
 def _on(tensors: State, device: torch.device) -> State:

@@ -38,10 +38,6 @@ class DrawTargets(Stage):
             self._read()
 
     @property
-    def inputs(self) -> tuple[str, ...]:
-        return ()
-
-    @property
     def label(self) -> str:
         return f"for {self.dataset.name}"
 

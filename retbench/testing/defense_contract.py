@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from retbench.contracts import Dataset, Facts, Hardening, Noise, Purifier, State, TrainingData
+from retbench.contracts import Dataset, Facts, Hardening, Noise, Purifier, TrainingData
 from retbench.stages.check import checked_images
 from retbench.stages.fit import checked_state
 from retbench.testing.rig import (
     CPU,
+    checked_module,
     context,
     fit_hasher,
     fit_parts,
@@ -26,26 +27,27 @@ def check_purifier(purifier: Purifier, dataset: Dataset, facts: Facts) -> None:
     """Raises ContractBreach unless its images keep the contract whatever the batch, with gradients if it says so."""
     parts = fit_parts(purifier, dataset)
     data = TrainingData(dataset, dataset.facts(), CPU)
-    state = merged(checked_state(purifier.fit(data, context(purifier.name, parts)), purifier), parts)
+    own = checked_state(purifier.fit(data, context(purifier.name, parts)), purifier) if purifier.learns else {}
+    module = checked_module(purifier, purifier.module(merged(own, parts), CPU))
     batch = queries(dataset, 3)
     noise = Noise(0, batch.ids)
-    images = purified(purifier, batch.images, state, noise)
-    again = purified(purifier, batch.images, state, noise)
+    images = purified(purifier, batch.images, module, noise)
+    again = purified(purifier, batch.images, module, noise)
     require_close(purifier, again, images, "the same noise must give the same images")
-    alone = [purified(purifier, batch.images[i : i + 1], state, noise.rows(i, i + 1)) for i in range(3)]
+    alone = [purified(purifier, batch.images[i : i + 1], module, noise.rows(i, i + 1)) for i in range(3)]
     require_close(purifier, torch.cat(alone), images, "images must not depend on the batch")
-    none = purified(purifier, batch.images[:0], state, noise.rows(0, 0))
+    none = purified(purifier, batch.images[:0], module, noise.rows(0, 0))
     require(purifier, len(none) == 0, f"no images must give none: got {len(none)}")
     if purifier.differentiable:
         pixels = batch.images.clone().requires_grad_()
-        output = purifier.purify(pixels, state, noise)
+        output = purifier.purify(pixels, module, noise)
         require_gradient(purifier, output, pixels, "it says it is differentiable, but no gradient passes")
 
 
-def purified(purifier: Purifier, images: Tensor, state: State, noise: Noise) -> Tensor:
+def purified(purifier: Purifier, images: Tensor, module: nn.Module, noise: Noise) -> Tensor:
     """Returns the purifier's images, checked as the core checks them."""
     with torch.no_grad():
-        return checked_images(purifier.purify(images, state, noise), images, purifier)
+        return checked_images(purifier.purify(images, module, noise), images, purifier)
 
 
 def check_hardening(hardening: Hardening, dataset: Dataset, facts: Facts) -> None:

@@ -39,7 +39,7 @@ def check_hasher(hasher: Hasher, dataset: Dataset, facts: Facts) -> None:
         check_texts(hasher, network, dataset, facts)
     if hasher.cached is not None:
         check_cached(hasher, network, dataset, logits)
-    if type(hasher).loss is not Hasher.loss:
+    if hasher.supervised:
         check_loss(hasher, dataset, facts)
 
 

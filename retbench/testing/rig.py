@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from retbench.contracts import (
     Attack,
@@ -77,10 +77,15 @@ def fit_part(part: Part | AttackPart, dataset: Dataset, facts: Facts) -> State:
             state = part.fit(knowledge(part, dataset, facts), ctx)
         else:
             state = part.fit(TrainingData(dataset, dataset.facts(), CPU), ctx)
-    module = part.module(checked_state(state, part), CPU)
-    require(part, not module.training, "its module must be in eval mode")
-    require(part, not any(weight.requires_grad for weight in module.parameters()), "its module must be frozen")
+    checked_module(part, part.module(checked_state(state, part), CPU))
     return state
+
+
+def checked_module(owner: Component, module: nn.Module) -> nn.Module:
+    """Return the module of a component after checking that it is frozen and in eval mode."""
+    require(owner, not any(inner.training for inner in module.modules()), "its module must be in eval mode")
+    require(owner, not any(weight.requires_grad for weight in module.parameters()), "its module must be frozen")
+    return module
 
 
 def merged(own: State, parts: dict[str, State]) -> State:

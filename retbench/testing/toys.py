@@ -107,6 +107,7 @@ class ToyHasher(Hasher):
     name: ClassVar[str] = "toy"
     source: ClassVar[str] = "made for tests"
     modalities: ClassVar[frozenset[Modality]] = frozenset({"image", "text"})
+    supervised: ClassVar[bool] = True
 
     gain: float = Field(8.0, gt=0, le=100, description="scale of the logits")
 
@@ -175,7 +176,7 @@ class ToyAttack(Attack):
     def ball(self) -> Ball:
         return Ball("linf", self.eps)
 
-    def perturb(self, knowledge: Knowledge, batch: Batch, state: State, noise: Noise) -> Tensor:
+    def perturb(self, knowledge: Knowledge, batch: Batch, module: nn.Module, noise: Noise) -> Tensor:
         images = batch.images.detach().clone().requires_grad_()
         wanted = knowledge.grant("database_codes")[batch.target_rows].float()
         loss = -(relax(knowledge.network.image(images), 0.1) * wanted).mean(1).sum()
@@ -211,9 +212,12 @@ class ToyUntargeted(ToyAttack):
     def parts(self, facts: Facts) -> dict[str, AttackPart]:
         return {"prototype": ToyPrototype()}
 
-    def perturb(self, knowledge: Knowledge, batch: Batch, state: State, noise: Noise) -> Tensor:
+    def module(self, state: State, device: torch.device) -> nn.Module:
+        return ToyPrototype().module(part_state(state, "prototype"), device)
+
+    def perturb(self, knowledge: Knowledge, batch: Batch, module: nn.Module, noise: Noise) -> Tensor:
         images = batch.images.detach().clone().requires_grad_()
-        code = part_state(state, "prototype")["code"]
+        code = module(torch.ones(1, device=images.device))
         loss = (relax(knowledge.network.image(images), 0.1) * code).mean(1).sum()
         (gradient,) = torch.autograd.grad(loss, images)
         return (batch.images - self.eps * gradient.sign()).clamp(0, 1)
@@ -230,8 +234,11 @@ class ToyPurifier(Purifier):
     def parts(self, facts: Facts) -> dict[str, Part]:
         return {"mean": ToyPart()}
 
-    def purify(self, images: Tensor, state: State, noise: Noise) -> Tensor:
-        flat = images.mean(dim=(2, 3), keepdim=True) + 0.0 * part_state(state, "mean")["mean"][None, :, None, None]
+    def module(self, state: State, device: torch.device) -> nn.Module:
+        return ToyPart().module(part_state(state, "mean"), device)
+
+    def purify(self, images: Tensor, module: nn.Module, noise: Noise) -> Tensor:
+        flat = images.mean(dim=(2, 3), keepdim=True) + 0.0 * module(images.mean(dim=(2, 3)))[:, :, None, None]
         jitter = 0.01 * noise.normal("jitter", tuple(images.shape[1:]))
         return (images + self.strength * (flat - images) + jitter).clamp(0, 1)
 
@@ -253,8 +260,8 @@ class FaultyAttack(ToyAttack):
 
     fault: Literal["nan", "shape", "dtype", "range", "ball", "type", "raise"] = Field("nan", description="what it does")
 
-    def perturb(self, knowledge: Knowledge, batch: Batch, state: State, noise: Noise) -> Tensor:
-        images = super().perturb(knowledge, batch, state, noise)
+    def perturb(self, knowledge: Knowledge, batch: Batch, module: nn.Module, noise: Noise) -> Tensor:
+        images = super().perturb(knowledge, batch, module, noise)
         return broken(images, self.fault)
 
 
@@ -265,8 +272,8 @@ class FaultyPurifier(ToyPurifier):
 
     fault: Literal["nan", "shape", "dtype", "range", "type", "raise"] = Field("nan", description="what it does")
 
-    def purify(self, images: Tensor, state: State, noise: Noise) -> Tensor:
-        return broken(super().purify(images, state, noise), self.fault)
+    def purify(self, images: Tensor, module: nn.Module, noise: Noise) -> Tensor:
+        return broken(super().purify(images, module, noise), self.fault)
 
 
 def broken(images: Tensor, fault: str) -> Tensor:
