@@ -33,6 +33,7 @@ class Component(BaseModel):
         name: lower-case with dashes, equal to its file's name.
         revision: raised by one whenever the same options give other outputs.
         source: the paper and the equation or section that it follows.
+        code: sha256 of the source of a class that no installed plugin offers; set by retbench, empty for a plugin's.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, validate_default=True)
@@ -41,6 +42,7 @@ class Component(BaseModel):
     name: ClassVar[str] = ""
     revision: ClassVar[int] = 1
     source: ClassVar[str] = ""
+    code: ClassVar[str] = ""
 
     @classmethod
     def create(cls, options: Mapping[str, Any] | None = None) -> Self:
@@ -78,10 +80,11 @@ class Component(BaseModel):
         return {}
 
     def spec(self, facts: Facts) -> dict[str, Json]:
-        """Returns what identifies this component in a recipe: kind, name, revision and options."""
+        """Returns what identifies this component in a recipe: kind, name, revision, options and, if local, its code."""
         options = self.model_dump(mode="json")
         options.update({name: f"sha256:{file_digest(path)}" for name, path in self.files(facts).items()})
-        return {"kind": self.kind, "name": self.name, "revision": self.revision, "options": options}
+        spec: dict[str, Json] = {"kind": self.kind, "name": self.name, "revision": self.revision, "options": options}
+        return {**spec, "code": self.code} if self.code else spec
 
     def __str__(self) -> str:
         return f"{self.kind} {self.name}"
