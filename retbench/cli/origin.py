@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from retbench.report import Gallery, Layout
-from retbench.report.claim import Ledger
-from retbench.report.verdict import Judge, judge
+from retbench.report.published.claims import Ledger
+from retbench.report.published.verdict import Judge, judge
 from retbench.results import Evidence
 
 

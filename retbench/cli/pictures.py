@@ -106,7 +106,7 @@ def draw(recorded: Recorded) -> bytes:
     """Returns a recorded thing as PNG; raises ValueError for one that is neither numbers nor an image."""
     from torch import Tensor
 
-    from retbench.report.recording import draw_course, encode_picture, is_course
+    from retbench.report.figures.recording import draw_course, encode_picture, is_course
 
     if isinstance(recorded.value, Tensor):
         return encode_picture(recorded.value)

@@ -73,7 +73,7 @@ def make_report(source: Source, against: str | None = None, *, uniform: bool = F
         UserError: `uniform`, and a table mixes devices, precisions or versions.
     """
     from retbench.report import Report, make_tables
-    from retbench.report.provenance import summary
+    from retbench.report.tables.provenance import summary
 
     evidence, judge = source.evidence, source.judge(against)
     tables = make_tables(evidence, source.layouts, narrowed=source.narrowed, judge=judge, uniform=uniform)
@@ -83,7 +83,7 @@ def make_report(source: Source, against: str | None = None, *, uniform: bool = F
     made = Report(evidence.title, description, tables, provenance=summary(evidence))
     if not pictures:
         return made
-    from retbench.report.illustrate import illustrate  # matplotlib takes its time, and most reports need none of it
+    from retbench.report.illustration import illustrate  # matplotlib takes its time, and most reports need none of it
 
     return illustrate(made, evidence, source.name, source.gallery)
 

@@ -94,9 +94,9 @@ def attachments(session: Session) -> Mapping[str, bytes]:
     """
     from retbench.canon import canonical
     from retbench.cli.source import of_session
-    from retbench.report.claim import find_claims, shipped_claims
-    from retbench.report.exhibit import gallery_record
-    from retbench.report.layout import find_layout
+    from retbench.report.gallery.exhibit import gallery_record
+    from retbench.report.published.claims import find_claims, shipped_claims
+    from retbench.report.tables.layout import find_layout
 
     told, beside = session.loaded.suite.report, session.loaded.path.parent
     layouts = {name: find_layout(name, beside).read_text(encoding="utf-8") for name in told.layout}

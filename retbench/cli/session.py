@@ -18,8 +18,8 @@ from retbench.errors import ClaimError, StoreUnwritable, SuiteError, UnknownName
 from retbench.execute import Failure, pick_device, resolve_precision
 from retbench.plan import Plan, make_plan
 from retbench.report import Layout, read_layout
-from retbench.report.claim import Ledger, read_claims
-from retbench.report.layout import check_names
+from retbench.report.published.claims import Ledger, read_claims
+from retbench.report.tables.layout import check_names
 from retbench.results import Evidence, Row, collect, stored_scores, stored_steps
 from retbench.store import Store
 from retbench.suite import LoadedSuite, expand, find_suite, read_suite

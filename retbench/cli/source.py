@@ -10,7 +10,7 @@ from retbench.cli.origin import Source
 from retbench.cli.session import Request, Session, open_session
 from retbench.errors import UserError
 from retbench.report import Gallery
-from retbench.report.claim import read_claims
+from retbench.report.published.claims import read_claims
 from retbench.results import Row
 
 __all__ = ["Source", "of_session", "open_source"]
@@ -51,7 +51,7 @@ def of_session(session: Session) -> Source:
 
 
 def _gallery(session: Session) -> Gallery:
-    from retbench.report.gallery import make_gallery
+    from retbench.report.gallery.gallery import make_gallery
 
     return make_gallery(session.plan, session.store)
 

@@ -1,12 +1,12 @@
 """From rows to tables: layouts, pivot, statistics, rendering, provenance."""
 
-from retbench.report.exhibit import Exhibit, Gallery, Hit, Ranking
-from retbench.report.layout import Layout, read_layout, shipped_layouts
-from retbench.report.picture import Picture
-from retbench.report.pivot import pivot
-from retbench.report.provenance import check_uniform, provenance
+from retbench.report.figures.picture import Picture
+from retbench.report.gallery.exhibit import Exhibit, Gallery, Hit, Ranking
 from retbench.report.report import Report, make_tables
-from retbench.report.table import CostLine, Published, Table, TableRow, Value
+from retbench.report.tables.layout import Layout, read_layout, shipped_layouts
+from retbench.report.tables.pivot import pivot
+from retbench.report.tables.provenance import check_uniform, provenance
+from retbench.report.tables.table import CostLine, Published, Table, TableRow, Value
 from retbench.report.write import as_html, as_json, as_markdown, write_report
 
 __all__ = [

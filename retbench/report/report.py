@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from retbench.report.exhibit import Gallery
-from retbench.report.layout import Layout
-from retbench.report.picture import Picture
-from retbench.report.pivot import pivot
-from retbench.report.table import Table
-from retbench.report.verdict import Judge
+from retbench.report.figures.picture import Picture
+from retbench.report.gallery.exhibit import Gallery
+from retbench.report.published.verdict import Judge
+from retbench.report.tables.layout import Layout
+from retbench.report.tables.pivot import pivot
+from retbench.report.tables.table import Table
 from retbench.results import Evidence
 
 

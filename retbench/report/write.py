@@ -51,7 +51,7 @@ def _files(report: Report, name: str) -> Iterator[File]:
 
 def as_html(report: Report) -> str:
     """Returns a report as one HTML page that needs no other file."""
-    from retbench.report.html import as_html as page  # jinja2 takes its time, and most reports need none of it
+    from retbench.report.render.html import as_html as page  # jinja2 takes its time, and most reports need none of it
 
     return page(report)
 

@@ -14,8 +14,8 @@ from PIL import Image
 from retbench.bundle import open_bundle
 from retbench.cli.bundles import joined, of_bundles, read_galleries
 from retbench.report import Gallery
-from retbench.report.claim import shipped_claims
-from retbench.report.exhibit import Exhibit, Hit, Ranking
+from retbench.report.gallery.exhibit import Exhibit, Hit, Ranking
+from retbench.report.published.claims import shipped_claims
 from tests.bundle.conftest import edit_json
 
 from .conftest import Retbench

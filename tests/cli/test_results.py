@@ -10,7 +10,7 @@ import pytest
 
 from retbench.bundle import open_bundle, verify_bundle
 from retbench.bundle.archive import read_archive
-from retbench.report.layout import shipped_layouts
+from retbench.report.tables.layout import shipped_layouts
 from tests.cli.conftest import Retbench
 
 EXPORT = ("results", "export", "toy.yaml", "run.zip")

@@ -2,10 +2,10 @@
 
 from retbench.report.render.cell import DASH, number, percent
 from retbench.report.render.console import console
+from retbench.report.render.csv import as_csv
+from retbench.report.render.json import record
 from retbench.report.render.latex import document, latex
 from retbench.report.render.markdown import announce, describe, escape, markdown
-from retbench.report.render.record import record
-from retbench.report.render.values import as_csv
 
 __all__ = [
     "DASH",

@@ -8,8 +8,8 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from retbench.metrics import Interval
-from retbench.report.table import Emphasis, Published, Value
-from retbench.report.unit import Unit
+from retbench.report.tables.table import Emphasis, Published, Value
+from retbench.report.tables.unit import Unit
 
 DASH = "\u2013"
 

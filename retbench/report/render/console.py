@@ -10,7 +10,7 @@ from rich.text import Text
 
 from retbench.report.render.cell import compose, flag, one_line
 from retbench.report.render.costs import COST_HEADERS, cost_lines
-from retbench.report.table import Emphasis, Table, Value
+from retbench.report.tables.table import Emphasis, Table, Value
 
 STYLE: dict[Emphasis, str] = {"": "", "best": "bold", "tied": "underline"}
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from retbench.report.render.cell import DASH, between
-from retbench.report.table import Table
-from retbench.report.unit import Unit
+from retbench.report.tables.table import Table
+from retbench.report.tables.unit import Unit
 
 COST_HEADERS = ("Cost per image", "attack (s)", "defense (s)", "peak memory (MiB)")
 

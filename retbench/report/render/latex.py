@@ -11,7 +11,7 @@ from retbench.report.filename import fresh_stem, slug
 from retbench.report.render.cell import DASH, Cell, compose
 from retbench.report.render.costs import COST_HEADERS, cost_lines
 from retbench.report.render.tex import tex
-from retbench.report.table import Emphasis, Table, TableRow
+from retbench.report.tables.table import Emphasis, Table, TableRow
 
 WIDE = 6
 """A table of more columns than this spans both columns of a page."""

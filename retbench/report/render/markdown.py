@@ -7,10 +7,10 @@ from collections.abc import Sequence
 
 from tabulate import tabulate
 
-from retbench.report.curve import Curve
 from retbench.report.render.cell import compose, flag, one_line
 from retbench.report.render.costs import COST_HEADERS, cost_lines
-from retbench.report.table import Emphasis, Table, Value
+from retbench.report.tables.curve import Curve
+from retbench.report.tables.table import Emphasis, Table, Value
 
 EMPHASIS: dict[Emphasis, tuple[str, str]] = {"": ("", ""), "best": ("**", "**"), "tied": ("<ins>", "</ins>")}
 """What stands around a value; GitHub keeps `ins` of the two elements that underline, and drops `u`."""

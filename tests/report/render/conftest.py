@@ -7,9 +7,9 @@ import math
 import pytest
 
 from retbench.metrics import Interval
-from retbench.report.curve import Curve, Line, Panel, Reading
-from retbench.report.table import CostLine, Published, Table, TableRow, Value
-from retbench.report.unit import Unit
+from retbench.report.tables.curve import Curve, Line, Panel, Reading
+from retbench.report.tables.table import CostLine, Published, Table, TableRow, Value
+from retbench.report.tables.unit import Unit
 from retbench.results import Envelope
 
 HALF = Interval(0.5, 0.4, 0.6)

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from retbench.metrics import Interval
 from retbench.report.render.cell import DASH, Cell, amount, between, compose, flag, number, one_line, percent
-from retbench.report.table import Published, Value
-from retbench.report.unit import Unit
+from retbench.report.tables.table import Published, Value
+from retbench.report.tables.unit import Unit
 from retbench.results import Envelope
 
 NAN = math.nan

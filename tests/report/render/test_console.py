@@ -9,7 +9,7 @@ from rich.console import Console, Group
 
 from retbench.metrics import Interval
 from retbench.report.render.console import console
-from retbench.report.table import CostLine, Table, TableRow, Value
+from retbench.report.tables.table import CostLine, Table, TableRow, Value
 
 
 def printed(group: Group, *, styled: bool = False) -> str:

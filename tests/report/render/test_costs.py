@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from retbench.report.render.costs import COST_HEADERS, cost_lines
-from retbench.report.table import Table
+from retbench.report.tables.table import Table
 
 
 def test_costs_are_ranges_single_numbers_and_dashes(table: Table) -> None:

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from retbench.metrics import Interval
 from retbench.report.render.latex import PREAMBLE, document, latex
 from retbench.report.render.tex import DRAWN, SPELLING
-from retbench.report.table import CostLine, Published, Table, TableRow, Value
-from retbench.report.unit import Unit
+from retbench.report.tables.table import CostLine, Published, Table, TableRow, Value
+from retbench.report.tables.unit import Unit
 from retbench.results import Envelope
 
 HALF = Interval(0.5, 0.4, 0.6)

@@ -11,10 +11,10 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from retbench.metrics import Interval
-from retbench.report.curve import Curve
 from retbench.report.render.cell import one_line
 from retbench.report.render.markdown import announce, describe, escape, markdown
-from retbench.report.table import CostLine, Table, TableRow, Value
+from retbench.report.tables.curve import Curve
+from retbench.report.tables.table import CostLine, Table, TableRow, Value
 
 NAMES = st.one_of(st.text(), st.text("|\\`*_[]()<>&~$#!-+1.) \n\ta\u2028"))
 

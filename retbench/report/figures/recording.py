@@ -1,0 +1,98 @@
+"""What trainings recorded, as pictures: numbers along a line, and images."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from io import BytesIO
+from textwrap import fill
+from typing import Any, TypeGuard
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+from matplotlib.image import imsave
+from matplotlib.ticker import MaxNLocator
+from torch import Tensor
+
+from retbench.report.figures.canvas import DPI, METADATA, paint_png
+
+WIDTH, HEIGHT = 5.6, 3.2
+SMOOTHED = 50
+"""A running mean goes over this share of the numbers."""
+
+
+def is_course(value: object) -> TypeGuard[list[float]]:
+    """Returns whether a value is a list of finite numbers, one at least."""
+    return isinstance(value, list) and bool(value) and all(_is_number(number) for number in value)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def draw_course(numbers: Sequence[float], title: str, name: str) -> bytes:
+    """Returns recorded numbers as PNG, in the order they were recorded, with a running mean over a fiftieth of them.
+
+    Fewer than 100 numbers have no running mean: it would be the numbers themselves.
+    """
+    window = len(numbers) // SMOOTHED
+    xs = range(1, len(numbers) + 1)
+
+    def paint(figure: Figure) -> None:
+        axes = figure.add_subplot()
+        axes.set_title(fill(title, 70))
+        axes.set_xlabel("recorded value")
+        axes.set_ylabel(name)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        smooth = window > 1
+        raw: dict[str, Any] = {"marker": "o" if len(numbers) <= SMOOTHED else "", "alpha": 0.4 if smooth else 1}
+        axes.plot(xs, numbers, color="#0072B2", linewidth=1, markersize=3, **raw)
+        if smooth:
+            label = f"mean of {window} values"
+            axes.plot(xs, running_mean(numbers, window), color="#D55E00", linewidth=1.4, label=label)
+            axes.legend()
+
+    return paint_png(WIDTH, HEIGHT, paint)
+
+
+def running_mean(numbers: Sequence[float], window: int) -> list[float]:
+    """Returns for each number the mean of the `window` numbers around it, of fewer at the ends."""
+    sums = np.concatenate([[0.0], np.cumsum(np.asarray(numbers, dtype=np.float64))])
+    at = np.arange(len(numbers))
+    starts, stops = np.maximum(at - window // 2, 0), np.minimum(at + (window + 1) // 2, len(numbers))
+    means: list[float] = ((sums[stops] - sums[starts]) / (stops - starts)).tolist()
+    return means
+
+
+def encode_picture(image: Tensor) -> bytes:
+    """Returns an image as PNG, pixel for pixel.
+
+    Args:
+        image: uint8 (3, H, W), (H, W, 3) or (H, W), or float (3, H, W) in [0, 1].
+
+    Raises:
+        ValueError: it is none of these, or holds nothing.
+    """
+    pixels = _pixels(image.detach().cpu()).contiguous().numpy()
+    buffer = BytesIO()
+    imsave(buffer, pixels, format="png", vmin=0, vmax=255, cmap="gray", dpi=DPI, metadata=METADATA)
+    return buffer.getvalue()
+
+
+def _pixels(image: Tensor) -> Tensor:
+    """Returns an image as uint8 (H, W, 3) or (H, W)."""
+    shape = tuple(image.shape)
+    if image.numel() and image.dtype == torch.uint8:
+        if len(shape) == 3 and shape[0] == 3:
+            return image.permute(1, 2, 0)
+        if len(shape) == 2 or (len(shape) == 3 and shape[2] == 3):
+            return image
+    if image.numel() and image.is_floating_point() and len(shape) == 3 and shape[0] == 3:
+        if not bool(((image >= 0) & (image <= 1)).all()):
+            raise ValueError(f"picture: its values leave [0, 1]: got {image.min():g} to {image.max():g}")
+        return (255 * image.float()).round().to(torch.uint8).permute(1, 2, 0)
+    raise ValueError(
+        f"picture: it is no image: got {str(image.dtype).removeprefix('torch.')} {shape}, expected uint8 (3, H, W), "
+        "(H, W, 3) or (H, W), or float (3, H, W) in [0, 1]"
+    )

@@ -1,5 +1,0 @@
-"""Figures of a report beside its tables: rows become plain data, and data become pictures."""
-
-from retbench.report.plot.pictures import make_pictures
-
-__all__ = ["make_pictures"]

@@ -1,0 +1,67 @@
+"""Several seeds of one cell as one row."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import cast
+
+from retbench.canon import Json
+from retbench.errors import LayoutError
+from retbench.report.tables.pattern import AXES
+from retbench.report.tables.sample import interval_of, sample_of
+from retbench.results import Envelope, Row, Scores
+
+ALIKE = tuple(axis for axis in AXES if axis != "seed")
+
+
+def pool_seeds(rows: Sequence[Row], scores: Scores) -> list[Row]:
+    """Returns a row for each cell, its seeds pooled: means over seeds and queries, intervals over both.
+
+    A cell of one seed stays as it is. Seeds that are not done are left out, and told among the row's `data` as `lost`;
+    a cell without a seed that is done is its first row.
+
+    Raises:
+        LayoutError: seeds of a cell were scored on other queries.
+    """
+    cells: dict[tuple[str | int, ...], list[Row]] = {}
+    for row in rows:
+        cells.setdefault(tuple(getattr(row, axis) for axis in ALIKE), []).append(row)
+    return [_pooled(seeds, scores) for seeds in cells.values()]
+
+
+def _pooled(seeds: Sequence[Row], scores: Scores) -> Row:
+    done = [row for row in seeds if row.status == "done"]
+    if len(seeds) == 1 or not done:
+        return seeds[0]
+    row = replace(done[0], members=tuple(key for seed in done for key in seed.keys))
+    if len({len(scores(key)["map"]) for key in row.members}) > 1:
+        raise LayoutError(
+            f"{'/'.join(str(getattr(row, axis)) for axis in ALIKE)}: its seeds were scored on other queries"
+        )
+    samples = {name: sample_of(row, name, scores) for name in row.metrics}
+    lost: list[Json] = [
+        f"without seed {seed.seed}, {seed.status}: {seed.reason}".removesuffix(": ")
+        for seed in seeds
+        if seed not in done
+    ]
+    return replace(
+        row,
+        seed=seeds[0].seed,
+        metrics={name: interval_of(sample, row) for name, sample in samples.items() if sample is not None},
+        data={**row.data, "seeds": [seed.seed for seed in done], "lost": lost},
+        envelopes={name: _mean_envelope([seed.envelopes[name] for seed in done]) for name in row.envelopes},
+        cost=_mean_cost(done),
+        steps=tuple(dict.fromkeys(step for seed in done for step in seed.steps)),
+    )
+
+
+def _mean_envelope(envelopes: Sequence[Envelope]) -> Envelope:
+    return Envelope(*(sum(ends) / len(envelopes) for ends in zip(*envelopes, strict=True)))
+
+
+def _mean_cost(rows: Sequence[Row]) -> dict[str, Json]:
+    """Returns seconds as means over seeds, and memory as the most of them; what a seed lacks is left out."""
+    names = [name for name in rows[0].cost if all(name in row.cost for row in rows)]
+    found = {name: [cast(float, row.cost[name]) for row in rows] for name in names}
+    return {name: max(each) if "memory" in name else sum(each) / len(each) for name, each in found.items()}

@@ -1,0 +1,189 @@
+"""The shipped ledgers: their numbers counted, spotted and held against each other."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from retbench.report.published.claims import Claim, Ledger, read_claims, shipped_claims
+from retbench.report.tables.layout import common_names
+
+
+@cache
+def shipped(name: str) -> Ledger:
+    return read_claims(name, Path())
+
+
+def cell_of(claim: Claim) -> tuple[object, ...]:
+    return (claim.metric, *claim.axes.values())
+
+
+def test_both_ledgers_are_shipped_under_their_names() -> None:
+    assert sorted(shipped_claims()) == ["retpur", "saat"]
+    assert [shipped(name).name for name in ("retpur", "saat")] == ["retpur", "saat"]
+
+
+@pytest.mark.parametrize(
+    ("name", "counts"),
+    [
+        # Lines times columns, as printed; Table 4 has two lines of four numbers.
+        (
+            "retpur",
+            {"1": 14 * 6, "2": 6 * 10, "3": 6 * 10, "4": 2 * 4, "7": 4 * 6, "8": 4 * 10, "9": 4 * 10},
+        ),
+        # Beside them, those of the attack SAAT once more, under the label of a swept goal.
+        ("saat", {"I": 9 * 12 + 2 * 12, "II": 8 * 12 + 2 * 12}),
+    ],
+)
+def test_every_printed_number_is_a_claim(name: str, counts: dict[str, int]) -> None:
+    assert Counter(claim.table for claim in shipped(name).claims) == counts
+
+
+@pytest.mark.parametrize("name", ["retpur", "saat"])
+def test_every_number_is_written_and_kept_with_two_decimals(name: str) -> None:
+    lists = re.findall(r"values:[^\[*]*\[([^\]]*)\]", shipped_claims()[name].read_text())
+    written = [number for numbers in lists for number in numbers.split(", ")]
+    assert all(re.fullmatch(r"\d?\d\.\d\d", number) for number in written)
+    swept = [claim for claim in shipped(name).claims if not str(claim.axes["variant"]).startswith("goal=")]
+    assert Counter(f"{claim.value:.2f}" for claim in swept) == Counter(written)
+
+
+@pytest.mark.parametrize(
+    ("name", "table", "printed", "metric", "axes", "value"),
+    [
+        ("retpur", "1", "Retpur-DHTA", "map", {"dataset": "nuswide", "hasher": "dpsh"}, 72.72),
+        ("retpur", "1", "ProS-GAN", "t_map", {"dataset": "nuswide", "hasher": "dpsh"}, 90.00),
+        ("retpur", "2", "TA-DCH", "t_map", {"dataset": "flickr25k", "hasher": "dadh"}, 96.27),
+        ("retpur", "3", "RetPur", "map", {"dataset": "flickr25k", "hasher": "dadh"}, 84.87),
+        ("retpur", "4", "MSE", "t_map", {"task": "i2t"}, 14.39),
+        ("retpur", "7", "RetPur", "t_map", {"dataset": "nuswide", "hasher": "dph"}, 53.56),
+        ("retpur", "8", "RetPur", "map", {"dataset": "wikipedia", "hasher": "dgcpn"}, 36.98),
+        ("retpur", "9", "RetPur", "t_map", {"dataset": "nuswide", "hasher": "dadh"}, 38.28),
+        ("saat", "I", "ProS-GAN", "t_map", {"dataset": "flickr25k", "bits": 64}, 87.15),
+        ("saat", "I", "SAAT", "map", {"dataset": "mscoco", "bits": 16, "variant": ""}, 9.96),
+        ("saat", "II", "SAAT", "map", {"dataset": "mscoco", "bits": 64, "defense": "saat", "variant": ""}, 33.43),
+    ],
+)
+def test_a_number_stands_in_its_cell(
+    name: str, table: str, printed: str, metric: str, axes: dict[str, object], value: float
+) -> None:
+    found = [
+        claim.value
+        for claim in shipped(name).claims
+        if (claim.table, claim.printed, claim.metric) == (table, printed, metric)
+        and all(claim.axes[axis] == wanted for axis, wanted in axes.items())
+    ]
+    assert found == [value]
+
+
+@pytest.mark.parametrize(("first", "second"), [("1", "7"), ("2", "8"), ("3", "9")])
+def test_two_tables_agree_on_the_clean_row_that_they_share(first: str, second: str) -> None:
+    claims = [claim for claim in shipped("retpur").claims if claim.printed == "original"]
+    clean = [{cell_of(claim): claim.value for claim in claims if claim.table == table} for table in (first, second)]
+    assert clean[0] == clean[1]
+    assert len(clean[0]) in (12, 20)
+
+
+@pytest.mark.parametrize("name", ["retpur", "saat"])
+def test_one_cell_has_one_value_in_all_of_a_paper(name: str) -> None:
+    values: dict[tuple[object, ...], set[float]] = {}
+    for claim in shipped(name).claims:
+        values.setdefault(cell_of(claim), set()).add(claim.value)
+    assert {len(found) for found in values.values()} == {1}
+
+
+def test_a_loss_above_two_points_is_noted_wherever_it_is() -> None:
+    claims = [claim for claim in shipped("retpur").claims if claim.metric == "map" and claim.table in "123789"]
+    clean = {
+        (claim.table, claim.axes["dataset"], claim.axes["hasher"]): claim.value
+        for claim in claims
+        if claim.printed == "original"
+    }
+    lost = [
+        claim
+        for claim in claims
+        if claim.axes["defense"] == "retpur"
+        and round(clean[claim.table, claim.axes["dataset"], claim.axes["hasher"]] - claim.value, 2) > 2
+    ]
+    noted = [claim for claim in claims if any("loss of less than 2 points" in note for note in claim.notes)]
+    assert lost == noted
+    assert len(lost) == 8
+
+
+def test_a_gain_from_purifying_is_noted_wherever_it_is() -> None:
+    claims = [claim for claim in shipped("retpur").claims if claim.metric == "map" and claim.table in "123789"]
+    clean = {(claim.table, claim.axes["dataset"], claim.axes["hasher"]): claim.value for claim in claims}
+    clean |= {
+        (claim.table, claim.axes["dataset"], claim.axes["hasher"]): claim.value
+        for claim in claims
+        if claim.printed == "original"
+    }
+    gained = [
+        claim
+        for claim in claims
+        if claim.axes["defense"] == "retpur"
+        and claim.value > clean[claim.table, claim.axes["dataset"], claim.axes["hasher"]]
+    ]
+    noted = [claim for claim in claims if any("do better than clean ones" in note for note in claim.notes)]
+    assert [claim for claim in noted if claim.axes["defense"] == "retpur"] == gained
+    assert {claim.printed for claim in noted} == {"original", "RetPur"}
+    assert len(gained) == 4
+
+
+def test_a_t_map_that_an_attack_lowers_is_noted() -> None:
+    claims = [claim for claim in shipped("retpur").claims if claim.metric == "t_map" and claim.table in "123"]
+    place = [(claim.table, claim.axes["dataset"], claim.axes["hasher"]) for claim in claims]
+    clean = {at: claim.value for at, claim in zip(place, claims, strict=True) if claim.printed == "original"}
+    lowered = [
+        claim
+        for at, claim in zip(place, claims, strict=True)
+        if claim.axes["attack"] != "none" and claim.axes["defense"] == "none" and claim.value < clean[at]
+    ]
+    assert [(claim.axes["dataset"], claim.axes["attack"], claim.value) for claim in lowered] == [
+        ("mscoco", "p2p", 48.69)
+    ]
+    assert any("48.69 against 50.53" in note for note in lowered[0].notes)
+
+
+def test_facts_are_those_of_a_cells_own_data_set_attack_and_defense() -> None:
+    facts = {
+        (claim.table, claim.printed, claim.axes["dataset"], claim.axes["hasher"]): claim.facts
+        for claim in shipped("retpur").claims
+    }
+    plain = facts["7", "original", "flickr25k", "dpsh"]
+    asked = ("data.train", "protocol.ranked_queries", "data.database")
+    assert [plain[path] for path in asked] == [5000, 1700, 23300]
+    assert plain["options.hasher.backbone"] == "vgg11"
+    assert not [path for path in plain if path.startswith(("options.attack", "options.defense", "budget"))]
+    purified = facts["1", "RetPur-P2P", "mscoco", "dph"]
+    assert (purified["options.attack.steps"], purified["options.defense.retpur.t_p"]) == (500, 45)
+    assert facts["1", "DHTA", "mscoco", "dph"]["options.attack.steps"] == 2000
+    cross = facts["2", "original", "flickr25k", "dadh"]
+    assert [cross[path] for path in ("protocol.ranked_queries", "data.classes")] == [2000, 24]
+    assert cross["options.hasher.backbone"] == "cnn-f"
+    guided = [facts["4", metric, "wikipedia", "dgcpn"]["options.defense.retpur.metric"] for metric in ("SSIM", "MSE")]
+    assert guided == ["ssim", "mse"]
+
+
+def test_what_a_paper_leaves_open_is_said_to_be_open() -> None:
+    for claim in shipped("retpur").claims:
+        assert claim.facts["protocol.map"] is None
+        assert claim.facts["protocol.ties"] is None
+        assert claim.facts.get("protocol.targets.rule", "absent") == ("absent" if _untargeted(claim) else None)
+    for claim in shipped("saat").claims:
+        assert (claim.facts["protocol.map"], claim.facts["protocol.depth"]) == ("top-k", 5000)
+        assert claim.facts["hasher"] is None
+        assert claim.facts["options.hasher.backbone"] is None
+
+
+def _untargeted(claim: Claim) -> bool:
+    return claim.metric == "map" and claim.axes["attack"] == "none"
+
+
+@pytest.mark.parametrize("name", ["retpur", "saat"])
+def test_every_fact_has_a_name_in_print(name: str) -> None:
+    assert {path for claim in shipped(name).claims for path in claim.facts} <= set(common_names()["fact"])

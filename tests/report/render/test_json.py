@@ -1,0 +1,46 @@
+"""Tables as JSON."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any, cast
+
+from retbench.metrics import Interval
+from retbench.report.render.json import record
+from retbench.report.tables.curve import Curve
+from retbench.report.tables.table import Table, TableRow, Value
+
+
+def test_a_record_is_plain_json(table: Table) -> None:
+    text = json.dumps(record(table), allow_nan=False)
+    assert json.loads(text) == record(table)
+
+
+def test_a_record_has_everything_but_the_curve(table: Table, curve: Curve) -> None:
+    found = cast(dict[str, Any], record(table._replace(curve=curve)))
+    assert set(found) == set(Table._fields) - {"curve"}
+    assert found["columns"] == [["digits", "DPSH"], ["digits", "DPH"]]
+    assert found["footnotes"][0] == ["a", "skipped: no weights"]
+    assert found["costs"][1] == {"label": "RetPur", "attack": [0.021, 0.021], "defense": [1.5, 12.25], "memory": None}
+    assert found["rows"][1]["values"][0] == {
+        "interval": {"value": 0.25, "low": 0.2, "high": 0.3},
+        "mark": "",
+        "unit": "percent",
+        "emphasis": "best",
+        "envelope": None,
+        "published": {"values": [26.5], "difference": -1.5, "verdict": "agrees", "source": "RetPur, Table 1"},
+        "notes": [],
+        "details": [],
+    }
+    assert found["rows"][0]["values"][0]["envelope"] == {"worst": 0.35, "best": 0.625}
+
+
+def test_what_is_not_finite_is_null() -> None:
+    intervals = (Interval(math.nan, -math.inf, math.inf), Interval(0.5, math.nan, math.nan))
+    row = TableRow("", "r", tuple(map(Value, intervals)))
+    found = cast(dict[str, Any], record(Table("T", (("x",), ("y",)), (row,), (), "")))
+    assert [value["interval"] for value in found["rows"][0]["values"]] == [
+        {"value": None, "low": None, "high": None},
+        {"value": 0.5, "low": None, "high": None},
+    ]
