@@ -16,25 +16,25 @@ hookimpl = pluggy.HookimplMarker(GROUP)
 
 @hookspec
 def retbench_datasets() -> list[type[Dataset]]:
-    """Returns the dataset classes of this plugin."""
+    """Return the dataset classes of this plugin."""
     return []
 
 
 @hookspec
 def retbench_hashers() -> list[type[Hasher]]:
-    """Returns the hasher classes of this plugin."""
+    """Return the hasher classes of this plugin."""
     return []
 
 
 @hookspec
 def retbench_attacks() -> list[type[Attack]]:
-    """Returns the attack classes of this plugin."""
+    """Return the attack classes of this plugin."""
     return []
 
 
 @hookspec
 def retbench_defenses() -> list[type[Defense]]:
-    """Returns the defense classes of this plugin: purifiers and hardenings."""
+    """Return the defense classes of this plugin: purifiers and hardenings."""
     return []
 
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from functools import partial
 from types import ModuleType
 from typing import Any, NamedTuple, TypeVar, cast
+
+import pluggy
 
 from retbench.catalog.discover import Broken, Discovery, Origin, discover
 from retbench.contracts import Attack, Component, Dataset, Defense, Event, Hasher
@@ -38,58 +41,58 @@ class Catalog:
         self.observers: list[tuple[Origin, Callable[[Event], None]]] = []
         self._entries: dict[tuple[str, str], Entry] = {}
         for origin, module in discovery.plugins:
-            self._collect(origin, module)
+            self._collect(discovery, origin, module)
 
     @classmethod
     def of(cls, *components: type[Component]) -> Catalog:
-        """Returns a catalog of exactly these classes, for tests and notebooks."""
-        catalog = cls(Discovery([], []))
+        """Return a catalog of exactly these classes, for tests and notebooks."""
+        catalog = cls(Discovery())
         for component in components:
             catalog._add(component, Origin("local", "0"))
         return catalog
 
     def entries(self) -> dict[tuple[str, str], Entry]:
-        """Returns every component by (kind, name), sorted."""
+        """Return every component by (kind, name), sorted."""
         return dict(sorted(self._entries.items()))
 
     def names(self, kind: str) -> list[str]:
-        """Returns the names of one kind, sorted."""
+        """Return the names of one kind, sorted."""
         return sorted(name for its_kind, name in self._entries if its_kind == kind)
 
     def entry(self, kind: str, name: str, where: str = "catalog") -> Entry:
-        """Returns one component's entry; raises UnknownName with the nearest names."""
+        """Return one component's entry; raises UnknownName with the nearest names."""
         if (kind, name) not in self._entries:
             raise UnknownName(f"{where}: {kind}", name, self.names(kind))
         return self._entries[kind, name]
 
     def create(self, base: type[C], name: str, options: dict[str, Any]) -> C:
-        """Returns the component of this base class and name with these options; raises UnknownName or OptionError."""
+        """Return the component of this base class and name with these options; raises UnknownName or OptionError."""
         component = self.entry(base.kind, name).component
         return cast(C, component.create(options))
 
     def origin(self, component: Component) -> Origin:
-        """Returns where a component came from; a part belongs to the package that defines it."""
+        """Return where a component came from; a part belongs to the package that defines it."""
         entry = self._entries.get((component.kind, component.name))
         return entry.origin if entry else Origin(type(component).__module__.split(".")[0], "?")
 
-    def _collect(self, origin: Origin, module: ModuleType) -> None:
+    def _collect(self, discovery: Discovery, origin: Origin, module: ModuleType) -> None:
         found: list[type[Component]] = []
         for kind, base in KINDS.items():
-            hook = getattr(module, f"retbench_{kind}s", None)
+            hook = discovery.hook(f"retbench_{kind}s", module)
             try:
-                classes = list(hook()) if hook else []
+                classes = _offered(hook)
             except (Exception, SystemExit) as error:  # it imports the plugin's modules: anything may happen
-                self.broken.append(Broken(origin, f"retbench_{kind}s failed: {type(error).__name__}: {error}"))
+                self.broken.append(Broken(origin, f"{hook.name} failed: {type(error).__name__}: {error}"))
                 return
             for component in classes:
                 if problem := _class_problem(component, base):
-                    self.broken.append(Broken(origin, f"retbench_{kind}s: {problem}"))
+                    self.broken.append(Broken(origin, f"{hook.name}: {problem}"))
                     return
             found += classes
         for component in found:
             self._add(component, origin)
-        if watch := getattr(module, "retbench_event", None):
-            self.observers.append((origin, watch))
+        if (hook := discovery.hook("retbench_event", module)).get_hookimpls():
+            self.observers.append((origin, partial(_observe, hook)))
 
     def _add(self, component: type[Component], origin: Origin) -> None:
         key = (component.kind, component.name)
@@ -102,8 +105,20 @@ class Catalog:
 
 
 def load_catalog() -> Catalog:
-    """Returns the catalog of the installed plugins."""
+    """Return the catalog of the installed plugins."""
     return Catalog(discover())
+
+
+def _offered(hook: pluggy.HookCaller) -> list[type[Component]]:
+    """Return what one plugin's implementations of a hook return, unchecked; raise TypeError where it is no list."""
+    results = hook()
+    if len(results) < sum(not (each.wrapper or each.hookwrapper) for each in hook.get_hookimpls()):
+        raise TypeError("it must return a list of classes: got None")  # pluggy drops results that are None
+    return [component for classes in results for component in classes]
+
+
+def _observe(hook: pluggy.HookCaller, event: Event) -> None:
+    hook(event=event)
 
 
 def _class_problem(component: object, base: type[Component]) -> str | None:

@@ -1,17 +1,20 @@
 """Finds plugins without letting one of them stop the others.
 
-pluggy's own loader raises at the first entry point that fails to import, so the loop is ours: every entry point of the
-group is loaded by itself, in name order, and one that fails is set aside with its reason.
+pluggy's own loader raises at the first entry point that fails to import, so the loop over entry points is ours: every
+module is imported and registered by itself, in name order, and one that fails is set aside with its reason.
 """
 
 from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
 from types import ModuleType
 from typing import NamedTuple
+
+import pluggy
 
 from retbench import hookspecs
 from retbench.errors import suggest
@@ -36,22 +39,52 @@ class Broken(NamedTuple):
     error: str
 
 
-class Discovery(NamedTuple):
-    """What was found: the plugin modules with their origins, and those set aside."""
+def hook_manager() -> pluggy.PluginManager:
+    """Return a plugin manager that knows the hooks of retbench and no plugin."""
+    manager = pluggy.PluginManager(hookspecs.GROUP)
+    manager.add_hookspecs(hookspecs)
+    return manager
 
-    plugins: list[tuple[Origin, ModuleType]]
-    broken: list[Broken]
+
+@dataclass
+class Discovery:
+    """The plugin modules with their origins, those set aside, and the manager that the former are registered with.
+
+    A module that two distributions name is listed twice and registered once. Modules handed to the constructor are
+    registered too; one that does not validate goes to `broken`.
+    """
+
+    plugins: list[tuple[Origin, ModuleType]] = field(default_factory=list)
+    broken: list[Broken] = field(default_factory=list)
+    manager: pluggy.PluginManager = field(default_factory=hook_manager, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        given, self.plugins, self.broken = self.plugins, [], list(self.broken)
+        for origin, module in given:
+            self.add(origin, module, module.__name__)
+
+    def add(self, origin: Origin, module: object, where: str) -> None:
+        """Register a module, or set it aside with the reason; `where` begins the reason."""
+        problem = register(self.manager, module)
+        if problem is None and isinstance(module, ModuleType):
+            self.plugins.append((origin, module))
+        else:
+            self.broken.append(Broken(origin, f"{where}: {problem}"))
+
+    def hook(self, name: str, module: ModuleType) -> pluggy.HookCaller:
+        """Return the caller of a hook in one plugin, so that its results and its exceptions have an origin."""
+        return self.manager.subset_hook_caller(name, self.manager.get_plugins() - {module})
 
 
 def discover(points: Iterable[EntryPoint] | None = None) -> Discovery:
-    """Returns the plugins of the entry-point group, in name order; `RETBENCH_PLUGINS=a,b` keeps only those names.
+    """Return the plugins of the entry-point group, in name order; `RETBENCH_PLUGINS=a,b` keeps only those names.
 
     Args:
         points: the entry points to look at; by default the installed ones.
     """
     found = sorted(entry_points(group=hookspecs.GROUP) if points is None else points, key=lambda point: point.name)
     wanted = {name.strip() for name in os.environ.get("RETBENCH_PLUGINS", "").split(",") if name.strip()}
-    discovery = Discovery([], [])
+    discovery = Discovery()
     for point in found:
         if not wanted or point.name in wanted:
             _load(point, discovery)
@@ -64,38 +97,56 @@ def _load(point: EntryPoint, discovery: Discovery) -> None:
     origin = Origin(point.dist.name, point.dist.version) if point.dist else Origin(point.name, "?")
     try:
         module = point.load()
-        problem = _hook_problem(module)
     except (Exception, SystemExit) as error:  # whatever a stranger's module raises, the others must load
         discovery.broken.append(Broken(origin, f"{point.value} does not import: {type(error).__name__}: {error}"))
-        return
-    if problem:
-        discovery.broken.append(Broken(origin, f"{point.value}: {problem}"))
     else:
-        discovery.plugins.append((origin, module))
+        discovery.add(origin, module, point.value)
 
 
-def _hook_problem(module: object) -> str | None:
-    """Returns what is wrong with the hooks of a module: none marked, a misspelt one, or wrong arguments."""
+def register(manager: pluggy.PluginManager, module: object) -> str | None:
+    """Register a plugin module and return None, or return what is wrong with it and leave it unregistered."""
     if not isinstance(module, ModuleType):
         return f"the entry point must name a module: got {type(module).__name__}"
-    routines = {name: thing for name in dir(module) if inspect.isroutine(thing := getattr(module, name))}
-    marked = [name for name, routine in routines.items() if hasattr(routine, f"{hookspecs.GROUP}_impl")]
-    for name in marked:
-        if name not in HOOKS:
-            return f"it implements a hook that does not exist: got {name}, {suggest(name, HOOKS)}"
+    if manager.is_registered(module):  # two distributions may name one module
+        return None
+    try:
+        manager.register(module)
+        problem = _hook_problem(manager, module)
+    except pluggy.PluginValidationError as error:
+        problem = f"{'; '.join(str(error).splitlines())}; expected {_expected(manager, str(error))}"
+    except (Exception, SystemExit) as error:  # a module may run its own code when its names are listed
+        problem = f"its names cannot be read: {type(error).__name__}: {error}"
+    if problem and manager.is_registered(module):
+        manager.unregister(module)
+    return problem
+
+
+def _hook_problem(manager: pluggy.PluginManager, module: ModuleType) -> str | None:
+    """Return what is wrong with a module that pluggy has registered, or None.
+
+    pluggy looks for unknown hooks in all plugins at once, and lets an implementation leave arguments out; it does not
+    miss a mark.
+    """
+    hooks = manager.get_hookcallers(module) or []
+    marked = [(hook, each) for hook in hooks for each in hook.get_hookimpls() if each.plugin is module]
+    for hook, implementation in marked:
+        if hook.spec is None and not implementation.optionalhook:
+            return f"it implements a hook that does not exist: got {hook.name}, {suggest(hook.name, HOOKS)}"
     for name in HOOKS:
-        if name in routines and name not in marked:
+        found = inspect.getattr_static(module, name, None)
+        if inspect.isroutine(found) and manager.parse_hookimpl_opts(module, name) is None:
             return f"{name} is not marked with @retbench.hookimpl"
-    if not marked:
+    known = [(hook.spec, implementation) for hook, implementation in marked if hook.spec]
+    if not known:
         return "it implements no hook; mark a function with @retbench.hookimpl"
-    for name in marked:
-        got, expected = _arguments(routines[name]), _arguments(getattr(hookspecs, name))
-        if got != expected:
-            return f"{name} takes other arguments: got ({', '.join(got)}), expected ({', '.join(expected)})"
+    for spec, implementation in known:
+        if set(implementation.argnames) != set(spec.argnames):
+            got, expected = ", ".join(implementation.argnames), ", ".join(spec.argnames)
+            return f"{spec.name} takes other arguments: got ({got}), expected ({expected})"
     return None
 
 
-def _arguments(function: Callable[..., object]) -> list[str]:
-    """Returns the names of the arguments that a function cannot be called without."""
-    parameters = inspect.signature(function).parameters.values()
-    return [parameter.name for parameter in parameters if parameter.default is parameter.empty]
+def _expected(manager: pluggy.PluginManager, message: str) -> str:
+    """Return the signatures of the hooks that a message of pluggy quotes."""
+    specs = [getattr(manager.hook, name).spec for name in HOOKS if repr(name) in message]
+    return ", ".join(f"{spec.name}({', '.join(spec.argnames)})" for spec in specs)

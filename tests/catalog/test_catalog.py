@@ -69,7 +69,7 @@ def test_installed_plugins_are_in_the_loaded_catalog(site: Path) -> None:
         ("[type('Bad', (ToyAttack,), {'source': ''})]", "Bad.source must name the paper or the origin it follows"),
         ("1 / 0", "retbench_attacks failed: ZeroDivisionError: division by zero"),
         ("exit(3)", "retbench_attacks failed: SystemExit: 3"),
-        ("None", "retbench_attacks failed: TypeError"),
+        ("None", "retbench_attacks failed: TypeError: it must return a list of classes: got None"),
         ("Other", "retbench_attacks failed: TypeError"),
     ],
 )
@@ -83,6 +83,22 @@ def test_a_plugin_that_offers_what_is_no_component_is_set_aside_whole(
     assert broken.origin == Origin("strange", "0.1")
     assert reason in broken.error
     assert catalog.names("attack") == ["faulty", "toy", "toy-untargeted"]
+
+
+def test_one_module_of_two_distributions_is_an_error_that_names_both(site: Path, find_plugins: Find) -> None:
+    write_plugin(site, "first", "retbench.testing.toy_plugin")
+    write_plugin(site, "second", "retbench.testing.toy_plugin")
+    with pytest.raises(DuplicateComponent, match=r"got first 0\.1 and second 0\.1"):
+        Catalog(find_plugins())
+
+
+def test_a_function_under_another_name_offers_components_too(site: Path, find_plugins: Find) -> None:
+    more = "\n\n@hookimpl(specname='retbench_attacks')\ndef more_attacks():\n    return [Third]\n\n"
+    third = "class Third(ToyAttack):\n    name: ClassVar[str] = 'third'\n"
+    write_attacks(site, "several", f"[Other]{more}{third}")
+    catalog = Catalog(find_plugins())
+    assert catalog.broken == []
+    assert catalog.names("attack") == ["other", "third"]
 
 
 def test_two_distributions_of_one_name_are_an_error_that_names_both(site: Path, find_plugins: Find) -> None:
@@ -143,6 +159,18 @@ def test_observers_are_kept_with_their_origin(site: Path, find_plugins: Find) ->
     watch(event)
     assert origin == Origin("watcher", "0.1")
     assert vars(__import__("watcher_module"))["seen"] == [event]
+
+
+def test_an_observer_is_called_for_its_own_plugin_alone(site: Path, find_plugins: Find) -> None:
+    for name, then in (("first", "1 / 0"), ("second", "seen.append(event)")):
+        source = f"from retbench import hookimpl\nseen = []\n@hookimpl\ndef retbench_event(event): {then}\n"
+        write_plugin(site, name, f"{name}_module", source)
+    (_, failing), (_, watching) = Catalog(find_plugins()).observers
+    with pytest.raises(ZeroDivisionError):
+        failing(Event("finished"))
+    assert vars(__import__("second_module"))["seen"] == []
+    watching(Event("finished"))
+    assert vars(__import__("second_module"))["seen"] == [Event("finished")]
 
 
 def test_the_observer_of_a_broken_plugin_does_not_watch(site: Path, find_plugins: Find) -> None:

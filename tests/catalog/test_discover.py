@@ -3,9 +3,11 @@
 from collections.abc import Callable
 from importlib.metadata import EntryPoint
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
+from retbench import hookimpl
 from retbench.catalog import Broken, Discovery, Origin, discover
 from retbench.testing.plugin_folder import write_plugin
 
@@ -37,7 +39,7 @@ def test_an_installed_plugin_is_found_with_its_origin(site: Path, find_plugins: 
 
 
 def test_nothing_installed_is_nothing_found(site: Path, find_plugins: Find) -> None:
-    assert find_plugins() == ([], [])
+    assert find_plugins() == Discovery([], [])
 
 
 def test_what_is_on_the_import_path_is_looked_at_by_default(site: Path) -> None:
@@ -115,11 +117,13 @@ def test_ctrl_c_during_an_import_is_passed_on(site: Path, find_plugins: Find) ->
         ("", "it implements no hook; mark a function with @retbench.hookimpl"),
         (
             "import retbench\n@retbench.hookimpl\ndef retbench_hashers(bits): return []",
-            "retbench_hashers takes other arguments: got (bits), expected ()",
+            "hook 'retbench_hashers'; hookimpl definition: retbench_hashers(bits); Argument(s) {'bits'} are "
+            "declared in the hookimpl but can not be found in the hookspec; expected retbench_hashers()",
         ),
         (
             "import retbench\n@retbench.hookimpl\ndef retbench_event(happening): ...",
-            "retbench_event takes other arguments: got (happening), expected (event)",
+            "hook 'retbench_event'; hookimpl definition: retbench_event(happening); Argument(s) {'happening'} are "
+            "declared in the hookimpl but can not be found in the hookspec; expected retbench_event(event)",
         ),
         (
             "import retbench\n@retbench.hookimpl\ndef retbench_event(): ...",
@@ -154,13 +158,69 @@ def test_objects_that_answer_to_any_attribute_are_no_hooks(site: Path, find_plug
     assert find_plugins().broken == []
 
 
-def test_a_name_that_cannot_be_read_breaks_only_its_plugin(site: Path, find_plugins: Find) -> None:
-    lazy = GOOD + "\ndef __dir__(): return ['later']\n\ndef __getattr__(name): raise ImportError(f'no {name} today')\n"
-    write_plugin(site, "lazy", "lazy_module", lazy)
+@pytest.mark.parametrize(
+    ("hidden", "reason"),
+    [
+        ("return ['later']", "it implements no hook; mark a function with @retbench.hookimpl"),
+        ("raise ImportError('no names today')", "its names cannot be read: ImportError: no names today"),
+    ],
+)
+def test_names_that_cannot_be_read_break_only_their_plugin(
+    site: Path, find_plugins: Find, hidden: str, reason: str
+) -> None:
+    unreadable = f"\ndef __dir__(): {hidden}\n\ndef __getattr__(name): raise ImportError(f'no {{name}} today')\n"
+    write_plugin(site, "lazy", "lazy_module", GOOD + unreadable)
     write_plugin(site, "sturdy", "sturdy_module", GOOD)
     discovery = find_plugins()
     assert [origin.distribution for origin, _ in discovery.plugins] == ["sturdy"]
-    assert "no later today" in discovery.broken[0].error
+    assert [broken.error for broken in discovery.broken] == [f"lazy_module: {reason}"]
+
+
+def test_a_plugin_that_does_not_validate_is_not_registered(site: Path, find_plugins: Find) -> None:
+    two = GOOD + "\n@hookimpl\ndef retbench_{hook}: ...\n"
+    for name, hook in (("unknown", "hasher()"), ("wrong", "hashers(bits)"), ("fewer", "event()")):
+        write_plugin(site, name, f"{name}_module", two.replace("{hook}", hook))
+    write_plugin(site, "sturdy", "sturdy_module", GOOD)
+    discovery = find_plugins()
+    assert [origin.distribution for origin, _ in discovery.broken] == ["fewer", "unknown", "wrong"]
+    assert {module.__name__ for module in discovery.manager.get_plugins()} == {"sturdy_module"}
+    assert [each.plugin.__name__ for each in discovery.manager.hook.retbench_attacks.get_hookimpls()] == [
+        "sturdy_module"
+    ]
+    discovery.manager.check_pending()
+
+
+def test_a_function_may_implement_a_hook_under_another_name(site: Path, find_plugins: Find) -> None:
+    source = "import retbench\n@retbench.hookimpl(specname='retbench_event')\ndef watch(event): ..."
+    write_plugin(site, "renamed", "renamed_module", source)
+    discovery = find_plugins()
+    ((_, module),) = discovery.plugins
+    assert len(discovery.hook("retbench_event", module).get_hookimpls()) == 1
+
+
+def test_an_optional_hook_may_be_unknown(site: Path, find_plugins: Find) -> None:
+    source = GOOD + "\n@hookimpl(optionalhook=True)\ndef retbench_reports(): return []\n"
+    write_plugin(site, "ahead", "ahead_module", source)
+    assert find_plugins().broken == []
+
+
+def test_a_hook_is_called_in_one_plugin_alone(site: Path, find_plugins: Find) -> None:
+    for name in ("alpha", "beta"):
+        write_plugin(site, name, f"{name}_module", GOOD.replace("toys.ToyAttack", repr(name)))
+    write_plugin(site, "gamma", "gamma_module", GOOD.replace("retbench_attacks", "retbench_hashers"))
+    discovery = find_plugins()
+    found = [discovery.hook("retbench_attacks", module)() for _, module in discovery.plugins]
+    assert found == [[["alpha"]], [["beta"]], []]
+
+
+def test_modules_put_together_by_hand_are_registered_and_checked() -> None:
+    watching, empty = ModuleType("watching"), ModuleType("empty")
+    vars(watching)["retbench_event"] = hookimpl(lambda event: None)
+    given = [(Origin("one", "1"), watching), (Origin("two", "1"), empty)]
+    discovery = Discovery(given, [Broken(Origin("three", "1"), "known before")])
+    assert discovery.plugins == given[:1]
+    assert discovery.manager.is_registered(watching)
+    assert [str(origin) for origin, _ in discovery.broken] == ["three 1", "two 1"]
 
 
 def test_the_environment_names_the_plugins_to_load(

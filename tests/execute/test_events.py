@@ -7,6 +7,7 @@ from types import ModuleType
 
 import pytest
 
+from retbench import hookimpl
 from retbench.catalog import Catalog
 from retbench.catalog.discover import Discovery, Origin
 from retbench.contracts import Event
@@ -20,9 +21,19 @@ def catalog(**observers: Callable[[Event], None]) -> Catalog:
     plugins = []
     for name, observer in observers.items():
         module = ModuleType(name)
-        vars(module)["retbench_event"] = observer
+        vars(module)["retbench_event"] = implemented(observer)
         plugins.append((Origin(name[:-1], "1.0"), module))
     return Catalog(Discovery(plugins, []))
+
+
+def implemented(observer: Callable[[Event], None]) -> Callable[[Event], None]:
+    """Returns the hook implementation of a plugin that hands events on to `observer`."""
+
+    @hookimpl
+    def retbench_event(event: Event) -> None:
+        observer(event)
+
+    return retbench_event
 
 
 class Raising:
