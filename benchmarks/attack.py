@@ -15,11 +15,11 @@ import time
 from collections.abc import Callable, Mapping
 
 import torch
-from retbench_attacks.dhta import DHTA
-from retbench_attacks.hag import HAG
-from retbench_attacks.sdha import SDHA
-from retbench_attacks.tha import THA
-from retbench_attacks.tha_prototypes import ThaPrototypes
+from retbench_attacks.iterative.dhta import DHTA
+from retbench_attacks.iterative.hag import HAG
+from retbench_attacks.iterative.sdha import SDHA
+from retbench_attacks.iterative.tha import THA
+from retbench_attacks.prototypes.tha_prototypes import ThaPrototypes
 from retbench_hashers.conv import ConvFeatures
 from retbench_hashers.deep_network import DeepNetwork
 from torch import Tensor

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import pytest
-from retbench_attacks.dhta import DHTA
-from retbench_attacks.hag import HAG
-from retbench_attacks.p2p import P2P
+from retbench_attacks.generative.prosgan import ProsGAN
+from retbench_attacks.generative.tadch import TADCH
+from retbench_attacks.iterative.dhta import DHTA
+from retbench_attacks.iterative.hag import HAG
+from retbench_attacks.iterative.p2p import P2P
+from retbench_attacks.iterative.sdha import SDHA
+from retbench_attacks.iterative.tha import THA
 from retbench_attacks.plugin import retbench_attacks
-from retbench_attacks.prosgan import ProsGAN
-from retbench_attacks.prosgan_prototypes import ProsGanPrototypes
-from retbench_attacks.sdha import SDHA
-from retbench_attacks.tadch import TADCH
-from retbench_attacks.tadch_prototypes import TadchPrototypes
-from retbench_attacks.tha import THA
-from retbench_attacks.tha_prototypes import ThaPrototypes
+from retbench_attacks.prototypes.prosgan_prototypes import ProsGanPrototypes
+from retbench_attacks.prototypes.tadch_prototypes import TadchPrototypes
+from retbench_attacks.prototypes.tha_prototypes import ThaPrototypes
 
 from retbench import Attack
 from retbench.testing import check_component

@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 
 import pytest
 import torch
-from retbench_attacks.circle_loss import circle_loss
-from retbench_attacks.prototype_net import PrototypeNet
+from retbench_attacks.prototypes.prototype_net import PrototypeNet
+from retbench_attacks.prototypes.tha_prototypes import circle_loss
 from retbench_defenses.atrdh import ATRDH, pair_error
 from torch import Tensor, nn
 

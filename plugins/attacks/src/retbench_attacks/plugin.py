@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 @hookimpl
 def retbench_attacks() -> list[type[Attack]]:
     """Returns the attacks; imported here, so that listing plugins stays light."""
-    from retbench_attacks.dhta import DHTA
-    from retbench_attacks.hag import HAG
-    from retbench_attacks.p2p import P2P
-    from retbench_attacks.prosgan import ProsGAN
-    from retbench_attacks.sdha import SDHA
-    from retbench_attacks.tadch import TADCH
-    from retbench_attacks.tha import THA
+    from retbench_attacks.generative.prosgan import ProsGAN
+    from retbench_attacks.generative.tadch import TADCH
+    from retbench_attacks.iterative.dhta import DHTA
+    from retbench_attacks.iterative.hag import HAG
+    from retbench_attacks.iterative.p2p import P2P
+    from retbench_attacks.iterative.sdha import SDHA
+    from retbench_attacks.iterative.tha import THA
 
     return [P2P, DHTA, ProsGAN, TADCH, THA, HAG, SDHA]

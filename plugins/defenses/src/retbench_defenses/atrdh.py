@@ -11,10 +11,10 @@ from typing import Any, ClassVar, Literal
 
 import torch
 from pydantic import Field
-from retbench_attacks.circle_loss import CircleForm, circle_loss
-from retbench_attacks.prototype_net import PrototypeNet
-from retbench_attacks.prototype_part import quantisation_loss
-from retbench_attacks.target_vectors import distinct_vectors, draw_vectors
+from retbench_attacks.prototypes.prototype_net import PrototypeNet
+from retbench_attacks.prototypes.prototype_part import quantisation_loss
+from retbench_attacks.prototypes.target_vectors import distinct_vectors, draw_vectors
+from retbench_attacks.prototypes.tha_prototypes import CircleForm, circle_loss
 from torch import Tensor, nn
 from torch.nn.functional import mse_loss
 from torch.optim.lr_scheduler import MultiStepLR

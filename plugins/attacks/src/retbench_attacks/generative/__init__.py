@@ -1,0 +1,1 @@
+"""Attacks by a trained generator, which redraws a query in one pass."""

@@ -1,0 +1,223 @@
+"""A generator that is trained against the attacked hasher, and then redraws any query for any target in one pass."""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from typing import ClassVar
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from retbench import AttackPart, Ball, Batch, Context, Facts, Knowledge, Need, Noise, State, part_state
+from retbench_attacks.generative.prosgan_networks import Discriminator
+from retbench_attacks.pixel_attack import PixelAttack
+from retbench_attacks.prototypes.target_vectors import draw_vectors
+
+REAL, FAKE = 0.0, 1.0
+
+
+class GeneratorAttack(PixelAttack):
+    """Learns to redraw images x as x', with the semantics and the code p that a prototype net has for a target.
+
+    The generator minimises, with y_t the target's labels, D the discriminator and images in [-1, 1],
+
+        reconstruction |x' - x|^2 + hamming d(x', p) + adversarial |D(x') - (y_t, real)|^2
+
+    and the discriminator half of |D(x) - (y, real)|^2 + |D(x') - (y_t, fake)|^2, all norms means over their elements.
+    A subclass says what a target is, how far a code is from p, what the generator is, and when the rate falls.
+
+    Nothing bounds the perturbation but `reconstruction`, so there is no ball.
+
+    Every draw is keyed by its step, so a training that was killed resumes from its last epoch to the same weights.
+    """
+
+    needs: ClassVar[frozenset[Need]] = frozenset({"training"})
+    adaptive: ClassVar[bool] = False
+
+    reconstruction: float = Field(ge=0, description="weight of the squared change, images in [-1, 1]")
+    hamming: float = Field(ge=0, description="weight of the distance to the prototype code")
+    adversarial: float = Field(1.0, ge=0, description="weight of the discriminator's verdict")
+    epochs: int = Field(ge=1, le=100_000, description="passes over the training split")
+    batch: int = Field(24, ge=1, le=65_536, description="training images of one step")
+    lr: float = Field(1e-4, gt=0, le=1, description="Adam's learning rate, before it falls")
+    critic_every: int = Field(3, ge=1, description="the discriminator learns at every so many-th step of an epoch")
+    width: int = Field(64, ge=1, le=1024, description="channels of the generator's first convolution")
+    blocks: int = Field(6, ge=0, le=64, description="residual blocks of the generator")
+    critic_width: int = Field(64, ge=1, le=1024, description="channels of the discriminator's first convolution")
+    critic_depth: int = Field(5, ge=1, le=10, description="halvings of the resolution in the discriminator")
+    prototypes: AttackPart = Field(description="the net from a target to its semantics and code, and its training")
+
+    @property
+    def ball(self) -> Ball | None:
+        return None
+
+    @property
+    @abstractmethod
+    def schedule(self) -> tuple[int, int]:
+        """Returns the epochs at the full learning rate, and those after them in which it falls; at least one in all."""
+
+    @abstractmethod
+    def new_generator(self, facts: Facts) -> nn.Module:
+        """Returns an untrained generator: from images (B, 3, H, W) in [-1, 1] and semantics to images alike."""
+
+    @abstractmethod
+    def candidates(self, knowledge: Knowledge) -> tuple[Tensor, ...]:
+        """Returns what training draws targets from: label vectors (D, C) first, all that the prototype net reads."""
+
+    @abstractmethod
+    def aims(self, batch: Batch) -> tuple[Tensor, ...]:
+        """Returns the same of the targets of a batch of queries."""
+
+    @abstractmethod
+    def distance(self, logits: Tensor, prototypes: Tensor) -> Tensor:
+        """Returns the scalar d, of logits (B, K) of redrawn images and the prototype net's codes (B, K) in (-1, 1)."""
+
+    def supports(self, facts: Facts) -> str | None:
+        if min(facts.image_size) < 2**self.critic_depth:
+            size, least = "x".join(map(str, facts.image_size)), 2**self.critic_depth
+            return (
+                f"the discriminator halves images away: got {size}, expected sides from {least}; lower `critic_depth`"
+            )
+        return super().supports(facts)
+
+    def parts(self, facts: Facts) -> dict[str, AttackPart]:
+        return {"prototypes": self.prototypes}
+
+    def fit(self, knowledge: Knowledge, ctx: Context) -> State:
+        """Returns the generator's weights; records the mean of each loss in each epoch."""
+        run = _Run(self, knowledge, ctx)
+        for epoch in range(run.epochs_done, sum(self.schedule)):
+            run.train_epoch(epoch)
+        for name, curve in run.curves.items():
+            ctx.record(name, curve)
+        return run.generator.state_dict()
+
+    def perturb(self, knowledge: Knowledge, batch: Batch, state: State, noise: Noise) -> Tensor:
+        if not batch.ids:
+            return batch.images
+        with torch.device("meta"):
+            generator = self.new_generator(knowledge.facts)
+        generator.load_state_dict({name: state[name] for name in generator.state_dict()}, assign=True)
+        prototypes = self.prototypes.module(part_state(state, "prototypes"), batch.images.device)
+        with torch.no_grad():
+            semantics = prototypes(*self.aims(batch)).semantics
+            redrawn: Tensor = generator.to(memory_format=torch.channels_last)(2 * batch.images - 1, semantics)
+        return (redrawn + 1) / 2
+
+
+class _Run:
+    """What moves while a generator is trained, and its checkpoint."""
+
+    def __init__(self, options: GeneratorAttack, knowledge: Knowledge, ctx: Context) -> None:
+        facts = knowledge.facts
+        self.options, self.knowledge, self.ctx = options, knowledge, ctx
+        self.candidates = options.candidates(knowledge)
+        self.prototypes = options.prototypes.module(ctx.parts["prototypes"], ctx.device)
+        critic = Discriminator(len(facts.classes), facts.image_size, options.critic_width, options.critic_depth)
+        self.generator, self.critic = (
+            net.to(ctx.device, memory_format=torch.channels_last) for net in (options.new_generator(facts), critic)
+        )
+        self.optimisers = {
+            "generator": torch.optim.Adam(self.generator.parameters(), lr=options.lr, betas=(0.5, 0.999)),
+            "critic": torch.optim.Adam(self.critic.parameters(), lr=options.lr, betas=(0.5, 0.999)),
+        }
+        self.curves: dict[str, list[float]] = {"reconstruction": [], "hamming": [], "adversarial": [], "critic": []}
+        self._load()
+
+    @property
+    def epochs_done(self) -> int:
+        return len(self.curves["hamming"])
+
+    def train_epoch(self, epoch: int) -> None:
+        """Takes one pass over the training split in an order of its own, and saves where it stands."""
+        count, batch = len(self.knowledge.training), self.options.batch
+        steps, epochs = math.ceil(count / batch), sum(self.options.schedule)
+        for optimiser in self.optimisers.values():
+            optimiser.param_groups[0]["lr"] = self.options.lr * learning_rate(epoch, *self.options.schedule)
+        order = self.ctx.noise.uniform("order", (count,), epoch)[0].argsort(stable=True)  # 24-bit draws may tie
+        losses: dict[str, list[Tensor]] = {name: [] for name in self.curves}
+        for step, rows in enumerate(order.split(batch)):
+            for name, loss in self._step(rows, epoch * steps + step, step % self.options.critic_every == 0).items():
+                losses[name].append(loss.detach())
+            self.ctx.progress(epoch * steps + step + 1, epochs * steps)
+        for name, curve in self.curves.items():
+            curve.append(float(torch.stack(losses[name]).mean()))
+        moving = {name: it.state_dict() for name, it in self._moving().items()}
+        self.ctx.save_checkpoint(self.options.name, {"curves": self.curves, **moving})
+
+    def _step(self, rows: Tensor, step: int, critic_learns: bool) -> dict[str, Tensor]:
+        """Takes one step of the generator, after one of the discriminator if it is its turn; returns their losses."""
+        images = 2 * self.knowledge.training.images(rows.tolist()) - 1
+        labels = self.knowledge.training.labels[rows].float()
+        targets = self._draw(len(rows), step)
+        with torch.no_grad():
+            semantics, codes, _ = self.prototypes(*targets)
+        with self.ctx.autocast():
+            redrawn = self.generator(images, semantics)
+        redrawn = redrawn.float()
+        losses = {}
+        if critic_learns:
+            losses["critic"] = self._critic_loss(images, labels, redrawn.detach(), targets[0])
+            self._update("critic", losses["critic"])
+        self.critic.requires_grad_(False)
+        losses |= self._generator_losses(images, redrawn, targets[0], codes)
+        weights = {name: getattr(self.options, name) for name in ("reconstruction", "hamming", "adversarial")}
+        self._update("generator", torch.stack([weight * losses[name] for name, weight in weights.items()]).sum())
+        self.critic.requires_grad_(True)
+        return losses
+
+    def _draw(self, count: int, step: int) -> list[Tensor]:
+        """Returns targets, each candidate as likely, with replacement."""
+        rows = torch.arange(len(self.candidates[0]), device=self.ctx.device)
+        drawn = draw_vectors(rows, count, self.ctx.noise, step)
+        return [candidates[drawn] for candidates in self.candidates]
+
+    def _critic_loss(self, images: Tensor, labels: Tensor, redrawn: Tensor, targets: Tensor) -> Tensor:
+        return (self._verdict(images, labels, REAL) + self._verdict(redrawn, targets, FAKE)) / 2
+
+    def _generator_losses(self, images: Tensor, redrawn: Tensor, targets: Tensor, codes: Tensor) -> dict[str, Tensor]:
+        with self.ctx.autocast():
+            logits = self.knowledge.network.image((redrawn + 1) / 2)
+        return {
+            "reconstruction": F.mse_loss(redrawn, images),
+            "hamming": self.options.distance(logits.float(), codes),
+            "adversarial": self._verdict(redrawn, targets, REAL),
+        }
+
+    def _verdict(self, images: Tensor, labels: Tensor, flag: float) -> Tensor:
+        # In float32 at any precision: autocast would round the spectral norm's power iteration, and the norm that it
+        # divides by, to bfloat16. At 224 pixels the discriminator is but a twentieth of the generator's work.
+        return verdict_loss(self.critic(images), labels, flag)
+
+    def _update(self, name: str, loss: Tensor) -> None:
+        self.optimisers[name].zero_grad()
+        torch.autograd.backward(loss)
+        self.optimisers[name].step()
+
+    def _moving(self) -> dict[str, nn.Module | torch.optim.Optimizer]:
+        optimisers = {f"{name} optimiser": optimiser for name, optimiser in self.optimisers.items()}
+        return {"generator": self.generator, "critic": self.critic, **optimisers}
+
+    def _load(self) -> None:
+        saved = self.ctx.load_checkpoint(self.options.name)
+        if saved is None:
+            return
+        self.curves = saved["curves"]
+        for name, it in self._moving().items():
+            it.load_state_dict(saved[name])
+
+
+def verdict_loss(scores: Tensor, labels: Tensor, flag: float) -> Tensor:
+    """Returns the mean squared error of what a discriminator reads (B, C + 1) against labels (B, C) and a flag."""
+    return F.mse_loss(scores, F.pad(labels, (0, 1), value=flag))
+
+
+def learning_rate(epoch: int, steady: int, falling: int) -> float:
+    """Returns the share of the learning rate in an epoch (from 0): 1 at first, then linearly towards 0.
+
+    Epoch number k (from 1) has 1 - max(0, k - steady) / (falling + 1). Source: the codes of ProS-GAN and TA-DCH.
+    """
+    return 1 - max(0, epoch + 1 - steady) / (falling + 1)

@@ -1,0 +1,34 @@
+"""The deep hashing targeted attack.
+
+Bai, Chen, Li, Wu, Guo, Xia and Yang 2020, "Targeted Attack for Deep Hashing based Retrieval", ECCV.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from pydantic import Field
+from torch import Tensor
+
+from retbench import Batch, Knowledge, Need, Noise, State
+from retbench_attacks.iterative.anchor import vote_anchors
+from retbench_attacks.iterative.hamming_descent import HammingDescent
+
+
+class DHTA(HammingDescent):
+    """Aims at the majority vote of several database codes whose items carry exactly the target's labels.
+
+    Bai et al. draw the items without replacement; the codes of ProS-GAN, ATRDH and SAAT with, which is the default.
+    """
+
+    name: ClassVar[str] = "dhta"
+    source: ClassVar[str] = "Bai et al. 2020, point-to-set with component voting; 2000 steps as in RetPur, section 4.1"
+    needs: ClassVar[frozenset[Need]] = frozenset({"database_labels", "database_codes"})
+
+    anchors: int = Field(9, ge=1, le=10_000, description="database codes that vote for each anchor (n_t)")
+    replacement: bool = Field(True, description="whether one database item may be drawn for several votes")
+
+    def aim(self, knowledge: Knowledge, batch: Batch, state: State, noise: Noise) -> Tensor:
+        labels, codes = knowledge.grant("database_labels"), knowledge.grant("database_codes")
+        draws = noise.uniform("anchor", (self.anchors,))
+        return vote_anchors(batch.target_labels, labels, codes, draws, self.replacement)

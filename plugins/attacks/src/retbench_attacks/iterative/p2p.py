@@ -1,0 +1,29 @@
+"""The point-to-point attack.
+
+Bai, Chen, Li, Wu, Guo, Xia and Yang 2020, "Targeted Attack for Deep Hashing based Retrieval", ECCV.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from pydantic import Field
+from torch import Tensor
+
+from retbench import Batch, Knowledge, Need, Noise, State
+from retbench_attacks.iterative.anchor import vote_anchors
+from retbench_attacks.iterative.hamming_descent import HammingDescent
+
+
+class P2P(HammingDescent):
+    """Aims at the code of one database item that carries exactly the target's labels, drawn for each query."""
+
+    name: ClassVar[str] = "p2p"
+    source: ClassVar[str] = "Bai et al. 2020, point-to-point; 500 steps as in RetPur, section 4.1"
+    needs: ClassVar[frozenset[Need]] = frozenset({"database_labels", "database_codes"})
+
+    steps: int = Field(500, ge=1, le=100_000, description="gradient steps")
+
+    def aim(self, knowledge: Knowledge, batch: Batch, state: State, noise: Noise) -> Tensor:
+        labels, codes = knowledge.grant("database_labels"), knowledge.grant("database_codes")
+        return vote_anchors(batch.target_labels, labels, codes, noise.uniform("anchor", (1,)), replacement=True)

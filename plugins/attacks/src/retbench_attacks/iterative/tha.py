@@ -1,0 +1,38 @@
+"""Targeted hashing attack: descent towards the code that a net has learnt for the target's labels.
+
+Wang, Zhang, Lu and Xu 2021, "Targeted Attack and Defense for Deep Hashing", SIGIR.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from retbench import AttackPart, Batch, Facts, Knowledge, Noise, State, part_state, sign
+from retbench_attacks.iterative.annealing import Annealing
+from retbench_attacks.iterative.hamming_descent import HammingDescent
+from retbench_attacks.prototypes.tha_prototypes import ThaPrototypes
+
+
+class THA(HammingDescent):
+    """Aims at the prototype code of the target's labels. The code of SAAT anneals alpha: `{alpha: relative}`."""
+
+    name: ClassVar[str] = "tha"
+    source: ClassVar[str] = "Wang et al. 2021 (SIGIR); 100 steps of 1/255 as in the codes of ATRDH and SAAT"
+
+    steps: int = Field(100, ge=1, le=100_000, description="gradient steps")
+    alpha: Annealing = Field(
+        "constant", description="slope of tanh: constant, by the step's number, or by the share of steps done"
+    )
+    prototypes: ThaPrototypes = Field(ThaPrototypes(), description="the net from labels to codes, and its training")
+
+    def parts(self, facts: Facts) -> dict[str, AttackPart]:
+        return {"prototypes": self.prototypes}
+
+    def aim(self, knowledge: Knowledge, batch: Batch, state: State, noise: Noise) -> Tensor:
+        net = self.prototypes.module(part_state(state, "prototypes"), batch.images.device)
+        with torch.no_grad():
+            return sign(net(batch.target_labels.float()).codes)

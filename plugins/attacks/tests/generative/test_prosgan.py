@@ -1,0 +1,251 @@
+"""ProS-GAN: its schedule, its losses, and a small generator that is really trained."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from retbench_attacks.generative.generator_attack import learning_rate
+from retbench_attacks.generative.prosgan import ProsGAN
+from retbench_attacks.generative.prosgan_networks import Discriminator, Generator
+from retbench_attacks.prototypes.prosgan_prototypes import ProsGanPrototypes
+from torch import Tensor, nn
+
+from retbench import Batch, Context, Facts, HashNetwork, Knowledge, Noise, State, TrainingData, sign
+from retbench.testing import ToyDataset
+
+BITS, SIDE = 8, 16
+CPU = torch.device("cpu")
+PROTOTYPES = ProsGanPrototypes(hidden=16, semantic=8, steps=60, batch=32, lr=1e-2)
+NETS: dict[str, Any] = {"width": 4, "blocks": 1, "decoder_width": 16, "critic_width": 4, "critic_depth": 2}
+UNDETERMINED = {f"trunk.{layer}.0.bias" for layer in range(3)}
+"""Biases that the normalisation after them takes off again: their gradient is rounding, which Adam makes a step of."""
+
+Curves = dict[str, list[float]]
+ATTACK = ProsGAN(epochs=30, batch=8, lr=5e-3, reconstruction=2, hamming=5, prototypes=PROTOTYPES, **NETS)
+
+
+class Linear(HashNetwork):
+    """Logits W x of the pixels, so that every target has a pattern which leads to it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        weight = torch.randn(BITS, 3 * SIDE * SIDE, generator=torch.Generator().manual_seed(1))
+        self.weight = torch.nn.Parameter(0.2 * weight, requires_grad=False)
+
+    def image(self, images: Tensor) -> Tensor:
+        return (images - 0.5).flatten(1) @ self.weight.T
+
+
+@pytest.fixture(scope="module")
+def knowledge() -> Knowledge:
+    dataset, network = ToyDataset(side=SIDE), Linear()
+    facts = replace(dataset.facts(), bits=BITS, task="i2i")
+    training = TrainingData(dataset, facts, CPU)
+    codes = sign(network.image(training.images(range(len(training)))))
+    grants: Any = {"training_codes": codes, "database_labels": dataset.labels("database")}
+    return Knowledge(network, facts, training, grants)
+
+
+@pytest.fixture(scope="module")
+def prototypes(knowledge: Knowledge) -> State:
+    torch.manual_seed(0)
+    return PROTOTYPES.fit(knowledge, Context(CPU, "float32", Noise(0, ("fit",))))
+
+
+@pytest.fixture
+def fit(knowledge: Knowledge, prototypes: State) -> Callable[..., State]:
+    """Trains an attack as the core would."""
+
+    def run(attack: ProsGAN, **services: Any) -> State:
+        torch.manual_seed(0)
+        services = {"precision": "float32", "parts": {"prototypes": prototypes}, **services}
+        return attack.fit(knowledge, Context(CPU, noise=Noise(0, ("fit",)), **services))
+
+    return run
+
+
+def attacked(attack: ProsGAN, knowledge: Knowledge, state: State, prototypes: State, target: int) -> Tensor:
+    images = knowledge.training.images(range(6))
+    labels = torch.eye(3, dtype=torch.uint8)[[target] * 6]
+    ids = tuple(map(str, range(6)))
+    batch = Batch(ids, images, knowledge.training.labels[:6], labels, torch.zeros(6, dtype=torch.int64))
+    whole = state | {f"prototypes/{name}": weight for name, weight in prototypes.items()}
+    return attack.perturb(knowledge, batch, whole, Noise(0, ids))
+
+
+def transcribed(
+    attack: ProsGAN, knowledge: Knowledge, prototypes: State, rounds: bool = False
+) -> tuple[Curves, State, State]:
+    """The published loop, of two epochs; returns each epoch's mean losses, and both networks' weights.
+
+    If it `rounds`, generator and hasher run in bfloat16, but the discriminator does not.
+    """
+    noise, training = Noise(0, ("fit",)), knowledge.training
+    count, bits, images, labels = len(training), BITS, training.images(range(len(training))), training.labels.float()
+    vectors = torch.unique(knowledge.grant("database_labels"), dim=0).float()
+    torch.manual_seed(0)
+    critic = Discriminator(3, (SIDE, SIDE), width=4, depth=2)
+    generator = Generator(8, (SIDE, SIDE), width=4, blocks=1, decoder_width=16)
+    critic_adam = torch.optim.Adam(critic.parameters(), betas=(0.5, 0.999))
+    generator_adam = torch.optim.Adam(generator.parameters(), betas=(0.5, 0.999))
+    curves: Curves = {"reconstruction": [], "hamming": [], "adversarial": [], "critic": []}
+    for epoch, share in enumerate([1.0, 0.5]):
+        for adam in (critic_adam, generator_adam):
+            adam.param_groups[0]["lr"] = attack.lr * share
+        order = noise.uniform("order", (count,), epoch)[0].argsort(stable=True)
+        losses: dict[str, list[float]] = {name: [] for name in curves}
+        steps = -(-count // attack.batch)
+        for step in range(steps):
+            rows = order[step * attack.batch : (step + 1) * attack.batch]
+            real, lanes = torch.zeros(len(rows), 1), noise.uniform("targets", (len(rows),), epoch * steps + step)[0]
+            aims = torch.stack([vectors[int(lane * len(vectors))] for lane in lanes.tolist()])
+            inner = nn.ReLU()(aims @ prototypes["trunk.0.weight"].T + prototypes["trunk.0.bias"])
+            semantics = inner @ prototypes["trunk.2.weight"].T + prototypes["trunk.2.bias"]
+            wanted = (semantics @ prototypes["code_head.weight"].T + prototypes["code_head.bias"]).sign()
+            clean = images[rows] * 2 - 1
+            with torch.autocast("cpu", torch.bfloat16, enabled=rounds):
+                redrawn = generator(clean, semantics)
+            redrawn = redrawn.float()
+            if step % 3 == 0:
+                believed = ((critic(clean) - torch.cat([labels[rows], real], dim=1)) ** 2).mean()
+                exposed = ((critic(redrawn.detach()) - torch.cat([aims, real + 1], dim=1)) ** 2).mean()
+                verdict = 0.5 * (believed + exposed)
+                critic_adam.zero_grad()
+                verdict.backward()
+                critic_adam.step()
+                losses["critic"].append(verdict.item())
+            with torch.autocast("cpu", torch.bfloat16, enabled=rounds):
+                logits = knowledge.network.image((redrawn + 1) / 2)
+            outputs = torch.tanh(logits.float())
+            terms = {
+                "reconstruction": ((redrawn - clean) ** 2).mean(),
+                "hamming": 1 - (outputs * wanted).sum() / (len(rows) * bits),
+                "adversarial": ((critic(redrawn) - torch.cat([aims, real], dim=1)) ** 2).mean(),
+            }
+            loss = attack.reconstruction * terms["reconstruction"] + attack.hamming * terms["hamming"]
+            generator_adam.zero_grad()
+            (loss + attack.adversarial * terms["adversarial"]).backward()
+            generator_adam.step()
+            for name, term in terms.items():
+                losses[name].append(term.item())
+        for name, values in losses.items():
+            curves[name].append(sum(values) / len(values))
+    return curves, generator.state_dict(), critic.state_dict()
+
+
+@pytest.mark.usefixtures("without_kinks")
+def test_it_is_the_published_loop(
+    knowledge: Knowledge, prototypes: State, fit: Callable[..., State], tmp_path: Path
+) -> None:
+    attack = ATTACK.model_copy(update={"epochs": 2, "batch": 6, "adversarial": 0.7})  # four steps an epoch
+    curves: Curves = {}
+    state = fit(attack, record=curves.__setitem__, checkpoints=tmp_path)
+    critic = Context(CPU, "float32", Noise(0, ()), checkpoints=tmp_path).load_checkpoint("prosgan")["critic"]
+    expected_curves, expected_state, expected_critic = transcribed(attack, knowledge, prototypes)
+    for name, curve in expected_curves.items():
+        assert curves[name] == pytest.approx(curve, rel=1e-5), name
+    for got, expected in ((state, expected_state), (critic, expected_critic)):
+        for name, weight in expected.items():
+            if name not in UNDETERMINED:
+                assert torch.allclose(got[name], weight, rtol=0, atol=1e-4), name
+
+
+def test_the_discriminator_stays_in_float32_at_any_precision(
+    knowledge: Knowledge, prototypes: State, fit: Callable[..., State]
+) -> None:
+    attack = ATTACK.model_copy(update={"epochs": 2, "batch": 6, "lr": 1e-12})  # so that no rounding is learnt from
+    curves: Curves = {}
+    fit(attack, record=curves.__setitem__, precision="bf16")
+    expected, *_ = transcribed(attack, knowledge, prototypes, rounds=True)
+    for name, curve in expected.items():
+        assert curves[name] == pytest.approx(curve, rel=1e-5), name
+
+
+@pytest.mark.parametrize(("number", "rate"), [(1, 1.0), (50, 1.0), (51, 0.980392), (100, 0.019608)])
+def test_the_rate_of_a_hundred_epochs_is_the_published_one(number: int, rate: float) -> None:
+    assert learning_rate(number - 1, *ProsGAN().schedule) == pytest.approx(rate, abs=1e-6)
+
+
+@pytest.mark.parametrize("epochs", [1, 2, 7, 30])
+def test_the_rate_falls_and_stays_above_zero(epochs: int) -> None:
+    schedule = ProsGAN(epochs=epochs).schedule
+    assert sum(schedule) == epochs
+    rates = [learning_rate(epoch, *schedule) for epoch in range(epochs)]
+    assert rates == sorted(rates, reverse=True)
+    assert 0 < rates[-1] <= rates[0] <= 1
+
+
+def test_the_distance_to_the_prototypes() -> None:
+    codes, wanted = torch.tensor([[0.5, -1.0]]), torch.tensor([[1.0, 1.0]])
+    assert ProsGAN().hamming_loss(codes, wanted).item() == pytest.approx((0.5 + 2) / 2)
+    assert ProsGAN(hamming_form="squared").hamming_loss(codes, wanted).item() == pytest.approx((0.25 + 4) / 2)
+
+
+def test_codes_get_nearer_to_every_targets_prototype(
+    knowledge: Knowledge, prototypes: State, fit: Callable[..., State]
+) -> None:
+    curves: Curves = {}
+    state = fit(ATTACK, record=curves.__setitem__)
+    assert set(curves) == {"reconstruction", "hamming", "adversarial", "critic"}
+    assert {len(curve) for curve in curves.values()} == {30}
+    assert curves["hamming"][-1] < 0.7 * curves["hamming"][0]
+    clean = sign(knowledge.network.image(knowledge.training.images(range(6))))
+    for target in range(3):
+        images = attacked(ATTACK, knowledge, state, prototypes, target)
+        wanted = sign(PROTOTYPES.module(prototypes, CPU)(torch.eye(3)[target : target + 1]).codes)
+        moved = sign(knowledge.network.image(images))
+        assert float((moved == wanted).float().mean()) > float((clean == wanted).float().mean()) + 0.1
+
+
+def test_a_heavy_reconstruction_keeps_images_nearer(
+    knowledge: Knowledge, prototypes: State, fit: Callable[..., State]
+) -> None:
+    clean = knowledge.training.images(range(6))
+    changes = []
+    for weight in (0.0, 1000.0):
+        attack = ATTACK.model_copy(update={"reconstruction": weight, "epochs": 8})
+        images = attacked(attack, knowledge, fit(attack), prototypes, target=0)
+        changes.append(float((images - clean).square().mean()))
+    assert changes[1] < changes[0]
+
+
+def test_a_killed_training_resumes_to_the_same_weights(fit: Callable[..., State], tmp_path: Path) -> None:
+    attack = ATTACK.model_copy(update={"epochs": 4})
+    whole = fit(attack)
+
+    def stop_in_the_third_epoch(done: int, total: int) -> None:
+        if done > total // 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fit(attack, checkpoints=tmp_path, progress=stop_in_the_third_epoch)
+    assert (tmp_path / "prosgan.pt").exists()
+    resumed = fit(attack, checkpoints=tmp_path)
+    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+
+
+def test_the_hashers_weights_take_no_gradient(knowledge: Knowledge, fit: Callable[..., State]) -> None:
+    before = knowledge.network.weight.clone()
+    fit(ATTACK.model_copy(update={"epochs": 1}))
+    assert knowledge.network.weight.grad is None
+    assert torch.equal(knowledge.network.weight, before)
+
+
+def test_an_image_size_that_the_networks_cannot_have_is_refused_with_a_reason() -> None:
+    facts = Facts("toy", (40, 32), ("a",), {"train": 1, "query": 1, "database": 1}, task="i2i")
+    assert "got 40x32, expected multiples of 16" in (ProsGAN().supports(facts) or "")
+    assert "lower `critic_depth`" in (ProsGAN().supports(replace(facts, image_size=(16, 32))) or "")
+    assert ProsGAN(critic_depth=4).supports(replace(facts, image_size=(16, 32))) is None
+    assert "texts" in (ProsGAN().supports(replace(facts, image_size=(32, 32), task="t2i")) or "")
+
+
+def test_the_defaults_are_the_published_ones() -> None:
+    attack = ProsGAN()
+    assert (attack.ball, attack.goal) == (None, "targeted")
+    assert (attack.epochs, attack.batch, attack.lr, attack.critic_every) == (100, 24, 1e-4, 3)
+    assert (attack.reconstruction, attack.hamming, attack.adversarial) == (100.0, 1.0, 1.0)

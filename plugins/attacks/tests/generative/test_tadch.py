@@ -1,0 +1,237 @@
+"""TA-DCH: its losses and its loop, what it refuses, and a small generator that is really trained."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from retbench_attacks.generative.prosgan_networks import Discriminator
+from retbench_attacks.generative.tadch import TADCH
+from retbench_attacks.generative.tadch_networks import Generator
+from retbench_attacks.prototypes.tadch_prototypes import TadchPrototypes
+from torch import Tensor
+
+from retbench import Batch, Context, Facts, HashNetwork, Knowledge, Noise, State, TrainingData, sign
+from retbench.testing import ToyDataset
+
+BITS, SIDE, WORDS = 8, 32, 5
+CPU = torch.device("cpu")
+PROTOTYPES = TadchPrototypes(hidden=8, width=16, epochs=10, batch=8, lr=3e-3)
+NETS: dict[str, Any] = {"width": 4, "blocks": 1, "critic_width": 4, "critic_depth": 3}
+UNDETERMINED = {"entry.0.bias", "halving.0.bias", "core.0.0.bias"}
+"""Biases that the normalisation after them takes off again: their gradient is rounding, which Adam makes a step of."""
+
+Curves = dict[str, list[float]]
+ATTACK = TADCH(epochs=8, decay_epochs=4, batch=8, lr=5e-3, reconstruction=1, prototypes=PROTOTYPES, **NETS)
+FACTS = Facts("toy", (SIDE, SIDE), ("a",), {"train": 2, "query": 1, "database": 2}, text_width=WORDS, task="i2t")
+
+
+class Worded(ToyDataset):
+    """Toy pictures whose texts differ from their labels."""
+
+    def facts(self) -> Facts:
+        return replace(super().facts(), text_width=WORDS)
+
+    def texts(self, split: Any, rows: Sequence[int]) -> Tensor:
+        return torch.stack([torch.sin(torch.arange(1.0, WORDS + 1) * (row + 1)) for row in rows])
+
+
+class Linear(HashNetwork):
+    """Logits W x of the pixels, so that every target has a pattern which leads to it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        weight = torch.randn(BITS, 3 * SIDE * SIDE, generator=torch.Generator().manual_seed(1))
+        self.weight = torch.nn.Parameter(0.1 * weight, requires_grad=False)
+
+    def image(self, images: Tensor) -> Tensor:
+        return (images - 0.5).flatten(1) @ self.weight.T
+
+
+@pytest.fixture(scope="module")
+def knowledge() -> Knowledge:
+    dataset, network = Worded(side=SIDE), Linear()
+    facts = replace(dataset.facts(), bits=BITS, task="i2t")
+    training = TrainingData(dataset, facts, CPU)
+    grants: Any = {"training_codes": sign(network.image(training.images(range(len(training)))))}
+    return Knowledge(network, facts, training, grants)
+
+
+@pytest.fixture(scope="module")
+def prototypes(knowledge: Knowledge) -> State:
+    torch.manual_seed(0)
+    return PROTOTYPES.fit(knowledge, Context(CPU, "float32", Noise(0, ("fit",))))
+
+
+@pytest.fixture
+def fit(knowledge: Knowledge, prototypes: State) -> Callable[..., State]:
+    """Trains an attack as the core would."""
+
+    def run(attack: TADCH, **services: Any) -> State:
+        torch.manual_seed(0)
+        ctx = Context(CPU, "float32", Noise(0, ("fit",)), {"prototypes": prototypes}, **services)
+        return attack.fit(knowledge, ctx)
+
+    return run
+
+
+def queries(knowledge: Knowledge, count: int) -> Batch:
+    """Training images, the first aimed at the target of row 1, the next at that of row 2, and so on."""
+    rows, training = torch.arange(1, count + 1), knowledge.training
+    ids, images = tuple(map(str, range(count))), training.images(range(count))
+    return Batch(ids, images, training.labels[:count], training.labels[rows], rows, training.texts(rows.tolist()))
+
+
+def transcribed(attack: TADCH, knowledge: Knowledge, prototypes: State) -> tuple[Curves, State, State]:
+    """The published loop, of three epochs; returns each epoch's mean losses, and both networks' weights."""
+    noise, training, net = Noise(0, ("fit",)), knowledge.training, PROTOTYPES.module(prototypes, CPU)
+    images, labels, texts = training.images(range(20)), training.labels.float(), training.texts(range(20))
+    torch.manual_seed(0)
+    critic = Discriminator(3, (SIDE, SIDE), width=4, depth=3)
+    generator = Generator(16, SIDE, width=4, blocks=1)
+    critic_adam = torch.optim.Adam(critic.parameters(), betas=(0.5, 0.999))
+    generator_adam = torch.optim.Adam(generator.parameters(), betas=(0.5, 0.999))
+    curves: Curves = {"reconstruction": [], "hamming": [], "adversarial": [], "critic": []}
+    for epoch, share in enumerate([1.0, 2 / 3, 1 / 3]):  # one epoch, and two in which the rate falls
+        for adam in (critic_adam, generator_adam):
+            adam.param_groups[0]["lr"] = attack.lr * share
+        order = noise.uniform("order", (20,), epoch)[0].argsort(stable=True)
+        losses: dict[str, list[float]] = {name: [] for name in curves}
+        for step, rows in enumerate([order[:6], order[6:12], order[12:18], order[18:]]):
+            lanes = noise.uniform("targets", (len(rows),), 4 * epoch + step)[0].tolist()
+            aims = [int(lane * 20) for lane in lanes]
+            real, fake = torch.zeros(len(rows), 1), torch.ones(len(rows), 1)
+            fused, wanted, _ = net(labels[aims], texts[aims])
+            clean = images[rows] * 2 - 1
+            redrawn = generator(clean, fused)
+            if step in (0, 3):
+                believed = ((critic(clean) - torch.cat([labels[rows], real], dim=1)) ** 2).mean()
+                exposed = ((critic(redrawn.detach()) - torch.cat([labels[aims], fake], dim=1)) ** 2).mean()
+                verdict = 0.5 * (believed + exposed)
+                critic_adam.zero_grad()
+                verdict.backward()
+                critic_adam.step()
+                losses["critic"].append(verdict.item())
+            outputs = (((redrawn + 1) / 2 - 0.5).reshape(len(rows), -1)) @ knowledge.network.weight.T
+            if attack.victim_output == "relaxed":
+                outputs = torch.tanh(outputs)
+            terms = {
+                "reconstruction": ((redrawn - clean) ** 2).mean(),
+                "hamming": 1 - (outputs * wanted).sum() / (len(rows) * BITS),
+                "adversarial": ((critic(redrawn) - torch.cat([labels[aims], real], dim=1)) ** 2).mean(),
+            }
+            loss = attack.hamming * terms["hamming"] + attack.adversarial * terms["adversarial"]
+            generator_adam.zero_grad()
+            (loss + attack.reconstruction * terms["reconstruction"]).backward()
+            generator_adam.step()
+            for name, term in terms.items():
+                losses[name].append(term.item())
+        for name, values in losses.items():
+            curves[name].append(sum(values) / len(values))
+    return curves, generator.state_dict(), critic.state_dict()
+
+
+@pytest.mark.usefixtures("without_kinks")
+@pytest.mark.parametrize("output", ["relaxed", "logits"])
+def test_it_is_the_published_loop(
+    knowledge: Knowledge, prototypes: State, fit: Callable[..., State], tmp_path: Path, output: str
+) -> None:
+    changed = {"epochs": 1, "decay_epochs": 2, "batch": 6, "adversarial": 0.7, "lr": 1e-3, "victim_output": output}
+    attack = ATTACK.model_copy(update=changed)
+    curves: Curves = {}
+    state = fit(attack, record=curves.__setitem__, checkpoints=tmp_path)
+    critic = Context(CPU, "float32", Noise(0, ()), checkpoints=tmp_path).load_checkpoint("tadch")["critic"]
+    expected_curves, expected_state, expected_critic = transcribed(attack, knowledge, prototypes)
+    for name, curve in expected_curves.items():
+        assert curves[name] == pytest.approx(curve, rel=1e-5), name
+    for got, expected in ((state, expected_state), (critic, expected_critic)):
+        for name, weight in expected.items():
+            if name not in UNDETERMINED:
+                assert torch.allclose(got[name], weight, rtol=0, atol=1e-4), name
+
+
+def test_codes_get_nearer_to_every_targets_prototype(
+    knowledge: Knowledge, prototypes: State, fit: Callable[..., State]
+) -> None:
+    curves: Curves = {}
+    state = fit(ATTACK, record=curves.__setitem__)
+    assert {len(curve) for curve in curves.values()} == {12}
+    assert curves["hamming"][-1] < 0.7 * curves["hamming"][0]
+    batch, net = queries(knowledge, 6), PROTOTYPES.module(prototypes, CPU)
+    whole = state | {f"prototypes/{name}": weight for name, weight in prototypes.items()}
+    images = ATTACK.perturb(knowledge, batch, whole, Noise(0, batch.ids))
+    wanted = sign(net(batch.target_labels.float(), batch.target_texts).codes)
+    agreements = [float((sign(knowledge.network.image(it)) == wanted).float().mean()) for it in (batch.images, images)]
+    assert agreements[1] > agreements[0] + 0.1
+
+
+def test_a_query_is_redrawn_for_its_own_text(
+    knowledge: Knowledge, prototypes: State, fit: Callable[..., State]
+) -> None:
+    attack = ATTACK.model_copy(update={"epochs": 1, "decay_epochs": 0})
+    batch = queries(knowledge, 2)
+    state = fit(attack) | {f"prototypes/{name}": weight for name, weight in prototypes.items()}
+    images, other = (
+        attack.perturb(knowledge, it, state, Noise(0, batch.ids))
+        for it in (batch, batch._replace(target_texts=batch.target_texts.flip(0)))
+    )
+    assert images.dtype == torch.float32
+    assert 0 <= images.min().item() <= images.max().item() <= 1
+    assert (images - other).abs().max().item() > 1e-3
+
+
+def test_no_queries_give_no_images_and_no_texts_an_error(knowledge: Knowledge) -> None:
+    batch = queries(knowledge, 2)
+    empty = Batch((), *(tensor[:0] for tensor in batch[1:]))
+    assert ATTACK.perturb(knowledge, empty, {}, Noise(0, ())).shape == (0, 3, SIDE, SIDE)
+    with pytest.raises(LookupError, match="no target texts"):
+        ATTACK.aims(batch._replace(target_texts=None))
+
+
+def test_a_killed_training_resumes_to_the_same_weights(fit: Callable[..., State], tmp_path: Path) -> None:
+    attack = ATTACK.model_copy(update={"epochs": 1, "decay_epochs": 3})
+    whole = fit(attack)
+
+    def stop_in_the_third_epoch(done: int, total: int) -> None:
+        if done > total // 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fit(attack, checkpoints=tmp_path, progress=stop_in_the_third_epoch)
+    assert (tmp_path / "tadch.pt").exists()
+    resumed = fit(attack, checkpoints=tmp_path)
+    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"text_width": 0}, "aims at a text and a label: dataset toy has no texts"),
+        ({"image_size": (48, 48)}, "got 48x48, expected a square of 16, 28, 32, 56, 64, 112, 128, 224, 256"),
+        ({"image_size": (14, 14)}, "got 14x14, expected a square"),
+        ({"image_size": (32, 64)}, "got 32x64, expected a square"),
+        ({"image_size": (28, 28)}, "lower `critic_depth`"),
+        ({"task": "t2i"}, "queries of t2i are texts"),
+    ],
+    ids=str,
+)
+def test_what_it_cannot_attack_is_refused_with_a_reason(change: dict[str, Any], reason: str) -> None:
+    assert TADCH().supports(FACTS) is None
+    assert reason in (TADCH().supports(replace(FACTS, **change)) or "")
+
+
+def test_a_shallower_discriminator_takes_small_pictures() -> None:
+    assert TADCH(critic_depth=4).supports(replace(FACTS, image_size=(28, 28))) is None
+
+
+def test_the_defaults_are_the_published_ones() -> None:
+    attack = TADCH()
+    assert (attack.ball, attack.goal, attack.adaptive) == (None, "targeted", False)
+    assert (attack.schedule, attack.batch, attack.lr, attack.critic_every) == ((50, 100), 24, 1e-4, 3)
+    assert (attack.reconstruction, attack.hamming, attack.adversarial) == (150.0, 5.0, 1.0)
+    assert (attack.width, attack.blocks, attack.critic_width, attack.critic_depth) == (64, 6, 64, 5)
+    assert attack.victim_output == "relaxed"

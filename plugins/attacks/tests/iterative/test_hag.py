@@ -1,0 +1,74 @@
+"""HAG's losses against the published codes' values, and what the attack does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+import torch
+from retbench_attacks.iterative.hag import HAG, counted_loss, masked_loss
+
+from retbench import Ball, Batch, Knowledge, Noise, sign
+
+OUTPUTS = torch.arange(1, 25).float().sin().reshape(6, 4)[:3]
+CLEAN = torch.tanh(0.8 * torch.tensor([[1.0, -1, 1, 1], [-1, 1, 1, -1], [1, 1, -1, -1]]))
+
+
+def test_the_loss_of_saat() -> None:
+    codes = OUTPUTS.clone().requires_grad_()
+    loss = masked_loss(codes, CLEAN).mean()
+    assert loss.item() == pytest.approx(1.882426, abs=2e-6)
+    (gradient,) = torch.autograd.grad(loss, codes)
+    assert gradient[0].tolist() == pytest.approx([0.334498, 0, 0.334498, 0], abs=1e-6)
+
+
+def test_the_loss_of_atrdh_pools_a_batch_that_is_one_long_code_here() -> None:
+    codes = OUTPUTS.clone().requires_grad_()
+    loss = counted_loss(codes.reshape(1, 12), CLEAN.reshape(1, 12)).sum()
+    assert loss.item() == pytest.approx(1.185209, abs=2e-6)
+    (gradient,) = torch.autograd.grad(loss, codes)
+    assert gradient[0].tolist() == pytest.approx([0.180730, -0.180730, 0.180730, 0.180730], abs=1e-6)
+
+
+def test_a_bit_on_the_border_counts_half() -> None:
+    codes, clean = torch.tensor([[-0.5, 0.5]]), torch.tensor([[1.0, 1.0]])
+    assert masked_loss(codes, clean).item() == pytest.approx(((-0.25 + 0.5) / 1.5 + 1) ** 2 + (0.25 / 2) ** 2)
+
+
+@pytest.mark.parametrize(("loss", "value"), [(masked_loss, 1.0), (counted_loss, 0.0)], ids=["saat", "atrdh"])
+def test_nothing_is_left_to_push_once_all_bits_have_turned(loss: Callable[..., torch.Tensor], value: float) -> None:
+    codes = (-0.9 * torch.ones(1, 4)).requires_grad_()
+    got = loss(codes, torch.ones(1, 4))
+    assert got.item() == pytest.approx(value)
+    assert torch.equal(torch.autograd.grad(got.sum(), codes)[0], torch.zeros(1, 4))
+
+
+@pytest.mark.parametrize(
+    "attack",
+    [
+        HAG(steps=100, eps=0.3, step=1.0, alpha="constant", alpha_value=0.1),
+        HAG(form="atrdh", steps=100, eps=0.3, step=1.0, alpha="constant", alpha_value=0.1, random_start=True),
+    ],
+    ids=["saat", "atrdh"],
+)
+def test_it_turns_most_bits_over(attack: HAG, knowledge: Knowledge, queries: Callable[[int], Batch]) -> None:
+    batch = queries(8)
+    images = attack.perturb(knowledge, batch, {}, Noise(0, batch.ids))
+    clean, moved = (sign(knowledge.network.image(pixels)) for pixels in (batch.images, images))
+    assert float((clean != moved).float().mean()) > 0.7
+
+
+def test_a_step_and_a_momentum_that_are_not_given_are_the_published_ones(
+    knowledge: Knowledge, queries: Callable[[int], Batch]
+) -> None:
+    batch = queries(3)
+    for form, step, momentum in (("saat", 100 / 128, 0.9), ("atrdh", 1 / 32, 0.0)):
+        implied, told = HAG(steps=4, form=form), HAG(steps=4, form=form, step=step, momentum=momentum)
+        images = [attack.perturb(knowledge, batch, {}, Noise(0, batch.ids)) for attack in (implied, told)]
+        assert torch.equal(*images)
+
+
+def test_it_declares_what_it_is(knowledge: Knowledge) -> None:
+    assert (HAG().goal, HAG().ball, HAG().steps) == ("untargeted", Ball("linf", 8 / 255), 2000)
+    assert "texts" in (HAG().supports(replace(knowledge.facts, task="t2i")) or "")

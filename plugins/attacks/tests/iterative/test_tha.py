@@ -1,0 +1,50 @@
+"""THA aims where its prototype net says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from retbench_attacks.iterative.tha import THA
+from retbench_attacks.prototypes.prototype_net import PrototypeNet
+from retbench_attacks.prototypes.tha_prototypes import ThaPrototypes
+
+from retbench import Ball, Batch, Knowledge, Noise, State, part_state, sign
+
+
+def state_of(bits: int) -> State:
+    torch.manual_seed(0)
+    net = PrototypeNet(3, bits, hidden=16, semantic=8, reconstruct=False)
+    return {f"prototypes/{name}": weight for name, weight in net.state_dict().items()}
+
+
+def test_the_anchor_is_the_sign_of_the_targets_prototype(knowledge: Knowledge, queries: Callable[[int], Batch]) -> None:
+    batch, state = queries(6), state_of(8)
+    net = ThaPrototypes().module(part_state(state, "prototypes"), torch.device("cpu"))
+    anchors = THA().aim(knowledge, batch, state, Noise(0, batch.ids))
+    assert torch.equal(anchors, sign(net(batch.target_labels.float()).codes))
+    assert len(anchors.unique(dim=0)) == 3, "one anchor for each label vector"
+
+
+def test_codes_move_towards_the_anchors(knowledge: Knowledge, queries: Callable[[int], Batch]) -> None:
+    batch, state = queries(8), state_of(8)
+    attack, noise = THA(steps=30, eps=0.2, alpha_value=0.1), Noise(0, batch.ids)
+    anchors = attack.aim(knowledge, batch, state, noise)
+    images = attack.perturb(knowledge, batch, state, noise)
+
+    def agreeing(pixels: Any) -> float:
+        return float((sign(knowledge.network.image(pixels)) == anchors).float().mean())
+
+    assert agreeing(images) > agreeing(batch.images) + 0.2
+
+
+def test_its_net_is_a_part_of_its_own() -> None:
+    prototypes = ThaPrototypes(steps=7)
+    assert THA(prototypes=prototypes).parts(None) == {"prototypes": prototypes}  # type: ignore[arg-type]  # not read
+
+
+def test_the_defaults_are_the_published_ones() -> None:
+    attack = THA()
+    assert (attack.steps, attack.ball, attack.update, attack.alpha) == (100, Ball("linf", 8 / 255), "sign", "constant")
+    assert (attack.alpha_value, attack.random_start, attack.goal) == (1.0, False, "targeted")

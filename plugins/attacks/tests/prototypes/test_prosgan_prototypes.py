@@ -1,0 +1,43 @@
+"""The losses of ProS-GAN's prototype net against the published code's values."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from retbench_attacks.prototypes.prosgan_prototypes import ProsGanPrototypes, likelihood_loss
+from retbench_attacks.prototypes.prototype_net import Prototypes
+from retbench_attacks.prototypes.prototype_part import quantisation_loss
+from torch import Tensor
+
+from retbench import sign
+
+OUTPUTS = torch.arange(1, 25).float().sin().reshape(6, 4)
+LABELS = torch.tensor([[1, 0, 0], [0, 1, 0], [1, 1, 0], [0, 0, 1], [0, 1, 1], [0, 0, 0]]).float()
+SIMILAR = LABELS[:3] @ LABELS.T > 0
+
+
+def gradient_of(loss: Tensor, codes: Tensor) -> list[float]:
+    return torch.autograd.grad(loss, codes)[0][0].tolist()
+
+
+def test_the_likelihood() -> None:
+    codes = OUTPUTS[:3].clone().requires_grad_()
+    loss = likelihood_loss(codes, sign(OUTPUTS), SIMILAR)
+    assert loss.item() == pytest.approx(0.665983, abs=1e-6)
+    assert gradient_of(loss, codes) == pytest.approx([0.006860, -0.000701, 0.025351, -0.006860], abs=1e-6)
+
+
+def test_the_quantisation_with_its_published_weight() -> None:
+    codes = OUTPUTS[:3].clone().requires_grad_()
+    loss = 1e-4 * quantisation_loss(codes)
+    assert loss.item() == pytest.approx(0.000075, abs=1e-6)
+    assert gradient_of(loss, codes) == pytest.approx([-1.1e-5, -6e-6, -5.7e-5, 1.6e-5], abs=1e-6)
+
+
+def test_the_three_terms_are_added_with_their_weights() -> None:
+    read_back = torch.full((3, 3), 0.25)
+    part = ProsGanPrototypes(quantisation=0.5, reconstruction=2.0)
+    loss = part.loss(Prototypes(OUTPUTS, OUTPUTS[:3], read_back), LABELS[:3], sign(OUTPUTS).float(), SIMILAR)
+    errors = (read_back - LABELS[:3]).square().mean()
+    expected = 0.665983 + 0.5 * quantisation_loss(OUTPUTS[:3]) + 2.0 * errors
+    assert loss.item() == pytest.approx(expected.item(), abs=1e-5)

@@ -1,0 +1,109 @@
+"""Trained prototype nets: their codes are near the right training codes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from retbench_attacks.prototypes.prosgan_prototypes import ProsGanPrototypes
+from retbench_attacks.prototypes.prototype_part import CHECKPOINT_EVERY, PrototypePart, quantisation_loss
+from retbench_attacks.prototypes.tha_prototypes import ThaPrototypes
+
+from retbench import Context, Facts, HashNetwork, Knowledge, Noise, State, TrainingData, sign
+from retbench.testing import ToyDataset, check_component
+
+BITS = 16
+SMALL: dict[str, Any] = {"hidden": 32, "semantic": 16, "steps": 80, "batch": 32, "lr": 1e-2}
+PARTS = [ProsGanPrototypes(**SMALL), ThaPrototypes(**SMALL), ThaPrototypes(**SMALL, form="softplus", triangular=True)]
+
+
+@pytest.fixture
+def knowledge() -> Knowledge:
+    """Training codes that are the majority of their classes' codes."""
+    dataset = ToyDataset()
+    centres = torch.randn(3, BITS, generator=torch.Generator().manual_seed(0)).sign()
+    codes = sign(dataset.labels("train").float() @ centres)
+    facts = dataset.facts()
+    facts = Facts(facts.dataset, facts.image_size, facts.classes, facts.sizes, bits=BITS)
+    grants: Any = {"training_codes": codes, "database_labels": dataset.labels("database")}
+    return Knowledge(HashNetwork(), facts, TrainingData(dataset, facts, torch.device("cpu")), grants)
+
+
+def fitted(part: PrototypePart, knowledge: Knowledge, curves: dict[str, Any] | None = None, **services: Any) -> State:
+    torch.manual_seed(0)
+    keep = {} if curves is None else curves
+    ctx = Context(torch.device("cpu"), "float32", Noise(0, ("fit",)), record=keep.__setitem__, **services)
+    return part.fit(knowledge, ctx)
+
+
+@pytest.mark.parametrize("part", PARTS, ids=["prosgan", "tha", "tha of saat"])
+def test_prototypes_are_nearer_to_similar_codes(part: PrototypePart, knowledge: Knowledge) -> None:
+    net = part.module(fitted(part, knowledge), torch.device("cpu"))
+    labels = torch.eye(3)
+    codes = sign(net(labels).codes).float() @ knowledge.grant("training_codes").float().T / BITS
+    similar = labels @ knowledge.training.labels.float().T > 0
+    assert float(codes[similar].mean()) > float(codes[~similar].mean()) + 0.5
+
+
+@pytest.mark.parametrize("part", PARTS[:2], ids=str)
+def test_the_same_fit_gives_the_same_weights(part: PrototypePart, knowledge: Knowledge) -> None:
+    part = part.model_copy(update={"steps": 5})
+    first, second = fitted(part, knowledge), fitted(part, knowledge)
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_the_loss_falls_and_is_recorded(knowledge: Knowledge) -> None:
+    curves: dict[str, Any] = {}
+    fitted(PARTS[0], knowledge, curves)
+    assert len(curves["loss"]) == 80
+    assert curves["loss"][-1] < curves["loss"][0]
+
+
+def test_a_long_training_keeps_some_of_its_losses(knowledge: Knowledge) -> None:
+    curves: dict[str, Any] = {}
+    fitted(ProsGanPrototypes(hidden=1, semantic=1, steps=601, batch=1), knowledge, curves)
+    assert len(curves["loss"]) == 201
+
+
+def test_a_killed_training_resumes_to_the_same_weights(knowledge: Knowledge, tmp_path: Path) -> None:
+    part = ProsGanPrototypes(hidden=4, semantic=4, steps=CHECKPOINT_EVERY + 20, batch=4)
+    curves: list[dict[str, Any]] = [{}, {}]
+    steps: list[int] = []
+    whole = fitted(part, knowledge, curves[0])
+
+    def kill(done: int, total: int) -> None:
+        if done == total - 10:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fitted(part, knowledge, checkpoints=tmp_path, progress=kill)
+    resumed = fitted(part, knowledge, curves[1], checkpoints=tmp_path, progress=lambda done, total: steps.append(done))
+    assert steps[0] == CHECKPOINT_EVERY + 1
+    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+    assert curves[1] == curves[0]
+
+
+def test_the_module_says_what_the_weights_do(knowledge: Knowledge) -> None:
+    part = ProsGanPrototypes(hidden=8, semantic=4, steps=3)
+    net = part.module(fitted(part, knowledge), torch.device("cpu"))
+    assert not net.training
+    assert not any(weight.requires_grad for weight in net.parameters())
+    assert [tuple(out.shape) for out in net(torch.zeros(2, 3))] == [(2, 4), (2, BITS), (2, 3)]
+
+
+def test_the_quantisation_loss_is_a_sum_over_bits() -> None:
+    assert quantisation_loss(torch.full((5, 4), 0.5)).item() == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("part", [ProsGanPrototypes(steps=2), ThaPrototypes(steps=2)], ids=str)
+def test_a_part_keeps_its_contract(part: PrototypePart) -> None:
+    check_component(part)
+
+
+def test_the_defaults_are_the_published_ones() -> None:
+    part = ProsGanPrototypes()
+    assert (part.hidden, part.semantic, part.steps, part.batch, part.lr) == (4096, 512, 30_000, 64, 1e-4)
+    assert (part.quantisation, part.reconstruction) == (1e-4, 1.0)
+    assert (ThaPrototypes().batch, ThaPrototypes().form, ThaPrototypes().quantisation) == (32, "sum", 1e-4)

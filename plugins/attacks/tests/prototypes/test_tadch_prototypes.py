@@ -1,0 +1,187 @@
+"""TA-DCH's prototype net: its loss against the published values, its training against the formulas."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from retbench_attacks.prototypes.prototype_net import Prototypes
+from retbench_attacks.prototypes.tadch_fusion import FusionNet
+from retbench_attacks.prototypes.tadch_prototypes import TadchPrototypes, split_rows
+from torch import Tensor, nn
+
+from retbench import Context, Facts, HashNetwork, Knowledge, Noise, State, TrainingData, UserError, sign
+from retbench.testing import ToyDataset, check_component
+
+BITS, WORDS = 8, 5
+CPU = torch.device("cpu")
+SMALL = TadchPrototypes(hidden=8, width=16, epochs=2, batch=5, lr=1e-3)
+
+
+class Worded(ToyDataset):
+    """Toy pictures whose texts differ from their labels."""
+
+    def facts(self) -> Facts:
+        return replace(super().facts(), text_width=WORDS)
+
+    def texts(self, split: Any, rows: Sequence[int]) -> Tensor:
+        return torch.stack([torch.sin(torch.arange(1.0, WORDS + 1) * (row + 1)) for row in rows])
+
+
+@pytest.fixture
+def knowledge() -> Knowledge:
+    """Eleven training rows, whose codes are the majority of their classes' codes."""
+    dataset = Worded(database=22)
+    centres = torch.randn(3, BITS, generator=torch.Generator().manual_seed(0)).sign()
+    codes = sign(dataset.labels("train").float() @ centres)
+    facts = replace(dataset.facts(), bits=BITS)
+    grants: Any = {"training_codes": codes}
+    return Knowledge(HashNetwork(), facts, TrainingData(dataset, facts, CPU), grants)
+
+
+def fitted(part: TadchPrototypes, knowledge: Knowledge, curves: dict[str, Any] | None = None, **services: Any) -> State:
+    torch.manual_seed(0)
+    keep = {} if curves is None else curves
+    return part.fit(knowledge, Context(CPU, "float32", Noise(0, ("fit",)), record=keep.__setitem__, **services))
+
+
+def test_the_loss_is_the_published_one() -> None:
+    rows, columns = torch.arange(3)[:, None], torch.arange(4)
+    codes = torch.tanh(torch.sin(0.3 * rows + 0.8 * columns + 0.1))
+    read_back = torch.sigmoid(torch.sin(0.4 * rows + 0.6 * columns[:3] + 0.2))
+    training_codes = torch.sign(torch.sin(1.9 * torch.arange(6)[:, None] + 0.6 * columns + 0.3))
+    labels = torch.tensor([[1, 0, 0], [0, 1, 0], [1, 1, 0], [0, 0, 1], [0, 1, 1], [1, 0, 0]]).float()
+    told, similar = Prototypes(torch.empty(0), codes, read_back), labels[:3] @ labels.T > 0
+    alone: dict[str, float] = {"class_weight": 0, "similarity": 0, "quantisation": 0}
+    for term, value in (("class_weight", 0.315518), ("similarity", 0.872311), ("quantisation", 1.168669)):
+        loss = TadchPrototypes(**{**alone, term: 1}).loss(told, labels[:3], training_codes, similar)
+        assert loss.item() == pytest.approx(value, abs=1e-5), term
+    assert TadchPrototypes().loss(told, labels[:3], training_codes, similar).item() == pytest.approx(4.678243, abs=1e-5)
+
+
+def transcribed(part: TadchPrototypes, knowledge: Knowledge) -> tuple[list[float], FusionNet]:
+    """The published loop over two epochs of a batch of five rows and one of the other six."""
+    torch.manual_seed(0)
+    net = FusionNet(3, WORDS, BITS, part.hidden, part.width)
+    adam = torch.optim.Adam(net.parameters(), betas=(0.5, 0.999))
+    training, codes, curve = knowledge.training, knowledge.grant("training_codes").float(), []
+    y, t = training.labels.float(), training.texts(range(11))
+    for epoch, rates in enumerate([(1.0, 1.0), (0.1, 0.01)]):
+        order, losses = Noise(0, ("fit",)).uniform("order", (11,), epoch)[0].argsort(stable=True), []
+        for rows, rate in zip((order[:5], order[5:]), rates, strict=True):
+            _, h, read_back = net(y[rows], t[rows])
+            theta = h @ codes.T / 2
+            similar = torch.tensor([[float((y[a] * y[b]).sum() > 0) for b in range(11)] for a in rows.tolist()])
+            likelihood = -(similar * theta - torch.log(1 + torch.exp(theta))).sum() / (11 * len(rows))
+            distance = ((torch.sign(h) - h) ** 2).sum() / len(rows)
+            loss = ((read_back - y[rows]) ** 2).sum() / (3 * len(rows)) + 5 * likelihood + 1e-3 * distance
+            adam.param_groups[0]["lr"] = part.lr * rate
+            adam.zero_grad()
+            loss.backward()
+            adam.step()
+            losses.append(loss.item())
+        curve.append(sum(losses) / 2)
+    return curve, net
+
+
+def undetermined(net: nn.Module) -> set[str]:
+    """Biases of convolutions: the normalisation after them takes them off, and Adam makes steps of their rounding."""
+    return {f"{name}.bias" for name, layer in net.named_modules() if isinstance(layer, nn.Conv2d)}
+
+
+@pytest.mark.usefixtures("without_kinks")
+def test_it_is_the_published_loop(knowledge: Knowledge) -> None:
+    curves: dict[str, Any] = {}
+    state = fitted(SMALL, knowledge, curves)
+    expected, net = transcribed(SMALL, knowledge)
+    assert curves["loss"] == pytest.approx(expected, rel=1e-5)
+    for name, weight in net.state_dict().items():
+        if name not in undetermined(net) and "running_mean" not in name:  # the means hold those biases
+            assert torch.allclose(state[name], weight, rtol=0, atol=1e-4), name
+
+
+def test_prototypes_are_nearer_to_similar_codes(knowledge: Knowledge) -> None:
+    part = SMALL.model_copy(update={"hidden": 32, "epochs": 30, "lr": 3e-3})
+    curves: dict[str, Any] = {}
+    net = part.module(fitted(part, knowledge, curves), CPU)
+    labels, texts = knowledge.training.labels.float(), knowledge.training.texts(range(11))
+    codes = sign(net(labels, texts).codes).float() @ knowledge.grant("training_codes").float().T / BITS
+    similar = labels @ labels.T > 0
+    assert float(codes[similar].mean()) > float(codes[~similar].mean()) + 0.3
+    assert len(curves["loss"]) == 30
+    assert curves["loss"][-1] < curves["loss"][0]
+
+
+@pytest.mark.parametrize(
+    ("steps", "milestones", "rates"),
+    [
+        (8, "exact", {3: 1e-4, 4: 1e-5, 5: 1e-5, 6: 1e-6, 7: 1e-6}),
+        (8, "published", {3: 1e-4, 4: 1e-5, 5: 1e-5, 6: 1e-6, 7: 1e-6}),
+        (8250, "exact", {4124: 1e-4, 4125: 1e-5, 6187: 1e-5, 6188: 1e-6}),
+        (8250, "published", {4124: 1e-4, 4125: 1e-5, 6188: 1e-5, 8249: 1e-5}),  # 10 500 rows, 50 epochs
+        (7, "published", {3: 1e-4, 4: 1e-4, 6: 1e-4}),
+    ],
+)
+def test_the_rate_falls_twice_but_for_the_published_slip(steps: int, milestones: Any, rates: dict[int, float]) -> None:
+    part = TadchPrototypes(milestones=milestones)
+    assert [part.rate(step, steps) for step in rates] == pytest.approx(list(rates.values()))
+
+
+def test_the_published_twenty_epochs_are_without_the_slip() -> None:
+    exact, published = TadchPrototypes(), TadchPrototypes(milestones="published")
+    steps = 20 * 165
+    assert [exact.rate(step, steps) for step in range(steps)] == [published.rate(step, steps) for step in range(steps)]
+
+
+@pytest.mark.parametrize(("count", "sizes"), [(10, [5, 5]), (11, [5, 6]), (12, [5, 5, 2]), (6, [6]), (3, [3])])
+def test_a_last_batch_of_one_row_joins_the_one_before(count: int, sizes: list[int]) -> None:
+    batches = split_rows(torch.arange(count), 5)
+    assert [len(rows) for rows in batches] == sizes
+    assert torch.cat(batches).tolist() == list(range(count))
+
+
+def test_a_single_training_row_is_refused(knowledge: Knowledge) -> None:
+    dataset = Worded(database=2)
+    alone = replace(knowledge, data=TrainingData(dataset, dataset.facts(), CPU))
+    with pytest.raises(UserError, match="too few training rows: got 1, expected at least 2"):
+        fitted(SMALL, alone)
+
+
+def test_a_killed_training_resumes_to_the_same_weights(knowledge: Knowledge, tmp_path: Path) -> None:
+    part = SMALL.model_copy(update={"epochs": 4})
+    curves: list[dict[str, Any]] = [{}, {}]
+    steps: list[int] = []
+    whole = fitted(part, knowledge, curves[0])
+
+    def stop_in_the_third_epoch(done: int, total: int) -> None:
+        if done > total // 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fitted(part, knowledge, checkpoints=tmp_path, progress=stop_in_the_third_epoch)
+    resumed = fitted(part, knowledge, curves[1], checkpoints=tmp_path, progress=lambda done, total: steps.append(done))
+    assert steps == [5, 6, 7, 8]
+    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+    assert curves[1] == curves[0]
+
+
+def test_the_module_has_the_sizes_of_the_weights(knowledge: Knowledge) -> None:
+    net = SMALL.module(fitted(SMALL, knowledge), CPU)
+    assert not net.training
+    assert not any(weight.requires_grad for weight in net.parameters())
+    shapes = [tuple(out.shape) for out in net(torch.zeros(1, 3), torch.zeros(1, WORDS))]
+    assert shapes == [(1, 16, 16, 16), (1, BITS), (1, 3)]
+
+
+def test_the_part_keeps_its_contract() -> None:
+    check_component(SMALL)
+
+
+def test_the_defaults_are_the_published_ones() -> None:
+    part = TadchPrototypes()
+    assert (part.hidden, part.width, part.epochs, part.batch, part.lr) == (4096, 64, 20, 64, 1e-4)
+    assert (part.class_weight, part.similarity, part.quantisation, part.milestones) == (1.0, 5.0, 1e-3, "exact")
