@@ -98,6 +98,20 @@ def parse_value(text: str, name: str) -> Any:
     return None if node is None else _build_whole(node, Document(name, {}, {}))
 
 
+def parse_assignment(text: str, form: str) -> tuple[str, Any]:
+    """Return the dotted name and the value of a `--set` text; `form` is what messages expect, such as `option=value`.
+
+    Raises:
+        UserError: no name, an empty step in it, or no equals sign.
+        DocumentError: the value is not YAML.
+    """
+    name, equals, value = text.partition("=")
+    name = name.strip()
+    if not equals or not all(name.split(".")):
+        raise UserError(f"--set: expected {form}, got {text!r}")
+    return name, parse_value(value, f"--set {text}")
+
+
 def _compose(text: str, name: str) -> yaml.Node | None:
     try:
         return yaml.compose(text, Loader=yaml.SafeLoader)

@@ -10,12 +10,12 @@ import torch
 from torch import Tensor
 
 from retbench.contracts import Dataset, Split
+from retbench.contracts.facts import SPLITS
 from retbench.errors import UserError
 from retbench.metrics import chance_level, relevant_counts
 
 Level = Literal["error", "warning", "note"]
 LEVELS: tuple[Level, ...] = get_args(Level)
-SPLITS: tuple[Split, ...] = ("train", "query", "database")
 OTHERS: tuple[Split, ...] = ("train", "database")
 REPEATED: Mapping[Split, tuple[Level, str]] = {
     "query": ("error", "query ids must be unique"),

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from retbench.contracts import Facts
-from retbench.contracts.facts import Split
+from retbench.contracts.facts import SPLITS, Split
 from retbench.errors import UserError
-from retbench.survey import SPLITS, Finding, count_images, read_images, survey, survey_split
+from retbench.survey import Finding, count_images, read_images, survey, survey_split
 from retbench.testing.toys import ToyDataset
 
 
@@ -189,7 +189,7 @@ def test_the_published_lists_have_the_chance_levels_known_of_them() -> None:
     root = Path(__file__).parents[2] / "shared" / "data"
     if not root.is_dir():
         pytest.skip("the published lists are not beside the repository")
-    listed = pytest.importorskip("retbench_datasets.list_files")
+    listed = pytest.importorskip("retbench_datasets.formats.image_label_lists")
     index = listed.read_index(root / "flickr25k")
 
     class Listed(ToyDataset):

@@ -11,14 +11,14 @@ from retbench.bundle import Bundle, merge, open_bundle
 from retbench.catalog import load_catalog
 from retbench.cli.origin import Source
 from retbench.document import parse_document
-from retbench.errors import BundleError, UnknownName, UserError
+from retbench.errors import BundleError, UserError
 from retbench.report import Gallery, Layout
 from retbench.report.filename import slug
 from retbench.report.gallery.exhibit import Exhibit, read_gallery
 from retbench.report.published.claims import Ledger, ledger_of, read_claims
 from retbench.report.tables.layout import layout_of
 from retbench.results import Evidence, Row
-from retbench.suite import AXES
+from retbench.suite import AXES, read_selection
 from retbench.suite.model import COMPONENT_AXES
 
 OF_SUITES = {"profile": "", "sets": (), "device": "auto", "precision": "auto"}
@@ -56,22 +56,11 @@ def of_bundles(paths: Sequence[Path], how: Mapping[str, Any]) -> Source:
 
 
 def _narrowed(evidence: Evidence, only: Sequence[str]) -> Evidence:
-    """Returns the rows that all of some `axis=value[,value]` filters keep, and what they rest on."""
-    rows = evidence.rows
-    for text in only:
-        axis, equals, values = text.partition("=")
-        if not equals:
-            raise UserError(f"--only: it reads axis=value[,value]: got {text!r}")
-        if axis not in AXES:
-            raise UnknownName("--only: axis", axis, AXES)
-        known, wanted = {str(getattr(row, axis)) for row in evidence.rows}, values.split(",")
-        for value in wanted:
-            if value not in known:
-                raise UnknownName(f"--only: {axis} of these rows", value, known)
-        rows = tuple(row for row in rows if str(getattr(row, axis)) in wanted)
+    """Return the rows that a selection keeps, and what they rest on."""
+    rows = read_selection(only).select(evidence.rows, getattr, "these rows")
     if not any(row.status == "done" for row in rows):
         raise UserError(f"--only: no row with numbers is left: got {' '.join(only)}")
-    return replace(evidence, rows=rows)
+    return replace(evidence, rows=tuple(rows))
 
 
 def _layouts(bundle: Bundle) -> tuple[Layout, ...]:

@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from retbench.contracts import Dataset
     from retbench.survey import Finding, Survey
 
-SPLITS = ("train", "query", "database")
-
 
 @click.group()
 def datasets() -> None:
@@ -30,6 +28,7 @@ def list_datasets(as_json: bool) -> None:
     from tabulate import tabulate
 
     from retbench.catalog import load_catalog
+    from retbench.contracts.facts import SPLITS
 
     entries = load_catalog().entries()
     told = [describe(entry.component) for (kind, _), entry in entries.items() if kind == "dataset"]
@@ -100,15 +99,9 @@ def make_dataset(name: str, sets: Sequence[str]) -> Dataset:
     """Returns the data set of a name with the options of `option=value` texts; raises UserError."""
     from retbench.catalog import load_catalog
     from retbench.contracts import Dataset
-    from retbench.document import parse_value
-    from retbench.errors import UserError
+    from retbench.document import parse_assignment
 
-    options = {}
-    for assignment in sets:
-        option, equals, text = assignment.partition("=")
-        if not equals or not option:
-            raise UserError(f"--set: it reads option=value: got {assignment!r}")
-        options[option] = parse_value(text, f"--set {assignment}")
+    options = dict(parse_assignment(assignment, "option=value") for assignment in sets)
     base: type[Any] = Dataset
     made: Dataset = load_catalog().create(base, name, options)
     return made

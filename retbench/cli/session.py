@@ -22,7 +22,7 @@ from retbench.report.published.claims import Ledger, read_claims
 from retbench.report.tables.layout import check_names
 from retbench.results import Evidence, Row, collect, stored_scores, stored_steps
 from retbench.store import Store
-from retbench.suite import LoadedSuite, expand, find_suite, read_suite
+from retbench.suite import LoadedSuite, expand, find_suite, read_selection, read_suite
 from retbench.suite.model import COMPONENT_AXES
 
 
@@ -133,7 +133,7 @@ def open_session(request: Request, store_path: Path) -> Session:
     loaded = read_suite(find_suite(cast(str, request.suite)), request.profile, request.sets)
     layouts = tuple(_layout(loaded, name, catalog) for name in loaded.suite.report.layout)
     device = pick_device(request.device)
-    cells = expand(loaded, catalog, request.only)
+    cells = expand(loaded, catalog, read_selection(request.only))
     precision = resolve_precision(request.precision, device)
     plan = make_plan(loaded.suite, cells, precision)
     profile = f"@{loaded.profile}" if loaded.profile else ""

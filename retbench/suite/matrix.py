@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
 from retbench.catalog import Catalog
 from retbench.contracts import Attack, Component, Dataset, Defense, Hardening, Hasher
 from retbench.contracts.facts import Task, Visibility
-from retbench.document import Document, KeyPath, parse_value
-from retbench.errors import OptionError, SuiteError, UnknownName, UserError, suggest
+from retbench.document import Document, KeyPath
+from retbench.errors import OptionError, SuiteError, UnknownName, suggest
 from retbench.suite.model import AXES, COMPONENT_AXES, NONE, Choice, Matrix, Options, Suite
 from retbench.suite.read import LoadedSuite
+from retbench.suite.selection import Selection
 
 C = TypeVar("C", bound=Component)
 Point = dict[str, Any]
+EVERYTHING = Selection()
 
 
 @dataclass(frozen=True)
@@ -49,23 +51,23 @@ class Cell:
         return "/".join(str(value) for value in self.axes.values()) + variant
 
 
-def expand(loaded: LoadedSuite, catalog: Catalog, only: Sequence[str] = ()) -> list[Cell]:
-    """Returns the cells of a suite in matrix order: the product of the axes, less `exclude`, plus `include`.
+def expand(loaded: LoadedSuite, catalog: Catalog, only: Selection = EVERYTHING) -> list[Cell]:
+    """Return the cells of a suite in matrix order: the product of the axes, less `exclude`, plus `include`.
 
     Args:
         loaded: the suite and its places.
         catalog: where components are found.
-        only: `axis=value[,value…]` filters, all of which must hold.
+        only: the part of the matrix that is wanted.
 
     Raises:
         SuiteError: an unknown name or option, a combination that cannot be, an empty matrix; with file:line:column.
-        UserError: a malformed `only`, or one that names a value the matrix does not have.
+        UnknownName: `only` names a value that the matrix does not have.
     """
     builder = _Builder(loaded.suite, loaded.document, catalog)
     builder.check()
     points = [*_product(loaded.suite.matrix), *_included(loaded.suite.matrix)]
-    keep = _filter(only, points)
-    cells = {cell.name: cell for cell in (builder.cell(point) for point in points if keep(point))}
+    wanted = only.select(points, lambda point, axis: _label(point[axis]), "this matrix")
+    cells = {cell.name: cell for cell in map(builder.cell, wanted)}
     if not cells:
         where = loaded.document.where(("matrix",))
         raise SuiteError(f"{where}: no cell is left: exclude and --only drop them all")
@@ -97,23 +99,6 @@ def _included(matrix: Matrix) -> Iterator[Point]:
 
 def _matches(point: Point, pattern: Mapping[str, list[Any]]) -> bool:
     return all(_label(point[axis]) in wanted for axis, wanted in pattern.items())
-
-
-def _filter(only: Sequence[str], points: Sequence[Point]) -> Callable[[Point], bool]:
-    patterns = []
-    for text in only:
-        axis, equals, values = text.partition("=")
-        if not equals:
-            raise UserError(f"--only: it reads axis=value[,value]: got {text!r}")
-        if axis not in AXES:
-            raise UnknownName("--only: axis", axis, AXES)
-        known = {str(_label(point[axis])) for point in points}
-        wanted = values.split(",")
-        for value in wanted:
-            if value not in known:
-                raise UnknownName(f"--only: {axis} of this matrix", value, known)
-        patterns.append({axis: [parse_value(value, "--only") for value in wanted]})
-    return lambda point: all(_matches(point, pattern) for pattern in patterns)
 
 
 class _Builder:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, get_args, get_origin
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from retbench.document import Document, parse_value, read_document
+from retbench.document import Document, parse_assignment, read_document
 from retbench.errors import SuiteError, UnknownName, UserError, suggest
 from retbench.suite.model import Suite
 
@@ -84,12 +84,8 @@ def _apply_profile(document: Document, profile: str) -> None:
 
 def _apply_set(document: Document, assignment: str) -> None:
     """Lays one `a.b.c=value` over the document; options of components become a last override, so that they win."""
-    dotted, equals, text = assignment.partition("=")
-    steps = tuple(dotted.strip().split("."))
-    if not equals or not all(steps):
-        raise UserError(f"--set: it reads path.to.option=value: got {assignment!r}")
-    place = f"--set {assignment}"
-    value = parse_value(text, place)
+    dotted, value = parse_assignment(assignment, "path.to.option=value")
+    steps, place = tuple(dotted.split(".")), f"--set {assignment}"
     if steps[0] == "components" and len(steps) >= 3:
         _append_override(document, steps[1:], value, place)
         return

@@ -5,10 +5,8 @@ from __future__ import annotations
 import torch
 
 from retbench.contracts import Dataset
-from retbench.contracts.facts import Split
+from retbench.contracts.facts import SPLITS, Split
 from retbench.testing.rig import require
-
-SPLITS: tuple[Split, ...] = ("train", "query", "database")
 
 
 def check_dataset(dataset: Dataset) -> None:

@@ -81,7 +81,7 @@ def test_only_keeps_rows_of_a_bundle(retbench: Retbench, export: Callable[..., P
 @pytest.mark.parametrize(
     ("only", "message"),
     [
-        ("attack", "--only: it reads axis=value[,value]: got 'attack'"),
+        ("attack", "--only: expected axis=value[,value], got 'attack'"),
         ("atack=none", "--only: axis: unknown name: got 'atack', expected one of "),
         ("attack=p2p", "--only: attack of these rows: unknown name: got 'p2p', expected one of none, toy"),
     ],

@@ -162,7 +162,7 @@ def test_prepare_without_the_files_gives_the_steps_and_fails(retbench: Retbench,
     [
         (("check", "toi"), "nearest: toy"),
         (("prepare", "toi"), "nearest: toy"),
-        (("check", "toy", "--set", "queries"), "--set: it reads option=value: got 'queries'"),
+        (("check", "toy", "--set", "queries"), "--set: expected option=value, got 'queries'"),
         (("check", "toy", "--set", "side=2"), "dataset toy: side: "),
         (("check", "toy", "--set", "sides=20"), "nearest: side"),
     ],

@@ -7,7 +7,7 @@ import pytest
 
 from retbench.catalog import Catalog
 from retbench.errors import UserError
-from retbench.suite import Cell, LoadedSuite, expand, read_suite
+from retbench.suite import Cell, LoadedSuite, Only, expand, read_selection, read_suite
 from retbench.testing.toys import TOYS
 
 HEAD = "suite: trial\nmatrix:\n  dataset: toy\n  hasher: toy\n"
@@ -29,8 +29,8 @@ def load(tmp_path: Path) -> Callable[..., LoadedSuite]:
 def cells(load: Callable[..., LoadedSuite]) -> Callable[..., list[Cell]]:
     """Returns a function that expands a suite of toys."""
 
-    def build(text: str = "", only: Sequence[str] = (), **how: object) -> list[Cell]:
-        return expand(load(text, **how), Catalog.of(*TOYS), only)
+    def build(text: str = "", only: Only = (), **how: object) -> list[Cell]:
+        return expand(load(text, **how), Catalog.of(*TOYS), read_selection(only))
 
     return build
 

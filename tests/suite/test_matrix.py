@@ -240,7 +240,7 @@ def test_only_names_combined_and_swept_choices_by_their_label(cells: Cells) -> N
 @pytest.mark.parametrize(
     ("only", "message"),
     [
-        ("attack", "--only: it reads axis=value[,value]: got 'attack'"),
+        ("attack", "--only: expected axis=value[,value], got 'attack'"),
         ("atack=toy", "--only: axis: unknown name: got 'atack', expected one of attack, bits, "),
         ("attack=faulty", "--only: attack of this matrix: unknown name: got 'faulty', expected one of none, toy"),
         (

@@ -183,10 +183,10 @@ def test_set_wins_over_the_profile_and_the_last_set_wins(load: Load) -> None:
 @pytest.mark.parametrize(
     ("assignment", "message"),
     [
-        ("shard", "--set: it reads path.to.option=value: got 'shard'"),
-        ("=3", "--set: it reads path.to.option=value: got '=3'"),
-        ("a..b=3", "--set: it reads path.to.option=value: got 'a..b=3'"),
-        ("", "--set: it reads path.to.option=value: got ''"),
+        ("shard", "--set: expected path.to.option=value, got 'shard'"),
+        ("=3", "--set: expected path.to.option=value, got '=3'"),
+        ("a..b=3", "--set: expected path.to.option=value, got 'a..b=3'"),
+        ("", "--set: expected path.to.option=value, got ''"),
         ("shard=0", "--set shard=0: shard: input should be greater than or equal to 1: got 0"),
         ("shard=", "--set shard=: shard: input should be a valid integer: got None"),
         ("shard.more=1", "--set shard.more=1: shard is not a mapping"),

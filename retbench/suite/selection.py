@@ -1,0 +1,102 @@
+"""Which part of a matrix is wanted: the `--only` of the command line, the `only` of the Python API."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple, TypeVar
+
+from retbench.errors import UnknownName, UserError
+from retbench.suite.model import AXES, NONE
+
+T = TypeVar("T")
+Only = Sequence[str] | Mapping[str, Any]
+"""`axis=value[,value]` texts, or a mapping from an axis to its value or a list of values."""
+
+
+class Filter(NamedTuple):
+    """The values that one axis may have, as rows print them."""
+
+    axis: str
+    values: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"{self.axis}={','.join(self.values)}"
+
+
+class Selection(NamedTuple):
+    """A part of a matrix: what all of some filters keep; everything without a filter.
+
+    Attributes:
+        filters: at most one value of each axis is compared with each of them.
+        where: what messages call the option that they come from.
+    """
+
+    filters: tuple[Filter, ...] = ()
+    where: str = "--only"
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """The filters as the command line writes them; `read_selection` reads them again."""
+        return tuple(map(str, self.filters))
+
+    def select(self, items: Iterable[T], value: Callable[[T, str], object], among: str) -> list[T]:
+        """Return the items that all filters keep, in order.
+
+        Args:
+            items: points of a matrix, or rows.
+            value: returns the value of an item on an axis; values are compared as text.
+            among: what messages call the items.
+
+        Raises:
+            UnknownName: a filter names a value that no item has.
+        """
+        everything = list(items)
+        left = everything
+        for axis, wanted in self.filters:
+            known = {str(value(item, axis)) for item in everything}
+            if missing := [each for each in wanted if each not in known]:
+                raise UnknownName(f"{self.where}: {axis} of {among}", missing[0], known)
+            left = [item for item in left if str(value(item, axis)) in wanted]
+        return left
+
+
+def read_selection(only: Only | None = None) -> Selection:
+    """Return the selection that texts or a mapping describe; everything for None.
+
+    In a mapping, a list inside the list of an axis names what is combined: `{"defense": ["none", ["atrdh", "retpur"]]}`.
+
+    Raises:
+        UserError: a text that is not `axis=value[,value]`.
+        UnknownName: an axis that a matrix does not have.
+
+    >>> read_selection({"dataset": "digits", "bits": [16, 32]}).texts
+    ('dataset=digits', 'bits=16,32')
+    """
+    if isinstance(only, Mapping):
+        filters = [Filter(axis, _labels(values)) for axis, values in only.items()]
+        selection = Selection(tuple(filters), "only")
+    else:
+        selection = Selection(tuple(map(_read_filter, only or ())))
+    for each in selection.filters:
+        if each.axis not in AXES:
+            raise UnknownName(f"{selection.where}: axis", each.axis, AXES)
+    return selection
+
+
+def _read_filter(text: str) -> Filter:
+    axis, equals, values = text.partition("=")
+    if not equals:
+        raise UserError(f"--only: expected axis=value[,value], got {text!r}")
+    return Filter(axis, tuple(values.split(",")))
+
+
+def _labels(values: Any) -> tuple[str, ...]:
+    """Return the values of an axis as rows print them."""
+    entries = values if isinstance(values, list | tuple | set | frozenset) else [values]
+    return tuple(_label(entry) for entry in entries)
+
+
+def _label(entry: Any) -> str:
+    if isinstance(entry, list | tuple):
+        return "+".join(map(str, entry)) or NONE
+    return NONE if entry is None else str(entry)
