@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 Recipe = Mapping[str, Any]
-"""What a step was made of, as its key digests it; of a foreign file, so that every field may be missing or misshapen."""
+"""What a step was made of, as its key digests it; of a foreign file any field may be missing or misshapen."""
 _KEY = re.compile(r"[0-9a-f]{64}")
 
 
@@ -27,7 +27,8 @@ class Fields(NamedTuple):
     inputs: tuple[str, ...]
 
 
-_SEEN = ("sight.weights", "sight.grants", "sight.front.*.states")
+_VICTIM, _FRONT = "sight.weights", "sight.front.*"
+_SEEN = (_VICTIM, "sight.grants", f"{_FRONT}.states")
 RECIPES: Mapping[str, Fields] = {
     "fit_part": Fields("component", (*_SEEN, "states")),
     "features": Fields("part", ("state",)),
@@ -46,7 +47,8 @@ RECIPES: Mapping[str, Fields] = {
 def input_keys(recipe: Recipe) -> tuple[str, ...]:
     """Return the keys of the steps that a recipe names, in the order they are read; none for an unknown stage."""
     fields = RECIPES.get(str(recipe.get("stage")), Fields("", ()))
-    return tuple(key for field in fields.inputs for key in _keys(recipe, field.split(".")))
+    values = (value for field in fields.inputs for value in _find(recipe, field.split(".")))
+    return tuple(key for value in values for key in _keys(value))
 
 
 def component_of(recipe: Recipe) -> Recipe:
@@ -56,18 +58,35 @@ def component_of(recipe: Recipe) -> Recipe:
     return spec if fields.component and isinstance(spec, Mapping) else {}
 
 
-def _keys(value: Any, path: list[str]) -> Iterator[str]:
-    """Yield the keys at a path below a value."""
-    if path and path[0] == "*":
+def victim_of(recipe: Recipe) -> str | None:
+    """Return the key of the weights of the hasher that an attack sees; None where there is none."""
+    return next((key for value in _find(recipe, _VICTIM.split(".")) for key in _keys(value)), None)
+
+
+def front_of(recipe: Recipe) -> list[Recipe]:
+    """Return the specs of the purifiers that an attack sees in front of the hasher, in order; an empty one for junk."""
+    specs = _find(recipe, f"{_FRONT}.defense".split("."))
+    return [spec if isinstance(spec, Mapping) else {} for spec in specs]
+
+
+def _find(value: Any, path: list[str]) -> Iterator[Any]:
+    """Yield what lies at a path below a value; None for a field that is missing."""
+    if not path:
+        yield value
+    elif path[0] == "*":
         for inner in _entries(value):
-            yield from _keys(inner, path[1:])
-    elif path:
-        yield from _keys(value.get(path[0]) if isinstance(value, Mapping) else None, path[1:])
-    elif isinstance(value, str):
+            yield from _find(inner, path[1:])
+    else:
+        yield from _find(value.get(path[0]) if isinstance(value, Mapping) else None, path[1:])
+
+
+def _keys(value: Any) -> Iterator[str]:
+    """Yield the keys in a value, however deep."""
+    if isinstance(value, str):
         yield from (value,) if _KEY.fullmatch(value) else ()
     else:
         for inner in _entries(value):
-            yield from _keys(inner, [])
+            yield from _keys(inner)
 
 
 def _entries(value: Any) -> Iterator[Any]:

@@ -68,6 +68,9 @@ def test_every_part_of_the_key_gives_other_uncorrelated_numbers(kind: str) -> No
         draw(noise.copy(1), kind, shape=shape),
         draw(noise.copy(0).copy(0), kind, shape=shape),
         draw(noise.copy(1).copy(0), kind, shape=shape),
+        draw(noise.of("attacker"), kind, shape=shape),
+        draw(noise.of("attacker").of("purifier"), kind, shape=shape),
+        draw(noise.of("purifier"), kind, shape=shape),
     ]
     for one, other in itertools.combinations(streams, 2):
         assert abs(correlation(one, other)) < 5 / math.sqrt(one.numel())

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import ClassVar
 
 import pytest
-from torch import Tensor
+from torch import Tensor, nn
 
-from retbench.contracts import Batch, Event, Knowledge, Noise, State
+from retbench.contracts import Batch, Event, Knowledge, Noise
 from retbench.execute import LocalExecutor
 from retbench.testing.toys import ToyAttack
 
@@ -19,11 +19,11 @@ class Flaky(ToyAttack):
     errors: ClassVar[list[BaseException]] = []
     calls: ClassVar[list[int]] = []
 
-    def perturb(self, knowledge: Knowledge, batch: Batch, state: State, noise: Noise) -> Tensor:
+    def perturb(self, knowledge: Knowledge, batch: Batch, module: nn.Module, noise: Noise) -> Tensor:
         self.calls.append(len(batch.ids))
         if self.errors:
             raise self.errors.pop()
-        return super().perturb(knowledge, batch, state, noise)
+        return super().perturb(knowledge, batch, module, noise)
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from retbench.contracts import Context, Event, Facts, Noise, State, TrainingData
 from retbench.errors import ArtifactCorrupt, ArtifactMissing, ContractBreach, PluginError
@@ -29,7 +29,7 @@ class Hungry(ToyPurifier):
     fits: int = 4
     how: Literal["torch", "runtime", "host"] = "torch"
 
-    def purify(self, images: Tensor, state: State, noise: Noise) -> Tensor:
+    def purify(self, images: Tensor, module: nn.Module, noise: Noise) -> Tensor:
         if len(images) > self.fits:
             errors = {
                 "torch": torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB"),
@@ -37,7 +37,7 @@ class Hungry(ToyPurifier):
                 "host": MemoryError(),
             }
             raise errors[self.how]
-        return super().purify(images, state, noise)
+        return super().purify(images, module, noise)
 
 
 class HungryHasher(ToyHasher):

@@ -34,9 +34,9 @@ from retbench.testing.toys import TOYS, ToyAttack
 
 class Slow(ToyAttack):
     name = "slow"
-    def perturb(self, knowledge, batch, state, noise):
+    def perturb(self, knowledge, batch, module, noise):
         time.sleep(float(sys.argv[1]))
-        return super().perturb(knowledge, batch, state, noise)
+        return super().perturb(knowledge, batch, module, noise)
 
 here = Path(__file__).parent
 loaded = read_suite(here / "toy.yaml")

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 import pytest
-from torch import Tensor
+from torch import Tensor, nn
 
-from retbench.contracts import Noise, State
+from retbench.contracts import Noise
 from retbench.execute import LocalExecutor
 from retbench.plan import Plan
 from retbench.stages import EncodeQueries, Purify
@@ -28,12 +28,12 @@ class Listening(ToyPurifier):
     """Keeps what was drawn for it, by whom."""
 
     name: ClassVar[str] = "listening"
-    drawn: ClassVar[list[tuple[str, tuple[float, ...]]]] = []
+    drawn: ClassVar[list[tuple[int, tuple[float, ...]]]] = []
 
-    def purify(self, images: Tensor, state: State, noise: Noise) -> Tensor:
+    def purify(self, images: Tensor, module: nn.Module, noise: Noise) -> Tensor:
         values = noise.uniform("listening", (4,))
-        self.drawn.append((noise.user, tuple(values.flatten().tolist())))
-        return super().purify(images, state, noise)
+        self.drawn.append((noise.seed, tuple(values.flatten().tolist())))
+        return super().purify(images, module, noise)
 
 
 def encoding_of(plan: Plan) -> EncodeQueries:
@@ -89,8 +89,8 @@ def test_an_adaptive_attacker_never_sees_the_noise_of_a_copy_that_is_evaluated(
     options = {"defense": {"listening": {"copies": 4}}}
     plan = toy_plan({"attack": "toy", "defense": "listening", "threat": "adaptive"}, Listening, components=options)
     assert executor.run(plan).failures == {}
-    attacker = {values for user, values in Listening.drawn if user == "attacker"}
-    evaluated = {values for user, values in Listening.drawn if user == ""}
+    attacker = {values for seed, values in Listening.drawn if seed != 0}
+    evaluated = {values for seed, values in Listening.drawn if seed == 0}
     assert len(evaluated) == 4
     assert attacker
     assert not attacker & evaluated

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
-from torch import Tensor
+from torch import Tensor, nn
 
-from retbench.contracts import Facts, Hasher, Noise, Part, Purifier, State, Weights
+from retbench.contracts import Facts, Hasher, Noise, Part, Purifier, Weights
 from retbench.contracts.hasher import Modality
 from retbench.plan import Plan, PlannedCell
 from retbench.testing.toys import ToyAttack, ToyDataset, ToyHardening, ToyHasher, ToyPart, ToyPurifier
@@ -69,7 +69,7 @@ class Opaque(Purifier):
     source: ClassVar[str] = "made for tests"
     differentiable: ClassVar[bool] = False
 
-    def purify(self, images: Tensor, state: State, noise: Noise) -> Tensor:
+    def purify(self, images: Tensor, module: nn.Module, noise: Noise) -> Tensor:
         return images
 
 
@@ -196,6 +196,7 @@ def test_an_attack_that_would_not_look_through_the_purifier_is_not_called_adapti
 
 class Unsupervised(ToyHasher):
     name: ClassVar[str] = "unsupervised"
+    supervised: ClassVar[bool] = False
     loss = Hasher.loss
 
 

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from retbench.contracts import Batch, Context, Facts, Knowledge, Noise, Part, Purifier, State, relax
 from retbench.contracts.attack import Need
@@ -37,15 +37,16 @@ class Informed(ToyAttack):
     needs: ClassVar[frozenset[Need]] = frozenset({"training", "training_codes", "database_labels", "database_codes"})
     told: ClassVar[list[tuple[Knowledge, Batch]]] = []
 
-    def perturb(self, knowledge: Knowledge, batch: Batch, state: State, noise: Noise) -> Tensor:
+    def perturb(self, knowledge: Knowledge, batch: Batch, module: nn.Module, noise: Noise) -> Tensor:
         self.told.append((knowledge, batch))
-        return super().perturb(knowledge, batch, state, noise)
+        return super().perturb(knowledge, batch, module, noise)
 
 
 class Learned(ToyAttack):
     """Learns a shift, owns a part, and adds noise: everything that may differ between batches."""
 
     name: ClassVar[str] = "learned"
+    learns: ClassVar[bool] = True
 
     broken: bool = False
     given: ClassVar[list[State]] = []
@@ -57,11 +58,14 @@ class Learned(ToyAttack):
         shift = torch.rand(3, generator=ctx.noise.generator("shift")) * ctx.parts["mean"]["mean"]
         return {"shift": shift / 0 if self.broken else shift}
 
-    def perturb(self, knowledge: Knowledge, batch: Batch, state: State, noise: Noise) -> Tensor:
+    def module(self, state: State, device: torch.device) -> nn.Module:
         self.given.append(state)
-        shift = 0.05 * state["shift"] * state["mean/mean"]
+        return nn.ParameterDict({"shift": state["shift"] * state["mean/mean"]})
+
+    def perturb(self, knowledge: Knowledge, batch: Batch, module: nn.Module, noise: Noise) -> Tensor:
+        shift = 0.05 * module.get_parameter("shift")
         jitter = 0.02 * noise.uniform("jitter", tuple(batch.images.shape[1:]))
-        moved = super().perturb(knowledge, batch, state, noise)
+        moved = super().perturb(knowledge, batch, module, noise)
         return (moved + (batch.images - moved) / 2 + shift[None, :, None, None] + jitter).clamp(0, 1)
 
 
@@ -71,7 +75,7 @@ class Turning(Purifier):
     name: ClassVar[str] = "turning"
     source: ClassVar[str] = "made for tests"
 
-    def purify(self, images: Tensor, state: State, noise: Noise) -> Tensor:
+    def purify(self, images: Tensor, module: nn.Module, noise: Noise) -> Tensor:
         return (images.roll(1, dims=1) + 0.01 * noise.normal("jitter", tuple(images.shape[1:]))).clamp(0, 1)
 
 
@@ -236,10 +240,10 @@ def test_a_guarded_network_is_the_pipeline_with_fresh_noise_at_every_call() -> N
     torch.manual_seed(0)
     inner = ToyNetwork({"weight": torch.randn(8, 3), "mean": torch.zeros(3)}).requires_grad_(False)
     images, noise = torch.rand(4, 3, 12, 12), Noise(0, tuple("abcd"))
-    guarded = Guarded(inner, [(Turning(), {})], noise)
+    guarded = Guarded(inner, [(Turning(), nn.Module())], noise)
     first, second = guarded.image(images), guarded.image(images)
-    assert torch.equal(first, inner.image(Turning().purify(images, {}, noise.of("attacker").copy(1))))
-    assert torch.equal(second, inner.image(Turning().purify(images, {}, noise.of("attacker").copy(2))))
+    assert torch.equal(first, inner.image(Turning().purify(images, nn.Module(), noise.of("purifier").copy(1))))
+    assert torch.equal(second, inner.image(Turning().purify(images, nn.Module(), noise.of("purifier").copy(2))))
     assert not torch.equal(first, second)
 
 
@@ -247,7 +251,7 @@ def test_an_adaptive_attacker_differentiates_through_the_purifier() -> None:
     inner = ToyNetwork({"weight": torch.tensor([[1.0, 0.0, 0.0]]), "mean": torch.zeros(3)}).requires_grad_(False)
     images = torch.full((1, 3, 12, 12), 0.5, requires_grad=True)
     reached = []
-    for network in (inner, Guarded(inner, [(Turning(), {})], Noise(0, ("a",)))):
+    for network in (inner, Guarded(inner, [(Turning(), nn.Module())], Noise(0, ("a",)))):
         (gradient,) = torch.autograd.grad(relax(network.image(images)).sum(), images)
         reached.append(gradient.flatten(2).abs().sum(2)[0].nonzero().tolist())
     assert reached == [[[0]], [[2]]]

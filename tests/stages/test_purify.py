@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from retbench.contracts import Context, Noise, Purifier, State, TrainingData
 from retbench.errors import ContractBreach
@@ -29,14 +29,18 @@ class Stained(Purifier):
 
     name: ClassVar[str] = "stained"
     source: ClassVar[str] = "made for tests"
+    learns: ClassVar[bool] = True
     gradients: ClassVar[list[bool]] = []
 
     def fit(self, data: TrainingData, ctx: Context) -> State:
         return {"stain": torch.rand(1, generator=ctx.noise.generator("stain"))}
 
-    def purify(self, images: Tensor, state: State, noise: Noise) -> Tensor:
+    def module(self, state: State, device: torch.device) -> nn.Module:
+        return nn.ParameterDict(state)
+
+    def purify(self, images: Tensor, module: nn.Module, noise: Noise) -> Tensor:
         self.gradients.append(torch.is_grad_enabled())
-        return (images + state["stain"]).clamp(0, 1)
+        return (images + module.get_parameter("stain")).clamp(0, 1)
 
 
 def purify(purifier: Purifier, source: str | None = None, quantise: bool = False) -> Purify:
@@ -52,8 +56,13 @@ def with_noise(ctx: Context, queries: Queries = QUERIES, batch_size: int = 64) -
     return replace(ctx, noise=Noise(5, queries.ids), batch_size=batch_size)
 
 
+def purified_by_toy(images: Tensor, mean: Tensor, noise: Noise) -> Tensor:
+    module = ToyPurifier().module({"mean/mean": mean}, torch.device("cpu"))
+    return ToyPurifier().purify(images, module, noise)
+
+
 def expected(images: Tensor) -> Tensor:
-    return ToyPurifier().purify(images, {"mean/mean": torch.zeros(3)}, Noise(5, QUERIES.ids))
+    return purified_by_toy(images, torch.zeros(3), Noise(5, QUERIES.ids))
 
 
 @pytest.mark.parametrize("batch_size", [1, 3, 64])
@@ -131,4 +140,4 @@ def test_purifiers_in_a_row_work_on_each_others_images(
     fits = {step.name: store.get(key).tensors for key, step in plan.steps.items() if step.name.startswith("fit_")}
     assert torch.equal(stained, (attacked + fits["fit_defense"]["stain"]).clamp(0, 1))
     noise = Noise(0, draw_queries(TOY, "all").ids).link(1)
-    assert torch.allclose(final, ToyPurifier().purify(stained, {"mean/mean": fits["fit_part"]["mean"]}, noise))
+    assert torch.allclose(final, purified_by_toy(stained, fits["fit_part"]["mean"], noise))

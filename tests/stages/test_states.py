@@ -30,8 +30,3 @@ def test_what_a_fit_recorded_is_no_part_of_its_state(artifacts: Callable[..., Lo
 
 def test_a_component_without_a_fit_has_an_empty_state(artifacts: Callable[..., Load]) -> None:
     assert States().load(artifacts(), CPU) == {}
-
-
-def test_keys_are_those_of_the_own_fit_and_of_every_part() -> None:
-    assert States("own", {"a": "first", "b": "second"}).keys == ("own", "first", "second")
-    assert States().keys == ()

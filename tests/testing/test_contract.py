@@ -58,15 +58,15 @@ def test_a_purifier_that_breaks_its_contract_is_found(fault: Any) -> None:
 class BatchAttack(ToyAttack):
     """Looks at its neighbours in the batch."""
 
-    def perturb(self, knowledge: Knowledge, batch: Batch, state: State, noise: Noise) -> Tensor:
-        images = super().perturb(knowledge, batch, state, noise)
+    def perturb(self, knowledge: Knowledge, batch: Batch, module: nn.Module, noise: Noise) -> Tensor:
+        images = super().perturb(knowledge, batch, module, noise)
         return batch.images + (images - batch.images) / max(len(images), 1)
 
 
 class TamperingAttack(ToyAttack):
     """Changes the network that it attacks."""
 
-    def perturb(self, knowledge: Knowledge, batch: Batch, state: State, noise: Noise) -> Tensor:
+    def perturb(self, knowledge: Knowledge, batch: Batch, module: nn.Module, noise: Noise) -> Tensor:
         with torch.no_grad():
             next(knowledge.network.parameters()).add_(1.0)
         return batch.images
@@ -75,15 +75,15 @@ class TamperingAttack(ToyAttack):
 class CutPurifier(ToyPurifier):
     """Says it is differentiable, and is not."""
 
-    def purify(self, images: Tensor, state: State, noise: Noise) -> Tensor:
-        return super().purify(images.detach(), state, noise).requires_grad_(images.requires_grad)
+    def purify(self, images: Tensor, module: nn.Module, noise: Noise) -> Tensor:
+        return super().purify(images.detach(), module, noise).requires_grad_(images.requires_grad)
 
 
 class LoudPurifier(ToyPurifier):
     """Draws noise that nobody handed in."""
 
-    def purify(self, images: Tensor, state: State, noise: Noise) -> Tensor:
-        return (super().purify(images, state, noise) + 0.1 * torch.rand_like(images)).clamp(0, 1)
+    def purify(self, images: Tensor, module: nn.Module, noise: Noise) -> Tensor:
+        return (super().purify(images, module, noise) + 0.1 * torch.rand_like(images)).clamp(0, 1)
 
 
 class MoodyHasher(ToyHasher):
