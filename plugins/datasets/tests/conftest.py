@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from retbench_datasets.flickr25k import Flickr25k
-from retbench_datasets.mscoco import Mscoco
-from retbench_datasets.nuswide import Nuswide
-from retbench_datasets.published import PublishedSplits
-from retbench_datasets.published_pictures import PublishedPictures
+from retbench_datasets.published.flickr25k import Flickr25k
+from retbench_datasets.published.mscoco import Mscoco
+from retbench_datasets.published.nuswide import Nuswide
+from retbench_datasets.published.published import PublishedSplits
+from retbench_datasets.published.published_dataset import PublishedPictures
 
 PUBLISHED: dict[type[PublishedSplits], str] = {
     Flickr25k: "mirflickr/im{}.jpg",

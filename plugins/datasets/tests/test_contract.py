@@ -2,15 +2,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from retbench_datasets.digits import Digits
-from retbench_datasets.flickr25k import Flickr25k
-from retbench_datasets.image_folder import ImageFolder
-from retbench_datasets.image_list import ImageList
-from retbench_datasets.mscoco import Mscoco
-from retbench_datasets.nuswide import Nuswide
+from retbench_datasets.embedded.digits import Digits
+from retbench_datasets.embedded.scenes import Scenes
 from retbench_datasets.plugin import retbench_datasets
-from retbench_datasets.published import PublishedSplits
-from retbench_datasets.scenes import Scenes
+from retbench_datasets.published.flickr25k import Flickr25k
+from retbench_datasets.published.image_folder import ImageFolder
+from retbench_datasets.published.image_list import ImageList
+from retbench_datasets.published.mscoco import Mscoco
+from retbench_datasets.published.nuswide import Nuswide
+from retbench_datasets.published.published import PublishedSplits
 
 from retbench import Dataset
 from retbench.testing import check_component

@@ -15,7 +15,7 @@ from retbench import Context, Dataset, Facts, Noise, TrainingData, unit_images
 def dataset(request: pytest.FixtureRequest) -> Dataset:
     pytest.importorskip("retbench_datasets")
     module, name = request.param.split(".")
-    made: Dataset = getattr(import_module(f"retbench_datasets.{module}"), name)()
+    made: Dataset = getattr(import_module(f"retbench_datasets.embedded.{module}"), name)()
     return made
 
 

@@ -1,1 +1,1 @@
-"""Datasets: digits and scenes, which need no download; FLICKR-25K, MS-COCO, NUS-WIDE; anybody's own pictures."""
+"""Datasets: digits and scenes, which need no download; published datasets with and without texts; your own images."""

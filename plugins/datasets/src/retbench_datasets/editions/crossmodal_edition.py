@@ -1,0 +1,142 @@
+"""A cross-modal edition: lists and texts in a folder of their own, given by hand or built from the download."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from retbench import UserError
+from retbench_datasets.editions.crossmodal_source import PairedSource
+from retbench_datasets.editions.crossmodal_splits import arrange_rows, cut_rows, split_files, write_splits
+from retbench_datasets.editions.edition import Edition, size_caveats
+from retbench_datasets.editions.prepared_record import PreparedRecord
+from retbench_datasets.editions.text_table import TextTable, read_texts, text_path
+from retbench_datasets.formats.image_label_lists import list_paths, read_index
+from retbench_datasets.images.image_index import SPLITS, Index, Split, file_digest
+
+DRAWN = "all rows were put in order by retbench (sha256 of the paths) and cut: the published order is not known"
+
+
+@dataclass(frozen=True)
+class PairedEdition(Edition):
+    """Splits that nine files below the data set's folder hold: `crossmodal/{train,test,database}_*`.
+
+    The lists are in the published format, their paths relative to the data set's folder; `*_text.npy` holds a row for
+    each line, uint8 or float32 (N, T).
+
+    Attributes:
+        root: the data set's folder.
+        source: what the files are built from.
+        command: what `retbench datasets prepare` is to be told.
+    """
+
+    root: Path
+    source: PairedSource
+    command: str
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the nine files."""
+        return self.root / "crossmodal"
+
+    def index(self) -> Index:
+        return read_index(self.root, self.source.classes, self.folder)
+
+    def texts(self) -> Mapping[Split, TextTable]:
+        return read_texts(self.folder, self.index())
+
+    def missing(self) -> str | None:
+        if absent := self._absent():
+            there = "" if len(absent) == len(split_files(self.folder)) else "; the other files are there"
+            return f"{self.folder}: not there: {', '.join(absent)}{there}. To get it: {self._next_step()}"
+        if (problem := self.index().absent()) is not None:
+            return f"{problem}. To get the pictures: {self._all_steps()}"
+        return None
+
+    def prepare(self) -> Iterator[str]:
+        if not self._absent():
+            yield f"{self.folder}: all lists and texts are there"
+            return
+        self._refuse_strange_files()
+        if (lost := self._lost()) is not None:
+            yield f"{self.folder}: nothing was built: {lost}"
+            return
+        draft = self._make_draft()
+        arrangement, sizes = self.source.arrangement(self.root), self.source.sizes
+        pairs = yield from self.source.read(self.root, draft)
+        rows = cut_rows(arrange_rows(pairs.names, arrangement, sizes["query"]), sizes, self.root)
+        record = {"rows": arrangement, "remarks": self.source.remarks, "found": pairs.remarks}
+        yield from write_splits(self.folder, draft, pairs, rows, record)
+        shutil.rmtree(draft)
+
+    def caveats(self, sizes: Mapping[Split, int]) -> tuple[str, ...]:
+        told = [*size_caveats(self.source.sizes, sizes)]
+        width, expected = self.texts()["query"].values.shape[1], self.source.text_width
+        if width != expected:
+            told.append(f"expected texts of length {expected}, got {width}: not the published texts")
+        if (classes := len(self.index().classes)) != (expected := len(self.source.classes)):
+            told.append(f"expected {expected} classes, got {classes}: not the published labels")
+        return (*told, *self._recorded_caveats())
+
+    def _recorded_caveats(self) -> Iterator[str]:
+        """Yields what `prepare` wrote down of the files that nobody has replaced since."""
+        record = PreparedRecord(self.folder).read()
+        lists = not self._strange(path for split in SPLITS for path in list_paths(self.folder, split))
+        texts = not self._strange(text_path(self.folder, split) for split in SPLITS)
+        if lists and record.get("rows") == "drawn":
+            yield DRAWN
+        if texts:
+            yield from record.get("remarks", ())
+        if lists or texts:
+            yield from record.get("found", ())
+
+    def _strange(self, paths: Iterable[Path]) -> list[Path]:
+        """Returns the files that are not as retbench wrote them."""
+        written = PreparedRecord(self.folder).read().get("files", {})
+        return [path for path in paths if path.name not in written or file_digest(path) != written[path.name]]
+
+    def _refuse_strange_files(self) -> None:
+        there = [path for path in split_files(self.folder) if path.is_file()]
+        if strange := self._strange(there):
+            raise UserError(
+                f"{strange[0]}: retbench did not write it, and would have to replace it: got {len(there)} of nine "
+                "files, expected all, or none; complete them, or move them away"
+            )
+
+    def _absent(self) -> list[str]:
+        return [path.name for path in split_files(self.folder) if not path.is_file()]
+
+    def _lost(self) -> str | None:
+        """Returns what the source lacks, or None where it can be read."""
+        if lost := [path for path in self.source.files(self.root) if not path.is_file()]:
+            return f"not there: {lost[0]}" + (f" and {len(lost) - 1} more" if lost[1:] else "")
+        return self.source.encoder_missing()
+
+    def _next_step(self) -> str:
+        """Returns how to go on from what is there."""
+        if not self.source.complete(self.root):
+            return self._all_steps()
+        return f"{self._encoder()}run `retbench datasets prepare {self.command}`"
+
+    def _all_steps(self) -> str:
+        """Returns how to begin."""
+        build = f"{self._encoder()}run `retbench datasets prepare {self.command}`"
+        steps = f"{self.source.steps(self.root)}; then {build}. {self.source.licence}"
+        if (other := self.source.alternative(self.root)) is None:
+            return steps
+        aside = ", without BERT" if self.source.encoder_missing() else ""
+        return f"{steps} Or, in place of all that{aside}, put {other}, and run the same"
+
+    def _encoder(self) -> str:
+        missing = self.source.encoder_missing()
+        return f"{missing} Then " if missing else ""
+
+    def _make_draft(self) -> Path:
+        draft = self.folder / "draft"
+        try:
+            draft.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(f"{draft}: it cannot be made: {error.strerror}") from None
+        return draft

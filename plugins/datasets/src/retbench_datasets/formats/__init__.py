@@ -1,0 +1,1 @@
+"""Readers of the files in which the world publishes datasets: arrays, annotations, lists, label matrices, manifests."""

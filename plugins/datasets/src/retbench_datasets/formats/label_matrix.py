@@ -1,0 +1,46 @@
+"""Reads a table of labels: one row a line, one 0 or 1 a class, separated by spaces."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+import numpy as np
+from numpy.typing import NDArray
+
+from retbench import UserError
+from retbench_datasets.images.image_index import read_lines
+
+
+def read_label_table(path: Path, columns: int | None = None) -> NDArray[np.uint8]:
+    """Returns uint8 (N, C), multi-hot; spaces at the end of a line and empty lines at the end of the file are dropped.
+
+    Args:
+        path: the file.
+        columns: C; None takes that of the first line.
+
+    Raises:
+        UserError: no such file, no line, an empty line before the last, a value that is not 0 or 1, or a line with
+            another number of values; names the line.
+    """
+    lines = read_lines(path)
+    expected = len(lines[0].split()) if columns is None else columns
+    try:
+        table = np.loadtxt(lines, dtype=np.uint8, ndmin=2, comments=None)
+    except ValueError:
+        _refuse(path, lines, expected)
+    if table.shape[1] != expected or table.max() > 1:
+        _refuse(path, lines, expected)
+    return table
+
+
+def _refuse(path: Path, lines: Sequence[str], expected: int) -> NoReturn:
+    """Raises UserError for the first line that is wrong; looked for only once it is known that there is one."""
+    for line, text in enumerate(lines, start=1):
+        values = text.split()
+        if wrong := [value for value in values if value not in ("0", "1")]:
+            raise UserError(f"{path}:{line}: a label must be 0 or 1: got {wrong[0]!r}, expected values between spaces")
+        if len(values) != expected:
+            raise UserError(f"{path}:{line}: wrong number of labels: got {len(values)}, expected {expected}")
+    raise UserError(f"{path}: it cannot be read as a table of 0 and 1")

@@ -1,0 +1,71 @@
+"""NUS-WIDE's lists of pictures, concepts and tags as it publishes them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from retbench import UserError
+from retbench_datasets.editions.unimodal_splits import Originals
+from retbench_datasets.formats.label_matrix import read_label_table
+from retbench_datasets.images.image_index import picture_name, read_lines
+
+
+def concept_paths(root: Path, concepts: Sequence[str]) -> tuple[Path, ...]:
+    """Returns the list of all pictures, then the label file of each concept."""
+    labels = (root / "Groundtruth" / "AllLabels" / f"Labels_{name}.txt" for name in concepts)
+    return (root / "ImageList" / "Imagelist.txt", *labels)
+
+
+def read_concepts(root: Path, concepts: Sequence[str]) -> Originals:
+    """Returns all pictures and whether each shows each concept, in the order of `Imagelist.txt`.
+
+    Raises:
+        UserError: a label is not 0 or 1, or a label file has not a line for each picture.
+    """
+    listed, *files = concept_paths(root, concepts)
+    columns = []
+    paths = read_lines(listed)
+    for path in files:
+        columns.append(read_label_table(path, 1)[:, 0])
+        if len(columns[-1]) != len(paths):
+            raise UserError(
+                f"{path}: it does not fit {listed.name}: got {len(columns[-1])} lines, expected {len(paths)}"
+            )
+    names = tuple(
+        f"images/{picture_name(path, f'{listed}:{line}').rpartition('/')[2]}" for line, path in enumerate(paths, 1)
+    )
+    return Originals(names, np.stack(columns, axis=1))
+
+
+def tags_path(root: Path) -> Path:
+    """Returns the file of all pictures' tags."""
+    return root / "NUS_WID_Tags" / "AllTags1k.txt"
+
+
+def stream_tags(path: Path, width: int) -> Iterator[NDArray[np.uint8]]:
+    """Yields uint8 (width,), the tags of a picture, 0 or 1 each, line by line: the file has half a gigabyte.
+
+    Raises:
+        UserError: it cannot be read, a line has another number of values, or one is not 0 or 1; names the line.
+    """
+    try:
+        with path.open("rb") as stream:
+            for line, text in enumerate(stream, start=1):
+                yield _read_tags(text.split(), f"{path}:{line}", width)
+    except OSError as error:
+        raise UserError(f"{path}: it cannot be read: {error.strerror}") from None
+
+
+def _read_tags(values: list[bytes], place: str, width: int) -> NDArray[np.uint8]:
+    if len(values) != width:
+        raise UserError(f"{place}: wrong number of tags: got {len(values)}, expected {width}")
+    joined = b"".join(values)
+    tags = np.frombuffer(joined, dtype=np.uint8) - ord("0")
+    if len(joined) != width or tags.max() > 1:
+        wrong = next(value for value in values if value not in (b"0", b"1"))
+        raise UserError(f"{place}: a tag must be 0 or 1: got {wrong.decode(errors='replace')!r}")
+    return tags

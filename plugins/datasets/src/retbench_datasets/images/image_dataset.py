@@ -1,0 +1,86 @@
+"""What every dataset of picture files does: sizes, ids, labels, decoding, fingerprint."""
+
+from __future__ import annotations
+
+import hashlib
+from abc import abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
+from typing import ClassVar, Self
+
+import torch
+from pydantic import Field, model_validator
+from torch import Tensor
+
+from retbench import Dataset, Facts, UserError, data_root
+from retbench_datasets.images.decoder_pool import decode_all
+from retbench_datasets.images.decoding import Crop, Policy
+from retbench_datasets.images.image_index import SPLITS, Index, Split
+
+CROPS = (
+    "center: shorter side to `resize` (bilinear), then the middle; squash: both sides to `resize` (bicubic), "
+    "proportions lost, then the middle, as DHTA's code does; stretch: both sides to `size` (bilinear), nothing cut "
+    "off, the default of a cross-modal edition"
+)
+"""What the values of the option `crop` mean."""
+
+
+class PictureFiles(Dataset):
+    """Pictures in files below one folder, decoded when they are asked for and never kept.
+
+    Class attributes:
+        upright: whether a picture is turned as its EXIF tag says.
+    """
+
+    upright: ClassVar[bool] = True
+
+    size: int = Field(224, ge=8, le=2048, description="height and width of the pictures, in pixels")
+    resize: int | None = Field(
+        None,
+        ge=8,
+        le=4096,
+        description="length of the shorter side before the crop, in pixels; by default size * 8/7: 256 for 224",
+    )
+    crop: Crop = Field("center", description=CROPS)
+
+    @model_validator(mode="after")
+    def _crop_inside(self) -> Self:
+        if self.resize is not None and self.resize < self.size:
+            raise ValueError(f"resize must be at least size: got {self.resize}, expected {self.size} or more")
+        return self
+
+    @property
+    def root(self) -> Path:
+        """The folder that its files are below."""
+        return data_root() / self.name
+
+    @abstractmethod
+    def index(self) -> Index:
+        """Returns the three splits, remembered while the files that list them stay; raises UserError."""
+
+    def facts(self) -> Facts:
+        index = self.index()
+        sizes: dict[Split, int] = {split: len(index.splits[split].names) for split in SPLITS}
+        return Facts(self.name, (self.size, self.size), index.classes, sizes)
+
+    def fingerprint(self) -> str:
+        """Returns a digest of the options, ids, labels, classes and the picture files' sizes; raises UserError."""
+        return hashlib.sha256(f"{super().fingerprint()} {self.index().digest}".encode()).hexdigest()
+
+    def ids(self, split: Split) -> Sequence[str]:
+        return self.index().splits[split].names
+
+    def labels(self, split: Split) -> Tensor:
+        return torch.from_numpy(self.index().splits[split].labels.copy())
+
+    def images(self, split: Split, rows: Sequence[int]) -> Tensor:
+        """Returns uint8 (B, 3, size, size); raises UserError naming the line of a picture that cannot be read."""
+        listing = self.index().splits[split]
+        policy = Policy(self.size, self.resize or round(self.size * 8 / 7), self.crop, self.upright)
+        images = torch.empty(len(rows), 3, self.size, self.size, dtype=torch.uint8)
+        pictures = decode_all([self.root / listing.names[row] for row in rows], policy)
+        for place, (row, picture) in enumerate(zip(rows, pictures, strict=True)):
+            if isinstance(picture, str):
+                raise UserError(f"{listing.place(row)}: the picture {listing.names[row]} cannot be read: {picture}")
+            images[place] = torch.from_numpy(picture)
+        return images

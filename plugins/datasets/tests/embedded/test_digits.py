@@ -1,0 +1,93 @@
+import hashlib
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+import sklearn.datasets
+import torch
+from retbench_datasets.embedded import digits
+from retbench_datasets.embedded.digits import Digits
+
+from retbench import Dataset, OptionError
+
+PINNED = "7f185abdbdd71093e31f8838835cdf57b10161b58227b7b329ede01c32455f4a"
+
+
+@pytest.fixture
+def fresh_scans() -> Iterator[None]:
+    """What was read is forgotten, before and after."""
+    read = [digits._scans, digits._scans_digest, digits._load]
+    for remembered in read:
+        remembered.cache_clear()
+    yield
+    for remembered in read:
+        remembered.cache_clear()
+
+
+def enlarge(scan: np.ndarray) -> np.ndarray:
+    """Returns a scan (8, 8) at 32 x 32, one axis after the other, by numpy's linear interpolation."""
+    at = (np.arange(32) + 0.5) / 4 - 0.5
+    wide = np.stack([np.interp(at, np.arange(8), row) for row in scan])
+    return np.stack([np.interp(at, np.arange(8), column) for column in wide.T], axis=1)
+
+
+def test_a_picture_is_its_scan_enlarged_and_repeated_in_three_channels() -> None:
+    bunch = sklearn.datasets.load_digits()
+    for row, name in enumerate(Digits().ids("query")[:20]):
+        scan = int(name.removeprefix("digit-"))
+        expected = torch.from_numpy(enlarge(bunch.images[scan]) * 255 / 16).round().to(torch.uint8)
+        assert torch.equal(Digits().images("query", [row])[0], expected.expand(3, -1, -1))
+        assert Digits().labels("query")[row].nonzero().item() == bunch.target[scan]
+
+
+def test_the_whole_range_of_grey_is_used() -> None:
+    pictures = Digits().images("database", range(1597))
+    assert pictures.min() == 0
+    assert pictures.max() == 255
+
+
+def test_a_picture_has_one_label() -> None:
+    assert (Digits().labels("database").sum(dim=1) == 1).all()
+
+
+def test_the_digits_are_balanced_in_every_split() -> None:
+    for split, least, most in (("query", 10, 30), ("train", 85, 115), ("database", 145, 175)):
+        counts = Digits().labels(split).sum(dim=0)
+        assert least <= counts.min() <= counts.max() <= most
+
+
+def test_there_are_no_texts() -> None:
+    assert Digits().facts().text_width == 0
+    with pytest.raises(LookupError, match="digits"):
+        Digits().texts("query", [0])
+
+
+def test_there_are_no_options() -> None:
+    with pytest.raises(OptionError, match="seed"):
+        Digits.create({"seed": 1})
+
+
+@pytest.mark.usefixtures("fresh_scans")
+@pytest.mark.parametrize("changed", ["images", "target"])
+def test_other_scans_change_the_fingerprint(monkeypatch: pytest.MonkeyPatch, changed: str) -> None:
+    before = Digits().fingerprint()
+    bunch = sklearn.datasets.load_digits()
+    bunch[changed].flat[3] += 1
+    monkeypatch.setattr(sklearn.datasets, "load_digits", lambda: bunch)
+    assert Digits().fingerprint() == before
+    digits._scans.cache_clear()
+    digits._scans_digest.cache_clear()
+    assert Digits().fingerprint() != before
+
+
+def test_the_fingerprint_also_holds_name_and_revision(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = Digits().fingerprint()
+    monkeypatch.setattr(Digits, "revision", Digits.revision + 1)
+    assert Digits().fingerprint() != before
+    assert Digits().fingerprint() != Dataset.fingerprint(Digits())
+
+
+def test_the_pictures_are_those_that_were_published() -> None:
+    """When this fails and the change is meant, raise `Digits.revision` and pin the new digest."""
+    pictures, labels = Digits().images("database", range(64)), Digits().labels("database")[:64]
+    assert hashlib.sha256(pictures.numpy().tobytes() + labels.numpy().tobytes()).hexdigest() == PINNED

@@ -1,0 +1,90 @@
+"""What both datasets promise of their splits."""
+
+import pytest
+import torch
+from retbench_datasets.embedded.digits import Digits
+from retbench_datasets.embedded.scenes import Scenes
+
+from retbench import Dataset
+
+SPLITS = ("train", "query", "database")
+
+
+@pytest.fixture(params=[Digits, Scenes], ids=lambda cls: cls.name)
+def dataset(request: pytest.FixtureRequest) -> Dataset:
+    return request.param()
+
+
+@pytest.mark.parametrize(
+    ("cls", "sizes"),
+    [
+        (Digits, {"train": 1000, "query": 200, "database": 1597}),
+        (Scenes, {"train": 4000, "query": 200, "database": 5000}),
+    ],
+)
+def test_the_splits_have_their_sizes(cls: type[Dataset], sizes: dict[str, int]) -> None:
+    dataset = cls()
+    assert dataset.facts().sizes == sizes
+    assert {split: len(dataset.ids(split)) for split in SPLITS} == sizes
+    assert {split: len(dataset.labels(split)) for split in SPLITS} == sizes
+
+
+@pytest.mark.parametrize("split", SPLITS)
+def test_images_and_labels_have_the_shape_and_type_of_the_contract(dataset: Dataset, split: str) -> None:
+    facts = dataset.facts()
+    images, labels = dataset.images(split, [3, 1, 3]), dataset.labels(split)
+    assert images.shape == (3, 3, *facts.image_size)
+    assert images.dtype == labels.dtype == torch.uint8
+    assert labels.shape == (facts.sizes[split], len(facts.classes))
+    assert labels.max() == 1
+    assert labels.any(dim=1).all()
+
+
+@pytest.mark.parametrize("split", SPLITS)
+def test_the_last_row_is_there_and_the_next_is_not(dataset: Dataset, split: str) -> None:
+    size = dataset.facts().sizes[split]
+    assert len(dataset.images(split, [size - 1])) == 1
+    with pytest.raises(IndexError):
+        dataset.images(split, [size])
+
+
+def test_no_rows_give_no_images(dataset: Dataset) -> None:
+    assert dataset.images("query", []).shape == (0, 3, 32, 32)
+    assert dataset.images("query", range(0)).dtype == torch.uint8
+
+
+def test_ids_are_unique_and_no_query_is_in_the_database(dataset: Dataset) -> None:
+    queries, database = dataset.ids("query"), dataset.ids("database")
+    assert len({*queries, *database}) == len(queries) + len(database)
+
+
+def test_an_id_names_one_image_and_one_label_in_training_and_database(dataset: Dataset) -> None:
+    row_of = {name: row for row, name in enumerate(dataset.ids("database"))}
+    rows = [row_of[name] for name in dataset.ids("train")]
+    assert torch.equal(dataset.images("train", range(len(rows))), dataset.images("database", rows))
+    assert torch.equal(dataset.labels("train"), dataset.labels("database")[rows])
+
+
+def test_a_picture_does_not_depend_on_the_rows_it_is_read_with(dataset: Dataset) -> None:
+    singles = torch.cat([dataset.images("database", [row]) for row in (5, 3, 999)])
+    assert torch.equal(dataset.images("database", [5, 3, 999]), singles)
+
+
+def test_no_picture_appears_twice(dataset: Dataset) -> None:
+    sizes = dataset.facts().sizes
+    pictures = torch.cat([dataset.images(split, range(sizes[split])) for split in ("query", "database")])
+    assert len({picture.numpy().tobytes() for picture in pictures}) == len(pictures)
+
+
+def test_writing_into_what_was_handed_out_changes_nothing(dataset: Dataset) -> None:
+    images, labels = dataset.images("query", range(4)), dataset.labels("query")
+    before = images.clone(), labels.clone()
+    images.zero_()
+    labels.zero_()
+    assert torch.equal(dataset.images("query", range(4)), before[0])
+    assert torch.equal(dataset.labels("query"), before[1])
+
+
+def test_every_class_is_in_every_split(dataset: Dataset) -> None:
+    for split in SPLITS:
+        assert dataset.labels(split).sum(dim=0).min() > 0

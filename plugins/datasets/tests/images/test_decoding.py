@@ -1,0 +1,135 @@
+"""One picture file as a square array."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from retbench_datasets.images.decoding import Policy, decode
+
+CENTER, SQUASH = Policy(24, 32, "center"), Policy(24, 32, "squash")
+PAPER = Policy(224, 256, "center")
+
+
+def noisy(width: int, height: int, seed: int = 0) -> Image.Image:
+    coarse = np.random.default_rng(seed).integers(0, 256, (6, 6, 3), dtype=np.uint8)
+    return Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC)
+
+
+def decoded(path: Path, policy: Policy) -> np.ndarray:
+    picture = decode(path, policy)
+    assert isinstance(picture, np.ndarray), picture
+    return picture
+
+
+def saved(folder: Path, picture: Image.Image, name: str = "a.png", **options: object) -> Path:
+    picture.save(folder / name, **options)
+    return folder / name
+
+
+@pytest.mark.parametrize(("width", "height"), [(500, 375), (333, 500), (256, 256), (100, 80)])
+def test_the_shorter_side_is_resized_and_the_middle_kept_as_torch_would(
+    tmp_path: Path, width: int, height: int
+) -> None:
+    picture = noisy(width, height)
+    pixels = torch.from_numpy(np.asarray(picture).copy()).permute(2, 0, 1)[None].float()
+    scaled = (256, int(256 * width / height)) if width > height else (int(256 * height / width), 256)
+    whole = torch.nn.functional.interpolate(pixels, scaled, mode="bilinear", antialias=True, align_corners=False)
+    top, left = round((scaled[0] - 224) / 2), round((scaled[1] - 224) / 2)
+    expected = whole[0, :, top : top + 224, left : left + 224].round()
+    got = torch.from_numpy(decoded(saved(tmp_path, picture), PAPER)).float()
+    assert got.shape == (3, 224, 224)
+    assert (got - expected).abs().max() <= 1
+
+
+def test_a_picture_of_the_size_asked_for_is_only_cropped(tmp_path: Path) -> None:
+    picture = noisy(32, 32)
+    expected = np.asarray(picture).transpose(2, 0, 1)[:, 4:28, 4:28]
+    assert np.array_equal(decoded(saved(tmp_path, picture), CENTER), expected)
+    assert np.array_equal(decoded(tmp_path / "a.png", SQUASH), expected)
+
+
+def test_squash_loses_the_proportions_and_keeps_the_borders(tmp_path: Path) -> None:
+    wide = Image.new("RGB", (200, 50), "red")
+    wide.paste("blue", (0, 0, 50, 50))
+    path = saved(tmp_path, wide)
+    assert decoded(path, CENTER)[2].max() == 0
+    assert (decoded(path, SQUASH)[2, 12] > 128).sum() == 4
+
+
+@pytest.mark.parametrize(("width", "height"), [(500, 375), (333, 500), (16, 40)])
+def test_stretch_resizes_the_whole_picture_as_torch_would(tmp_path: Path, width: int, height: int) -> None:
+    picture = noisy(width, height)
+    pixels = torch.from_numpy(np.asarray(picture).copy()).permute(2, 0, 1)[None].float()
+    expected = torch.nn.functional.interpolate(pixels, (64, 64), mode="bilinear", antialias=True, align_corners=False)
+    got = torch.from_numpy(decoded(saved(tmp_path, picture), Policy(64, 73, "stretch"))).float()
+    assert got.shape == (3, 64, 64)
+    assert (got - expected[0].round()).abs().max() <= 1
+
+
+def test_stretch_leaves_a_picture_of_the_size_asked_for(tmp_path: Path) -> None:
+    picture = noisy(24, 24)
+    expected = np.asarray(picture).transpose(2, 0, 1)
+    assert np.array_equal(decoded(saved(tmp_path, picture), Policy(24, 32, "stretch")), expected)
+
+
+def test_a_grey_picture_has_its_grey_in_all_channels(tmp_path: Path) -> None:
+    grey = noisy(40, 30).convert("L")
+    got = decoded(saved(tmp_path, grey), CENTER)
+    assert np.array_equal(got[0], got[1])
+    assert np.array_equal(got[0], got[2])
+    assert got.std() > 10
+
+
+def test_a_palette_is_looked_up(tmp_path: Path) -> None:
+    flat = Image.new("RGB", (30, 30), (10, 200, 30)).convert("P", palette=Image.Palette.ADAPTIVE)
+    assert decoded(saved(tmp_path, flat), CENTER)[:, 5, 5].tolist() == [10, 200, 30]
+
+
+def test_cmyk_becomes_rgb(tmp_path: Path) -> None:
+    path = saved(tmp_path, Image.new("CMYK", (30, 30), (255, 0, 0, 0)), "a.jpg")
+    red, green, blue = decoded(path, CENTER)[:, 5, 5].tolist()
+    assert red < 10
+    assert min(green, blue) > 245
+
+
+def test_what_is_transparent_is_white(tmp_path: Path) -> None:
+    clear = Image.new("RGBA", (30, 30), (0, 0, 0, 0))
+    clear.paste((255, 0, 0, 255), (0, 0, 15, 30))
+    got = decoded(saved(tmp_path, clear), CENTER)
+    assert got[:, 12, 0].tolist() == [255, 0, 0]
+    assert got[:, 12, 23].tolist() == [255, 255, 255]
+
+
+def test_a_picture_that_is_stored_turned_is_set_upright(tmp_path: Path) -> None:
+    upright = noisy(30, 40)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    turned = saved(tmp_path, upright.transpose(Image.Transpose.ROTATE_90), "turned.png", exif=exif)
+    assert np.array_equal(decoded(turned, CENTER), decoded(saved(tmp_path, upright), CENTER))
+    as_stored = saved(tmp_path, upright.transpose(Image.Transpose.ROTATE_90), "stored.png")
+    assert np.array_equal(decoded(turned, CENTER._replace(upright=False)), decoded(as_stored, CENTER))
+
+
+def test_more_than_eight_bits_are_refused(tmp_path: Path) -> None:
+    path = saved(tmp_path, Image.fromarray(np.zeros((30, 30), dtype=np.uint16)))
+    assert decode(path, CENTER) == "ValueError: got mode I;16, expected 8 bits a channel"
+
+
+def test_a_truncated_jpeg_says_so(tmp_path: Path) -> None:
+    path = saved(tmp_path, noisy(300, 200), "a.jpg")
+    path.write_bytes(path.read_bytes()[:2000])
+    assert "truncated" in str(decode(path, CENTER))
+
+
+@pytest.mark.parametrize(("content", "reason"), [(b"not a picture", "cannot identify image file"), (b"", "cannot")])
+def test_a_file_that_is_no_picture_says_so(tmp_path: Path, content: bytes, reason: str) -> None:
+    (tmp_path / "a.jpg").write_bytes(content)
+    assert reason in str(decode(tmp_path / "a.jpg", CENTER))
+
+
+def test_a_file_that_is_not_there_says_so(tmp_path: Path) -> None:
+    assert decode(tmp_path / "a.jpg", CENTER) == "no such file"

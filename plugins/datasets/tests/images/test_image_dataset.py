@@ -1,0 +1,105 @@
+"""What every dataset of picture files does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from retbench_datasets.images.decoding import Policy, decode
+from retbench_datasets.published.flickr25k import Flickr25k
+from retbench_datasets.published.mscoco import Mscoco
+from retbench_datasets.published.nuswide import Nuswide
+from retbench_datasets.published.published import PublishedSplits
+
+from retbench import OptionError, UserError
+
+Mock = Callable[[type[PublishedSplits]], Path]
+
+
+@pytest.mark.parametrize("dataset", [Flickr25k, Mscoco, Nuswide])
+def test_ten_pictures_a_split_are_read_with_all_classes(mock: Mock, dataset: type[PublishedSplits]) -> None:
+    mock(dataset)
+    small = dataset(size=32)
+    assert small.missing() is None
+    facts = small.facts()
+    assert facts.sizes == {"train": 10, "query": 10, "database": 10}
+    assert facts.classes == dataset.published_classes
+    assert facts.image_size == (32, 32)
+    assert facts.text_width == 0
+    assert small.images("query", range(10)).shape == (10, 3, 32, 32)
+    assert small.labels("train").shape == (10, len(facts.classes))
+
+
+def test_a_picture_is_decoded_as_the_options_say(mock: Mock) -> None:
+    root = mock(Flickr25k)
+    for options, policy in (
+        ({}, Policy(224, 256, "center")),
+        ({"size": 21}, Policy(21, 24, "center")),
+        ({"size": 20, "resize": 20, "crop": "squash"}, Policy(20, 20, "squash")),
+    ):
+        got = Flickr25k(**options).images("query", [4])[0]
+        expected = decode(root / "mirflickr" / "im5.jpg", policy)
+        assert isinstance(expected, np.ndarray)
+        assert torch.equal(got, torch.from_numpy(expected))
+
+
+def test_a_crop_larger_than_the_picture_is_refused() -> None:
+    with pytest.raises(OptionError, match="resize must be at least size: got 20, expected 32 or more"):
+        Flickr25k.create({"size": 32, "resize": 20})
+
+
+def test_a_training_picture_has_the_id_it_has_in_the_database(mock: Mock) -> None:
+    mock(Nuswide)
+    dataset = Nuswide(size=16)
+    assert {*dataset.ids("train")} <= {*dataset.ids("database")}
+    assert dataset.ids("train")[0] == dataset.ids("train")[1]
+    row = dataset.ids("database").index(dataset.ids("train")[5])
+    assert torch.equal(dataset.images("train", [5]), dataset.images("database", [row]))
+
+
+def test_a_broken_picture_is_named_with_its_line(mock: Mock) -> None:
+    root = mock(Mscoco)
+    path = root / "train2014" / "COCO_train2014_000000000013.jpg"
+    path.write_bytes(path.read_bytes()[:300])
+    dataset = Mscoco(size=16)
+    assert len(dataset.images("database", [0, 1, 3])) == 3
+    with pytest.raises(
+        UserError, match=r"database_img.txt:3: the picture train2014/COCO_\S* cannot be read: OSError: .*"
+    ):
+        dataset.images("database", range(10))
+
+
+def test_a_row_that_is_not_there_is_refused(mock: Mock) -> None:
+    mock(Flickr25k)
+    with pytest.raises(IndexError):
+        Flickr25k(size=16).images("query", [10])
+
+
+def test_writing_into_the_labels_changes_nothing(mock: Mock) -> None:
+    mock(Flickr25k)
+    before = Flickr25k().labels("query")
+    Flickr25k().labels("query").zero_()
+    assert torch.equal(Flickr25k().labels("query"), before)
+    assert before.any()
+
+
+def test_the_fingerprint_follows_files_and_options(mock: Mock, picture: Callable[..., None]) -> None:
+    root = mock(Flickr25k)
+    first = Flickr25k().fingerprint()
+    assert first == Flickr25k().fingerprint()
+    resized = Flickr25k(size=100).fingerprint()
+    with (root / "test_label.txt").open("r+") as stream:
+        stream.write("1 1 1 1")
+    relabelled = Flickr25k().fingerprint()
+    (root / "database_img.txt").write_text("".join(f"mirflickr/im{number}.jpg\n" for number in range(20, 10, -1)))
+    assert len({first, resized, relabelled, Flickr25k().fingerprint()}) == 4
+
+
+def test_a_picture_in_the_middle_that_is_not_there_stops_the_fingerprint(mock: Mock) -> None:
+    root = mock(Flickr25k)
+    (root / "mirflickr" / "im5.jpg").unlink()
+    with pytest.raises(UserError, match=r"test_img.txt:5: no such picture: .*im5.jpg"):
+        Flickr25k().fingerprint()

@@ -1,0 +1,128 @@
+"""What the data sets of the literature share: what is missing, how it is built, what is said of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from retbench_datasets.formats.image_label_lists import absent_lists
+from retbench_datasets.published.flickr25k import Flickr25k
+from retbench_datasets.published.published import PublishedSplits
+
+from retbench import UserError
+
+Mock = Callable[[type[PublishedSplits]], Path]
+DRAWN = "train, query, database rows were drawn by retbench (sha256 of the paths): not the published split"
+REBUILT = (
+    "database rows were rebuilt by retbench (every labelled picture but the queries): the published order is not "
+    "known, and matters to ties only"
+)
+
+
+@pytest.fixture
+def annotations(data: Path) -> Path:
+    """MIRFLICKR's annotation files, with ten pictures each."""
+    folder = data / "flickr25k" / "mirflickr25k_annotations_v080"
+    folder.mkdir(parents=True)
+    for at, name in enumerate(Flickr25k.published_classes):
+        (folder / f"{name}.txt").write_text("".join(f"{number}\r\n" for number in range(at + 1, at + 11)))
+    return folder
+
+
+def test_an_empty_folder_gets_all_steps_and_the_licence(data: Path) -> None:
+    told = Flickr25k().missing() or ""
+    assert told.startswith(f"{data / 'flickr25k'}: not there: train_img.txt, train_label.txt, test_img.txt, ")
+    for part in ("(1) download", "mirflickr25k.zip", "(4) run `retbench datasets prepare flickr25k`", "Licence:"):
+        assert part in told
+
+
+def test_a_folder_with_some_lists_is_told_which_are_missing(mock: Mock) -> None:
+    root = mock(Flickr25k)
+    (root / "database_label.txt").unlink()
+    told = Flickr25k().missing() or ""
+    assert told.startswith(f"{root}: not there: database_label.txt; the other lists are there. To get it: (1) download")
+
+
+def test_label_files_make_the_steps_short(annotations: Path) -> None:
+    told = Flickr25k().missing() or ""
+    assert told.endswith("To get it: run `retbench datasets prepare flickr25k`")
+
+
+def test_a_missing_picture_is_named_with_its_line(mock: Mock) -> None:
+    root = mock(Flickr25k)
+    (root / "mirflickr" / "im10.jpg").unlink()
+    told = Flickr25k().missing() or ""
+    assert told.startswith(f"{root / 'test_img.txt'}:10: no such picture: {root / 'mirflickr' / 'im10.jpg'}. To get")
+
+
+def test_ten_rows_a_split_run_with_a_caveat_for_each(mock: Mock) -> None:
+    mock(Flickr25k)
+    dataset = Flickr25k()
+    assert dataset.caveats(dataset.facts()) == (
+        "expected 5000 training rows, got 10: not the published split",
+        "expected 1700 query rows, got 10: not the published split",
+        "expected 23300 database rows, got 10: not the published split",
+    )
+
+
+def test_drawn_lists_have_the_published_sizes_and_a_caveat(annotations: Path) -> None:
+    dataset = Flickr25k()
+    root = dataset.root
+    assert list(dataset.prepare()) == [
+        f"{root}: drawn: train_img.txt and train_label.txt, 5000 rows",
+        f"{root}: drawn: test_img.txt and test_label.txt, 1700 rows",
+        f"{root}: drawn: database_img.txt and database_label.txt, 23300 rows",
+    ]
+    assert absent_lists(root) == []
+    assert dataset.caveats(dataset.facts()) == (DRAWN,)
+    assert list(dataset.prepare()) == [f"{root}: all lists are there"]
+    assert {path.name for path in root.glob(".*")} == set()
+
+
+def test_a_list_that_replaces_a_drawn_one_has_no_caveat(annotations: Path) -> None:
+    dataset = Flickr25k()
+    list(dataset.prepare())
+    with (dataset.root / "test_label.txt").open("a") as stream:
+        stream.write("\n")
+    (told,) = dataset.caveats(dataset.facts())
+    assert told.startswith("train, database rows were drawn")
+
+
+def test_a_list_that_is_missing_again_is_rebuilt_beside_the_others(annotations: Path) -> None:
+    dataset = Flickr25k()
+    list(dataset.prepare())
+    before = (dataset.root / "database_img.txt").read_bytes()
+    for path in (dataset.root / "prepared.json", *dataset.root.glob("database_*.txt")):
+        path.unlink()
+    assert len(list(dataset.prepare())) == 1
+    assert (dataset.root / "database_img.txt").read_bytes() == before
+    assert dataset.caveats(dataset.facts()) == (REBUILT,)
+    assert list(json.loads((dataset.root / "prepared.json").read_text())) == ["database"]
+
+
+def test_lists_are_never_on_disk_without_their_record(annotations: Path) -> None:
+    lines = Flickr25k().prepare()
+    next(lines)
+    lines.close()
+    assert set(json.loads((Flickr25k().root / "prepared.json").read_text())) == {"train", "query", "database"}
+    assert absent_lists(Flickr25k().root)[0] == "test_img.txt"
+    list(Flickr25k().prepare())
+    (drawn,) = Flickr25k().caveats(Flickr25k().facts())
+    assert drawn == DRAWN
+
+
+def test_half_a_split_is_refused(annotations: Path) -> None:
+    (annotations.parent / "test_img.txt").write_text("mirflickr/im1.jpg\n")
+    with pytest.raises(UserError, match=r"test_label.txt: no such file, but test_img.txt is there"):
+        list(Flickr25k().prepare())
+
+
+def test_without_label_files_nothing_is_built(data: Path, annotations: Path) -> None:
+    for path in list(annotations.glob("s*.txt")):
+        path.unlink()
+    (told,) = Flickr25k().prepare()
+    assert told == f"{data / 'flickr25k'}: no list was built: not there: {annotations / 'sky.txt'} and 4 more"
+    assert "(1) download" in (Flickr25k().missing() or "")
+    assert absent_lists(data / "flickr25k") != []
