@@ -18,12 +18,12 @@ from statistics import median
 from typing import Any
 
 import torch
-from retbench_defenses.bundled_denoiser import BundledDenoiser
-from retbench_defenses.chain import build_walk
-from retbench_defenses.ddpm import Ddpm
-from retbench_defenses.denoiser import Outline, build_unet, lay_out, load_predictor, pack_state, read_outline
-from retbench_defenses.diffusion import DiffusionPurifier
-from retbench_defenses.retpur import RetPur
+from retbench_defenses.denoisers.bundled_denoiser import BundledDenoiser
+from retbench_defenses.denoisers.denoiser import Outline, build_unet, lay_out, load_predictor, pack_state, read_outline
+from retbench_defenses.diffusion.chain import build_walk
+from retbench_defenses.diffusion.ddpm import Ddpm
+from retbench_defenses.diffusion.purifier import DiffusionPurifier
+from retbench_defenses.diffusion.retpur import RetPur
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 

@@ -9,8 +9,8 @@ from typing import ClassVar
 import pytest
 import torch
 from diffusers import UNet2DModel
-from retbench_defenses.denoiser import Outline, Predictor
-from retbench_defenses.trained_denoiser import TrainedDenoiser
+from retbench_defenses.denoisers.denoiser import Outline, Predictor
+from retbench_defenses.denoisers.trained_denoiser import TrainedDenoiser
 from torch import Tensor
 
 from retbench import Context, Dataset, Facts, Noise, State, TrainingData
@@ -96,7 +96,9 @@ def predict(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 
         outline = Outline({"block_out_channels": (8, 8), "out_channels": channels}, 1000, size)
         predictor = Predictor(answer, outline)  # type: ignore[arg-type]  # a function stands for the network
-        monkeypatch.setattr("retbench_defenses.diffusion.load_predictor", lambda state, device, compiled: predictor)
+        monkeypatch.setattr(
+            "retbench_defenses.diffusion.purifier.load_predictor", lambda state, device, compiled: predictor
+        )
 
     return install
 

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
 @hookimpl
 def retbench_defenses() -> list[type[Defense]]:
     """Returns the defenses; imported here, so that listing plugins stays light."""
-    from retbench_defenses.atrdh import ATRDH
     from retbench_defenses.controls.bit_depth import BitDepth
     from retbench_defenses.controls.gaussian_blur import GaussianBlur
     from retbench_defenses.controls.gaussian_noise import GaussianNoise
@@ -23,12 +22,13 @@ def retbench_defenses() -> list[type[Defense]]:
     from retbench_defenses.controls.random_resize_pad import RandomResizePad
     from retbench_defenses.controls.resize import Resize
     from retbench_defenses.controls.tv import TV
-    from retbench_defenses.ddpm import Ddpm
-    from retbench_defenses.diffpure import DiffPure
-    from retbench_defenses.gdmp import Gdmp
-    from retbench_defenses.gradual import Gradual
-    from retbench_defenses.retpur import RetPur
-    from retbench_defenses.retpur_literal import RetPurLiteral
+    from retbench_defenses.diffusion.ddpm import Ddpm
+    from retbench_defenses.diffusion.diffpure import DiffPure
+    from retbench_defenses.diffusion.gdmp import Gdmp
+    from retbench_defenses.diffusion.gradual import Gradual
+    from retbench_defenses.diffusion.retpur import RetPur
+    from retbench_defenses.diffusion.retpur_literal import RetPurLiteral
+    from retbench_defenses.hardening.atrdh import ATRDH
 
     controls = [BitDepth, GaussianBlur, GaussianNoise, Identity, Jpeg, Median, RandomResizePad, Resize, TV]
     return [ATRDH, Ddpm, DiffPure, Gdmp, Gradual, RetPur, RetPurLiteral, *controls]

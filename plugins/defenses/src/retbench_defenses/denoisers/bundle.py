@@ -1,0 +1,79 @@
+"""Train a denoiser that this package ships: `python -m retbench_defenses.denoisers.bundle DATASET --out FILE`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from pathlib import Path
+from statistics import fmean
+from typing import cast
+
+import torch
+from safetensors.torch import save_file
+
+from retbench import Context, Dataset, Noise, State, TrainingData, load_catalog
+from retbench_defenses.denoisers.bundled_denoiser import WEIGHTS
+from retbench_defenses.denoisers.denoiser import OUTLINE, Outline
+from retbench_defenses.denoisers.trained_denoiser import TrainedDenoiser
+
+REPORT_EVERY = 50
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Trains on the dataset's training split and writes the weights in half precision, their outline in the header."""
+    asked = _parser().parse_args(arguments)
+    denoiser = TrainedDenoiser.create({"steps": asked.steps, "lr": asked.lr, "levels": asked.levels})
+    dataset = _dataset(asked.dataset)
+    ctx = Context(
+        torch.device("cpu"),
+        asked.precision,
+        Noise(seed=0, ids=("bundle",)),
+        progress=_show_progress,
+        record=_show_loss,
+    )
+    torch.manual_seed(0)
+    start = time.monotonic()
+    state = denoiser.fit(TrainingData(dataset, dataset.facts(), ctx.device), ctx)
+    out = asked.out or WEIGHTS / f"{asked.dataset}.safetensors"
+    save_denoiser(state, denoiser.outline(dataset.facts()), out)
+    print(f"{out}: {out.stat().st_size / 1e6:.1f} MB after {time.monotonic() - start:.0f} s")
+
+
+def save_denoiser(state: State, outline: Outline, path: Path) -> None:
+    """Writes a denoiser's state as a file that `BundledDenoiser` reads."""
+    header = {"config": json.dumps(dict(outline.config), sort_keys=True), "levels": str(outline.levels)}
+    weights = {name: tensor.half() for name, tensor in state.items() if name != OUTLINE}
+    save_file(weights, path, header)
+    path.chmod(0o644)  # safetensors leaves it to its owner alone, and a package is read by everybody
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m retbench_defenses.denoisers.bundle", description=__doc__)
+    options = TrainedDenoiser()
+    parser.add_argument("dataset", help="name of an installed dataset")
+    parser.add_argument("--steps", type=int, default=options.steps, help="gradient steps (%(default)s)")
+    parser.add_argument("--lr", type=float, default=options.lr, help="peak learning rate (%(default)s)")
+    parser.add_argument("--levels", type=int, default=options.levels, help="noise levels to train for (%(default)s)")
+    parser.add_argument("--precision", choices=("float32", "bf16"), default="bf16", help="of the U-Net (%(default)s)")
+    parser.add_argument("--out", type=Path, help="file to write (the package's own weights)")
+    return parser
+
+
+def _dataset(name: str) -> Dataset:
+    return cast(Dataset, load_catalog().entry("dataset", name).component.create())
+
+
+def _show_progress(done: int, total: int) -> None:
+    if done % REPORT_EVERY == 0 or done == total:
+        print(f"step {done} of {total}", flush=True)
+
+
+def _show_loss(name: str, values: object) -> None:
+    if isinstance(values, list):
+        for start in range(0, len(values), REPORT_EVERY):
+            print(f"{name} from step {start}: {fmean(values[start : start + REPORT_EVERY]):.4f}")
+
+
+if __name__ == "__main__":
+    main()

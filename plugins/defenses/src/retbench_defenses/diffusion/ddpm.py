@@ -1,0 +1,19 @@
+"""Purification by plain diffusion: noise the query, then denoise it.
+
+Source: Nie et al. 2022, Diffusion models for adversarial purification (DiffPure), with the discrete chain of Ho et al.
+2020. The default purify step is RetPur's, so that the pair shows what guidance adds; DiffPure's own is 100 of 1000 for
+small images.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from retbench_defenses.diffusion.purifier import DiffusionPurifier
+
+
+class Ddpm(DiffusionPurifier):
+    """The chain without guidance."""
+
+    name: ClassVar[str] = "ddpm"
+    source: ClassVar[str] = "Ho et al. 2020, algorithm 2 from level t_p; Nie et al. 2022, section 3"

@@ -1,0 +1,1 @@
+"""Defenses that train the hasher itself further."""

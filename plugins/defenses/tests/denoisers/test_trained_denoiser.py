@@ -1,0 +1,101 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from retbench_defenses.denoisers.denoiser import Outline
+from retbench_defenses.denoisers.trained_denoiser import TrainedDenoiser
+from retbench_defenses.diffusion.ddpm import Ddpm
+from retbench_defenses.diffusion.diffpure import DiffPure
+from retbench_defenses.diffusion.gdmp import Gdmp
+from retbench_defenses.diffusion.gradual import Gradual
+from retbench_defenses.diffusion.retpur import RetPur
+
+from retbench import Facts, Noise, OptionError, State
+
+Train = Callable[..., State]
+
+
+class Killed(BaseException):
+    """Stands for whatever ends a process."""
+
+
+def test_training_lowers_the_loss(train: Train, tiny: TrainedDenoiser) -> None:
+    curves: dict[str, list[float]] = {}
+    train(tiny, record=curves.__setitem__)
+    losses = torch.tensor(curves["loss"])
+    assert len(losses) == tiny.steps
+    assert losses[-10:].mean() < 0.7 * losses[:10].mean()
+
+
+def test_training_twice_gives_the_same_weights(train: Train, tiny: TrainedDenoiser) -> None:
+    first, second = train(tiny), train(tiny)
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_a_killed_training_resumes_to_the_weights_of_an_uninterrupted_one(
+    train: Train, tiny: TrainedDenoiser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("retbench_defenses.denoisers.trained_denoiser.CHECKPOINT_EVERY", 8)
+    steps: list[int] = []
+
+    def kill(done: int, total: int) -> None:
+        if done == 20:
+            raise Killed
+
+    with pytest.raises(Killed):
+        train(tiny, tmp_path, progress=kill)
+    resumed = train(tiny, tmp_path, progress=lambda done, total: steps.append(done))
+    uninterrupted = train(tiny)
+    assert steps[0] == 17
+    assert all(torch.equal(resumed[name], uninterrupted[name]) for name in resumed)
+
+
+def test_half_of_a_batch_is_drawn_from_the_low_levels() -> None:
+    levels = TrainedDenoiser(batch=1000, levels=400, dense_below=50)._levels(Noise(0, ("fit",)), step=3)
+    assert (levels[:500] < 50).all()
+    assert levels.min() >= 0
+    assert levels.max() < 400
+    assert 0.1 < (levels[500:] < 100).float().mean() < 0.4
+
+
+def test_low_levels_never_exceed_the_levels_trained_for() -> None:
+    assert TrainedDenoiser(batch=1000, levels=20)._levels(Noise(0, ("fit",)), step=0).max() < 20
+
+
+def test_purifiers_that_train_alike_share_one_denoiser(facts: Facts) -> None:
+    options = {"denoiser": "train", "training": {"steps": 7}}
+    assert Ddpm.create(options).parts(facts) == RetPur.create(options).parts(facts)
+    assert Ddpm.create(options).parts(facts)["denoiser"] == TrainedDenoiser(steps=7)
+
+
+def test_channels_that_the_group_norm_cannot_divide_are_an_option_error() -> None:
+    with pytest.raises(OptionError, match="multiple of 8"):
+        TrainedDenoiser.create({"channels": [12, 8]})
+
+
+def test_the_picture_of_samples_shows_images_noised_and_denoised(train: Train, tiny: TrainedDenoiser) -> None:
+    kept: dict[str, torch.Tensor] = {}
+    train(tiny.model_copy(update={"levels": 80, "steps": 200}), record=kept.__setitem__)
+    picture = kept["samples"]
+    assert picture.dtype == torch.uint8
+    assert picture.shape == (3, 8 * 16, 7 * 16)
+    tiles = picture.double().unflatten(1, (8, 16)).unflatten(3, (7, 16)).permute(3, 1, 0, 2, 4)
+    clean, *rest = tiles
+    for noised, restored in (rest[0:2], rest[2:4], rest[4:6]):
+        assert (restored - clean).square().mean() < (noised - clean).square().mean()
+
+
+def test_no_level_is_trained_that_no_published_setting_reaches() -> None:
+    starts = [
+        Ddpm(t_p=45),
+        Ddpm(t_p=45, respace=250),
+        RetPur(),
+        Gdmp(),
+        Gdmp(setting="imagenet"),
+        DiffPure(),
+        Gradual(),
+    ]
+    outline = Outline({"block_out_channels": (8,)}, TrainedDenoiser().levels, (32, 32))
+    assert all(walk.start < outline.levels for purifier in starts for walk in purifier.walks(outline))
+    assert max(walk.start for purifier in starts for walk in purifier.walks(outline)) == 177
