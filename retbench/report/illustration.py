@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from retbench.report.figures import make_pictures
-from retbench.report.figures.figure import curve_picture
 from retbench.report.figures.picture import Picture
+from retbench.report.figures.sweep import curve_picture
 from retbench.report.filename import fresh_stem, slug
 from retbench.report.gallery.exhibit import Gallery
 from retbench.report.gallery.showcase import make_showcases

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from retbench.report import Layout, Report, pivot
-from retbench.report.figures.figure import curve_picture
+from retbench.report.figures.sweep import curve_picture
 from retbench.report.gallery.exhibit import Gallery
 from retbench.report.illustration import illustrate
 from retbench.results import Evidence, Row

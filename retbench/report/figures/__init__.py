@@ -1,4 +1,4 @@
-"""Figures of a report beside its tables: rows become plain data, and data become pictures."""
+"""Figures: curves of tables and values of rows become charts, plain data that one engine draws."""
 
 from retbench.report.figures.pictures import make_pictures
 

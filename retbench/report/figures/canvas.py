@@ -1,4 +1,4 @@
-"""Where figures are drawn: one style whatever the user's settings say, and equal bytes for equal drawings."""
+"""Empty figures to draw on: one style whatever the user's settings, and equal bytes for equal drawings."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 DPI = 150
 METADATA = {"Software": "retbench"}
-"""What stands in a picture's file besides its pixels; matplotlib would name its version, and bytes would hang on it."""
+"""The metadata of a PNG; matplotlib would add its version, and bytes would change with it."""
 PDF_METADATA = {"Creator": "retbench", "Producer": "retbench", "CreationDate": None}
 """The same for a PDF, where matplotlib would put the time too."""
 STYLE: dict[str, Any] = {
@@ -42,15 +42,15 @@ class Drawn(NamedTuple):
 
 
 def paint(width: float, height: float, paint: Callable[[Figure], None]) -> Drawn:
-    """Returns the PNG and the PDF of what `paint` draws on an empty figure of a width and a height in inches.
+    """Return the PNG and the PDF that `paint` draws on an empty figure of a width and a height in inches.
 
-    The PDF holds its fonts as TrueType, and neither a date nor the version of what drew it. Equal bytes each time.
+    The PDF holds its fonts as TrueType, and neither a date nor the version of matplotlib. Equal bytes each time.
     """
     return Drawn(paint_png(width, height, paint), _render(width, height, paint, "pdf", PDF_METADATA))
 
 
 def paint_png(width: float, height: float, paint: Callable[[Figure], None]) -> bytes:
-    """Returns the PNG that `paint` draws on an empty figure of a width and a height in inches, 150 dots each."""
+    """Return the PNG that `paint` draws on an empty figure of a width and a height in inches, 150 dots each."""
     return _render(width, height, paint, "png", METADATA)
 
 
@@ -61,7 +61,7 @@ def _render(
     suffix: Literal["png", "pdf"],
     metadata: dict[str, str] | dict[str, str | None],
 ) -> bytes:
-    """Draws afresh for each format: a layout that was made for one would be carried over to the other."""
+    """Draw afresh for each format: a layout that was made for one would be carried over to the other."""
     with style.context(["default", STYLE]):
         figure = Figure(figsize=(width, height), dpi=DPI, layout="constrained")
         FigureCanvasAgg(figure)

@@ -19,7 +19,7 @@ class Choice(NamedTuple):
 
 
 def choose(setting: Setting, known: Sequence[Condition]) -> Choice:
-    """Returns the known conditions that a panel of lines shows: never clean queries behind a defense, 8 at most.
+    """Return the known conditions that a panel of lines shows: never clean queries behind a defense, 8 at most.
 
     Where there are more, clean queries stay, every attack without a defense, and the defenses under the strongest
     attack. That is the one that, without a defense, reaches the highest T-MAP, or, where any attack is untargeted,
@@ -39,7 +39,7 @@ def choose(setting: Setting, known: Sequence[Condition]) -> Choice:
 
 
 def strongest_attack(setting: Setting, bare: Sequence[Condition]) -> str:
-    """Returns the attack that moves the ranking furthest; empty where none of the undefended conditions is attacked."""
+    """Return the attack that moves the ranking furthest; empty where none of the undefended conditions is attacked."""
     rows = [setting.rows[condition] for condition in bare if condition.attack != NONE]
     if all(row.budget.get("goal") == "targeted" for row in rows):
         return max(rows, key=lambda row: row.metrics["t_map"].value).attack if rows else ""

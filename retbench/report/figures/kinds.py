@@ -17,9 +17,9 @@ class Kind(NamedTuple):
 
     Attributes:
         stem: a piece of its files' names.
-        title, x_label, y_label, scale, whole, level: as a chart's.
-        panel: what is drawn of a setting; None where its rows do not have what it takes.
-        told: what all panels show, for who cannot see it; `{level}` stands for the intervals' coverage.
+        title, x_label, y_label, scale, whole: as a chart's.
+        panel: returns the panel of a setting; None where its rows lack the values for one.
+        alt: what all panels have in common, for readers who cannot see them; `{level}` is the intervals' coverage.
     """
 
     stem: str
@@ -27,10 +27,9 @@ class Kind(NamedTuple):
     x_label: str
     y_label: str
     panel: Callable[[Setting], Panel | None]
-    told: str
+    alt: str
     scale: Scale = "linear"
     whole: bool = True
-    level: str = ""
 
 
 _SHADED = "Shaded: pointwise {level} bootstrap intervals over queries."
@@ -42,7 +41,7 @@ KINDS = (
         x_label="recall (%)",
         y_label="precision (%)",
         panel=recall_panel,
-        told=f"Lines of mean precision over recall, for clean queries, under attack and behind defenses. {_SHADED}",
+        alt=f"Lines of mean precision over recall, for clean queries, under attack and behind defenses. {_SHADED}",
     ),
     Kind(
         stem="precision-depth",
@@ -50,7 +49,7 @@ KINDS = (
         x_label="number of first answers N",
         y_label="precision (%)",
         panel=depth_panel,
-        told="Lines of mean precision among the first N answers over N, on a logarithmic axis, for clean queries, "
+        alt="Lines of mean precision among the first N answers over N, on a logarithmic axis, for clean queries, "
         f"under attack and behind defenses. {_SHADED}",
         scale="log",
     ),
@@ -60,9 +59,8 @@ KINDS = (
         x_label="certified l2 radius r, images in [0, 1]",
         y_label="queries certified at r (%)",
         panel=certificate_panel,
-        told="Lines of the share of queries whose first answer is certified to stay relevant within a radius, over the "
+        alt="Lines of the share of queries whose first answer is certified to stay relevant within a radius, over the "
         f"radius. {_SHADED}",
-        level="Recall@1 of clean queries, no defense",
     ),
     Kind(
         stem="robustness",
@@ -70,7 +68,7 @@ KINDS = (
         x_label="MAP lost on clean queries (points)",
         y_label="MAP recovered (points)",
         panel=robustness_panel,
-        told="A mark for each defense under each attack: points of MAP recovered under attack over points of MAP lost "
+        alt="A mark for each defense under each attack: points of MAP recovered under attack over points of MAP lost "
         f"on clean queries. {_BARS}",
         whole=False,
     ),
@@ -80,7 +78,7 @@ KINDS = (
         x_label="time per image at query time (s)",
         y_label="MAP recovered (points)",
         panel=seconds_panel,
-        told="A mark for each defense under each attack: points of MAP recovered under attack over seconds per image "
+        alt="A mark for each defense under each attack: points of MAP recovered under attack over seconds per image "
         f"at query time, on a logarithmic axis with a place of its own for 0. {_BARS}",
         scale="cost",
         whole=False,

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from retbench.report.figures.chart import Chart
+
 
 class Picture(NamedTuple):
     """A figure.
 
     Attributes:
         stem: its files' name without suffix, unique in a report.
-        title: what it is called.
-        alt: what it shows, for who cannot see it.
+        title: printed above it.
+        alt: a description, for readers who cannot see it.
         png: for screens.
         pdf: for papers: lines and letters, not pixels.
     """
@@ -21,3 +23,10 @@ class Picture(NamedTuple):
     alt: str
     png: bytes
     pdf: bytes
+
+
+def picture_of(chart: Chart, stem: str, alt: str) -> Picture:
+    """Return a chart as a picture of a report, under its own title."""
+    from retbench.report.figures.drawing import draw_chart  # matplotlib loads slowly, and most reports need none of it
+
+    return Picture(stem, chart.title, alt, *draw_chart(chart))

@@ -1,4 +1,4 @@
-"""What trainings recorded, as pictures: numbers along a line, and images."""
+"""Records of trainings as pictures: numbers along a line, and images."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
 from retbench.report.figures.canvas import DPI, METADATA, paint_png
+from retbench.report.figures.look import COLORS
 
 WIDTH, HEIGHT = 5.6, 3.2
 SMOOTHED = 50
@@ -23,7 +24,7 @@ SMOOTHED = 50
 
 
 def is_course(value: object) -> TypeGuard[list[float]]:
-    """Returns whether a value is a list of finite numbers, one at least."""
+    """Return whether a value is a list of finite numbers, one at least."""
     return isinstance(value, list) and bool(value) and all(_is_number(number) for number in value)
 
 
@@ -32,7 +33,7 @@ def _is_number(value: object) -> bool:
 
 
 def draw_course(numbers: Sequence[float], title: str, name: str) -> bytes:
-    """Returns recorded numbers as PNG, in the order they were recorded, with a running mean over a fiftieth of them.
+    """Return recorded numbers as PNG, in the order they were recorded, with a running mean over a fiftieth of them.
 
     Fewer than 100 numbers have no running mean: it would be the numbers themselves.
     """
@@ -47,17 +48,17 @@ def draw_course(numbers: Sequence[float], title: str, name: str) -> bytes:
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         smooth = window > 1
         raw: dict[str, Any] = {"marker": "o" if len(numbers) <= SMOOTHED else "", "alpha": 0.4 if smooth else 1}
-        axes.plot(xs, numbers, color="#0072B2", linewidth=1, markersize=3, **raw)
+        axes.plot(xs, numbers, color=COLORS[0], linewidth=1, markersize=3, **raw)
         if smooth:
             label = f"mean of {window} values"
-            axes.plot(xs, running_mean(numbers, window), color="#D55E00", linewidth=1.4, label=label)
+            axes.plot(xs, running_mean(numbers, window), color=COLORS[1], linewidth=1.4, label=label)
             axes.legend()
 
     return paint_png(WIDTH, HEIGHT, paint)
 
 
 def running_mean(numbers: Sequence[float], window: int) -> list[float]:
-    """Returns for each number the mean of the `window` numbers around it, of fewer at the ends."""
+    """Return for each number the mean of the `window` numbers around it, of fewer at the ends."""
     sums = np.concatenate([[0.0], np.cumsum(np.asarray(numbers, dtype=np.float64))])
     at = np.arange(len(numbers))
     starts, stops = np.maximum(at - window // 2, 0), np.minimum(at + (window + 1) // 2, len(numbers))
@@ -66,7 +67,7 @@ def running_mean(numbers: Sequence[float], window: int) -> list[float]:
 
 
 def encode_picture(image: Tensor) -> bytes:
-    """Returns an image as PNG, pixel for pixel.
+    """Return an image as PNG, pixel for pixel.
 
     Args:
         image: uint8 (3, H, W), (H, W, 3) or (H, W), or float (3, H, W) in [0, 1].
@@ -81,7 +82,7 @@ def encode_picture(image: Tensor) -> bytes:
 
 
 def _pixels(image: Tensor) -> Tensor:
-    """Returns an image as uint8 (H, W, 3) or (H, W)."""
+    """Return an image as uint8 (H, W, 3) or (H, W)."""
     shape = tuple(image.shape)
     if image.numel() and image.dtype == torch.uint8:
         if len(shape) == 3 and shape[0] == 3:

@@ -13,37 +13,37 @@ from retbench.report.figures.setting import Condition, Setting
 from retbench.report.tables.sample import Sample
 
 Places = Callable[[Setting, Condition, Sample], Tensor | None]
-"""Where the values of a condition's sample stand along the x axis."""
+"""The places of the values of a condition's sample along the x axis."""
 
 
 def recall_panel(setting: Setting) -> Panel | None:
-    """Returns mean precision over recall, both in percent, for the conditions that `choose` picks; None without any."""
+    """Return mean precision over recall, both in percent, for the conditions that `choose` picks; None without any."""
     return _panel(setting, "map_recall", _recalls, "a recall of {:g} %")
 
 
 def depth_panel(setting: Setting) -> Panel | None:
-    """Returns mean precision, in percent, over the number of first answers, likewise."""
+    """Return mean precision, in percent, over the number of first answers, likewise."""
     return _panel(setting, "map_depth", lambda setting, condition, _: depths_of(setting, condition), "{:g} answers")
 
 
 def depths_of(setting: Setting, condition: Condition) -> Tensor | None:
-    """Returns the numbers of first answers at which precision was taken; None where they are not known."""
+    """Return the numbers of first answers at which precision was taken; None where they are not known."""
     row = setting.rows.get(condition)
     return setting.evidence.scores(row.keys[0]).get("depths") if row else None
 
 
 def make_line(setting: Setting, condition: Condition, xs: list[float], samples: list[Sample]) -> Line | None:
-    """Returns the means of samples as a line in percent, with their intervals; None where one is a mean of nothing."""
+    """Return the means of samples as a line in percent, with their intervals; None where one is a mean of nothing."""
     intervals = [setting.interval(condition, sample) for sample in samples]
     if any(interval.value != interval.value for interval in intervals):
         return None
     values, lows, highs = zip(*intervals, strict=True)
-    return Line(*setting.told(condition), tuple(xs), values, lows, highs)
+    return Line(*setting.printed(condition), tuple(xs), values, lows, highs)
 
 
 def line_name(line: Line) -> str:
-    """Returns what a line is called where it stands alone."""
-    return "-".join(name for name in (line.defense, line.attack) if name) or "clean"
+    """Return the name of a line in a text: defense and attack, as tables have them."""
+    return "-".join(name for name in (line.hue, line.mark) if name) or "clean"
 
 
 def _recalls(setting: Setting, condition: Condition, sample: Sample) -> Tensor:
@@ -59,8 +59,8 @@ def _panel(setting: Setting, name: str, places: Places, where: str) -> Panel | N
     if not lines:
         return None
     middle = len(lines[0].xs) // 2
-    told = ", ".join(f"{line_name(line)} {line.values[middle]:.1f} %" for line in lines)
-    return Panel(setting.title, f"at {where.format(lines[0].xs[middle])} {told}", lines, note=choice.note)
+    summary = ", ".join(f"{line_name(line)} {line.values[middle]:.1f} %" for line in lines)
+    return Panel(setting.title, f"at {where.format(lines[0].xs[middle])} {summary}", lines, note=choice.note)
 
 
 def _line(setting: Setting, condition: Condition, sample: Sample | None, places: Places) -> Line | None:

@@ -14,7 +14,7 @@ from retbench.results import Evidence, Row
 
 NONE = "none"
 Names = Callable[[str, str | int], str]
-"""What a value of an axis is called in print."""
+"""The printed name of a value of an axis."""
 
 
 class Condition(NamedTuple):
@@ -33,7 +33,7 @@ class Setting:
         title: dataset and hasher, as printed.
         rows: the done row of each condition, its seeds pooled.
         evidence: what they are from.
-        names: what its labels are called in print.
+        names: the printed names of its labels.
     """
 
     title: str
@@ -42,22 +42,22 @@ class Setting:
     names: Names
 
     def sample(self, condition: Condition, name: str) -> Sample | None:
-        """Returns the values behind a condition's number; None where there is no row, or its scores lack them."""
+        """Return the values behind a condition's number; None where there is no row, or its scores lack them."""
         row = self.rows.get(condition)
         return sample_of(row, name, self.evidence.scores) if row else None
 
     def interval(self, condition: Condition, sample: Sample) -> Interval:
-        """Returns the mean of a sample in percent, with the interval that the protocol of a condition asks for."""
+        """Return the mean of a sample in percent, with the interval that the protocol of a condition asks for."""
         interval = interval_of(sample, self.rows[condition])
         return Interval(*(100 * part for part in interval))
 
     def beside(self, condition: Condition, **changed: str) -> Condition:
-        """Returns a condition to compare with: of the same swept options, or, where no row has them, of none."""
+        """Return a condition to compare with: of the same swept options, or, where no row has them, of none."""
         other = condition._replace(**changed)
         return other if other in self.rows else other._replace(variant="")
 
-    def told(self, condition: Condition) -> tuple[str, str]:
-        """Returns attack and defense as printed, each empty where there is none; swept options follow the last."""
+    def printed(self, condition: Condition) -> tuple[str, str]:
+        """Return attack and defense as printed, each empty where there is none; swept options follow the last."""
         attack = "" if condition.attack == NONE else self.names("attack", condition.attack)
         defense = "" if condition.defense == NONE else self.names("defense", condition.defense)
         if not condition.variant:
@@ -75,9 +75,9 @@ class Group(NamedTuple):
 
 
 def group_rows(evidence: Evidence, names: Names, *, swept: bool) -> list[Group]:
-    """Returns the done rows by task, code length and threat, seeds pooled; those of swept options if `swept` says so.
+    """Return the done rows by task, code length and threat, seeds pooled; those of swept options if `swept`.
 
-    Rows of attacks made on another hasher are left out. A row without a defense stands under every threat: there is
+    Rows of attacks made on another hasher are left out. A row without a defense is under every threat: there is
     nothing for the attacker to see.
     """
     rows = [row for row in evidence.rows if row.status == "done" and row.surrogate == NONE and row.keys]
@@ -86,27 +86,27 @@ def group_rows(evidence: Evidence, names: Names, *, swept: bool) -> list[Group]:
     several = [len({place[at] for place in places}) > 1 for at in range(3)]
     groups = []
     for task, bits, threat in places:
-        told = (
+        axes = (
             (task, names("task", task)),
             (str(bits), f"{bits} bits"),
             (threat, f"{names('threat', threat)} attacker"),
         )
-        shown = [pair for pair, differs in zip(told, several, strict=True) if differs]
+        shown = [pair for pair, differs in zip(axes, several, strict=True) if differs]
         stem = slug("-".join(label for label, _ in shown)) if shown else ""
-        here = [row for row in rows if _stands_under(row, task, bits, threat)]
+        here = [row for row in rows if _is_under(row, task, bits, threat)]
         groups.append(Group(tuple(word for _, word in shown), stem, tuple(_settings(here, evidence, names))))
     return groups
 
 
 def _places(rows: Sequence[Row]) -> Iterator[tuple[str, int, str]]:
-    """Yields task, bits and threat of each picture; a threat counts where something is defended, if anything is."""
+    """Yield task, bits and threat of each picture; a threat counts where something is defended, if anything is."""
     for task, bits in dict.fromkeys((row.task, row.bits) for row in rows):
         here = [row for row in rows if (row.task, row.bits) == (task, bits)]
         for threat in dict.fromkeys(row.threat for row in here if row.defense != NONE) or [here[0].threat]:
             yield task, bits, threat
 
 
-def _stands_under(row: Row, task: str, bits: int, threat: str) -> bool:
+def _is_under(row: Row, task: str, bits: int, threat: str) -> bool:
     return (row.task, row.bits) == (task, bits) and (row.threat == threat or row.defense == NONE)
 
 

@@ -16,7 +16,7 @@ Cost = Callable[[Setting, Condition], Interval | None]
 
 
 def robustness_panel(setting: Setting) -> Panel | None:
-    """Returns the points of MAP that each defense recovers under each attack, over those that it costs clean queries.
+    """Return the points of MAP that each defense recovers under each attack, over those that it costs clean queries.
 
     Both are means of paired differences over queries, in points (percent of MAP), with intervals as the tables have
     them. A defense is left out where clean queries, or attacked ones, were not scored both with and without it; None
@@ -26,7 +26,7 @@ def robustness_panel(setting: Setting) -> Panel | None:
 
 
 def seconds_panel(setting: Setting) -> Panel | None:
-    """Returns the points of MAP that each defense recovers, over its seconds per image at query time, likewise.
+    """Return the points of MAP that each defense recovers, over its seconds per image at query time, likewise.
 
     The seconds are 0 for a defense that does nothing at query time. It is left out where they were not kept.
     """
@@ -39,8 +39,8 @@ def _panel(setting: Setting, cost: Cost, unit: str) -> Panel | None:
         return None
     best = max(spots, key=lambda spot: spot.y.value)
     paid = unit.format(best.x.value)
-    told = f"the most is {best.y.value:.1f} points, by {best.defense} under {best.attack}, for {paid}"
-    return Panel(setting.title, told, spots=spots)
+    summary = f"the most is {best.y.value:.1f} points, by {best.hue} under {best.mark}, for {paid}"
+    return Panel(setting.title, summary, spots=spots)
 
 
 def _spots(setting: Setting, cost: Cost) -> Iterator[Spot]:
@@ -50,7 +50,7 @@ def _spots(setting: Setting, cost: Cost) -> Iterator[Spot]:
         recovered = _difference(setting, condition, setting.beside(condition, defense=NONE))
         paid = cost(setting, condition)
         if recovered and paid:
-            yield Spot(*setting.told(condition), paid, recovered)
+            yield Spot(*setting.printed(condition), paid, recovered)
 
 
 def _clean_cost(setting: Setting, condition: Condition) -> Interval | None:
@@ -59,7 +59,7 @@ def _clean_cost(setting: Setting, condition: Condition) -> Interval | None:
 
 
 def _seconds(setting: Setting, condition: Condition) -> Interval | None:
-    """Returns the seconds; None where what took them is not known any more."""
+    """Return the seconds; None where what took them is not known any more."""
     row = setting.rows[condition]
     seconds = cast(float | None, row.cost.get("defense_seconds_per_query"))
     if seconds is None:
@@ -70,7 +70,7 @@ def _seconds(setting: Setting, condition: Condition) -> Interval | None:
 
 
 def _difference(setting: Setting, first: Condition, second: Condition) -> Interval | None:
-    """Returns by how many points the MAP of the first is above that of the second, query by query."""
+    """Return by how many points the MAP of the first is above that of the second, query by query."""
     mine, theirs = setting.sample(first, "map"), setting.sample(second, "map")
     if mine is None or theirs is None or mine.values.shape != theirs.values.shape:
         return None

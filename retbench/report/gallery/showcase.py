@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from retbench.report.figures.canvas import DPI, Drawn, paint
+from retbench.report.figures.look import COLORS
 from retbench.report.figures.picture import Picture
 from retbench.report.filename import fresh_stem, slug
 from retbench.report.gallery.exhibit import Exhibit, Gallery, Hit, Ranking
@@ -39,7 +40,7 @@ FRAME = 3
 EXHIBITS = 6
 """As many a picture has, which is a page; the report's HTML page has them all."""
 
-GREEN, RED, GREY = "#009E73", "#D55E00", "#b0b0b0"  # Okabe and Ito (2008), Color Universal Design
+GREEN, RED, GREY = COLORS[2], COLORS[1], "#b0b0b0"
 INK, PALE = "#202020", "#606060"
 RELEVANT, WANTED = "\N{CHECK MARK}", "\N{CIRCLED PLUS}"
 

@@ -27,18 +27,19 @@ def test_a_point_is_the_share_of_queries_certified_that_far(evidence: Make) -> N
     panel = certificate_panel(setting_of(made))
     assert panel is not None
     (line,) = panel.lines
-    assert (line.xs[0], line.xs[-1], line.defense, line.attack) == (0, 2, "guard", "")
+    assert (line.xs[0], line.xs[-1], line.hue, line.mark) == (0, 2, "guard", "")
     by_hand = [100 * np.mean(RADII.numpy() >= radius) for radius in line.xs]
     np.testing.assert_allclose(line.values, by_hand)
     assert all(low <= value <= high for low, value, high in zip(line.lows, line.values, line.highs, strict=True))
-    assert panel.told == "guard 83.3 % at radius 0, half of that up to 0.5"
+    assert panel.summary == "guard 83.3 % at radius 0, half of that up to 0.5"
 
 
 def test_the_level_is_the_first_answer_to_clean_queries(evidence: Make) -> None:
     made = evidence({("none", "none"): {}, ("none", "guard"): {"values": {"certified_radius": RADII}}})
     panel = certificate_panel(setting_of(made))
     assert panel is not None
-    assert panel.level == pytest.approx(100 * float(made.scores("key0")["map_depth"][:, 0].double().mean()))
+    (level,) = panel.levels
+    assert level.value == pytest.approx(100 * float(made.scores("key0")["map_depth"][:, 0].double().mean()))
 
 
 @pytest.mark.parametrize("clean", [{}, {("none", "none"): {"values": {"depths": torch.tensor([2, 5, 20])}}}])
@@ -47,7 +48,7 @@ def test_there_is_no_level_where_the_first_answer_is_not_known(evidence: Make, c
         setting_of(evidence({**clean, ("none", "guard"): {"values": {"certified_radius": RADII}}}))
     )
     assert panel is not None
-    assert panel.level is None
+    assert panel.levels == ()
 
 
 def test_where_nothing_is_certified_the_line_lies_on_the_ground(evidence: Make) -> None:

@@ -10,7 +10,8 @@ from matplotlib.image import imread
 
 from retbench.metrics import Interval
 from retbench.report.figures.chart import Chart, Line, Panel, Scale, Spot
-from retbench.report.figures.drawing import CLEAN, DEFENSE_COLOURS, draw_chart
+from retbench.report.figures.drawing import draw_chart
+from retbench.report.figures.look import CLEAN, COLORS
 
 XS = (1.0, 10.0, 100.0)
 
@@ -29,7 +30,7 @@ def chart(
     lines = tuple(thing for thing in things if isinstance(thing, Line))
     spots = tuple(thing for thing in things if isinstance(thing, Spot))
     panel = Panel("digits, DPSH", "", lines, spots)
-    return Chart("Title", "x", "y", scale, bool(lines), "level", (panel,) * panels, ("DHTA", "P2P"), defenses)
+    return Chart("Title", "x", "y", scale, bool(lines), (panel,) * panels, defenses, ("DHTA", "P2P"))
 
 
 def pixels(png: bytes) -> np.ndarray:
@@ -47,8 +48,8 @@ def test_a_chart_drawn_twice_is_the_same_bytes() -> None:
 
 
 def test_a_defense_has_its_colour_whatever_else_is_drawn() -> None:
-    assert [has_colour(chart(line("DHTA", "B")), colour) for colour in DEFENSE_COLOURS[:2]] == [False, True]
-    assert [has_colour(chart(spot("DHTA", "B")), colour) for colour in DEFENSE_COLOURS[:2]] == [False, True]
+    assert [has_colour(chart(line("DHTA", "B")), colour) for colour in COLORS[:2]] == [False, True]
+    assert [has_colour(chart(spot("DHTA", "B")), colour) for colour in COLORS[:2]] == [False, True]
     assert has_colour(chart(line()), CLEAN)
 
 
@@ -67,7 +68,7 @@ def test_attacks_and_defenses_are_told_apart_without_colour() -> None:
 @pytest.mark.parametrize("seconds", [(0.0, 0.03), (0.0, 0.0), (0.02, 5.0)])
 def test_a_cost_of_0_is_seen(seconds: tuple[float, float]) -> None:
     drawn = chart(*(spot("DHTA", name, x) for name, x in zip("AB", seconds, strict=True)), scale="cost")
-    assert all(has_colour(drawn, colour) for colour in DEFENSE_COLOURS[:2])
+    assert all(has_colour(drawn, colour) for colour in COLORS[:2])
 
 
 def test_more_panels_take_more_room_and_stay_apart() -> None:

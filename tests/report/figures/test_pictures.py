@@ -69,7 +69,7 @@ def test_seven_panels_make_two_pictures_that_look_alike(evidence: Make, charts: 
     assert [picture.stem for picture in recall] == ["toys-precision-recall", "toys-precision-recall-2"]
     assert [len(chart.panels) for chart in charts[:2]] == [6, 1]
     assert [picture.title for picture in recall] == [f"Precision over recall ({part} of 2)" for part in (1, 2)]
-    assert charts[0].attacks == charts[1].attacks == ("DHTA",)
+    assert charts[0].marks == charts[1].marks == ("DHTA",)
 
 
 def test_stems_are_unique_over_tasks_bits_and_threats(evidence: Make, charts: list[Chart]) -> None:
@@ -84,15 +84,15 @@ def test_stems_are_unique_over_tasks_bits_and_threats(evidence: Make, charts: li
 def test_swept_rows_are_drawn_only_where_a_kind_would_have_no_picture(evidence: Make, charts: list[Chart]) -> None:
     swept = {cell: {**told, "variant": "t_p=5"} if cell[1] == "retpur" else told for cell, told in CELLS.items()}
     made = {picture.stem: chart for picture, chart in zip(make_pictures(evidence(swept), "t"), charts, strict=True)}
-    assert [line.defense for line in made["t-precision-recall"].panels[0].lines] == ["", ""]
-    assert [spot.defense for spot in made["t-robustness"].panels[0].spots] == ["RetPur t_p=5"]
+    assert [line.hue for line in made["t-precision-recall"].panels[0].lines] == ["", ""]
+    assert [spot.hue for spot in made["t-robustness"].panels[0].spots] == ["RetPur t_p=5"]
 
 
 def test_names_are_the_callers(evidence: Make, charts: list[Chart]) -> None:
     make_pictures(evidence(CELLS), "toys", lambda axis, value: f"<{axis} {value}>")
     assert charts[0].panels[0].title == "<dataset digits>, <hasher dpsh>"
-    assert charts[0].attacks == ("<attack dhta>",)
-    assert charts[0].defenses == ("<defense retpur>", "<defense guard>")
+    assert charts[0].marks == ("<attack dhta>",)
+    assert charts[0].hues == ("<defense retpur>", "<defense guard>")
 
 
 def test_the_description_has_the_numbers_and_says_what_is_left_out(evidence: Make, charts: list[Chart]) -> None:

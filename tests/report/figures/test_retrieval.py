@@ -45,7 +45,7 @@ def test_a_line_is_the_mean_over_queries_in_percent(
 ) -> None:
     made = evidence(CELLS)
     found = drawn(made, panel)
-    assert [(line.attack, line.defense) for line in found.lines] == [("", ""), ("DHTA", ""), ("DHTA", "RetPur")]
+    assert [(line.mark, line.hue) for line in found.lines] == [("", ""), ("DHTA", ""), ("DHTA", "RetPur")]
     for line, key in zip(found.lines, ("key0", "key1", "key3"), strict=True):
         values = made.scores(key)[name].numpy().astype(np.float64)
         np.testing.assert_allclose(line.xs, xs)
@@ -88,5 +88,5 @@ def test_one_depth_makes_no_line(evidence: Make) -> None:
 def test_the_numbers_in_the_middle_are_told(evidence: Make) -> None:
     found = drawn(evidence(CELLS), recall_panel)
     numbers = ", ".join(f"{line_name(line)} {line.values[10]:.1f} %" for line in found.lines)
-    assert found.told == f"at a recall of 50 % {numbers}"
+    assert found.summary == f"at a recall of 50 % {numbers}"
     assert [line_name(line) for line in found.lines] == ["clean", "DHTA", "RetPur-DHTA"]

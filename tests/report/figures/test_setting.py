@@ -93,6 +93,6 @@ def test_swept_options_are_compared_with_rows_of_the_same_ones_or_of_none(eviden
 
 def test_swept_options_are_told_behind_the_defense_or_else_the_attack(evidence: Make) -> None:
     setting = only(evidence({("none", "none"): {}}))
-    assert setting.told(Condition("dhta", "retpur", "t_p=5")) == ("DHTA", "RetPur t_p=5")
-    assert setting.told(Condition("dhta", "none", "eps=4")) == ("DHTA eps=4", "")
-    assert setting.told(Condition()) == ("", "")
+    assert setting.printed(Condition("dhta", "retpur", "t_p=5")) == ("DHTA", "RetPur t_p=5")
+    assert setting.printed(Condition("dhta", "none", "eps=4")) == ("DHTA eps=4", "")
+    assert setting.printed(Condition()) == ("", "")

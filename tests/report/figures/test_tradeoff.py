@@ -38,11 +38,11 @@ def test_a_mark_stands_at_the_points_lost_and_recovered(evidence: Make) -> None:
     panel = robustness_panel(setting_of(made))
     assert panel is not None
     (spot,) = panel.spots
-    assert (spot.attack, spot.defense) == ("DHTA", "RetPur")
+    assert (spot.mark, spot.hue) == ("DHTA", "RetPur")
     assert spot.x.value == pytest.approx(points(made, "key0", "key2"))
     assert spot.y.value == pytest.approx(points(made, "key3", "key1"))
     told = f"{spot.y.value:.1f} points, by RetPur under DHTA, for {spot.x.value:.2f} points of clean MAP"
-    assert panel.told == f"the most is {told}"
+    assert panel.summary == f"the most is {told}"
 
 
 def test_its_bars_are_those_of_paired_differences_clustered_under_a_targeted_attack(evidence: Make) -> None:
@@ -72,7 +72,7 @@ def test_seconds_are_the_defenses_at_query_time(evidence: Make) -> None:
     panel = seconds_panel(setting_of(evidence(CELLS)))
     assert panel is not None
     assert tuple(panel.spots[0].x) == (0.25, 0.25, 0.25)
-    assert panel.told.endswith("for 0.25 s an image")
+    assert panel.summary.endswith("for 0.25 s an image")
 
 
 def test_what_does_nothing_at_query_time_takes_no_seconds(evidence: Make) -> None:
@@ -94,4 +94,4 @@ def test_a_swept_defense_is_compared_with_rows_that_do_not_sweep(evidence: Make)
     swept = {cell: {**told, "variant": "t_p=5"} if cell[1] == "retpur" else told for cell, told in CELLS.items()}
     panel = robustness_panel(setting_of(evidence(swept), swept=True))
     assert panel is not None
-    assert [(spot.attack, spot.defense) for spot in panel.spots] == [("DHTA", "RetPur t_p=5")]
+    assert [(spot.mark, spot.hue) for spot in panel.spots] == [("DHTA", "RetPur t_p=5")]

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from tests.report.render.html.conftest import Page
 
 from retbench.report.report import Report
+from tests.report.render.html.conftest import Page
 
 Keys = pytest.importorskip("selenium.webdriver", reason="selenium is not installed: it drives the browser").Keys
 

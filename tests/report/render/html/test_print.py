@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from tests.report.render.html.conftest import Page
-
 from retbench.report.report import Report
+from tests.report.render.html.conftest import Page
 
 OPEN = "return [...document.querySelectorAll('.more')].map((it) => it.open)"
 

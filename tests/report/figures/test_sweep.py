@@ -1,4 +1,4 @@
-"""Curves as PNG: bytes, size, what is on them."""
+"""Curves of tables as PNG: bytes, size, what is on them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from matplotlib.image import imread
 
 from retbench.metrics import Interval
 from retbench.report.figures.canvas import paint_png
-from retbench.report.figures.figure import COLOURS, curve_picture, draw_curve
+from retbench.report.figures.drawing import draw_chart
+from retbench.report.figures.look import COLORS
+from retbench.report.figures.sweep import curve_chart, curve_picture
 from retbench.report.tables.curve import Curve, Level, Line, Panel, Reading
 from retbench.report.tables.unit import Unit
 
@@ -26,6 +28,10 @@ def line(label: str, *xs: float) -> Line:
 def curve(*lines: Line, panels: int = 1, scale: Literal["linear", "log"] = "linear") -> Curve:
     panel = Panel("MAP", Unit.PERCENT, lines, (Level("clean", Interval(0.9, 0.8, 1.0)),))
     return Curve("Strength", "purify step", scale, (panel,) * panels)
+
+
+def draw_curve(drawn: Curve) -> bytes:
+    return draw_chart(curve_chart(drawn)).png
 
 
 def pixels(png: bytes) -> np.ndarray:
@@ -55,7 +61,7 @@ def test_drawing_leaves_pyplot_alone() -> None:
     script = (
         "import sys, retbench.report\n"
         "early = 'matplotlib' in sys.modules\n"
-        "import retbench.report.figures.figure\n"
+        "import retbench.report.figures.drawing\n"
         "sys.exit(early or 'matplotlib.pyplot' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
@@ -76,11 +82,11 @@ def _dots(png: bytes) -> int:
 
 def test_each_line_has_a_colour_of_its_own() -> None:
     png = draw_curve(curve(line("one", 1, 5), line("two", 2, 7)))
-    assert [has_colour(png, colour) for colour in COLOURS[:3]] == [True, True, False]
+    assert [has_colour(png, colour) for colour in COLORS[:3]] == [True, True, False]
 
 
 def test_a_line_of_one_point_is_seen() -> None:
-    assert has_colour(draw_curve(curve(line("one", 5))), COLOURS[0])
+    assert has_colour(draw_curve(curve(line("one", 5))), COLORS[0])
 
 
 def test_more_panels_and_more_labels_take_more_room() -> None:
@@ -93,7 +99,7 @@ def test_more_panels_and_more_labels_take_more_room() -> None:
 
 @pytest.mark.parametrize("xs", [(1, 10, 100), (0, 1, 10, 100), (-10, 0, 10), (0,), (-3, -1)])
 def test_a_logarithmic_axis_takes_any_number(xs: tuple[float, ...]) -> None:
-    assert has_colour(draw_curve(curve(line("one", *xs), scale="log")), COLOURS[0])
+    assert has_colour(draw_curve(curve(line("one", *xs), scale="log")), COLORS[0])
 
 
 def test_powers_of_ten_are_evenly_spaced_on_a_logarithmic_axis() -> None:
@@ -116,7 +122,7 @@ def test_a_long_name_in_the_legend_is_not_cut() -> None:
 
 
 def test_a_dollar_in_a_name_is_no_formula() -> None:
-    assert has_colour(draw_curve(curve(line("cost $x_{ and $", 1, 5))), COLOURS[0])
+    assert has_colour(draw_curve(curve(line("cost $x_{ and $", 1, 5))), COLORS[0])
 
 
 def test_lines_without_a_label_need_no_legend() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from matplotlib.figure import Figure
 
-from retbench.report.figures.cost_axis import scale_cost, zero_place
+from retbench.report.figures.axis import scale_cost, zero_place
 
 
 def ticks(seconds: list[float]) -> dict[str, float]:
