@@ -1,14 +1,37 @@
-"""Compares what a result was made of with what it would be made of now."""
+"""What a result was made of, beside what another one was made of: where their recipes differ, and the root of it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple, cast
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple, cast
 
 from retbench.canon import Json, canonical
+from retbench.difference import pair_leaves
 from retbench.errors import ArtifactError
 from retbench.plan import Plan
+from retbench.stages.recipe import Recipe, input_keys
 from retbench.store import Store
+
+RecipeOf = Callable[[str], Recipe | None]
+"""The recipe of a key; None or an empty one where there is none."""
+
+
+class Root(NamedTuple):
+    """A field at the root of a difference between two recipes: not the key of an input that differs in its turn.
+
+    Attributes:
+        before, after: keys of the two steps whose recipes hold the field.
+        path: the fields that lead to it from the first two recipes, through those of their inputs.
+        field: the dotted field; empty where one of the two recipes is gone.
+        left, right: its values; None where the field is not there.
+    """
+
+    before: str
+    after: str
+    path: str
+    field: str
+    left: Json
+    right: Json
 
 
 class Change(NamedTuple):
@@ -27,8 +50,42 @@ class Change(NamedTuple):
     after: Json
 
 
+def find_roots(before: str, after: str, old: RecipeOf, new: RecipeOf, path: str = "") -> Iterator[Root]:
+    """Yield the fields in which two steps differ, and of inputs the fields in which those differ.
+
+    A recipe's own fields come before those of its inputs, and every pair of steps is looked at once. Inputs that have
+    a recipe on both sides are followed; of another one its key is the difference. Equal keys have none.
+
+    Args:
+        before, after: keys of the two steps.
+        old, new: the recipes of the keys on either side.
+        path: what the two steps are called; leads every path.
+    """
+    waiting, seen = [(before, after, path)], set[tuple[str, str]]()
+    while waiting:
+        one, other, at = waiting.pop()
+        if one == other or (one, other) in seen:
+            continue
+        seen.add((one, other))
+        first, second = old(one), new(other)
+        if not first or not second:
+            yield Root(one, other, at, "", one, other)
+            continue
+        inputs, others = input_keys(first), input_keys(second)
+        followed = []
+        for field, left, right in pair_leaves(dict(first), dict(second), "scalars"):
+            place = f"{at}.{field}" if at else field
+            if left == right:
+                continue
+            if left in inputs and right in others and old(left) and new(right):
+                followed.append((left, right, place))
+            else:
+                yield Root(one, other, place, field, left, right)
+        waiting += reversed(followed)
+
+
 def changes(before: str, after: str, plan: Plan, store: Store) -> list[Change]:
-    """Returns the fields at the root of the difference between two artifacts: where recipes differ in more than inputs.
+    """Return the fields at the root of the difference between an artifact and a step that would run now.
 
     Args:
         before: key of an artifact of an earlier run.
@@ -38,52 +95,20 @@ def changes(before: str, after: str, plan: Plan, store: Store) -> list[Change]:
 
     An input that is gone from the store is reported as one change of its key. Equal keys give no change.
     """
+
+    def recipe(key: str) -> Recipe | None:
+        if key in plan.steps:
+            return plan.steps[key].full_recipe
+        try:
+            return cast(Mapping[str, Any], store.meta(key)["recipe"])
+        except ArtifactError:
+            return None
+
     found: dict[str, Change] = {}
-    for change in _walk(before, after, plan, store, set()):
-        found.setdefault(canonical([change.stage, change.field, change.before, change.after]), change)
+    for root in find_roots(before, after, recipe, recipe):
+        step = plan.steps.get(root.after)
+        stage, label = (step.name, step.label) if step else ("gone", root.after[:12])
+        gone = not root.field
+        field, left, right = ("key", root.before[:12], root.after[:12]) if gone else (root.field, root.left, root.right)
+        found.setdefault(canonical([stage, field, left, right]), Change(stage, label, field, left, right))
     return list(found.values())
-
-
-def _walk(before: str, after: str, plan: Plan, store: Store, seen: set[tuple[str, str]]) -> Iterator[Change]:
-    if before == after or (before, after) in seen:
-        return
-    seen.add((before, after))
-    old, new = _recipe(before, plan, store), _recipe(after, plan, store)
-    step = (plan.steps[after].name, plan.steps[after].label) if after in plan.steps else ("gone", after[:12])
-    if old is None or new is None:
-        yield Change(*step, "key", before[:12], after[:12])
-        return
-    old_leaves, new_leaves = dict(_leaves(old)), dict(_leaves(new))
-    for field in dict.fromkeys([*old_leaves, *new_leaves]):
-        was, now = old_leaves.get(field), new_leaves.get(field)
-        if was == now:
-            continue
-        if _known(was, plan, store) and _known(now, plan, store):
-            yield from _walk(cast(str, was), cast(str, now), plan, store, seen)
-        else:
-            yield Change(*step, field, was, now)
-
-
-def _known(value: Json, plan: Plan, store: Store) -> bool:
-    return isinstance(value, str) and len(value) == 64 and _recipe(value, plan, store) is not None
-
-
-def _recipe(key: str, plan: Plan, store: Store) -> Mapping[str, Json] | None:
-    if key in plan.steps:
-        return plan.steps[key].full_recipe
-    try:
-        return cast(Mapping[str, Json], store.meta(key)["recipe"])
-    except ArtifactError:
-        return None
-
-
-def _leaves(value: Json, path: str = "") -> Iterator[tuple[str, Json]]:
-    """Yields the scalars of a recipe by dotted path."""
-    if isinstance(value, Mapping):
-        for name, inner in value.items():
-            yield from _leaves(inner, f"{path}.{name}".lstrip("."))
-    elif isinstance(value, Sequence) and not isinstance(value, str):
-        for index, inner in enumerate(value):
-            yield from _leaves(inner, f"{path}.{index}")
-    else:
-        yield path, value

@@ -1,15 +1,17 @@
-"""What differs between a value that was told and one that was computed again."""
+"""Recorded values beside values that were computed again: what agrees, and what differs."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-EXACT, SINGLE = 1e-9, 1e-6
-"""How far float64 and float32 numbers in 0..1 may be apart: orders of addition differ between machines."""
+from retbench.difference import TOLERANCE, agree, format_value, pair_leaves
+
+SINGLE = 1e-6
+"""How far float32 numbers in 0..1 may be apart; float64 numbers TOLERANCE."""
 
 
 class Agreement(NamedTuple):
@@ -19,7 +21,7 @@ class Agreement(NamedTuple):
 
 
 class Difference(NamedTuple):
-    """A field in which two values differ: what was told and what was computed."""
+    """A field in which two values differ: what was recorded and what was computed."""
 
     field: str
     got: str
@@ -30,40 +32,26 @@ Comparison = Agreement | Difference
 
 
 def compare_json(field: str, got: Any, expected: Any) -> Iterator[Comparison]:
-    """Yields how every leaf of two JSON values compares; numbers agree when they are at most EXACT apart."""
-    if isinstance(got, Mapping) and isinstance(expected, Mapping):
-        for name in dict.fromkeys((*expected, *got)):
-            missing = "nothing"
-            yield from compare_json(f"{field}.{name}", got.get(name, missing), expected.get(name, missing))
-    elif isinstance(got, Sequence) and isinstance(expected, Sequence) and not isinstance(got, str):
-        same = len(got) == len(expected) and all(map(_same, got, expected))
-        yield Agreement(field) if same else Difference(field, _told(got), _told(expected))
-    else:
-        yield Agreement(field) if _same(got, expected) else Difference(field, _told(got), _told(expected))
+    """Yield how every leaf of two JSON values compares; a list is one leaf, and what one side lacks is `nothing`."""
+    for path, wanted, found in pair_leaves(expected, got, "fields", field, "nothing"):
+        same = agree(found, wanted)
+        yield Agreement(path) if same else Difference(path, format_value(found), format_value(wanted))
 
 
 def compare_tensors(field: str, got: Tensor | None, expected: Tensor) -> Comparison:
-    """Returns whether two tensors agree, and else the first place where they do not; NaN equals NaN."""
+    """Return whether two tensors agree, and else the first place where they do not; NaN equals NaN."""
     if got is None:
-        return Difference(field, "nothing", _kind(expected))
+        return Difference(field, "nothing", _describe(expected))
     if got.dtype != expected.dtype or got.shape != expected.shape:
-        return Difference(field, _kind(got), _kind(expected))
-    tolerance = SINGLE if expected.dtype == torch.float32 else EXACT
+        return Difference(field, _describe(got), _describe(expected))
+    tolerance = SINGLE if expected.dtype == torch.float32 else TOLERANCE
     near = torch.isclose(got, expected, rtol=0, atol=tolerance, equal_nan=True)
     if bool(near.all()):
         return Agreement(field)
     place = tuple(int(at) for at in (~near).nonzero()[0])
-    return Difference(f"{field}[{', '.join(map(str, place))}]", _told(got[place].item()), _told(expected[place].item()))
+    values = (format_value(tensor[place].item()) for tensor in (got, expected))
+    return Difference(f"{field}[{', '.join(map(str, place))}]", *values)
 
 
-def _same(got: Any, expected: Any) -> bool:
-    numbers = all(isinstance(value, int | float) and not isinstance(value, bool) for value in (got, expected))
-    return abs(got - expected) <= EXACT if numbers else bool(type(got) is type(expected) and got == expected)
-
-
-def _told(value: Any) -> str:
-    return f"{value:.12g}" if isinstance(value, float) else str(value)[:100]
-
-
-def _kind(tensor: Tensor) -> str:
+def _describe(tensor: Tensor) -> str:
     return f"{str(tensor.dtype).removeprefix('torch.')} {tuple(tensor.shape)}"

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import chain
-from typing import Any, NamedTuple, TypeVar, cast
+from typing import NamedTuple, TypeVar
 
 from torch import Tensor
 
 from retbench.bundle.bundle import Bundle, name_cell
 from retbench.canon import Json, canonical, digest
+from retbench.difference import Pair, agree, format_value, pair_leaves
 from retbench.errors import ArtifactMissing, BundleError
+from retbench.lineage import Root, find_roots
 from retbench.results import Evidence, Row
 
 V = TypeVar("V")
@@ -19,10 +20,8 @@ AGREED = ("relevance", "map", "depth", "ties", "quantise", "confidence", "resamp
 """Fields of the protocol that are the same in all rows of one dataset and task."""
 SAMPLED = ("targets", "ranked_queries", "scored_queries")
 """Fields that are the same where the same queries were ranked; a variant of a dataset may have others."""
-SAID = ("options", "budget", "protocol", "data", "caveats", "details", "envelopes", "steps")
-"""What two rows of one score say alike; only what it cost them may differ."""
-TOLERANCE = 1e-9
-"""Between two computations of one number."""
+COMPARED = ("options", "budget", "protocol", "data", "caveats", "details", "envelopes", "steps")
+"""Fields in which two rows of one score must agree; only what it cost them may differ."""
 _DIGEST = re.compile(r"\b[0-9a-f]{64}\b")
 
 
@@ -31,18 +30,6 @@ class _Source(NamedTuple):
 
     row: Row
     bundle: Bundle
-
-
-class _Difference(NamedTuple):
-    """A field and its two values, and what else is to be told of it."""
-
-    field: str
-    one: Any
-    other: Any
-    told: str = ""
-
-    def __str__(self) -> str:
-        return f"{self.field}: got {_told(self.one)} and {_told(self.other)}, expected the same{self.told}"
 
 
 def merge(bundles: Sequence[Bundle]) -> Bundle:
@@ -66,7 +53,7 @@ def merge(bundles: Sequence[Bundle]) -> Bundle:
     for bundle in bundles:
         for row in bundle.evidence.rows:
             name, found = name_cell(row), _Source(row, bundle)
-            cells[name] = _chosen(name, cells[name], found) if name in cells else found
+            cells[name] = _choose(name, cells[name], found) if name in cells else found
     return Bundle(
         " + ".join(bundle.name for bundle in bundles),
         _evidence(bundles, tuple(source.row for source in cells.values())),
@@ -112,7 +99,7 @@ def _check_protocols(bundles: Sequence[Bundle]) -> None:
             for field, value in _agreed(row, bundle):
                 before, name = known.setdefault(field, (value, bundle.name))
                 if canonical(before) != canonical(value):
-                    got = f"{_told(before)} and {_told(value)}, expected the same; report them apart"
+                    got = f"{format_value(before)} and {format_value(value)}, expected the same; report them apart"
                     raise BundleError(f"{field} differs between {name} and {bundle.name}: got {got}")
 
 
@@ -128,68 +115,52 @@ def _agreed(row: Row, bundle: Bundle) -> Iterator[tuple[str, Json]]:
     yield f"sample of queries {of}", recipe.get("queries")
 
 
-def _chosen(name: str, first: _Source, second: _Source) -> _Source:
-    """Returns which of two rows of a cell stays; raises BundleError where they contradict each other."""
+def _choose(name: str, first: _Source, second: _Source) -> _Source:
+    """Return which of two rows of a cell stays; raises BundleError where they contradict each other."""
     if second.row.status != "done" or first.row.status != "done":
         return first if first.row.status == "done" or second.row.status != "done" else second
     between = f"{name} differs between {first.bundle.name} and {second.bundle.name}"
+    one, other = first.row.record(), second.row.record()
     if first.row.key != second.row.key:
-        options = _differences(first.row.options, second.row.options, "options")
-        recipes = _traced(first.row.key, second.row.key, first.bundle, second.bundle, "score")
-        raise BundleError(f"{between}: {next(chain(options, recipes))}")
+        options = (_format_pair(pair) for pair in _differences(one["options"], other["options"], "options"))
+        raise BundleError(f"{between}: {next(options, '') or _explain(first, second)}")
     for metric in dict.fromkeys((*first.row.metrics, *second.row.metrics)):
         left, right = (source.row.metrics.get(metric) for source in (first, second))
-        if left is None or right is None or any(not _near(*pair) for pair in zip(left, right, strict=True)):
-            told = " and ".join(f"{found.value:.6g}" if found else "none" for found in (left, right))
-            raise BundleError(f"{between}: {metric.upper().replace('_', '-')} {told}")
-    one, other = first.row.record(), second.row.record()
-    if difference := next(chain.from_iterable(_differences(one[name], other[name], name) for name in SAID), None):
-        raise BundleError(f"{between}: {difference}")
+        if left is None or right is None or not agree(left, right):
+            values = " and ".join(f"{found.value:.6g}" if found else "none" for found in (left, right))
+            raise BundleError(f"{between}: {metric.upper().replace('_', '-')} {values}")
+    for field in COMPARED:
+        for pair in _differences(one[field], other[field], field):
+            raise BundleError(f"{between}: {_format_pair(pair)}")
     return first
 
 
-def _near(one: float, other: float) -> bool:
-    return abs(one - other) <= TOLERANCE or (one != one and other != other)
+def _differences(one: Json, other: Json, where: str) -> Iterator[Pair]:
+    """Yield the fields in which two JSON values differ; lists of one length item by item."""
+    return (pair for pair in pair_leaves(one, other, "items", where) if not agree(pair.left, pair.right))
 
 
-def _differences(one: Json, other: Json, where: str) -> Iterator[_Difference]:
-    """Yields the fields in which two JSON values differ; lists of one length item by item."""
-    if isinstance(one, Mapping) and isinstance(other, Mapping):
-        for name in sorted({*one, *other}):
-            yield from _differences(one.get(name), other.get(name), f"{where}.{name}")
-    elif isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
-        for at, pair in enumerate(zip(one, other, strict=True)):
-            yield from _differences(*pair, f"{where}.{at}")
-    elif not _same(one, other):
-        yield _Difference(where, one, other)
+def _format_pair(pair: Pair) -> str:
+    return f"{pair.path}: got {format_value(pair.left)} and {format_value(pair.right)}, expected the same"
 
 
-def _same(one: Json, other: Json) -> bool:
-    numbers = all(isinstance(value, float) for value in (one, other))
-    return _near(cast(float, one), cast(float, other)) if numbers else one == other
+def _explain(first: _Source, second: _Source) -> str:
+    """Return at which root two scores differ: the first that is more than digests, else the furthest from the score."""
+    keys = (first.row.key, second.row.key)
+    roots = [*find_roots(*keys, first.bundle.recipe, second.bundle.recipe, "score")]
+    readable = (root for root in roots if not _DIGEST.search(canonical([root.left, root.right])))
+    # Two equal recipes under two keys have no root; whether a recipe has its key is for `verify_bundle` to find.
+    furthest = max(roots, key=lambda root: root.path.count("."), default=Root(*keys, "score", "", *keys))
+    root = next(readable, furthest)
+    pair = Pair(root.path, root.left, root.right)
+    return f"{_format_pair(pair)}{_describe_steps(root, first.bundle, second.bundle)}"
 
 
-def _traced(one: str, other: str, first: Bundle, second: Bundle, where: str) -> Iterator[_Difference]:
-    """Yields in what the recipes of two steps differ: what says something first, then that of their inputs."""
-    found = list(_differences(dict(first.recipe(one)), dict(second.recipe(other)), where))
-    told = _made(one, other, first, second)
-    speaking = (each for each in found if not _DIGEST.search(canonical([each.one, each.other])))
-    yield from (each._replace(told=told) for each in speaking)
-    for field, left, right, _ in found:
-        if isinstance(left, str) and isinstance(right, str) and first.recipe(left) and second.recipe(right):
-            yield from _traced(left, right, first, second, field)
-    yield from (each._replace(told=told) for each in found)
-
-
-def _made(one: str, other: str, first: Bundle, second: Bundle) -> str:
-    """Returns what two steps are called, and the versions in which they differ."""
-    left, right = first.evidence.steps.get(one), second.evidence.steps.get(other)
+def _describe_steps(root: Root, first: Bundle, second: Bundle) -> str:
+    """Return the name of the step that holds a root, and the versions in which the two of it differ."""
+    left, right = first.evidence.steps.get(root.before), second.evidence.steps.get(root.after)
     if left is None or right is None:
         return ""
     versions = _differences(left.environment.get("versions"), right.environment.get("versions"), "versions")
-    others = "".join(f", {each.field} {_told(each.one)} and {_told(each.other)}" for each in versions)
+    others = "".join(f", {path} {format_value(one)} and {format_value(other)}" for path, one, other in versions)
     return f" (in {left.stage}: {left.label}{others})"
-
-
-def _told(value: Any) -> str:
-    return canonical(value).strip('"')
