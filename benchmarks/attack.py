@@ -82,9 +82,10 @@ def perturber(attack: Attack, knowledge: Knowledge, batch: Batch) -> Callable[[]
         role: part.fit(knowledge, context) for role, part in attack.parts(knowledge.facts).items()
     }
     state = {f"{role}/{name}": tensor for role, own in parts.items() for name, tensor in own.items()}
+    module = attack.module(state, batch.images.device)
 
     def perturb() -> None:
-        attack.perturb(knowledge, batch, state, noise)
+        attack.perturb(knowledge, batch, module, noise)
 
     return perturb
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 @hookimpl
 def retbench_attacks() -> list[type[Attack]]:
-    """Returns the attacks; imported here, so that listing plugins stays light."""
+    """Return the attacks; imported here, so that listing plugins stays light."""
     from retbench_attacks.generative.prosgan import ProsGAN
     from retbench_attacks.generative.tadch import TADCH
     from retbench_attacks.iterative.dhta import DHTA

@@ -1,4 +1,4 @@
-"""ProS-GAN: its schedule, its losses, and a small generator that is really trained."""
+"""ProS-GAN: its networks, its schedule, its losses, and a small generator that is really trained."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 import torch
-from retbench_attacks.generative.generator_attack import learning_rate
-from retbench_attacks.generative.prosgan import ProsGAN
-from retbench_attacks.generative.prosgan_networks import Discriminator, Generator
+from retbench_attacks.generative.discriminator import Discriminator
+from retbench_attacks.generative.generator_attack import Redrawing, learning_rate
+from retbench_attacks.generative.prosgan import Decoder, Generator, ProsGAN
 from retbench_attacks.prototypes.prosgan_prototypes import ProsGanPrototypes
 from torch import Tensor, nn
 
@@ -75,7 +75,7 @@ def attacked(attack: ProsGAN, knowledge: Knowledge, state: State, prototypes: St
     ids = tuple(map(str, range(6)))
     batch = Batch(ids, images, knowledge.training.labels[:6], labels, torch.zeros(6, dtype=torch.int64))
     whole = state | {f"prototypes/{name}": weight for name, weight in prototypes.items()}
-    return attack.perturb(knowledge, batch, whole, Noise(0, ids))
+    return attack.perturb(knowledge, batch, attack.module(whole, CPU), Noise(0, ids))
 
 
 def transcribed(
@@ -90,7 +90,7 @@ def transcribed(
     vectors = torch.unique(knowledge.grant("database_labels"), dim=0).float()
     torch.manual_seed(0)
     critic = Discriminator(3, (SIDE, SIDE), width=4, depth=2)
-    generator = Generator(8, (SIDE, SIDE), width=4, blocks=1, decoder_width=16)
+    generator = Generator(8, 1, width=4, blocks=1, decoder_width=16).to(memory_format=torch.channels_last)
     critic_adam = torch.optim.Adam(critic.parameters(), betas=(0.5, 0.999))
     generator_adam = torch.optim.Adam(generator.parameters(), betas=(0.5, 0.999))
     curves: Curves = {"reconstruction": [], "hamming": [], "adversarial": [], "critic": []}
@@ -138,14 +138,59 @@ def transcribed(
     return curves, generator.state_dict(), critic.state_dict()
 
 
+def weights(net: nn.Module) -> int:
+    return sum(weight.numel() for weight in net.parameters())
+
+
+def test_the_published_generator_has_as_many_weights() -> None:
+    with torch.device("meta"):
+        generator = Generator(512, 14 * 14)
+    assert weights(generator.decoder) == 13_044_440
+    assert weights(generator) - weights(generator.decoder) == 8_409_681
+    assert weights(generator) == 21_454_121
+
+
+@pytest.mark.parametrize(("size", "cells"), [((32, 32), 4), ((16, 48), 3)])
+def test_images_keep_their_size(size: tuple[int, int], cells: int) -> None:
+    images, semantics = torch.rand(2, 3, *size) * 2 - 1, torch.randn(2, 5)
+    assert Decoder(5, cells, width=16)(semantics, size).shape == images.shape
+    redrawn = Generator(5, cells, width=4, blocks=1, decoder_width=16)(images, semantics)
+    assert redrawn.shape == images.shape
+    assert redrawn.abs().max().item() < 1
+
+
+def test_an_image_is_redrawn_alike_in_any_batch() -> None:
+    generator = Generator(5, 1, width=4, blocks=1, decoder_width=16)
+    images, semantics = torch.rand(3, 3, 16, 16), torch.randn(3, 5)
+    alone = [generator(images[row : row + 1], semantics[row : row + 1]) for row in range(3)]
+    assert torch.allclose(generator(images, semantics), torch.cat(alone), atol=1e-5)
+
+
+@pytest.mark.parametrize("size", [(32, 32), (16, 48)])
+def test_the_sizes_of_a_generator_are_read_from_its_weights(size: tuple[int, int], knowledge: Knowledge) -> None:
+    trained = ATTACK.new_generator(replace(knowledge.facts, image_size=size))
+    like = ATTACK.generator_of(trained.state_dict())
+    like.load_state_dict(trained.state_dict())
+    images, semantics = torch.rand(2, 3, *size), torch.randn(2, PROTOTYPES.semantic)
+    assert torch.equal(like(images, semantics), trained(images, semantics))
+
+
+def test_the_networks_are_built_once_and_frozen(knowledge: Knowledge, prototypes: State) -> None:
+    state = ATTACK.new_generator(knowledge.facts).state_dict()
+    module = ATTACK.module(state | {f"prototypes/{name}": weight for name, weight in prototypes.items()}, CPU)
+    assert isinstance(module, Redrawing)
+    assert not any(inner.training for inner in module.modules())
+    assert not any(weight.requires_grad for weight in module.parameters())
+
+
 @pytest.mark.usefixtures("without_kinks")
 def test_it_is_the_published_loop(
     knowledge: Knowledge, prototypes: State, fit: Callable[..., State], tmp_path: Path
 ) -> None:
     attack = ATTACK.model_copy(update={"epochs": 2, "batch": 6, "adversarial": 0.7})  # four steps an epoch
     curves: Curves = {}
-    state = fit(attack, record=curves.__setitem__, checkpoints=tmp_path)
-    critic = Context(CPU, "float32", Noise(0, ()), checkpoints=tmp_path).load_checkpoint("prosgan")["critic"]
+    state = fit(attack, record=curves.__setitem__, checkpoints=tmp_path, checkpoint_every=0)
+    critic = Context(CPU, "float32", Noise(0, ()), checkpoints=tmp_path).load_checkpoint("course")["moving"]["critic"]
     expected_curves, expected_state, expected_critic = transcribed(attack, knowledge, prototypes)
     for name, curve in expected_curves.items():
         assert curves[name] == pytest.approx(curve, rel=1e-5), name
@@ -223,9 +268,9 @@ def test_a_killed_training_resumes_to_the_same_weights(fit: Callable[..., State]
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        fit(attack, checkpoints=tmp_path, progress=stop_in_the_third_epoch)
-    assert (tmp_path / "prosgan.pt").exists()
-    resumed = fit(attack, checkpoints=tmp_path)
+        fit(attack, checkpoints=tmp_path, checkpoint_every=0, progress=stop_in_the_third_epoch)
+    assert (tmp_path / "course.pt").exists()
+    resumed = fit(attack, checkpoints=tmp_path, checkpoint_every=0)
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
 
 

@@ -1,4 +1,4 @@
-"""TA-DCH: its losses and its loop, what it refuses, and a small generator that is really trained."""
+"""TA-DCH: its networks, its losses and its loop, what it refuses, and a small generator that is really trained."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 import torch
-from retbench_attacks.generative.prosgan_networks import Discriminator
-from retbench_attacks.generative.tadch import TADCH
-from retbench_attacks.generative.tadch_networks import Generator
+from retbench_attacks.generative.discriminator import Discriminator
+from retbench_attacks.generative.tadch import SIDES, TADCH, Generator, Translator, interleaved
 from retbench_attacks.prototypes.tadch_prototypes import TadchPrototypes
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn import functional as F
 
 from retbench import Batch, Context, Facts, HashNetwork, Knowledge, Noise, State, TrainingData, sign
 from retbench.testing import ToyDataset
@@ -92,7 +92,7 @@ def transcribed(attack: TADCH, knowledge: Knowledge, prototypes: State) -> tuple
     images, labels, texts = training.images(range(20)), training.labels.float(), training.texts(range(20))
     torch.manual_seed(0)
     critic = Discriminator(3, (SIDE, SIDE), width=4, depth=3)
-    generator = Generator(16, SIDE, width=4, blocks=1)
+    generator = Generator(16, (2, 1), width=4, blocks=1)
     critic_adam = torch.optim.Adam(critic.parameters(), betas=(0.5, 0.999))
     generator_adam = torch.optim.Adam(generator.parameters(), betas=(0.5, 0.999))
     curves: Curves = {"reconstruction": [], "hamming": [], "adversarial": [], "critic": []}
@@ -135,6 +135,86 @@ def transcribed(attack: TADCH, knowledge: Knowledge, prototypes: State) -> tuple
     return curves, generator.state_dict(), critic.state_dict()
 
 
+def weights(net: nn.Module) -> int:
+    return sum(weight.numel() for weight in net.parameters())
+
+
+def test_the_published_generator_has_as_many_weights() -> None:
+    with torch.device("meta"):
+        generator = Generator(64, (4, 4))
+    assert weights(generator.translator) == 48_816
+    assert weights(generator) == 8_827_218
+
+
+def test_the_published_translator_has_the_published_shapes() -> None:
+    translator, shapes = Translator(64, (4, 4)), []
+    for layer in translator.layers[1:]:
+        layer.register_forward_pre_hook(lambda layer, inputs: shapes.append(tuple(inputs[0].shape[1:])))
+    drawn = translator(torch.randn(1, 64, 16, 16), 224)
+    assert [*shapes, tuple(drawn.shape[1:])] == [(48, 14, 14), (12, 56, 56), (1, 224, 224)]
+    assert drawn.min().item() == 0
+
+
+def test_images_keep_their_size() -> None:
+    assert sorted(SIDES) == [16, 28, 32, 56, 64, 112, 128, 224, 256]
+    semantics = torch.randn(1, 16, 16, 16)
+    for side, (_, *factors) in SIDES.items():
+        assert Translator(16, factors)(semantics, side).shape == (1, 1, side, side)
+        redrawn = Generator(16, factors, width=2, blocks=1)(torch.rand(1, 3, side, side), semantics)
+        assert redrawn.shape == (1, 3, side, side)
+        assert 0 < redrawn.abs().max().item() < 1
+
+
+@pytest.mark.parametrize("side", sorted(SIDES))
+def test_the_sizes_of_a_generator_are_read_from_its_weights(side: int) -> None:
+    attack = ATTACK.model_copy(update={"width": 2})
+    with torch.device("meta"):
+        trained = attack.new_generator(replace(FACTS, image_size=(side, side)))
+        like = attack.generator_of(trained.state_dict())
+    shapes = [{name: weight.shape for name, weight in net.state_dict().items()} for net in (trained, like)]
+    assert shapes[0] == shapes[1]
+
+
+def test_the_translated_map_lies_between_the_channels() -> None:
+    red, green, blue, drawn = (torch.full((2, 1, 4, 4), float(value)) for value in range(4))
+    mixed = interleaved(torch.cat([red, green, blue], dim=1), drawn)
+    assert torch.equal(mixed, torch.cat([red, drawn, green, drawn, blue, drawn], dim=1))
+
+
+def plain(features: Tensor) -> Tensor:
+    mean, spread = features.mean((2, 3), keepdim=True), features.var((2, 3), keepdim=True, unbiased=False)
+    return ((features - mean) / torch.sqrt(spread + 1e-5)).clamp(min=0)
+
+
+def test_it_computes_the_published_generator() -> None:
+    torch.manual_seed(0)
+    generator = Generator(16, (2, 1), width=4, blocks=1).double()
+    own, images, semantics = (
+        generator.state_dict(),
+        torch.rand(2, 3, 32, 32).double(),
+        torch.randn(2, 16, 16, 16).double(),
+    )
+    drawn = semantics
+    for layer, (stride, padding) in enumerate([(1, 1), (2, 1), (1, 1)]):
+        drawn = plain(F.conv_transpose2d(drawn, own[f"translator.layers.{layer}.0.weight"], None, stride, padding))
+    mixed = torch.cat([drawn if odd else images[:, at : at + 1] for at in range(3) for odd in (False, True)], dim=1)
+    full = plain(F.conv2d(mixed, own["entry.0.weight"], own["entry.0.bias"], 1, 3))
+    half = plain(F.conv2d(full, own["halving.0.weight"], own["halving.0.bias"], 2, 1))
+    deep = plain(F.conv2d(half, own["core.0.0.weight"], own["core.0.0.bias"], 2, 1))
+    change = F.conv2d(
+        plain(F.conv2d(deep, own["core.1.change.0.0.weight"], None, 1, 1)), own["core.1.change.1.weight"], None, 1, 1
+    )
+    mean, spread = change.mean((2, 3), keepdim=True), change.var((2, 3), keepdim=True, unbiased=False)
+    deep = deep + (change - mean) / torch.sqrt(spread + 1e-5)
+    up = plain(F.conv_transpose2d(deep, own["core.2.0.weight"], None, 2, 1))
+    up = plain(F.conv2d(torch.cat([half, up], dim=1), own["doubling.0.0.weight"], None, 1, 1))
+    up = plain(F.conv_transpose2d(up, own["doubling.1.0.weight"], None, 2, 1))
+    up = plain(F.conv2d(torch.cat([full, up], dim=1), own["exit.0.0.weight"], None, 1, 1))
+    up = plain(F.conv2d(up, own["exit.1.0.weight"], None, 1, 1))
+    expected = torch.tanh(F.conv2d(torch.cat([images, up], dim=1), own["last.weight"], None, 1, 1))
+    assert torch.allclose(generator(images, semantics), expected, atol=1e-10)
+
+
 @pytest.mark.usefixtures("without_kinks")
 @pytest.mark.parametrize("output", ["relaxed", "logits"])
 def test_it_is_the_published_loop(
@@ -143,8 +223,8 @@ def test_it_is_the_published_loop(
     changed = {"epochs": 1, "decay_epochs": 2, "batch": 6, "adversarial": 0.7, "lr": 1e-3, "victim_output": output}
     attack = ATTACK.model_copy(update=changed)
     curves: Curves = {}
-    state = fit(attack, record=curves.__setitem__, checkpoints=tmp_path)
-    critic = Context(CPU, "float32", Noise(0, ()), checkpoints=tmp_path).load_checkpoint("tadch")["critic"]
+    state = fit(attack, record=curves.__setitem__, checkpoints=tmp_path, checkpoint_every=0)
+    critic = Context(CPU, "float32", Noise(0, ()), checkpoints=tmp_path).load_checkpoint("course")["moving"]["critic"]
     expected_curves, expected_state, expected_critic = transcribed(attack, knowledge, prototypes)
     for name, curve in expected_curves.items():
         assert curves[name] == pytest.approx(curve, rel=1e-5), name
@@ -163,7 +243,7 @@ def test_codes_get_nearer_to_every_targets_prototype(
     assert curves["hamming"][-1] < 0.7 * curves["hamming"][0]
     batch, net = queries(knowledge, 6), PROTOTYPES.module(prototypes, CPU)
     whole = state | {f"prototypes/{name}": weight for name, weight in prototypes.items()}
-    images = ATTACK.perturb(knowledge, batch, whole, Noise(0, batch.ids))
+    images = ATTACK.perturb(knowledge, batch, ATTACK.module(whole, CPU), Noise(0, batch.ids))
     wanted = sign(net(batch.target_labels.float(), batch.target_texts).codes)
     agreements = [float((sign(knowledge.network.image(it)) == wanted).float().mean()) for it in (batch.images, images)]
     assert agreements[1] > agreements[0] + 0.1
@@ -174,9 +254,9 @@ def test_a_query_is_redrawn_for_its_own_text(
 ) -> None:
     attack = ATTACK.model_copy(update={"epochs": 1, "decay_epochs": 0})
     batch = queries(knowledge, 2)
-    state = fit(attack) | {f"prototypes/{name}": weight for name, weight in prototypes.items()}
+    module = attack.module(fit(attack) | {f"prototypes/{name}": weight for name, weight in prototypes.items()}, CPU)
     images, other = (
-        attack.perturb(knowledge, it, state, Noise(0, batch.ids))
+        attack.perturb(knowledge, it, module, Noise(0, batch.ids))
         for it in (batch, batch._replace(target_texts=batch.target_texts.flip(0)))
     )
     assert images.dtype == torch.float32
@@ -187,7 +267,7 @@ def test_a_query_is_redrawn_for_its_own_text(
 def test_no_queries_give_no_images_and_no_texts_an_error(knowledge: Knowledge) -> None:
     batch = queries(knowledge, 2)
     empty = Batch((), *(tensor[:0] for tensor in batch[1:]))
-    assert ATTACK.perturb(knowledge, empty, {}, Noise(0, ())).shape == (0, 3, SIDE, SIDE)
+    assert ATTACK.perturb(knowledge, empty, nn.Module(), Noise(0, ())).shape == (0, 3, SIDE, SIDE)
     with pytest.raises(LookupError, match="no target texts"):
         ATTACK.aims(batch._replace(target_texts=None))
 
@@ -201,9 +281,9 @@ def test_a_killed_training_resumes_to_the_same_weights(fit: Callable[..., State]
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        fit(attack, checkpoints=tmp_path, progress=stop_in_the_third_epoch)
-    assert (tmp_path / "tadch.pt").exists()
-    resumed = fit(attack, checkpoints=tmp_path)
+        fit(attack, checkpoints=tmp_path, checkpoint_every=0, progress=stop_in_the_third_epoch)
+    assert (tmp_path / "course.pt").exists()
+    resumed = fit(attack, checkpoints=tmp_path, checkpoint_every=0)
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
 
 

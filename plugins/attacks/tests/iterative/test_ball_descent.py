@@ -10,9 +10,9 @@ import torch
 from retbench_attacks.iterative.annealing import Annealing
 from retbench_attacks.iterative.ball_descent import BallDescent, Objective
 from retbench_attacks.iterative.updates import Momentum, Update, directed
-from torch import Tensor
+from torch import Tensor, nn
 
-from retbench import Batch, Knowledge, Noise, State, relax
+from retbench import Batch, Knowledge, Noise, relax
 
 
 class Darken(BallDescent):
@@ -21,7 +21,7 @@ class Darken(BallDescent):
     name: ClassVar[str] = "darken"
     alpha: Annealing = "relative"
 
-    def objective(self, knowledge: Knowledge, batch: Batch, state: State, noise: Noise) -> Objective:
+    def objective(self, knowledge: Knowledge, batch: Batch, module: nn.Module, noise: Noise) -> Objective:
         return lambda codes, images: images.mean(dim=(1, 2, 3)) + 0 * codes.sum(dim=1)
 
     def new_update(self) -> Update:
@@ -33,7 +33,7 @@ class Listen(Darken):
 
     heard: ClassVar[list[Tensor]] = []
 
-    def objective(self, knowledge: Knowledge, batch: Batch, state: State, noise: Noise) -> Objective:
+    def objective(self, knowledge: Knowledge, batch: Batch, module: nn.Module, noise: Noise) -> Objective:
         def keep(codes: Tensor, images: Tensor) -> Tensor:
             self.heard.append(codes.detach())
             return 0 * images.sum(dim=(1, 2, 3))
@@ -53,14 +53,14 @@ def test_it_ends_on_the_border_of_the_ball_or_of_the_range(
     start: bool, knowledge: Knowledge, queries: Callable[[int], Batch]
 ) -> None:
     batch = queries(3)
-    images = Darken(eps=0.1, steps=20, random_start=start).perturb(knowledge, batch, {}, Noise(0, batch.ids))
+    images = Darken(eps=0.1, steps=20, random_start=start).perturb(knowledge, batch, nn.Module(), Noise(0, batch.ids))
     assert torch.equal(images, (batch.images - 0.1).clamp(min=0))
 
 
 def test_alpha_follows_its_schedule(knowledge: Knowledge, queries: Callable[[int], Batch]) -> None:
     batch = queries(2)
     Listen.heard.clear()
-    Listen(steps=10).perturb(knowledge, batch, {}, Noise(0, batch.ids))
+    Listen(steps=10).perturb(knowledge, batch, nn.Module(), Noise(0, batch.ids))
     logits = knowledge.network.image(batch.images)
     slopes = [0.1, 0.1, 0.1, 0.1, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0]
     expected = torch.stack([relax(logits, slope) for slope in slopes])
@@ -69,5 +69,5 @@ def test_alpha_follows_its_schedule(knowledge: Knowledge, queries: Callable[[int
 
 def test_a_momentum_does_not_outlive_its_batch(knowledge: Knowledge, queries: Callable[[int], Batch]) -> None:
     attack, batch = Coast(steps=3), queries(2)
-    first, second = (attack.perturb(knowledge, batch, {}, Noise(0, batch.ids)) for _ in range(2))
+    first, second = (attack.perturb(knowledge, batch, nn.Module(), Noise(0, batch.ids)) for _ in range(2))
     assert torch.equal(first, second)

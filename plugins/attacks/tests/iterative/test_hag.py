@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 import torch
 from retbench_attacks.iterative.hag import HAG, counted_loss, masked_loss
+from torch import nn
 
 from retbench import Ball, Batch, Knowledge, Noise, sign
 
@@ -54,7 +55,7 @@ def test_nothing_is_left_to_push_once_all_bits_have_turned(loss: Callable[..., t
 )
 def test_it_turns_most_bits_over(attack: HAG, knowledge: Knowledge, queries: Callable[[int], Batch]) -> None:
     batch = queries(8)
-    images = attack.perturb(knowledge, batch, {}, Noise(0, batch.ids))
+    images = attack.perturb(knowledge, batch, nn.Module(), Noise(0, batch.ids))
     clean, moved = (sign(knowledge.network.image(pixels)) for pixels in (batch.images, images))
     assert float((clean != moved).float().mean()) > 0.7
 
@@ -64,8 +65,8 @@ def test_a_step_and_a_momentum_that_are_not_given_are_the_published_ones(
 ) -> None:
     batch = queries(3)
     for form, step, momentum in (("saat", 100 / 128, 0.9), ("atrdh", 1 / 32, 0.0)):
-        implied, told = HAG(steps=4, form=form), HAG(steps=4, form=form, step=step, momentum=momentum)
-        images = [attack.perturb(knowledge, batch, {}, Noise(0, batch.ids)) for attack in (implied, told)]
+        implied, given = HAG(steps=4, form=form), HAG(steps=4, form=form, step=step, momentum=momentum)
+        images = [attack.perturb(knowledge, batch, nn.Module(), Noise(0, batch.ids)) for attack in (implied, given)]
         assert torch.equal(*images)
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from retbench_attacks.iterative.dhta import DHTA
 from retbench_attacks.iterative.hamming_descent import HammingDescent
 from retbench_attacks.iterative.p2p import P2P
-from torch import Tensor
+from torch import Tensor, nn
 
 from retbench import Ball, Batch, Knowledge, Noise, relax
 
@@ -21,11 +21,11 @@ Queries = Callable[[int], Batch]
 
 
 def attacked(attack: HammingDescent, knowledge: Knowledge, batch: Batch, seed: int = 0) -> Tensor:
-    return attack.perturb(knowledge, batch, {}, Noise(seed, batch.ids))
+    return attack.perturb(knowledge, batch, nn.Module(), Noise(seed, batch.ids))
 
 
 def aim(attack: HammingDescent, knowledge: Knowledge, batch: Batch, seed: int = 0) -> Tensor:
-    return attack.aim(knowledge, batch, {}, Noise(seed, batch.ids)).float()
+    return attack.aim(knowledge, batch, nn.Module(), Noise(seed, batch.ids)).float()
 
 
 def gradient_by_hand(attack: HammingDescent, knowledge: Knowledge, batch: Batch, alpha: float) -> Tensor:
@@ -55,8 +55,8 @@ def test_a_step_that_is_not_given_is_the_published_one(
 ) -> None:
     batch = queries(3)
     implied = attacked(DHTA(steps=2, eps=0.08, update=update), knowledge, batch)
-    told = attacked(DHTA(steps=2, eps=0.08, update=update, step=step), knowledge, batch)
-    assert torch.equal(implied, told)
+    given = attacked(DHTA(steps=2, eps=0.08, update=update, step=step), knowledge, batch)
+    assert torch.equal(implied, given)
 
 
 @pytest.mark.parametrize("update", ["sign", "l2", "raw"])

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 import torch
 from retbench_attacks.iterative.sdha import SDHA, Answers, find_answers, surrogate
-from torch import Tensor
+from torch import Tensor, nn
 
 from retbench import Ball, Batch, Dataset, Facts, Knowledge, Noise, TrainingData, sign
 
@@ -94,7 +94,7 @@ def test_it_moves_as_its_goal_says(targeted: bool, known: Knowledge, queries: Ca
     batch = queries(8)
     attack = SDHA(steps=40, eps=0.3, targeted=targeted)
     answers = find_answers(known, batch, batch.target_labels if targeted else batch.labels)
-    images = attack.perturb(known, batch, {}, Noise(0, batch.ids))
+    images = attack.perturb(known, batch, nn.Module(), Noise(0, batch.ids))
 
     def distance(pixels: Tensor) -> Tensor:
         apart = (8 - sign(known.network.image(pixels)).float() @ answers.codes.T) / 2

@@ -1,4 +1,4 @@
-"""THA aims where its prototype net says."""
+"""THA aims at the codes of its prototype net."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from retbench_attacks.prototypes.tha_prototypes import ThaPrototypes
 
 from retbench import Ball, Batch, Knowledge, Noise, State, part_state, sign
 
+CPU = torch.device("cpu")
+
 
 def state_of(bits: int) -> State:
     torch.manual_seed(0)
@@ -21,17 +23,17 @@ def state_of(bits: int) -> State:
 
 def test_the_anchor_is_the_sign_of_the_targets_prototype(knowledge: Knowledge, queries: Callable[[int], Batch]) -> None:
     batch, state = queries(6), state_of(8)
-    net = ThaPrototypes().module(part_state(state, "prototypes"), torch.device("cpu"))
-    anchors = THA().aim(knowledge, batch, state, Noise(0, batch.ids))
+    net = ThaPrototypes().module(part_state(state, "prototypes"), CPU)
+    anchors = THA().aim(knowledge, batch, THA().module(state, CPU), Noise(0, batch.ids))
     assert torch.equal(anchors, sign(net(batch.target_labels.float()).codes))
     assert len(anchors.unique(dim=0)) == 3, "one anchor for each label vector"
 
 
 def test_codes_move_towards_the_anchors(knowledge: Knowledge, queries: Callable[[int], Batch]) -> None:
-    batch, state = queries(8), state_of(8)
-    attack, noise = THA(steps=30, eps=0.2, alpha_value=0.1), Noise(0, batch.ids)
-    anchors = attack.aim(knowledge, batch, state, noise)
-    images = attack.perturb(knowledge, batch, state, noise)
+    attack, batch = THA(steps=30, eps=0.2, alpha_value=0.1), queries(8)
+    module, noise = attack.module(state_of(8), CPU), Noise(0, batch.ids)
+    anchors = attack.aim(knowledge, batch, module, noise)
+    images = attack.perturb(knowledge, batch, module, noise)
 
     def agreeing(pixels: Any) -> float:
         return float((sign(knowledge.network.image(pixels)) == anchors).float().mean())

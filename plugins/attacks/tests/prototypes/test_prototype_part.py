@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import torch
 from retbench_attacks.prototypes.prosgan_prototypes import ProsGanPrototypes
-from retbench_attacks.prototypes.prototype_part import CHECKPOINT_EVERY, PrototypePart, quantisation_loss
+from retbench_attacks.prototypes.prototype_net import Prototypes
+from retbench_attacks.prototypes.prototype_part import PrototypePart, quantisation_loss
 from retbench_attacks.prototypes.tha_prototypes import ThaPrototypes
+from torch import Tensor
 
 from retbench import Context, Facts, HashNetwork, Knowledge, Noise, State, TrainingData, sign
 from retbench.testing import ToyDataset, check_component
@@ -68,7 +70,7 @@ def test_a_long_training_keeps_some_of_its_losses(knowledge: Knowledge) -> None:
 
 
 def test_a_killed_training_resumes_to_the_same_weights(knowledge: Knowledge, tmp_path: Path) -> None:
-    part = ProsGanPrototypes(hidden=4, semantic=4, steps=CHECKPOINT_EVERY + 20, batch=4)
+    part = ProsGanPrototypes(hidden=4, semantic=4, steps=320, batch=4)
     curves: list[dict[str, Any]] = [{}, {}]
     steps: list[int] = []
     whole = fitted(part, knowledge, curves[0])
@@ -77,15 +79,33 @@ def test_a_killed_training_resumes_to_the_same_weights(knowledge: Knowledge, tmp
         if done == total - 10:
             raise KeyboardInterrupt
 
+    services: dict[str, Any] = {"checkpoints": tmp_path, "checkpoint_every": 0}
     with pytest.raises(KeyboardInterrupt):
-        fitted(part, knowledge, checkpoints=tmp_path, progress=kill)
-    resumed = fitted(part, knowledge, curves[1], checkpoints=tmp_path, progress=lambda done, total: steps.append(done))
-    assert steps[0] == CHECKPOINT_EVERY + 1
+        fitted(part, knowledge, progress=kill, **services)
+    resumed = fitted(part, knowledge, curves[1], progress=lambda done, total: steps.append(done), **services)
+    assert steps == list(range(310, 321))
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
     assert curves[1] == curves[0]
 
 
-def test_the_module_says_what_the_weights_do(knowledge: Knowledge) -> None:
+class Breaking(ProsGanPrototypes):
+    """A loss that is infinite at the third step."""
+
+    seen: ClassVar[list[float]] = []
+
+    def loss(self, prototypes: Prototypes, labels: Tensor, training_codes: Tensor, similar: Tensor) -> Tensor:
+        loss = super().loss(prototypes, labels, training_codes, similar)
+        self.seen.append(loss.item())
+        return loss / (0 if len(self.seen) == 3 else 1)
+
+
+def test_it_stops_at_the_first_loss_that_is_not_finite(knowledge: Knowledge) -> None:
+    Breaking.seen.clear()
+    with pytest.raises(ValueError, match="loss of step 3 is not finite: got inf; lower the learning rate"):
+        fitted(Breaking(**SMALL), knowledge)
+
+
+def test_the_module_has_the_sizes_of_the_weights(knowledge: Knowledge) -> None:
     part = ProsGanPrototypes(hidden=8, semantic=4, steps=3)
     net = part.module(fitted(part, knowledge), torch.device("cpu"))
     assert not net.training

@@ -1,18 +1,18 @@
-"""TA-DCH's prototype net: its loss against the published values, its training against the formulas."""
+"""TA-DCH's prototype net: the net, its loss against the published values, its training against the formulas."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import torch
 from retbench_attacks.prototypes.prototype_net import Prototypes
-from retbench_attacks.prototypes.tadch_fusion import FusionNet
-from retbench_attacks.prototypes.tadch_prototypes import TadchPrototypes, split_rows
+from retbench_attacks.prototypes.tadch_prototypes import Attention, FusionNet, TadchPrototypes, split_rows
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from retbench import Context, Facts, HashNetwork, Knowledge, Noise, State, TrainingData, UserError, sign
 from retbench.testing import ToyDataset, check_component
@@ -20,6 +20,8 @@ from retbench.testing import ToyDataset, check_component
 BITS, WORDS = 8, 5
 CPU = torch.device("cpu")
 SMALL = TadchPrototypes(hidden=8, width=16, epochs=2, batch=5, lr=1e-3)
+
+Weights = dict[str, Tensor]
 
 
 class Worded(ToyDataset):
@@ -55,12 +57,14 @@ def test_the_loss_is_the_published_one() -> None:
     read_back = torch.sigmoid(torch.sin(0.4 * rows + 0.6 * columns[:3] + 0.2))
     training_codes = torch.sign(torch.sin(1.9 * torch.arange(6)[:, None] + 0.6 * columns + 0.3))
     labels = torch.tensor([[1, 0, 0], [0, 1, 0], [1, 1, 0], [0, 0, 1], [0, 1, 1], [1, 0, 0]]).float()
-    told, similar = Prototypes(torch.empty(0), codes, read_back), labels[:3] @ labels.T > 0
+    outputs, similar = Prototypes(torch.empty(0), codes, read_back), labels[:3] @ labels.T > 0
     alone: dict[str, float] = {"class_weight": 0, "similarity": 0, "quantisation": 0}
     for term, value in (("class_weight", 0.315518), ("similarity", 0.872311), ("quantisation", 1.168669)):
-        loss = TadchPrototypes(**{**alone, term: 1}).loss(told, labels[:3], training_codes, similar)
+        loss = TadchPrototypes(**{**alone, term: 1}).loss(outputs, labels[:3], training_codes, similar)
         assert loss.item() == pytest.approx(value, abs=1e-5), term
-    assert TadchPrototypes().loss(told, labels[:3], training_codes, similar).item() == pytest.approx(4.678243, abs=1e-5)
+    assert TadchPrototypes().loss(outputs, labels[:3], training_codes, similar).item() == pytest.approx(
+        4.678243, abs=1e-5
+    )
 
 
 def transcribed(part: TadchPrototypes, knowledge: Knowledge) -> tuple[list[float], FusionNet]:
@@ -161,12 +165,30 @@ def test_a_killed_training_resumes_to_the_same_weights(knowledge: Knowledge, tmp
         if done > total // 2:
             raise KeyboardInterrupt
 
+    services: dict[str, Any] = {"checkpoints": tmp_path, "checkpoint_every": 0}
     with pytest.raises(KeyboardInterrupt):
-        fitted(part, knowledge, checkpoints=tmp_path, progress=stop_in_the_third_epoch)
-    resumed = fitted(part, knowledge, curves[1], checkpoints=tmp_path, progress=lambda done, total: steps.append(done))
+        fitted(part, knowledge, progress=stop_in_the_third_epoch, **services)
+    resumed = fitted(part, knowledge, curves[1], progress=lambda done, total: steps.append(done), **services)
     assert steps == [5, 6, 7, 8]
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
     assert curves[1] == curves[0]
+
+
+class Breaking(TadchPrototypes):
+    """A loss that is infinite at the third step."""
+
+    seen: ClassVar[list[float]] = []
+
+    def loss(self, prototypes: Prototypes, labels: Tensor, training_codes: Tensor, similar: Tensor) -> Tensor:
+        loss = super().loss(prototypes, labels, training_codes, similar)
+        self.seen.append(loss.item())
+        return loss / (0 if len(self.seen) == 3 else 1)
+
+
+def test_it_stops_at_the_first_loss_that_is_not_finite(knowledge: Knowledge) -> None:
+    Breaking.seen.clear()
+    with pytest.raises(ValueError, match="loss of step 3 is not finite: got inf; lower the learning rate"):
+        fitted(Breaking(hidden=8, width=16, epochs=2, batch=5), knowledge)
 
 
 def test_the_module_has_the_sizes_of_the_weights(knowledge: Knowledge) -> None:
@@ -185,3 +207,94 @@ def test_the_defaults_are_the_published_ones() -> None:
     part = TadchPrototypes()
     assert (part.hidden, part.width, part.epochs, part.batch, part.lr) == (4096, 64, 20, 64, 1e-4)
     assert (part.class_weight, part.similarity, part.quantisation, part.milestones) == (1.0, 5.0, 1e-3, "exact")
+
+
+@pytest.mark.parametrize(
+    ("classes", "texts", "count"),
+    [
+        (10, 10, 135_296_554),
+        (255, 1024, 141_457_183),
+        (24, 1386, 141_047_352),
+        (80, 1024, 140_023_408),
+        (21, 1000, 139_441_717),
+    ],
+    ids=["WIKI", "IAPR", "FLICKR", "COCO", "NUS"],
+)
+def test_the_published_nets_have_as_many_weights(classes: int, texts: int, count: int) -> None:
+    with torch.device("meta"):
+        net = FusionNet(classes, texts, bits=32)
+        semantics, codes, labels = net(torch.empty(2, classes), torch.empty(2, texts))
+    assert sum(weight.numel() for weight in net.parameters()) == count
+    assert (semantics.shape, codes.shape, labels.shape) == ((2, 64, 16, 16), (2, 32), (2, classes))
+
+
+def standardized(features: Tensor) -> Tensor:
+    mean, spread = features.mean((2, 3), keepdim=True), features.var((2, 3), keepdim=True, unbiased=False)
+    return (features - mean) / torch.sqrt(spread + 1e-5)
+
+
+def spread_out(weights: Weights, name: str, vectors: Tensor, width: int) -> Tensor:
+    inner = (vectors @ weights[f"{name}.0.weight"].T + weights[f"{name}.0.bias"]).clamp(min=0)
+    flat = inner @ weights[f"{name}.2.weight"].T + weights[f"{name}.2.bias"]
+    big = flat.reshape(len(vectors), width // 4, 32, 32)
+    halved = F.conv2d(big, weights[f"{name}.4.weight"], weights[f"{name}.4.bias"], stride=2, padding=1)
+    smooth = F.conv2d(
+        torch.tanh(standardized(halved)), weights[f"{name}.7.weight"], weights[f"{name}.7.bias"], padding=2
+    )
+    return torch.tanh(standardized(smooth))
+
+
+def squeezed(weights: Weights, name: str, features: Tensor, training: bool) -> Tensor:
+    for convolution, normalization in ((0, 1), (3, 4)):
+        kernel, bias = (weights[f"{name}.{convolution}.{kind}"] for kind in ("weight", "bias"))
+        features = torch.einsum("oi,bihw->bohw", kernel[:, :, 0, 0], features) + bias[:, None, None]
+        mean, var = (weights[f"{name}.{normalization}.running_{kind}"] for kind in ("mean", "var"))
+        if training:
+            mean, var = features.mean((0, 2, 3)), features.var((0, 2, 3), unbiased=False)
+        scale, shift = (weights[f"{name}.{normalization}.{kind}"][:, None, None] for kind in ("weight", "bias"))
+        features = (features - mean[:, None, None]) / torch.sqrt(var[:, None, None] + 1e-5) * scale + shift
+        features = features.clamp(min=0) if normalization == 1 else features
+    return features
+
+
+def weighed(weights: Weights, name: str, features: Tensor, training: bool) -> Tensor:
+    pooled = features.sum((2, 3), keepdim=True) / features[0, 0].numel()
+    local = squeezed(weights, f"{name}.local", features, training)
+    return 1 / (1 + torch.exp(-local - squeezed(weights, f"{name}.overall", pooled, training)))
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_it_computes_the_published_fusion(training: bool) -> None:
+    torch.manual_seed(0)
+    net = FusionNet(classes=3, texts=5, bits=4, hidden=6, width=16).double().train(training)
+    for name, tensor in net.state_dict().items():
+        if tensor.is_floating_point() and name.split(".")[0] in {"first", "second"}:
+            tensor.copy_(torch.rand_like(tensor) + 0.5)
+    weights = {name: tensor.clone() for name, tensor in net.state_dict().items()}
+    labels, texts = torch.rand(4, 3).double().round(), torch.randn(4, 5).double()
+    left, right = spread_out(weights, "labels", labels, 16), spread_out(weights, "texts", texts, 16)
+    share = weighed(weights, "first", left + right, training)
+    share = weighed(weights, "second", left * share + right * (1 - share), training)
+    fused = left * share + right * (1 - share)
+    features = fused
+    for layer in (0, 3):
+        kernel, bias = weights[f"trunk.{layer}.weight"], weights[f"trunk.{layer}.bias"]
+        features = torch.tanh(standardized(F.conv2d(features, kernel, bias, stride=2, padding=1)))
+    flat = features.reshape(4, -1)
+    code, label = (flat @ weights[f"{head}.weight"].T + weights[f"{head}.bias"] for head in ("code_head", "label_head"))
+    got = net(labels, texts)
+    for name, expected in (("semantics", fused), ("codes", torch.tanh(code)), ("labels", torch.sigmoid(label))):
+        assert torch.allclose(getattr(got, name), expected, atol=1e-10), name
+
+
+def test_a_target_is_fused_alike_in_any_batch() -> None:
+    net = FusionNet(classes=3, texts=5, bits=4, hidden=6, width=16).eval()
+    labels, texts = torch.eye(3), torch.randn(3, 5)
+    alone = [net(labels[row : row + 1], texts[row : row + 1]).codes for row in range(3)]
+    assert torch.allclose(net(labels, texts).codes, torch.cat(alone), atol=1e-5)
+
+
+def test_attention_lies_between_zero_and_one() -> None:
+    weights = Attention(16)(10 * torch.randn(3, 16, 16, 16))
+    assert weights.shape == (3, 16, 16, 16)
+    assert 0 < weights.min().item() < weights.max().item() < 1

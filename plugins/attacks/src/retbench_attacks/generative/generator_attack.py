@@ -11,12 +11,10 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from retbench import AttackPart, Ball, Batch, Context, Facts, Knowledge, Need, Noise, State, part_state
-from retbench_attacks.generative.prosgan_networks import Discriminator
+from retbench import AttackPart, Ball, Batch, Context, Course, Facts, Knowledge, Need, Noise, State, part_state
+from retbench_attacks.generative.discriminator import FAKE, REAL, Discriminator, verdict_loss
 from retbench_attacks.pixel_attack import PixelAttack
 from retbench_attacks.prototypes.target_vectors import draw_vectors
-
-REAL, FAKE = 0.0, 1.0
 
 
 class GeneratorAttack(PixelAttack):
@@ -27,7 +25,7 @@ class GeneratorAttack(PixelAttack):
         reconstruction |x' - x|^2 + hamming d(x', p) + adversarial |D(x') - (y_t, real)|^2
 
     and the discriminator half of |D(x) - (y, real)|^2 + |D(x') - (y_t, fake)|^2, all norms means over their elements.
-    A subclass says what a target is, how far a code is from p, what the generator is, and when the rate falls.
+    A subclass defines the targets, the distance d, the generator, and when the rate falls.
 
     Nothing bounds the perturbation but `reconstruction`, so there is no ball.
 
@@ -35,6 +33,7 @@ class GeneratorAttack(PixelAttack):
     """
 
     needs: ClassVar[frozenset[Need]] = frozenset({"training"})
+    learns: ClassVar[bool] = True
     adaptive: ClassVar[bool] = False
 
     reconstruction: float = Field(ge=0, description="weight of the squared change, images in [-1, 1]")
@@ -57,23 +56,27 @@ class GeneratorAttack(PixelAttack):
     @property
     @abstractmethod
     def schedule(self) -> tuple[int, int]:
-        """Returns the epochs at the full learning rate, and those after them in which it falls; at least one in all."""
+        """Return the epochs at the full learning rate, and those after them in which it falls; at least one in all."""
 
     @abstractmethod
     def new_generator(self, facts: Facts) -> nn.Module:
-        """Returns an untrained generator: from images (B, 3, H, W) in [-1, 1] and semantics to images alike."""
+        """Return an untrained generator: from images (B, 3, H, W) in [-1, 1] and semantics to images alike."""
+
+    @abstractmethod
+    def generator_of(self, state: State) -> nn.Module:
+        """Return an untrained generator of the sizes of trained weights."""
 
     @abstractmethod
     def candidates(self, knowledge: Knowledge) -> tuple[Tensor, ...]:
-        """Returns what training draws targets from: label vectors (D, C) first, all that the prototype net reads."""
+        """Return what training draws targets from: label vectors (D, C) first, all that the prototype net reads."""
 
     @abstractmethod
     def aims(self, batch: Batch) -> tuple[Tensor, ...]:
-        """Returns the same of the targets of a batch of queries."""
+        """Return the same of the targets of a batch of queries."""
 
     @abstractmethod
     def distance(self, logits: Tensor, prototypes: Tensor) -> Tensor:
-        """Returns the scalar d, of logits (B, K) of redrawn images and the prototype net's codes (B, K) in (-1, 1)."""
+        """Return the scalar d, of logits (B, K) of redrawn images and the prototype net's codes (B, K) in (-1, 1)."""
 
     def supports(self, facts: Facts) -> str | None:
         if min(facts.image_size) < 2**self.critic_depth:
@@ -87,29 +90,51 @@ class GeneratorAttack(PixelAttack):
         return {"prototypes": self.prototypes}
 
     def fit(self, knowledge: Knowledge, ctx: Context) -> State:
-        """Returns the generator's weights; records the mean of each loss in each epoch."""
-        run = _Run(self, knowledge, ctx)
-        for epoch in range(run.epochs_done, sum(self.schedule)):
-            run.train_epoch(epoch)
-        for name, curve in run.curves.items():
-            ctx.record(name, curve)
-        return run.generator.state_dict()
+        """Return the generator's weights; the mean of each loss in each epoch is recorded."""
+        training = _Training(self, knowledge, ctx)
+        for epoch in range(training.course.epoch, sum(self.schedule)):
+            training.train_epoch(epoch)
+        training.course.record()
+        return training.generator.state_dict()
 
-    def perturb(self, knowledge: Knowledge, batch: Batch, state: State, noise: Noise) -> Tensor:
+    def module(self, state: State, device: torch.device) -> nn.Module:
+        with torch.device("meta"):
+            generator = self.generator_of(state)
+        generator.load_state_dict({name: state[name] for name in generator.state_dict()}, assign=True)
+        generator = generator.to(device, memory_format=torch.channels_last)
+        prototypes = self.prototypes.module(part_state(state, "prototypes"), device)
+        return Redrawing(generator, prototypes).eval().requires_grad_(False)
+
+    def perturb(self, knowledge: Knowledge, batch: Batch, module: nn.Module, noise: Noise) -> Tensor:
         if not batch.ids:
             return batch.images
-        with torch.device("meta"):
-            generator = self.new_generator(knowledge.facts)
-        generator.load_state_dict({name: state[name] for name in generator.state_dict()}, assign=True)
-        prototypes = self.prototypes.module(part_state(state, "prototypes"), batch.images.device)
         with torch.no_grad():
-            semantics = prototypes(*self.aims(batch)).semantics
-            redrawn: Tensor = generator.to(memory_format=torch.channels_last)(2 * batch.images - 1, semantics)
+            redrawn: Tensor = module(batch.images, *self.aims(batch))
+        return redrawn
+
+
+class Redrawing(nn.Module):
+    """A trained generator behind the prototype net that it was trained with.
+
+    Args:
+        generator: from images in [-1, 1] and semantics to images in [-1, 1].
+        prototypes: from a target to its semantics.
+    """
+
+    def __init__(self, generator: nn.Module, prototypes: nn.Module) -> None:
+        super().__init__()
+        self.generator, self.prototypes = generator, prototypes
+
+    def forward(self, images: Tensor, *targets: Tensor) -> Tensor:
+        """Return images (B, 3, H, W) in [0, 1], redrawn for their targets: label vectors first, as a net reads them."""
+        redrawn: Tensor = self.generator(2 * images - 1, self.prototypes(*targets).semantics)
         return (redrawn + 1) / 2
 
 
-class _Run:
-    """What moves while a generator is trained, and its checkpoint."""
+class _Training:
+    """A generator and a discriminator that learn in turn."""
+
+    LOSSES: ClassVar[tuple[str, ...]] = ("reconstruction", "hamming", "adversarial", "critic")
 
     def __init__(self, options: GeneratorAttack, knowledge: Knowledge, ctx: Context) -> None:
         facts = knowledge.facts
@@ -120,39 +145,32 @@ class _Run:
         self.generator, self.critic = (
             net.to(ctx.device, memory_format=torch.channels_last) for net in (options.new_generator(facts), critic)
         )
-        self.optimisers = {
+        self.optimizers = {
             "generator": torch.optim.Adam(self.generator.parameters(), lr=options.lr, betas=(0.5, 0.999)),
             "critic": torch.optim.Adam(self.critic.parameters(), lr=options.lr, betas=(0.5, 0.999)),
         }
-        self.curves: dict[str, list[float]] = {"reconstruction": [], "hamming": [], "adversarial": [], "critic": []}
-        self._load()
-
-    @property
-    def epochs_done(self) -> int:
-        return len(self.curves["hamming"])
+        optimizers = {f"{name} optimizer": optimizer for name, optimizer in self.optimizers.items()}
+        self.course = Course(ctx, {"generator": self.generator, "critic": self.critic, **optimizers})
 
     def train_epoch(self, epoch: int) -> None:
-        """Takes one pass over the training split in an order of its own, and saves where it stands."""
-        count, batch = len(self.knowledge.training), self.options.batch
-        steps, epochs = math.ceil(count / batch), sum(self.options.schedule)
-        for optimiser in self.optimisers.values():
-            optimiser.param_groups[0]["lr"] = self.options.lr * learning_rate(epoch, *self.options.schedule)
+        """Take one pass over the training split, in an order of its own."""
+        count, batch, schedule = len(self.knowledge.training), self.options.batch, self.options.schedule
+        steps = math.ceil(count / batch) * sum(schedule)
+        for optimizer in self.optimizers.values():
+            optimizer.param_groups[0]["lr"] = self.options.lr * learning_rate(epoch, *schedule)
         order = self.ctx.noise.uniform("order", (count,), epoch)[0].argsort(stable=True)  # 24-bit draws may tie
-        losses: dict[str, list[Tensor]] = {name: [] for name in self.curves}
-        for step, rows in enumerate(order.split(batch)):
-            for name, loss in self._step(rows, epoch * steps + step, step % self.options.critic_every == 0).items():
+        losses: dict[str, list[Tensor]] = {name: [] for name in self.LOSSES}
+        for index, rows in enumerate(order.split(batch)):
+            for name, loss in self._step(rows, index % self.options.critic_every == 0).items():
                 losses[name].append(loss.detach())
-            self.ctx.progress(epoch * steps + step + 1, epochs * steps)
-        for name, curve in self.curves.items():
-            curve.append(float(torch.stack(losses[name]).mean()))
-        moving = {name: it.state_dict() for name, it in self._moving().items()}
-        self.ctx.save_checkpoint(self.options.name, {"curves": self.curves, **moving})
+            self.course.advance(steps)
+        self.course.close_epoch({name: float(torch.stack(each).mean()) for name, each in losses.items()})
 
-    def _step(self, rows: Tensor, step: int, critic_learns: bool) -> dict[str, Tensor]:
-        """Takes one step of the generator, after one of the discriminator if it is its turn; returns their losses."""
+    def _step(self, rows: Tensor, critic_learns: bool) -> dict[str, Tensor]:
+        """Take one step of the generator, after one of the discriminator if it is its turn; return their losses."""
         images = 2 * self.knowledge.training.images(rows.tolist()) - 1
         labels = self.knowledge.training.labels[rows].float()
-        targets = self._draw(len(rows), step)
+        targets = self._draw(len(rows))
         with torch.no_grad():
             semantics, codes, _ = self.prototypes(*targets)
         with self.ctx.autocast():
@@ -161,18 +179,19 @@ class _Run:
         losses = {}
         if critic_learns:
             losses["critic"] = self._critic_loss(images, labels, redrawn.detach(), targets[0])
-            self._update("critic", losses["critic"])
+            self.course.descend(self.optimizers["critic"], losses["critic"], "critic loss")
         self.critic.requires_grad_(False)
         losses |= self._generator_losses(images, redrawn, targets[0], codes)
         weights = {name: getattr(self.options, name) for name in ("reconstruction", "hamming", "adversarial")}
-        self._update("generator", torch.stack([weight * losses[name] for name, weight in weights.items()]).sum())
+        total = torch.stack([weight * losses[name] for name, weight in weights.items()]).sum()
+        self.course.descend(self.optimizers["generator"], total, "generator loss")
         self.critic.requires_grad_(True)
         return losses
 
-    def _draw(self, count: int, step: int) -> list[Tensor]:
-        """Returns targets, each candidate as likely, with replacement."""
+    def _draw(self, count: int) -> list[Tensor]:
+        """Return a step's targets, each candidate as likely, with replacement."""
         rows = torch.arange(len(self.candidates[0]), device=self.ctx.device)
-        drawn = draw_vectors(rows, count, self.ctx.noise, step)
+        drawn = draw_vectors(rows, count, self.ctx.noise, self.course.step)
         return [candidates[drawn] for candidates in self.candidates]
 
     def _critic_loss(self, images: Tensor, labels: Tensor, redrawn: Tensor, targets: Tensor) -> Tensor:
@@ -192,31 +211,9 @@ class _Run:
         # divides by, to bfloat16. At 224 pixels the discriminator is but a twentieth of the generator's work.
         return verdict_loss(self.critic(images), labels, flag)
 
-    def _update(self, name: str, loss: Tensor) -> None:
-        self.optimisers[name].zero_grad()
-        torch.autograd.backward(loss)
-        self.optimisers[name].step()
-
-    def _moving(self) -> dict[str, nn.Module | torch.optim.Optimizer]:
-        optimisers = {f"{name} optimiser": optimiser for name, optimiser in self.optimisers.items()}
-        return {"generator": self.generator, "critic": self.critic, **optimisers}
-
-    def _load(self) -> None:
-        saved = self.ctx.load_checkpoint(self.options.name)
-        if saved is None:
-            return
-        self.curves = saved["curves"]
-        for name, it in self._moving().items():
-            it.load_state_dict(saved[name])
-
-
-def verdict_loss(scores: Tensor, labels: Tensor, flag: float) -> Tensor:
-    """Returns the mean squared error of what a discriminator reads (B, C + 1) against labels (B, C) and a flag."""
-    return F.mse_loss(scores, F.pad(labels, (0, 1), value=flag))
-
 
 def learning_rate(epoch: int, steady: int, falling: int) -> float:
-    """Returns the share of the learning rate in an epoch (from 0): 1 at first, then linearly towards 0.
+    """Return the share of the learning rate in an epoch (from 0): 1 at first, then linearly towards 0.
 
     Epoch number k (from 1) has 1 - max(0, k - steady) / (falling + 1). Source: the codes of ProS-GAN and TA-DCH.
     """

@@ -11,7 +11,7 @@ from retbench import sign
 
 
 def vote_anchors(target_labels: Tensor, labels: Tensor, codes: Tensor, draws: Tensor, replacement: bool) -> Tensor:
-    """Returns int8 (B, K) in {-1, +1}: bit by bit the majority of the codes drawn for each target; (0, K) for none.
+    """Return int8 (B, K) in {-1, +1}: bit by bit the majority of the codes drawn for each target; (0, K) for none.
 
     The candidates of a target are the items whose label vector equals it exactly. A tie, which an even number of
     votes can have, goes to +1.
@@ -45,12 +45,12 @@ class _Ballot(NamedTuple):
 
 
 def _draw_again(sizes: Tensor, draws: Tensor) -> _Ballot:
-    """Returns V candidates of each target, independent of each other."""
+    """Return V candidates of each target, independent of each other."""
     return _Ballot(_below(sizes[:, None], draws), torch.ones_like(draws, dtype=torch.bool))
 
 
 def _draw_once(sizes: Tensor, draws: Tensor) -> _Ballot:
-    """Returns V different candidates of each target, or all of them, by Floyd's algorithm (Bentley and Floyd 1987)."""
+    """Return V different candidates of each target, or all of them, by Floyd's algorithm (Bentley and Floyd 1987)."""
     votes = sizes.clamp(max=draws.shape[1])
     picks = torch.empty_like(draws, dtype=torch.int64)
     for vote in range(draws.shape[1]):
@@ -62,7 +62,7 @@ def _draw_once(sizes: Tensor, draws: Tensor) -> _Ballot:
 
 
 def _below(bounds: Tensor, draws: Tensor) -> Tensor:
-    """Returns int64 in [0, bounds): in float64, because a float32 product could round up to the bound."""
+    """Return int64 in [0, bounds): in float64, because a float32 product could round up to the bound."""
     return (draws.double() * bounds).long()
 
 

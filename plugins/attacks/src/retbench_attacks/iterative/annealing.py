@@ -11,7 +11,7 @@ _PUBLISHED_STEPS = 2000
 
 
 def anneal(annealing: Annealing, step: int, steps: int, constant: float) -> float:
-    """Returns alpha at `step` (from 0) of `steps`.
+    """Return alpha at `step` (from 0) of `steps`.
 
     `constant` is `constant`. `absolute` counts steps: 0.1 before step 1000, then 0.2, 0.3, 0.5 and 0.7 for 200 each,
     and 1 from 1800 on, so that an attack of 500 steps stays at 0.1 (the codes of Bai et al. 2020 and of ProS-GAN).

@@ -7,9 +7,9 @@ from collections.abc import Callable
 
 import torch
 from pydantic import Field
-from torch import Tensor
+from torch import Tensor, nn
 
-from retbench import Ball, Batch, HashNetwork, Knowledge, Noise, State, relax
+from retbench import Ball, Batch, HashNetwork, Knowledge, Noise, relax
 from retbench_attacks.iterative.annealing import Annealing, anneal
 from retbench_attacks.iterative.updates import Update
 from retbench_attacks.pixel_attack import PixelAttack
@@ -37,8 +37,8 @@ class BallDescent(PixelAttack):
     def ball(self) -> Ball:
         return Ball("linf", self.eps)
 
-    def perturb(self, knowledge: Knowledge, batch: Batch, state: State, noise: Noise) -> Tensor:
-        objective, update = self.objective(knowledge, batch, state, noise), self.new_update()
+    def perturb(self, knowledge: Knowledge, batch: Batch, module: nn.Module, noise: Noise) -> Tensor:
+        objective, update = self.objective(knowledge, batch, module, noise), self.new_update()
         lowest, highest = (batch.images - self.eps).clamp_(min=0), (batch.images + self.eps).clamp_(max=1)
         images = self._start(batch.images, noise).clamp(lowest, highest)
         for step in range(self.steps):
@@ -47,12 +47,12 @@ class BallDescent(PixelAttack):
         return images
 
     @abstractmethod
-    def objective(self, knowledge: Knowledge, batch: Batch, state: State, noise: Noise) -> Objective:
-        """Returns what the images of this batch make small."""
+    def objective(self, knowledge: Knowledge, batch: Batch, module: nn.Module, noise: Noise) -> Objective:
+        """Return what the images of this batch make small."""
 
     @abstractmethod
     def new_update(self) -> Update:
-        """Returns the rule from gradients to steps, without a memory of other batches."""
+        """Return the rule from gradients to steps, without a memory of other batches."""
 
     def _start(self, images: Tensor, noise: Noise) -> Tensor:
         if not self.random_start:
@@ -61,7 +61,7 @@ class BallDescent(PixelAttack):
 
 
 def _gradient(network: HashNetwork, images: Tensor, objective: Objective, alpha: float) -> Tensor:
-    """Returns each image's own gradient (B, 3, H, W): the sum over the batch keeps the images apart."""
+    """Return each image's own gradient (B, 3, H, W): the sum over the batch keeps the images apart."""
     pixels = images.detach().requires_grad_()
     total = objective(relax(network.image(pixels), alpha), pixels).sum()
     return torch.autograd.grad(total, pixels)[0]

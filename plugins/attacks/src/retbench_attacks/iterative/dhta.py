@@ -8,9 +8,9 @@ from __future__ import annotations
 from typing import ClassVar
 
 from pydantic import Field
-from torch import Tensor
+from torch import Tensor, nn
 
-from retbench import Batch, Knowledge, Need, Noise, State
+from retbench import Batch, Knowledge, Need, Noise
 from retbench_attacks.iterative.anchor import vote_anchors
 from retbench_attacks.iterative.hamming_descent import HammingDescent
 
@@ -28,7 +28,7 @@ class DHTA(HammingDescent):
     anchors: int = Field(9, ge=1, le=10_000, description="database codes that vote for each anchor (n_t)")
     replacement: bool = Field(True, description="whether one database item may be drawn for several votes")
 
-    def aim(self, knowledge: Knowledge, batch: Batch, state: State, noise: Noise) -> Tensor:
+    def aim(self, knowledge: Knowledge, batch: Batch, module: nn.Module, noise: Noise) -> Tensor:
         labels, codes = knowledge.grant("database_labels"), knowledge.grant("database_codes")
         draws = noise.uniform("anchor", (self.anchors,))
         return vote_anchors(batch.target_labels, labels, codes, draws, self.replacement)

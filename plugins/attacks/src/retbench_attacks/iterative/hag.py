@@ -12,9 +12,9 @@ from typing import ClassVar, Literal
 
 import torch
 from pydantic import Field
-from torch import Tensor
+from torch import Tensor, nn
 
-from retbench import Batch, Goal, Knowledge, Noise, State, relax, sign
+from retbench import Batch, Goal, Knowledge, Noise, relax, sign
 from retbench_attacks.iterative.annealing import Annealing
 from retbench_attacks.iterative.ball_descent import BallDescent, Objective
 from retbench_attacks.iterative.updates import Momentum, Update
@@ -52,7 +52,7 @@ class HAG(BallDescent):
     def goal(self) -> Goal:
         return "untargeted"
 
-    def objective(self, knowledge: Knowledge, batch: Batch, state: State, noise: Noise) -> Objective:
+    def objective(self, knowledge: Knowledge, batch: Batch, module: nn.Module, noise: Noise) -> Objective:
         with torch.no_grad():
             clean = relax(knowledge.network.image(batch.images))
         if self.form == "saat":
@@ -67,7 +67,7 @@ class HAG(BallDescent):
 
 
 def masked_loss(codes: Tensor, clean: Tensor) -> Tensor:
-    """Returns (B,): (sum_k m_k c_k h_k / sum_k m_k + 1)^2 + (mean_k m_k c_k)^2, of codes c and clean codes h (B, K).
+    """Return (B,): (sum_k m_k c_k h_k / sum_k m_k + 1)^2 + (mean_k m_k c_k)^2, of codes c and clean codes h (B, K).
 
     The mask m is 0 for a bit that has turned and 1 for another, takes no gradient; if all have, the first term is 1.
 
@@ -79,7 +79,7 @@ def masked_loss(codes: Tensor, clean: Tensor) -> Tensor:
 
 
 def counted_loss(codes: Tensor, clean: Tensor) -> Tensor:
-    """Returns (B,): (sum_k c_k h_k / sum_k m_k + 1)^2, which counts the bits not turned but pushes on all of them.
+    """Return (B,): (sum_k c_k h_k / sum_k m_k + 1)^2, which counts the bits not turned but pushes on all of them.
 
     Where all bits have turned it is 0 and pushes no more; the published code divides by zero there.
 
@@ -91,5 +91,5 @@ def counted_loss(codes: Tensor, clean: Tensor) -> Tensor:
 
 
 def _standing(codes: Tensor, clean: Tensor) -> Tensor:
-    """Returns float (B, K): 1 for a bit that has not turned, 0 for one that has, 1/2 on the border."""
+    """Return float (B, K): 1 for a bit that has not turned, 0 for one that has, 1/2 on the border."""
     return (1 - ((codes.detach() - sign(clean)).abs() - TURNED).sign()) / 2

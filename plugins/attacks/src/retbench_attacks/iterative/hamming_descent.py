@@ -5,9 +5,9 @@ from __future__ import annotations
 from abc import abstractmethod
 
 from pydantic import Field
-from torch import Tensor
+from torch import Tensor, nn
 
-from retbench import Batch, Knowledge, Noise, State
+from retbench import Batch, Knowledge, Noise
 from retbench_attacks.iterative.ball_descent import BallDescent, Objective
 from retbench_attacks.iterative.updates import Direction, Update, directed
 
@@ -35,8 +35,8 @@ class HammingDescent(BallDescent):
         None, gt=0, description="length of a step, pixels in [0, 1]; none means eps/8 for sign, 1 for l2, 1/32 for raw"
     )
 
-    def objective(self, knowledge: Knowledge, batch: Batch, state: State, noise: Noise) -> Objective:
-        anchors = self.aim(knowledge, batch, state, noise).float()
+    def objective(self, knowledge: Knowledge, batch: Batch, module: nn.Module, noise: Noise) -> Objective:
+        anchors = self.aim(knowledge, batch, module, noise).float()
         return lambda codes, images: -(anchors * codes).mean(dim=1)
 
     def new_update(self) -> Update:
@@ -44,5 +44,5 @@ class HammingDescent(BallDescent):
         return directed(self.update, self.step if self.step is not None else published[self.update])
 
     @abstractmethod
-    def aim(self, knowledge: Knowledge, batch: Batch, state: State, noise: Noise) -> Tensor:
-        """Returns the anchors int8 (B, K) in {-1, +1}: the codes that the batch's queries are moved towards."""
+    def aim(self, knowledge: Knowledge, batch: Batch, module: nn.Module, noise: Noise) -> Tensor:
+        """Return the anchors int8 (B, K) in {-1, +1}: the codes that the batch's queries are moved towards."""

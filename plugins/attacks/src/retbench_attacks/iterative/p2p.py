@@ -8,9 +8,9 @@ from __future__ import annotations
 from typing import ClassVar
 
 from pydantic import Field
-from torch import Tensor
+from torch import Tensor, nn
 
-from retbench import Batch, Knowledge, Need, Noise, State
+from retbench import Batch, Knowledge, Need, Noise
 from retbench_attacks.iterative.anchor import vote_anchors
 from retbench_attacks.iterative.hamming_descent import HammingDescent
 
@@ -24,6 +24,6 @@ class P2P(HammingDescent):
 
     steps: int = Field(500, ge=1, le=100_000, description="gradient steps")
 
-    def aim(self, knowledge: Knowledge, batch: Batch, state: State, noise: Noise) -> Tensor:
+    def aim(self, knowledge: Knowledge, batch: Batch, module: nn.Module, noise: Noise) -> Tensor:
         labels, codes = knowledge.grant("database_labels"), knowledge.grant("database_codes")
         return vote_anchors(batch.target_labels, labels, codes, noise.uniform("anchor", (1,)), replacement=True)

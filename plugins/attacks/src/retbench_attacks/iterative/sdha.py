@@ -12,9 +12,9 @@ from typing import ClassVar, NamedTuple
 
 import torch
 from pydantic import Field
-from torch import Tensor
+from torch import Tensor, nn
 
-from retbench import Batch, Goal, Knowledge, Need, Noise, State, sign
+from retbench import Batch, Goal, Knowledge, Need, Noise, sign
 from retbench_attacks.iterative.annealing import Annealing
 from retbench_attacks.iterative.ball_descent import BallDescent, Objective
 from retbench_attacks.iterative.updates import Adam, Update
@@ -47,7 +47,7 @@ class SDHA(BallDescent):
     def goal(self) -> Goal:
         return "targeted" if self.targeted else "untargeted"
 
-    def objective(self, knowledge: Knowledge, batch: Batch, state: State, noise: Noise) -> Objective:
+    def objective(self, knowledge: Knowledge, batch: Batch, module: nn.Module, noise: Noise) -> Objective:
         answers = find_answers(knowledge, batch, batch.target_labels if self.targeted else batch.labels)
         weight = self.weight / answers.codes.shape[1]
 
@@ -74,7 +74,7 @@ class Answers(NamedTuple):
 
 
 def find_answers(knowledge: Knowledge, batch: Batch, labels: Tensor) -> Answers:
-    """Returns the training codes that share a class with each of `labels` (B, C); where none does, the query's own."""
+    """Return the training codes that share a class with each of `labels` (B, C); where none does, the query's own."""
     relevant = labels.float() @ knowledge.training.labels.float().T > 0
     with torch.no_grad():
         own = sign(knowledge.network.image(batch.images))
@@ -85,7 +85,7 @@ def find_answers(knowledge: Knowledge, batch: Batch, labels: Tensor) -> Answers:
 
 
 def surrogate(codes: Tensor, answers: Answers, targeted: bool) -> Tensor:
-    """Returns (B,): the weighted mean over a query's answers r of a smooth distance D to its relaxed code q.
+    """Return (B,): the weighted mean over a query's answers r of a smooth distance D to its relaxed code q.
 
     With a sigmoid s, the Hamming distance d between sign(q) and r, and sums over bits,
 
@@ -103,7 +103,7 @@ def surrogate(codes: Tensor, answers: Answers, targeted: bool) -> Tensor:
 
 
 def _distance_weights(codes: Tensor, answers: Answers, targeted: bool) -> Tensor:
-    """Returns (B, N): each answer's share of the mean, times its weight by distance.
+    """Return (B, N): each answer's share of the mean, times its weight by distance.
 
     In place: at B x N, new memory costs more than the arithmetic.
     """
@@ -112,7 +112,7 @@ def _distance_weights(codes: Tensor, answers: Answers, targeted: bool) -> Tensor
 
 
 def _bit_distance(agreement: Tensor, targeted: bool) -> Tensor:
-    """Returns one bit's share of D, of `agreement` = q r in [-1, 1], where |q - r| = 1 - q r."""
+    """Return one bit's share of D, of `agreement` = q r in [-1, 1], where |q - r| = 1 - q r."""
     if targeted:
         return (1 - agreement) / 2 * torch.sigmoid(-10 * agreement)
     turn = torch.sigmoid(5 * agreement)

@@ -1,4 +1,4 @@
-"""Targeted hashing attack: descent towards the code that a net has learnt for the target's labels.
+"""Targeted hashing attack: descent towards the code that a net has learned for the target's labels.
 
 Wang, Zhang, Lu and Xu 2021, "Targeted Attack and Defense for Deep Hashing", SIGIR.
 """
@@ -9,7 +9,7 @@ from typing import ClassVar
 
 import torch
 from pydantic import Field
-from torch import Tensor
+from torch import Tensor, nn
 
 from retbench import AttackPart, Batch, Facts, Knowledge, Noise, State, part_state, sign
 from retbench_attacks.iterative.annealing import Annealing
@@ -32,7 +32,10 @@ class THA(HammingDescent):
     def parts(self, facts: Facts) -> dict[str, AttackPart]:
         return {"prototypes": self.prototypes}
 
-    def aim(self, knowledge: Knowledge, batch: Batch, state: State, noise: Noise) -> Tensor:
-        net = self.prototypes.module(part_state(state, "prototypes"), batch.images.device)
+    def module(self, state: State, device: torch.device) -> nn.Module:
+        """Return the prototype net."""
+        return self.prototypes.module(part_state(state, "prototypes"), device)
+
+    def aim(self, knowledge: Knowledge, batch: Batch, module: nn.Module, noise: Noise) -> Tensor:
         with torch.no_grad():
-            return sign(net(batch.target_labels.float()).codes)
+            return sign(module(batch.target_labels.float()).codes)

@@ -16,7 +16,7 @@ Direction = Literal["sign", "l2", "raw"]
 
 
 def directed(direction: Direction, length: float) -> Update:
-    """Returns steps `length` times the gradient's `sign`, its unit vector over an image (`l2`), or itself (`raw`).
+    """Return steps `length` times the gradient's `sign`, its unit vector over an image (`l2`), or itself (`raw`).
 
     A zero gradient gives a zero step.
     """
@@ -36,7 +36,7 @@ class Momentum:
         self.velocity: Tensor | None = None
 
     def __call__(self, gradient: Tensor) -> Tensor:
-        """Returns the step for this gradient."""
+        """Return the step for this gradient."""
         self.velocity = gradient if self.velocity is None else self.decay * self.velocity + gradient
         return self.length * self.velocity
 
@@ -53,7 +53,7 @@ class Adam:
         self.square: Tensor | None = None
 
     def __call__(self, gradient: Tensor) -> Tensor:
-        """Returns the step for this gradient."""
+        """Return the step for this gradient."""
         if self.mean is None or self.square is None:
             self.mean, self.square = torch.zeros_like(gradient), torch.zeros_like(gradient)
         self.step += 1

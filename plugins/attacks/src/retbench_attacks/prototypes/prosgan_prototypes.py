@@ -36,7 +36,7 @@ class ProsGanPrototypes(PrototypePart):
 
 
 def likelihood_loss(codes: Tensor, training_codes: Tensor, similar: Tensor) -> Tensor:
-    """Returns mean_ij [log(1 + exp theta_ij) - s_ij theta_ij], theta_ij half the inner product of codes i and j.
+    """Return mean_ij [log(1 + exp theta_ij) - s_ij theta_ij], theta_ij half the inner product of codes i and j.
 
     Source: Wang et al. 2021, the first term of the prototype loss, with the code's division by N B.
     """

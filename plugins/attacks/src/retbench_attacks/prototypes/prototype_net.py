@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 
 class Prototypes(NamedTuple):
-    """What a prototype net says of a batch of label vectors.
+    """The outputs of a prototype net for a batch of label vectors.
 
     Attributes:
         semantics: float (B, semantic), without an activation; TA-DCH's are maps (B, width, 16, 16) in (-1, 1).
@@ -49,7 +49,7 @@ class PrototypeNet(nn.Module):
         self.label_head = nn.Linear(semantic, classes) if reconstruct else None
 
     def forward(self, labels: Tensor) -> Prototypes:
-        """Returns the prototypes of float labels (B, C)."""
+        """Return the prototypes of float labels (B, C)."""
         semantics = self.trunk(labels)
         codes = torch.tanh(self.code_head(semantics))
         return Prototypes(semantics, codes, torch.sigmoid(self.label_head(semantics)) if self.label_head else None)

@@ -1,7 +1,8 @@
-"""The prototype net of TA-DCH: from a target's labels and text to semantics and a code.
+"""The prototype net of TA-DCH: from a target's labels and text to a map of semantics and a code.
 
 Wang, Zhu, Zhang, Zhang and Han 2023, "Targeted Adversarial Attack against Deep Cross-modal Hashing Retrieval", IEEE
-Transactions on Circuits and Systems for Video Technology.
+Transactions on Circuits and Systems for Video Technology. The net is that of its code; its attention is that of Dai,
+Gieseke, Oehmcke, Wu and Barnard 2021, "Attentional Feature Fusion", WACV.
 """
 
 from __future__ import annotations
@@ -10,14 +11,16 @@ from typing import ClassVar, Literal
 
 import torch
 from pydantic import Field
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
-from retbench import AttackPart, Context, Knowledge, Need, State, UserError
+from retbench import AttackPart, Context, Course, Knowledge, Need, State, UserError
 from retbench_attacks.prototypes.prosgan_prototypes import likelihood_loss
 from retbench_attacks.prototypes.prototype_net import Prototypes
 from retbench_attacks.prototypes.prototype_part import quantisation_loss
-from retbench_attacks.prototypes.tadch_fusion import FusionNet
+
+MAP = 16
+"""Height and width of the map of semantics, whatever the images."""
 
 
 class TadchPrototypes(AttackPart):
@@ -52,19 +55,33 @@ class TadchPrototypes(AttackPart):
     )
 
     def fit(self, knowledge: Knowledge, ctx: Context) -> State:
-        """Returns the net's weights; records the mean `loss` of each epoch.
+        """Return the net's weights; the mean `loss` of each epoch is recorded.
 
         Raises:
             UserError: a training split of fewer than two rows.
         """
-        run = _Run(self, knowledge, ctx)
-        for epoch in range(len(run.losses), self.epochs):
-            run.train_epoch(epoch)
-        ctx.record("loss", run.losses)
-        return run.net.state_dict()
+        facts, training = knowledge.facts, knowledge.training
+        training_codes, training_labels = knowledge.grant("training_codes").float(), training.labels.float()
+        sizes = (len(facts.classes), facts.text_width, training_codes.shape[1], self.hidden, self.width)
+        net = FusionNet(*sizes).to(ctx.device)
+        optimizer = torch.optim.Adam(net.parameters(), lr=self.lr, betas=(0.5, 0.999))
+        course = Course(ctx, {"net": net, "optimizer": optimizer})
+        for epoch in range(course.epoch, self.epochs):
+            order = ctx.noise.uniform("order", (len(training),), epoch)[0].argsort(stable=True)
+            batches, losses = split_rows(order, self.batch), []
+            steps = self.epochs * len(batches)
+            for rows in batches:
+                optimizer.param_groups[0]["lr"] = self.rate(course.step, steps)
+                labels, texts = training_labels[rows], training.texts(rows.tolist())
+                similar = labels @ training_labels.T > 0
+                losses.append(course.descend(optimizer, self.loss(net(labels, texts), labels, training_codes, similar)))
+                course.advance(steps)
+            course.close_epoch({"loss": float(torch.stack(losses).mean())})
+        course.record()
+        return net.state_dict()
 
     def module(self, state: State, device: torch.device) -> FusionNet:
-        """Returns the net, its sizes read from the weights."""
+        """Return the net, its sizes read from the weights."""
         (hidden, classes), texts = state["labels.0.weight"].shape, state["texts.0.weight"].shape[1]
         bits, width = state["code_head.weight"].shape[0], state["labels.7.weight"].shape[0]
         with torch.device("meta"):
@@ -73,10 +90,10 @@ class TadchPrototypes(AttackPart):
         return net.to(device).eval().requires_grad_(False)
 
     def loss(self, prototypes: Prototypes, labels: Tensor, training_codes: Tensor, similar: Tensor) -> Tensor:
-        """Returns the scalar that a step makes small.
+        """Return the scalar that a step minimizes.
 
         Args:
-            prototypes: what the net says of `labels` and the texts that come with them.
+            prototypes: the net's outputs for `labels` and the texts that come with them.
             labels: float (B, C), multi-hot.
             training_codes: float (N, K) in {-1, +1}.
             similar: bool (B, N), whether they share a class.
@@ -86,58 +103,15 @@ class TadchPrototypes(AttackPart):
         return total + self.quantisation * quantisation_loss(prototypes.codes)
 
     def rate(self, step: int, steps: int) -> float:
-        """Returns the learning rate of a step (from 0) of so many: a tenth from 1/2 of them, a hundredth from 3/4."""
+        """Return the learning rate of a step (from 0) of so many: a tenth from 1/2 of them, a hundredth from 3/4."""
         passed = [quarters for quarters in (2, 3) if 4 * step >= quarters * steps]
         if self.milestones == "published":
             passed = [quarters for quarters in passed if quarters * steps % 4 == 0]
         return self.lr * 0.1 ** len(passed)
 
 
-class _Run:
-    """What moves while a prototype net is trained, and its checkpoint."""
-
-    def __init__(self, options: TadchPrototypes, knowledge: Knowledge, ctx: Context) -> None:
-        facts = knowledge.facts
-        self.options, self.training, self.ctx = options, knowledge.training, ctx
-        self.codes, self.labels = knowledge.grant("training_codes").float(), knowledge.training.labels.float()
-        sizes = (len(facts.classes), facts.text_width, self.codes.shape[1], options.hidden, options.width)
-        self.net = FusionNet(*sizes).to(ctx.device)
-        self.optimiser = torch.optim.Adam(self.net.parameters(), lr=options.lr, betas=(0.5, 0.999))
-        self.losses: list[float] = []
-        self._load()
-
-    def train_epoch(self, epoch: int) -> None:
-        """Takes one pass over the training split in an order of its own, and saves where it stands."""
-        order = self.ctx.noise.uniform("order", (len(self.training),), epoch)[0].argsort(stable=True)
-        batches = split_rows(order, self.options.batch)
-        steps, losses = self.options.epochs * len(batches), []
-        for step, rows in enumerate(batches, start=epoch * len(batches)):
-            losses.append(self._descend(rows, self.options.rate(step, steps)))
-            self.ctx.progress(step + 1, steps)
-        self.losses.append(float(torch.stack(losses).mean()))
-        moving = {"net": self.net.state_dict(), "optimiser": self.optimiser.state_dict()}
-        self.ctx.save_checkpoint("prototypes", {"losses": self.losses, **moving})
-
-    def _descend(self, rows: Tensor, lr: float) -> Tensor:
-        """Takes a step on the rows of a batch; returns its loss."""
-        labels, texts = self.labels[rows], self.training.texts(rows.tolist())
-        loss = self.options.loss(self.net(labels, texts), labels, self.codes, labels @ self.labels.T > 0)
-        self.optimiser.param_groups[0]["lr"] = lr
-        self.optimiser.zero_grad()
-        torch.autograd.backward(loss)
-        self.optimiser.step()
-        return loss.detach()
-
-    def _load(self) -> None:
-        saved = self.ctx.load_checkpoint("prototypes")
-        if saved is not None:
-            self.net.load_state_dict(saved["net"])
-            self.optimiser.load_state_dict(saved["optimiser"])
-            self.losses = saved["losses"]
-
-
 def split_rows(order: Tensor, batch: int) -> list[Tensor]:
-    """Returns int64 rows (N,) in batches of at least two: a last one of a single row joins the one before it.
+    """Return int64 rows (N,) in batches of at least two: a last one of a single row joins the one before it.
 
     Raises:
         UserError: fewer than two rows, of which batch normalisation has no statistics.
@@ -148,3 +122,73 @@ def split_rows(order: Tensor, batch: int) -> list[Tensor]:
     if len(batches[-1]) == 1:
         batches[-2:] = [torch.cat(batches[-2:])]
     return batches
+
+
+class FusionNet(nn.Module):
+    """Spreads labels and text over a map each, blends the two, and reads a code and the labels from the blend.
+
+    With L and X the maps of labels and text, the blend is F = L w + X (1 - w), the weights w in (0, 1) an attention to
+    a first blend of the same kind, whose weights are an attention to L + X.
+
+    Args:
+        classes: C, length of a label vector.
+        texts: T, length of a text vector.
+        bits: K, length of a code.
+        hidden: units of the first layer of each branch.
+        width: channels of the maps, a multiple of 4.
+
+    Source: the code of TA-DCH, whose net has 4096 hidden units and a width of 64.
+    """
+
+    def __init__(self, classes: int, texts: int, bits: int, hidden: int = 4096, width: int = 64) -> None:
+        super().__init__()
+        self.labels, self.texts = _branch(classes, hidden, width), _branch(texts, hidden, width)
+        self.first, self.second = Attention(width), Attention(width)
+        halvings = [*_standardised(width, 2 * width, 4, 2), *_standardised(2 * width, 4 * width, 4, 2)]
+        self.trunk = nn.Sequential(*halvings, nn.Flatten())
+        features = 4 * width * (MAP // 4) ** 2
+        self.code_head, self.label_head = nn.Linear(features, bits), nn.Linear(features, classes)
+
+    def forward(self, labels: Tensor, texts: Tensor) -> Prototypes:
+        """Return the prototypes of float labels (B, C) and texts (B, T); in training, B is at least 2."""
+        label_map, text_map = self.labels(labels), self.texts(texts)
+        blend = torch.lerp(text_map, label_map, self.first(label_map + text_map))
+        blend = torch.lerp(text_map, label_map, self.second(blend))
+        features = self.trunk(blend)
+        return Prototypes(blend, torch.tanh(self.code_head(features)), torch.sigmoid(self.label_head(features)))
+
+
+class Attention(nn.Module):
+    """Weighs each channel and place of a map by what is there and by the channels' means.
+
+    Args:
+        width: channels of the map, a multiple of 4.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.local, self.overall = _bottleneck(width), _bottleneck(width)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Return weights (B, width, H, W) in (0, 1) of a map of this shape."""
+        means = features.mean(dim=(2, 3), keepdim=True)
+        return torch.sigmoid(self.local(features) + self.overall(means))
+
+
+def _branch(length: int, hidden: int, width: int) -> nn.Sequential:
+    """Return what spreads a vector over a map: two linear layers to twice the resolution, two convolutions."""
+    shape = (width // 4, 2 * MAP, 2 * MAP)
+    linear = [nn.Linear(length, hidden), nn.ReLU(), nn.Linear(hidden, width // 4 * (2 * MAP) ** 2)]
+    halving, smoothing = _standardised(width // 4, width // 2, 4, 2), _standardised(width // 2, width, 5, 1)
+    return nn.Sequential(*linear, nn.Unflatten(1, shape), *halving, *smoothing)
+
+
+def _standardised(before: int, after: int, kernel: int, stride: int) -> list[nn.Module]:
+    """Return a convolution, its outputs standardised over each image and channel, and tanh."""
+    convolution = nn.Conv2d(before, after, kernel, stride, padding=(kernel - 1) // 2)
+    return [convolution, nn.InstanceNorm2d(after), nn.Tanh()]
+
+
+def _bottleneck(width: int) -> nn.Sequential:
+    narrow = [nn.Conv2d(width, width // 4, 1), nn.BatchNorm2d(width // 4), nn.ReLU()]
+    return nn.Sequential(*narrow, nn.Conv2d(width // 4, width, 1), nn.BatchNorm2d(width))

@@ -38,7 +38,7 @@ class ThaPrototypes(PrototypePart):
 def circle_loss(
     codes: Tensor, training_codes: Tensor, similar: Tensor, form: CircleForm = "sum", triangular: bool = False
 ) -> Tensor:
-    """Returns a scalar, pooled over all pairs and not divided by B; a gradient flows into `codes` alone.
+    """Return a scalar, pooled over all pairs and not divided by B; a gradient flows into `codes` alone.
 
     With c = codes . training_codes / K, weights a_p = max(0, 2 - c_p) and a_n = max(0, 2 + c_n) that take no gradient,
     and LSE the log of the sum of exponentials over all similar (p) or dissimilar (n) pairs, it is
