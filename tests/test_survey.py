@@ -189,7 +189,7 @@ def test_the_published_lists_have_the_chance_levels_known_of_them() -> None:
     root = Path(__file__).parents[2] / "shared" / "data"
     if not root.is_dir():
         pytest.skip("the published lists are not beside the repository")
-    listed = pytest.importorskip("retbench_datasets.formats.image_label_lists")
+    listed = pytest.importorskip("retbench_datasets.images.image_index")
     index = listed.read_index(root / "flickr25k")
 
     class Listed(ToyDataset):

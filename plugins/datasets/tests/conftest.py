@@ -5,17 +5,19 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 from PIL import Image
 from retbench_datasets.published.flickr25k import Flickr25k
 from retbench_datasets.published.mscoco import Mscoco
 from retbench_datasets.published.nuswide import Nuswide
-from retbench_datasets.published.published import PublishedSplits
-from retbench_datasets.published.published_dataset import PublishedPictures
+from retbench_datasets.published.published_dataset import PublishedDataset, TwoEditionDataset
+from scipy.io import savemat
 
-PUBLISHED: dict[type[PublishedSplits], str] = {
+PUBLISHED: dict[type[TwoEditionDataset], str] = {
     Flickr25k: "mirflickr/im{}.jpg",
     Mscoco: "train2014/COCO_train2014_{:012d}.jpg",
     Nuswide: "images/{0:04d}_{0}.jpg",
@@ -54,11 +56,11 @@ def lists() -> Callable[..., None]:
 
 
 @pytest.fixture
-def mock(data: Path, lists: Callable[..., None]) -> Callable[[type[PublishedSplits]], Path]:
+def published_folder(data: Path, lists: Callable[..., None]) -> Callable[[type[TwoEditionDataset]], Path]:
     """Writes a data set's folder in its real format: ten pictures a split and every class, training rows from the
     database, one of them twice."""
 
-    def write(dataset: type[PublishedSplits]) -> Path:
+    def write(dataset: type[TwoEditionDataset]) -> Path:
         root, classes = data / dataset.name, len(dataset.published_classes)
         names = [PUBLISHED[dataset].format(number) for number in range(1, 21)]
         labels = np.random.default_rng(0).integers(0, 2, (20, classes))
@@ -74,10 +76,10 @@ def mock(data: Path, lists: Callable[..., None]) -> Callable[[type[PublishedSpli
 
 
 @pytest.fixture
-def paired(data: Path, lists: Callable[..., None]) -> Callable[..., Path]:
+def crossmodal_folder(data: Path, lists: Callable[..., None]) -> Callable[..., Path]:
     """Writes a cross-modal edition by hand, ten pictures a split: a text is the number of its picture, repeated."""
 
-    def write(dataset: type[PublishedPictures], width: int = 3, dtype: type = np.float32) -> Path:
+    def write(dataset: type[PublishedDataset], width: int = 3, dtype: type = np.float32) -> Path:
         root, classes = data / dataset.name, len(dataset.crossmodal.classes)
         labels = np.random.default_rng(0).integers(0, 2, (20, classes))
         names = [f"pictures/{number}.jpg" for number in range(20)]
@@ -89,6 +91,49 @@ def paired(data: Path, lists: Callable[..., None]) -> Callable[..., Path]:
             np.save(root / "crossmodal" / f"{stem}_text.npy", texts)
         return root
 
+    return write
+
+
+def write_hdf5(path: Path, arrays: dict[str, Any]) -> None:
+    """Writes arrays given with MATLAB's axes as version 7.3."""
+    with h5py.File(path, "w", userblock_size=512) as file:
+        for name, array in arrays.items():
+            file[name] = np.asarray(array).transpose()
+
+
+def write_ta_dch(root: Path, images: Any, labels: Any, texts: Any) -> None:
+    """What h5py sees as (W, H, 3, N), (C, N), (T, N)."""
+    write_hdf5(
+        root / "FLICKR-25K.mat",
+        {"IAll": images.transpose(0, 3, 1, 2), "LAll": labels.astype(float), "TAll": texts.astype(float)},
+    )
+
+
+def write_dcmh(root: Path, images: Any, labels: Any, texts: Any) -> None:
+    """What MATLAB sees as (H, W, 3, N), (N, C), (N, T)."""
+    write_hdf5(root / "FLICKR-25K.mat", {"images": images.transpose(1, 2, 3, 0), "LAll": labels, "YAll": texts})
+
+
+def write_dcmh_port(root: Path, images: Any, labels: Any, texts: Any) -> None:
+    """What h5py sees as (N, 3, W, H), (N, C), (N, T), and its code takes so."""
+    with h5py.File(root / "FLICKR-25K.mat", "w") as file:
+        file["IAll"], file["LAll"], file["YAll"] = images.transpose(0, 3, 2, 1), labels, texts
+
+
+def write_dcmh_parts(root: Path, images: Any, labels: Any, texts: Any) -> None:
+    write_hdf5(root / "mirflickr25k-iall.mat", {"IAll": images.transpose(1, 2, 3, 0)})
+    savemat(root / "mirflickr25k-lall.mat", {"LAll": labels})
+    write_hdf5(root / "mirflickr25k-yall.mat", {"YAll": texts})
+
+
+def write_small_ta_dch(root: Path, images: Any, labels: Any, texts: Any) -> None:
+    savemat(root / "FLICKR-25K.mat", {"IAll": images.transpose(0, 3, 1, 2), "LAll": labels, "TAll": texts})
+
+
+@pytest.fixture(params=[write_ta_dch, write_dcmh, write_dcmh_port, write_dcmh_parts, write_small_ta_dch])
+def container_form(request: pytest.FixtureRequest) -> Callable[..., None]:
+    """Writes FLICKR-25K's published container in one of its forms: root, upright images (N, H, W, 3), labels, texts."""
+    write: Callable[..., None] = request.param
     return write
 
 

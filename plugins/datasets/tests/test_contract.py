@@ -10,12 +10,12 @@ from retbench_datasets.published.image_folder import ImageFolder
 from retbench_datasets.published.image_list import ImageList
 from retbench_datasets.published.mscoco import Mscoco
 from retbench_datasets.published.nuswide import Nuswide
-from retbench_datasets.published.published import PublishedSplits
+from retbench_datasets.published.published_dataset import TwoEditionDataset
 
 from retbench import Dataset
 from retbench.testing import check_component
 
-Mock = Callable[[type[PublishedSplits]], Path]
+PublishedFolder = Callable[[type[TwoEditionDataset]], Path]
 
 
 @pytest.mark.parametrize("dataset", [Digits, Scenes], ids=lambda dataset: dataset.name)
@@ -25,13 +25,15 @@ def test_an_embedded_dataset_keeps_its_contract(dataset: type[Dataset]) -> None:
 
 @pytest.mark.parametrize("dataset", [Flickr25k, Mscoco, Nuswide], ids=lambda dataset: dataset.name)
 @pytest.mark.parametrize("crop", ["center", "squash"])
-def test_a_published_dataset_keeps_its_contract(mock: Mock, dataset: type[PublishedSplits], crop: str) -> None:
-    mock(dataset)
+def test_a_published_dataset_keeps_its_contract(
+    published_folder: PublishedFolder, dataset: type[TwoEditionDataset], crop: str
+) -> None:
+    published_folder(dataset)
     check_component(dataset(size=32, crop=crop))
 
 
-def test_lists_of_ones_own_keep_the_contract(mock: Mock, data: Path) -> None:
-    mock(Flickr25k).rename(data / "mine")
+def test_lists_of_ones_own_keep_the_contract(published_folder: PublishedFolder, data: Path) -> None:
+    published_folder(Flickr25k).rename(data / "mine")
     check_component(ImageList(folder="mine", size=32))
 
 

@@ -1,4 +1,4 @@
-"""Loads the packages that only some data sets need."""
+"""The optional packages that only some datasets need, installed by the extra `crossmodal`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from retbench import UserError
 
 
 def load_extra(package: str, wanted: str) -> Any:
-    """Returns a module of the extra `crossmodal`; asked for inside functions, so that nobody else pays for it.
+    """Returns a module of the extra `crossmodal`; call it inside functions, so that only those who need it pay for it.
 
     Args:
         package: its name, as in `import`.

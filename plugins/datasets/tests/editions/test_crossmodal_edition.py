@@ -8,27 +8,25 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from retbench_datasets.editions.crossmodal_edition import DRAWN
-from retbench_datasets.editions.crossmodal_splits import split_files
-from retbench_datasets.editions.pairs import Pairs
+from retbench_datasets.editions.crossmodal_edition import DRAWN_CAVEAT
+from retbench_datasets.editions.crossmodal_source import ImageTextPairs
+from retbench_datasets.editions.crossmodal_splits import edition_files
 from retbench_datasets.formats.wikipedia import features_path, list_path
 from retbench_datasets.published.flickr25k import Flickr25k
-from retbench_datasets.published.iapr_tc12 import IaprTc12
-from retbench_datasets.published.iapr_tc12_pairs import IaprTc12Pairs
+from retbench_datasets.published.iapr_tc12 import IaprTc12, IaprTc12Source
 from retbench_datasets.published.mscoco import Mscoco
-from retbench_datasets.published.wikipedia import Wikipedia
-from retbench_datasets.published.wikipedia_pairs import WikipediaPairs
+from retbench_datasets.published.wikipedia import Wikipedia, WikipediaSource
 from scipy.io import savemat
 
 from retbench import UserError
 
-Paired = Callable[..., Path]
+CrossmodalFolder = Callable[..., Path]
 
 
 @pytest.fixture
 def root(data: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The download of four queries and eight training rows, without their pictures."""
-    monkeypatch.setattr(WikipediaPairs, "sizes", {"train": 8, "query": 4, "database": 8})
+    monkeypatch.setattr(WikipediaSource, "sizes", {"train": 8, "query": 4, "database": 8})
     root = data / "wikipedia"
     root.mkdir()
     for part, rows in (("test", range(4)), ("train", range(4, 12))):
@@ -48,8 +46,8 @@ def test_an_empty_folder_is_told_all_that_is_not_there(data: Path) -> None:
     assert "; the other files are there" not in told
 
 
-def test_files_by_hand_need_nothing_else(paired: Paired) -> None:
-    root = paired(Flickr25k)
+def test_files_by_hand_need_nothing_else(crossmodal_folder: CrossmodalFolder) -> None:
+    root = crossmodal_folder(Flickr25k)
     dataset = Flickr25k(edition="crossmodal")
     assert dataset.missing() is None
     assert list(dataset.prepare()) == [f"{root / 'crossmodal'}: all lists and texts are there"]
@@ -61,8 +59,8 @@ def test_files_by_hand_need_nothing_else(paired: Paired) -> None:
     )
 
 
-def test_one_text_file_that_is_not_there_is_told(paired: Paired) -> None:
-    root = paired(Flickr25k)
+def test_one_text_file_that_is_not_there_is_told(crossmodal_folder: CrossmodalFolder) -> None:
+    root = crossmodal_folder(Flickr25k)
     (root / "crossmodal" / "test_text.npy").unlink()
     told = Flickr25k(edition="crossmodal").missing() or ""
     assert told.startswith(
@@ -70,8 +68,8 @@ def test_one_text_file_that_is_not_there_is_told(paired: Paired) -> None:
     )
 
 
-def test_a_picture_that_is_not_there_is_told_with_its_line(paired: Paired) -> None:
-    root = paired(Flickr25k)
+def test_a_picture_that_is_not_there_is_told_with_its_line(crossmodal_folder: CrossmodalFolder) -> None:
+    root = crossmodal_folder(Flickr25k)
     (root / "pictures" / "3.jpg").unlink()
     told = Flickr25k(edition="crossmodal").missing() or ""
     path = root / "pictures" / "3.jpg"
@@ -92,7 +90,7 @@ def test_preparing_writes_nine_files_and_their_record_and_nothing_else(root: Pat
         f"{folder}: test_img.txt, test_label.txt, test_text.npy, 4 rows",
         f"{folder}: database_img.txt, database_label.txt, database_text.npy, 8 rows",
     ]
-    assert set(contents(folder)) == {path.name for path in split_files(folder)} | {"prepared.json"}
+    assert set(contents(folder)) == {path.name for path in edition_files(folder)} | {"prepared.json"}
     assert (Wikipedia().missing() or "").startswith(f"{folder / 'train_img.txt'}:1: no such picture: ")
 
 
@@ -131,17 +129,17 @@ def test_files_of_somebody_else_are_never_replaced(root: Path) -> None:
 def test_another_number_of_rows_is_refused_and_nothing_is_listed(
     root: Path, monkeypatch: pytest.MonkeyPatch, database: int
 ) -> None:
-    monkeypatch.setattr(WikipediaPairs, "sizes", {"train": 7, "query": 4, "database": database})
+    monkeypatch.setattr(WikipediaSource, "sizes", {"train": 7, "query": 4, "database": database})
     with pytest.raises(UserError, match=rf"labels and texts: got 12, expected {4 + database}"):
         list(Wikipedia().prepare())
-    assert [path for path in split_files(root / "crossmodal") if path.exists()] == []
+    assert [path for path in edition_files(root / "crossmodal") if path.exists()] == []
 
 
 def test_a_text_that_is_not_finite_is_refused_and_nothing_is_listed(root: Path) -> None:
     savemat(features_path(root), {"T_te": np.full((4, 10), np.nan), "T_tr": np.eye(8, 10)})
     with pytest.raises(UserError, match=r"raw_features.mat: T_te: row 0: a text must be finite .*: got nan"):
         list(Wikipedia().prepare())
-    assert [path for path in split_files(root / "crossmodal") if path.exists()] == []
+    assert [path for path in edition_files(root / "crossmodal") if path.exists()] == []
 
 
 def test_a_folder_that_cannot_be_made_is_told(root: Path) -> None:
@@ -151,11 +149,11 @@ def test_a_folder_that_cannot_be_made_is_told(root: Path) -> None:
 
 
 def test_drawn_splits_are_a_caveat_until_a_list_is_replaced(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(WikipediaPairs, "arrangement", lambda self, root: "drawn")
-    monkeypatch.setattr(WikipediaPairs, "remarks", ("made of wool",))
+    monkeypatch.setattr(WikipediaSource, "arrangement", lambda self, root: "drawn")
+    monkeypatch.setattr(WikipediaSource, "remarks", ("made of wool",))
     dataset = Wikipedia()
     list(dataset.prepare())
-    assert dataset.caveats(dataset.facts()) == (DRAWN, "made of wool")
+    assert dataset.caveats(dataset.facts()) == (DRAWN_CAVEAT, "made of wool")
     with (root / "crossmodal" / "test_label.txt").open("a") as stream:
         stream.write("\n")
     assert dataset.caveats(dataset.facts()) == ("made of wool",)
@@ -167,12 +165,12 @@ def test_drawn_splits_are_a_caveat_until_a_list_is_replaced(root: Path, monkeypa
 def test_what_was_found_in_the_download_is_a_caveat_until_all_is_replaced(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    read = WikipediaPairs.read
+    read = WikipediaSource.read
 
-    def remarking(self: WikipediaPairs, root: Path, draft: Path) -> Generator[str, None, Pairs]:
+    def remarking(self: WikipediaSource, root: Path, draft: Path) -> Generator[str, None, ImageTextPairs]:
         return (yield from read(self, root, draft))._replace(remarks=("two rows were strange",))
 
-    monkeypatch.setattr(WikipediaPairs, "read", remarking)
+    monkeypatch.setattr(WikipediaSource, "read", remarking)
     dataset = Wikipedia()
     list(dataset.prepare())
     assert dataset.caveats(dataset.facts()) == ("two rows were strange",)
@@ -184,9 +182,11 @@ def test_what_was_found_in_the_download_is_a_caveat_until_all_is_replaced(
     assert dataset.caveats(dataset.facts()) == ()
 
 
-def test_another_number_of_classes_is_a_caveat(paired: Paired, monkeypatch: pytest.MonkeyPatch) -> None:
-    root = paired(IaprTc12, width=1024)
-    monkeypatch.setattr(IaprTc12Pairs, "sizes", {"train": 10, "query": 10, "database": 10})
+def test_another_number_of_classes_is_a_caveat(
+    crossmodal_folder: CrossmodalFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = crossmodal_folder(IaprTc12, width=1024)
+    monkeypatch.setattr(IaprTc12Source, "sizes", {"train": 10, "query": 10, "database": 10})
     assert IaprTc12().caveats(IaprTc12().facts()) == ()
     for path in (root / "crossmodal").glob("*_label.txt"):
         path.write_text("".join(line[2:] + "\n" for line in path.read_text().splitlines()))

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from retbench_datasets.editions.crossmodal_splits import arrange_rows, cut_rows, split_files, write_splits
-from retbench_datasets.editions.pairs import Pairs
-from retbench_datasets.editions.text_table import read_texts
-from retbench_datasets.formats.image_label_lists import read_index
-from retbench_datasets.images.image_index import SPLITS
+from retbench_datasets.editions.crossmodal_source import ImageTextPairs
+from retbench_datasets.editions.crossmodal_splits import arrange_rows, cut_rows, edition_files, write_edition
+from retbench_datasets.editions.text_table import read_text_tables
+from retbench_datasets.formats.split import SPLITS
+from retbench_datasets.images.image_index import read_index
 
 from retbench import UserError
 
@@ -72,21 +72,21 @@ def test_another_number_of_rows_is_refused(tmp_path: Path, rows: int) -> None:
 def test_lists_texts_and_record_hold_each_row_where_it_was_cut(tmp_path: Path) -> None:
     random = np.random.default_rng(0)
     labels = random.integers(0, 2, (12, 5), dtype=np.uint8)
-    pairs = Pairs(NAMES, labels, random.random((12, 3), dtype=np.float32))
+    pairs = ImageTextPairs(NAMES, labels, random.random((12, 3), dtype=np.float32))
     rows = cut_rows(arrange_rows(NAMES, "drawn", 4), SIZES, tmp_path)
     (tmp_path / "draft").mkdir()
-    told = [*write_splits(tmp_path, tmp_path / "draft", pairs, rows, {"rows": "drawn"})]
+    told = [*write_edition(tmp_path, tmp_path / "draft", pairs, rows, {"rows": "drawn"})]
     assert told[0] == f"{tmp_path}: train_img.txt, train_label.txt, train_text.npy, 3 rows"
     index = read_index(tmp_path, tuple("abcde"))
     for split in SPLITS:
         assert index.splits[split].names == tuple(NAMES[row] for row in rows[split])
         assert np.array_equal(index.splits[split].labels, labels[rows[split]])
-        texts = read_texts(tmp_path, index)[split].rows(range(len(rows[split])))
+        texts = read_text_tables(tmp_path, index)[split].rows(range(len(rows[split])))
         assert np.array_equal(texts, pairs.texts[rows[split]])
     record = json.loads((tmp_path / "prepared.json").read_text())
     assert record["rows"] == "drawn"
     assert record["files"] == {
-        path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in split_files(tmp_path)
+        path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in edition_files(tmp_path)
     }
     assert [*(tmp_path / "draft").iterdir()] == []
 
@@ -96,5 +96,9 @@ def test_a_text_that_is_not_finite_leaves_no_list(tmp_path: Path) -> None:
     rows = cut_rows(np.arange(12), SIZES, tmp_path)
     (tmp_path / "draft").mkdir()
     with pytest.raises(UserError, match="must be finite: got nan"):
-        list(write_splits(tmp_path, tmp_path / "draft", Pairs(NAMES, np.ones((12, 1), np.uint8), texts), rows, {}))
+        list(
+            write_edition(
+                tmp_path, tmp_path / "draft", ImageTextPairs(NAMES, np.ones((12, 1), np.uint8), texts), rows, {}
+            )
+        )
     assert [path.name for path in tmp_path.iterdir()] == ["draft"]

@@ -36,7 +36,7 @@ def test_a_row_is_the_encoded_text(bert: Path, tmp_path: Path) -> None:
 
 
 def test_an_interrupted_call_is_continued(bert: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(text_encoding, "STEP", 32)
+    monkeypatch.setattr(text_encoding, "PROGRESS_STEP", 32)
     whole = np.array(finished(encode_into(tmp_path, TEXTS, 32))[1])
     (path,) = tmp_path.glob("texts-*.f32")
     path.unlink()

@@ -8,20 +8,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 from retbench_datasets.editions.hash_sampling import draw_any
-from retbench_datasets.editions.unimodal_splits import Originals, build_splits, write_splits
-from retbench_datasets.formats.image_label_lists import listed_splits, read_index
+from retbench_datasets.editions.unimodal_splits import build_splits, write_lists
+from retbench_datasets.formats.image_label_lists import complete_splits
+from retbench_datasets.formats.label_matrix import LabeledImages
+from retbench_datasets.images.image_index import read_index
 
 from retbench import UserError
 
 NAMES = tuple(f"{number}.jpg" for number in range(30))
 LABELS = np.random.default_rng(0).integers(0, 2, (30, 3), dtype=np.uint8)
-ORIGINALS = Originals(NAMES, LABELS)
+ORIGINALS = LabeledImages(NAMES, LABELS)
 SIZES = {"train": 8, "query": 5, "database": 25}
 
 
 def complete(root: Path) -> dict[str, str]:
     built = build_splits(root, ORIGINALS, SIZES, draw_any)
-    list(write_splits(root, built))
+    list(write_lists(root, built))
     return dict(built.origins)
 
 
@@ -61,7 +63,7 @@ def test_a_second_time_changes_nothing(tmp_path: Path) -> None:
     before = {path: path.read_bytes() for path in tmp_path.iterdir()}
     assert complete(tmp_path) == {}
     assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
-    assert list(listed_splits(tmp_path)) == ["train", "query", "database"]
+    assert list(complete_splits(tmp_path)) == ["train", "query", "database"]
 
 
 def test_a_few_other_labels_are_told_and_kept(tmp_path: Path, lists: Callable[..., None]) -> None:
@@ -88,7 +90,7 @@ def test_lists_of_other_pictures_are_refused(tmp_path: Path, lists: Callable[...
 
 
 def test_too_few_pictures_are_refused(tmp_path: Path) -> None:
-    few = Originals(NAMES[:5], LABELS[:5])
+    few = LabeledImages(NAMES[:5], LABELS[:5])
     with pytest.raises(UserError, match=r"no picture is left for the train split: got 5 labelled ones"):
         build_splits(tmp_path, few, SIZES, draw_any)
     assert list(tmp_path.iterdir()) == []

@@ -9,12 +9,12 @@ from retbench_datasets.embedded.scene_contents import (
     draw_contents,
     label_contents,
 )
-from retbench_datasets.embedded.scene_random import Draws
+from retbench_datasets.embedded.scene_random import SceneRandom
 
 
 @pytest.fixture
 def contents() -> Contents:
-    return draw_contents(Draws(0, np.arange(20_000)))
+    return draw_contents(SceneRandom(0, np.arange(20_000)))
 
 
 def test_labels_name_the_background_and_the_shapes() -> None:
@@ -24,7 +24,7 @@ def test_labels_name_the_background_and_the_shapes() -> None:
 
 
 def test_labels_of_no_scenes_are_empty() -> None:
-    labels = label_contents(draw_contents(Draws(0, np.arange(0))))
+    labels = label_contents(draw_contents(SceneRandom(0, np.arange(0))))
     assert labels.shape == (0, 12)
     assert labels.dtype == np.uint8
 

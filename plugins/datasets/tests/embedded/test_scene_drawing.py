@@ -3,11 +3,11 @@ import pytest
 from retbench_datasets.embedded.scene_backgrounds import paint_backgrounds
 from retbench_datasets.embedded.scene_contents import BACKGROUNDS, NOTHING, draw_contents
 from retbench_datasets.embedded.scene_drawing import draw_scenes
-from retbench_datasets.embedded.scene_random import Draws
+from retbench_datasets.embedded.scene_random import SceneRandom
 
 
 def backgrounds_of(indices: range) -> np.ndarray:
-    draws = Draws(0, np.array(indices))
+    draws = SceneRandom(0, np.array(indices))
     return paint_backgrounds(draws, draw_contents(draws).backgrounds)
 
 
@@ -37,7 +37,7 @@ def test_shapes_cover_a_fair_part_of_the_picture_and_leave_the_background_in_sig
     indices = range(500)
     pictures = draw_scenes(0, 0.0, indices) / 255
     changed = (np.abs(pictures - np.clip(backgrounds_of(indices), 0, 1)).max(axis=1) > 0.01).mean(axis=(1, 2))
-    two = draw_contents(Draws(0, np.array(indices))).shapes[:, 1] != NOTHING
+    two = draw_contents(SceneRandom(0, np.array(indices))).shapes[:, 1] != NOTHING
     assert 0.05 < changed.min() < changed.max() < 0.75
     assert changed[two].mean() / changed[~two].mean() == pytest.approx(2.0, abs=0.2)
 
@@ -51,7 +51,7 @@ def test_a_shape_stands_out_from_its_background() -> None:
 
 
 def test_backgrounds_are_told_apart_by_their_colours_and_how_those_vary() -> None:
-    kinds = draw_contents(Draws(0, np.arange(600))).backgrounds
+    kinds = draw_contents(SceneRandom(0, np.arange(600))).backgrounds
     pictures = backgrounds_of(range(600))
     along, down = np.abs(np.diff(pictures, axis=3)), np.abs(np.diff(pictures, axis=2))
     looks = np.concatenate([part.mean(axis=(2, 3)) for part in (pictures, along, down)], axis=1)
@@ -61,7 +61,7 @@ def test_backgrounds_are_told_apart_by_their_colours_and_how_those_vary() -> Non
 
 
 def test_no_two_backgrounds_of_a_kind_are_alike() -> None:
-    draws = Draws(0, np.arange(40))
+    draws = SceneRandom(0, np.arange(40))
     for kind in range(len(BACKGROUNDS)):
         pictures = paint_backgrounds(draws, np.full(40, kind)).reshape(40, -1)
         gaps = np.abs(pictures[:, None] - pictures).mean(axis=-1) + np.eye(40)

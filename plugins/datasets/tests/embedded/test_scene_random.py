@@ -3,7 +3,7 @@ import math
 
 import numpy as np
 import pytest
-from retbench_datasets.embedded.scene_random import Draws
+from retbench_datasets.embedded.scene_random import SceneRandom
 
 MASK = 2**64 - 1
 
@@ -22,8 +22,8 @@ def uniform(seed: int, index: int, purpose: str, element: int) -> float:
     return (splitmix((lane + (element + 1) * golden) & MASK) >> 11) / 2**53
 
 
-def draws(seed: int = 0, count: int = 1000, start: int = 0) -> Draws:
-    return Draws(seed, np.arange(start, start + count))
+def draws(seed: int = 0, count: int = 1000, start: int = 0) -> SceneRandom:
+    return SceneRandom(seed, np.arange(start, start + count))
 
 
 def test_the_mixer_gives_the_published_outputs_of_splitmix64() -> None:
@@ -39,7 +39,7 @@ def test_every_number_equals_that_of_plain_integers() -> None:
 
 def test_a_lane_does_not_depend_on_its_neighbours() -> None:
     together = draws().normal("noise", 5)
-    assert np.array_equal(draws().of(np.array([7, 2])).normal("noise", 5), together[[7, 2]])
+    assert np.array_equal(draws().select(np.array([7, 2])).normal("noise", 5), together[[7, 2]])
     assert np.array_equal(draws(count=3, start=40).normal("noise", 5), together[40:43])
 
 

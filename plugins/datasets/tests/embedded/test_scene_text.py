@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 from retbench_datasets.embedded.scene_contents import CLASSES, draw_contents, label_contents
-from retbench_datasets.embedded.scene_random import Draws
+from retbench_datasets.embedded.scene_random import SceneRandom
 from retbench_datasets.embedded.scene_text import CHATTER, VOCABULARY, WORDS, write_texts
 
-DRAWS = Draws(0, np.arange(2000))
+DRAWS = SceneRandom(0, np.arange(2000))
 LABELS = label_contents(draw_contents(DRAWS))
 COLUMN = {word: column for column, word in enumerate(VOCABULARY)}
 
@@ -63,4 +63,4 @@ def test_two_to_four_words_say_nothing(texts: np.ndarray) -> None:
 
 def test_a_text_depends_on_its_own_index_alone(texts: np.ndarray) -> None:
     rows = np.array([9, 4])
-    assert np.array_equal(write_texts(DRAWS.of(rows), LABELS[rows]), texts[rows])
+    assert np.array_equal(write_texts(DRAWS.select(rows), LABELS[rows]), texts[rows])

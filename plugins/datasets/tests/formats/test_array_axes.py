@@ -6,7 +6,7 @@ from itertools import permutations
 
 import numpy as np
 import pytest
-from retbench_datasets.formats.array_axes import picture_axes, sample_axis
+from retbench_datasets.formats.array_axes import image_axes, sample_axis
 
 from retbench import UserError
 
@@ -34,22 +34,22 @@ def test_pictures_come_out_as_rows_of_height_width_channels(order: tuple[int, ..
     upright = np.arange(5 * 8 * 8 * 3).reshape(5, 8, 8, 3)
     stored = upright.transpose(order)
     turned = order.index(2) < order.index(1)
-    axes = picture_axes(stored.shape, 5, 8, turned, "a.mat: IAll")
+    axes = image_axes(stored.shape, 5, 8, turned, "a.mat: IAll")
     np.testing.assert_array_equal(stored.transpose(axes), upright)
 
 
 def test_the_layouts_of_dcmh_and_ta_dch_need_no_option() -> None:
-    assert picture_axes((224, 224, 3, 9), 9, 224, False, "") == (3, 0, 1, 2)
-    assert picture_axes((9, 3, 224, 224), 9, 224, False, "") == (0, 2, 3, 1)
+    assert image_axes((224, 224, 3, 9), 9, 224, False, "") == (3, 0, 1, 2)
+    assert image_axes((9, 3, 224, 224), 9, 224, False, "") == (0, 2, 3, 1)
 
 
 @pytest.mark.parametrize("shape", [(5, 8, 8, 4), (6, 3, 8, 8), (5, 3, 8, 9), (5, 3, 64), (5, 4096), (5, 3, 8, 8, 1)])
 def test_what_are_no_pictures_is_refused(shape: tuple[int, ...]) -> None:
     with pytest.raises(UserError, match=r"a.mat: IAll: these are no pictures: got shape .*, expected \(5, 3, 8, 8\)"):
-        picture_axes(shape, 5, 8, False, "a.mat: IAll")
+        image_axes(shape, 5, 8, False, "a.mat: IAll")
 
 
 @pytest.mark.parametrize(("shape", "rows"), [((3, 3, 8, 8), 3), ((8, 3, 8, 8), 8)])
 def test_lengths_that_come_twice_are_refused(shape: tuple[int, ...], rows: int) -> None:
     with pytest.raises(UserError, match=r"the shape does not say which axis is which: got "):
-        picture_axes(shape, rows, 8, False, "a.mat: IAll")
+        image_axes(shape, rows, 8, False, "a.mat: IAll")

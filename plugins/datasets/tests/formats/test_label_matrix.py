@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from retbench_datasets.formats.label_matrix import read_label_table
+from retbench_datasets.formats.label_matrix import read_label_matrix
 
 from retbench import UserError
 
@@ -20,15 +20,15 @@ def written(folder: Path, text: str) -> Path:
 
 @pytest.mark.parametrize("text", ["1 0 1\n0 0 0\n", "1 0 1 \n0 0 0 \n", "1\t0 1\r\n0  0 0\r\n\n\n", "1 0 1\n0 0 0"])
 def test_spaces_and_line_ends_do_not_matter(tmp_path: Path, text: str) -> None:
-    table = read_label_table(written(tmp_path, text), 3)
+    table = read_label_matrix(written(tmp_path, text), 3)
     assert table.dtype == np.uint8
     assert table.tolist() == [[1, 0, 1], [0, 0, 0]]
-    assert np.array_equal(read_label_table(tmp_path / "test_label.txt"), table)
+    assert np.array_equal(read_label_matrix(tmp_path / "test_label.txt"), table)
 
 
 def test_one_column_and_one_row_are_tables_too(tmp_path: Path) -> None:
-    assert read_label_table(written(tmp_path, "1\n0\n1\n"), 1).tolist() == [[1], [0], [1]]
-    assert read_label_table(written(tmp_path, "1 0 1\n"), 3).tolist() == [[1, 0, 1]]
+    assert read_label_matrix(written(tmp_path, "1\n0\n1\n"), 1).tolist() == [[1], [0], [1]]
+    assert read_label_matrix(written(tmp_path, "1 0 1\n"), 3).tolist() == [[1, 0, 1]]
 
 
 @pytest.mark.parametrize(
@@ -50,18 +50,18 @@ def test_one_column_and_one_row_are_tables_too(tmp_path: Path) -> None:
 )
 def test_what_is_wrong_is_named_with_its_line(tmp_path: Path, text: str, columns: int | None, problem: str) -> None:
     with pytest.raises(UserError, match=problem):
-        read_label_table(written(tmp_path, text), columns)
+        read_label_matrix(written(tmp_path, text), columns)
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"nowhere.txt: it cannot be read: No such file"):
-        read_label_table(tmp_path / "nowhere.txt")
+        read_label_matrix(tmp_path / "nowhere.txt")
 
 
 def test_bytes_that_are_no_text_are_named(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_bytes(b"1 0\n\xff\n")
     with pytest.raises(UserError, match=r"a.txt: it is not UTF-8: got byte 0xff at 4"):
-        read_label_table(tmp_path / "a.txt")
+        read_label_matrix(tmp_path / "a.txt")
 
 
 def test_the_table_of_nuswide_takes_less_than_seconds(tmp_path: Path) -> None:
@@ -71,5 +71,5 @@ def test_the_table_of_nuswide_takes_less_than_seconds(tmp_path: Path) -> None:
     text[:, 42] = ord("\n")
     path = written(tmp_path, text.tobytes().decode())
     started = time.perf_counter()
-    assert np.array_equal(read_label_table(path, 21), expected)
+    assert np.array_equal(read_label_matrix(path, 21), expected)
     assert time.perf_counter() - started < 5

@@ -13,18 +13,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 from retbench_datasets.images import decoder_pool
-from retbench_datasets.images.decoder_pool import INLINE, MOST, count_workers, decode_all
-from retbench_datasets.images.decoding import Policy, decode
+from retbench_datasets.images.decoder_pool import MOST_WORKERS, SMALL_BATCH, count_workers, decode_images
+from retbench_datasets.images.decoding import Preprocessing, decode_image
 
 from retbench import UserError
 
-POLICY = Policy(16, 20, "center")
+PREPROCESSING = Preprocessing(16, 20, "center")
 
 
 @pytest.fixture
 def paths(tmp_path: Path, picture: Callable[..., None]) -> list[Path]:
     """Enough pictures for the workers, one of them not there."""
-    paths = [tmp_path / f"{number}.jpg" for number in range(INLINE + 4)]
+    paths = [tmp_path / f"{number}.jpg" for number in range(SMALL_BATCH + 4)]
     for number, path in enumerate(paths[:-1]):
         picture(path, number)
     return paths
@@ -41,43 +41,43 @@ def _workers_end() -> Iterator[None]:
 @pytest.mark.usefixtures("_workers_end")
 def test_workers_decode_what_this_process_does_in_order(paths: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RETBENCH_WORKERS", "2")
-    got = list(decode_all(paths, POLICY))
+    got = list(decode_images(paths, PREPROCESSING))
     assert len(decoder_pool._POOLS) == 1
     for path, decoded in zip(paths[:-1], got, strict=False):
-        assert np.array_equal(decoded, decode(path, POLICY))
+        assert np.array_equal(decoded, decode_image(path, PREPROCESSING))
     assert got[-1] == "no such file"
     (pool,) = decoder_pool._POOLS.values()
-    assert len(list(decode_all(paths, POLICY))) == len(paths)
+    assert len(list(decode_images(paths, PREPROCESSING))) == len(paths)
     assert list(decoder_pool._POOLS.values()) == [pool]
 
 
 @pytest.mark.usefixtures("_workers_end")
 def test_a_worker_that_dies_is_told_and_replaced(paths: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RETBENCH_WORKERS", "2")
-    list(decode_all(paths, POLICY))
+    list(decode_images(paths, PREPROCESSING))
     (pool,) = decoder_pool._POOLS.values()
     for process in list(pool._processes.values()):
         process.kill()
         process.join()
     with pytest.raises(UserError, match=r"a worker process died.*RETBENCH_WORKERS=1"):
-        list(decode_all(paths, POLICY))
-    assert len(list(decode_all(paths, POLICY))) == len(paths)
+        list(decode_images(paths, PREPROCESSING))
+    assert len(list(decode_images(paths, PREPROCESSING))) == len(paths)
 
 
 def test_a_small_batch_starts_no_worker(paths: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RETBENCH_WORKERS", "3")
-    assert len(list(decode_all(paths[: INLINE - 1], POLICY))) == INLINE - 1
+    assert len(list(decode_images(paths[: SMALL_BATCH - 1], PREPROCESSING))) == SMALL_BATCH - 1
     assert (os.getpid(), 3) not in decoder_pool._POOLS
 
 
 def test_one_worker_is_this_process(paths: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RETBENCH_WORKERS", "1")
-    assert len(list(decode_all(paths, POLICY))) == len(paths)
+    assert len(list(decode_images(paths, PREPROCESSING))) == len(paths)
     assert (os.getpid(), 1) not in decoder_pool._POOLS
 
 
 def test_no_pictures_give_none() -> None:
-    assert list(decode_all([], POLICY)) == []
+    assert list(decode_images([], PREPROCESSING)) == []
 
 
 @pytest.mark.parametrize("value", ["0", "-1", "many"])
@@ -89,27 +89,27 @@ def test_a_wrong_number_of_workers_is_refused(value: str, monkeypatch: pytest.Mo
 
 def test_without_a_wish_there_are_as_many_workers_as_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RETBENCH_WORKERS", "")
-    assert 1 <= count_workers() <= MOST
+    assert 1 <= count_workers() <= MOST_WORKERS
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: range(64), raising=False)
-    assert count_workers() == MOST
+    assert count_workers() == MOST_WORKERS
 
 
 SCRIPT = """
 import os, sys, time
 from pathlib import Path
-from retbench_datasets.images.decoder_pool import _POOLS, decode_all
-from retbench_datasets.images.decoding import Policy
+from retbench_datasets.images.decoder_pool import _POOLS, decode_images
+from retbench_datasets.images.decoding import Preprocessing
 
 if __name__ == "__main__":
     paths = [Path(sys.argv[2])] * 20
-    list(decode_all(paths, Policy(16, 20, "center")))
+    list(decode_images(paths, Preprocessing(16, 20, "center")))
     print(*[process.pid for pool in _POOLS.values() for process in pool._processes.values()], flush=True)
     if sys.argv[1] == "fork":
         child = os.fork()
         if not child:
-            os._exit(len(list(decode_all(paths, Policy(16, 20, "center")))))
+            os._exit(len(list(decode_images(paths, Preprocessing(16, 20, "center")))))
         print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
-        print(len(list(decode_all(paths, Policy(16, 20, "center")))))
+        print(len(list(decode_images(paths, Preprocessing(16, 20, "center")))))
     if sys.argv[1] == "kill":
         os.kill(os.getpid(), 9)
     if sys.argv[1] == "interrupt":

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from retbench_datasets.images.decoding import Policy, decode
+from retbench_datasets.images.decoding import Preprocessing, decode_image
 
-CENTER, SQUASH = Policy(24, 32, "center"), Policy(24, 32, "squash")
-PAPER = Policy(224, 256, "center")
+CENTER, SQUASH = Preprocessing(24, 32, "center"), Preprocessing(24, 32, "squash")
+PAPER = Preprocessing(224, 256, "center")
 
 
 def noisy(width: int, height: int, seed: int = 0) -> Image.Image:
@@ -19,8 +19,8 @@ def noisy(width: int, height: int, seed: int = 0) -> Image.Image:
     return Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC)
 
 
-def decoded(path: Path, policy: Policy) -> np.ndarray:
-    picture = decode(path, policy)
+def decoded(path: Path, preprocessing: Preprocessing) -> np.ndarray:
+    picture = decode_image(path, preprocessing)
     assert isinstance(picture, np.ndarray), picture
     return picture
 
@@ -65,7 +65,7 @@ def test_stretch_resizes_the_whole_picture_as_torch_would(tmp_path: Path, width:
     picture = noisy(width, height)
     pixels = torch.from_numpy(np.asarray(picture).copy()).permute(2, 0, 1)[None].float()
     expected = torch.nn.functional.interpolate(pixels, (64, 64), mode="bilinear", antialias=True, align_corners=False)
-    got = torch.from_numpy(decoded(saved(tmp_path, picture), Policy(64, 73, "stretch"))).float()
+    got = torch.from_numpy(decoded(saved(tmp_path, picture), Preprocessing(64, 73, "stretch"))).float()
     assert got.shape == (3, 64, 64)
     assert (got - expected[0].round()).abs().max() <= 1
 
@@ -73,7 +73,7 @@ def test_stretch_resizes_the_whole_picture_as_torch_would(tmp_path: Path, width:
 def test_stretch_leaves_a_picture_of_the_size_asked_for(tmp_path: Path) -> None:
     picture = noisy(24, 24)
     expected = np.asarray(picture).transpose(2, 0, 1)
-    assert np.array_equal(decoded(saved(tmp_path, picture), Policy(24, 32, "stretch")), expected)
+    assert np.array_equal(decoded(saved(tmp_path, picture), Preprocessing(24, 32, "stretch")), expected)
 
 
 def test_a_grey_picture_has_its_grey_in_all_channels(tmp_path: Path) -> None:
@@ -116,20 +116,20 @@ def test_a_picture_that_is_stored_turned_is_set_upright(tmp_path: Path) -> None:
 
 def test_more_than_eight_bits_are_refused(tmp_path: Path) -> None:
     path = saved(tmp_path, Image.fromarray(np.zeros((30, 30), dtype=np.uint16)))
-    assert decode(path, CENTER) == "ValueError: got mode I;16, expected 8 bits a channel"
+    assert decode_image(path, CENTER) == "ValueError: got mode I;16, expected 8 bits a channel"
 
 
 def test_a_truncated_jpeg_says_so(tmp_path: Path) -> None:
     path = saved(tmp_path, noisy(300, 200), "a.jpg")
     path.write_bytes(path.read_bytes()[:2000])
-    assert "truncated" in str(decode(path, CENTER))
+    assert "truncated" in str(decode_image(path, CENTER))
 
 
 @pytest.mark.parametrize(("content", "reason"), [(b"not a picture", "cannot identify image file"), (b"", "cannot")])
 def test_a_file_that_is_no_picture_says_so(tmp_path: Path, content: bytes, reason: str) -> None:
     (tmp_path / "a.jpg").write_bytes(content)
-    assert reason in str(decode(tmp_path / "a.jpg", CENTER))
+    assert reason in str(decode_image(tmp_path / "a.jpg", CENTER))
 
 
 def test_a_file_that_is_not_there_says_so(tmp_path: Path) -> None:
-    assert decode(tmp_path / "a.jpg", CENTER) == "no such file"
+    assert decode_image(tmp_path / "a.jpg", CENTER) == "no such file"

@@ -8,20 +8,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from retbench_datasets.images.decoding import Policy, decode
+from retbench_datasets.images.decoding import Preprocessing, decode_image
 from retbench_datasets.published.flickr25k import Flickr25k
 from retbench_datasets.published.mscoco import Mscoco
 from retbench_datasets.published.nuswide import Nuswide
-from retbench_datasets.published.published import PublishedSplits
+from retbench_datasets.published.published_dataset import TwoEditionDataset
 
 from retbench import OptionError, UserError
 
-Mock = Callable[[type[PublishedSplits]], Path]
+PublishedFolder = Callable[[type[TwoEditionDataset]], Path]
 
 
 @pytest.mark.parametrize("dataset", [Flickr25k, Mscoco, Nuswide])
-def test_ten_pictures_a_split_are_read_with_all_classes(mock: Mock, dataset: type[PublishedSplits]) -> None:
-    mock(dataset)
+def test_ten_pictures_a_split_are_read_with_all_classes(
+    published_folder: PublishedFolder, dataset: type[TwoEditionDataset]
+) -> None:
+    published_folder(dataset)
     small = dataset(size=32)
     assert small.missing() is None
     facts = small.facts()
@@ -33,15 +35,15 @@ def test_ten_pictures_a_split_are_read_with_all_classes(mock: Mock, dataset: typ
     assert small.labels("train").shape == (10, len(facts.classes))
 
 
-def test_a_picture_is_decoded_as_the_options_say(mock: Mock) -> None:
-    root = mock(Flickr25k)
-    for options, policy in (
-        ({}, Policy(224, 256, "center")),
-        ({"size": 21}, Policy(21, 24, "center")),
-        ({"size": 20, "resize": 20, "crop": "squash"}, Policy(20, 20, "squash")),
+def test_a_picture_is_decoded_as_the_options_say(published_folder: PublishedFolder) -> None:
+    root = published_folder(Flickr25k)
+    for options, preprocessing in (
+        ({}, Preprocessing(224, 256, "center")),
+        ({"size": 21}, Preprocessing(21, 24, "center")),
+        ({"size": 20, "resize": 20, "crop": "squash"}, Preprocessing(20, 20, "squash")),
     ):
         got = Flickr25k(**options).images("query", [4])[0]
-        expected = decode(root / "mirflickr" / "im5.jpg", policy)
+        expected = decode_image(root / "mirflickr" / "im5.jpg", preprocessing)
         assert isinstance(expected, np.ndarray)
         assert torch.equal(got, torch.from_numpy(expected))
 
@@ -51,8 +53,8 @@ def test_a_crop_larger_than_the_picture_is_refused() -> None:
         Flickr25k.create({"size": 32, "resize": 20})
 
 
-def test_a_training_picture_has_the_id_it_has_in_the_database(mock: Mock) -> None:
-    mock(Nuswide)
+def test_a_training_picture_has_the_id_it_has_in_the_database(published_folder: PublishedFolder) -> None:
+    published_folder(Nuswide)
     dataset = Nuswide(size=16)
     assert {*dataset.ids("train")} <= {*dataset.ids("database")}
     assert dataset.ids("train")[0] == dataset.ids("train")[1]
@@ -60,8 +62,8 @@ def test_a_training_picture_has_the_id_it_has_in_the_database(mock: Mock) -> Non
     assert torch.equal(dataset.images("train", [5]), dataset.images("database", [row]))
 
 
-def test_a_broken_picture_is_named_with_its_line(mock: Mock) -> None:
-    root = mock(Mscoco)
+def test_a_broken_picture_is_named_with_its_line(published_folder: PublishedFolder) -> None:
+    root = published_folder(Mscoco)
     path = root / "train2014" / "COCO_train2014_000000000013.jpg"
     path.write_bytes(path.read_bytes()[:300])
     dataset = Mscoco(size=16)
@@ -72,22 +74,24 @@ def test_a_broken_picture_is_named_with_its_line(mock: Mock) -> None:
         dataset.images("database", range(10))
 
 
-def test_a_row_that_is_not_there_is_refused(mock: Mock) -> None:
-    mock(Flickr25k)
+def test_a_row_that_is_not_there_is_refused(published_folder: PublishedFolder) -> None:
+    published_folder(Flickr25k)
     with pytest.raises(IndexError):
         Flickr25k(size=16).images("query", [10])
 
 
-def test_writing_into_the_labels_changes_nothing(mock: Mock) -> None:
-    mock(Flickr25k)
+def test_writing_into_the_labels_changes_nothing(published_folder: PublishedFolder) -> None:
+    published_folder(Flickr25k)
     before = Flickr25k().labels("query")
     Flickr25k().labels("query").zero_()
     assert torch.equal(Flickr25k().labels("query"), before)
     assert before.any()
 
 
-def test_the_fingerprint_follows_files_and_options(mock: Mock, picture: Callable[..., None]) -> None:
-    root = mock(Flickr25k)
+def test_the_fingerprint_follows_files_and_options(
+    published_folder: PublishedFolder, picture: Callable[..., None]
+) -> None:
+    root = published_folder(Flickr25k)
     first = Flickr25k().fingerprint()
     assert first == Flickr25k().fingerprint()
     resized = Flickr25k(size=100).fingerprint()
@@ -98,8 +102,8 @@ def test_the_fingerprint_follows_files_and_options(mock: Mock, picture: Callable
     assert len({first, resized, relabelled, Flickr25k().fingerprint()}) == 4
 
 
-def test_a_picture_in_the_middle_that_is_not_there_stops_the_fingerprint(mock: Mock) -> None:
-    root = mock(Flickr25k)
+def test_a_picture_in_the_middle_that_is_not_there_stops_the_fingerprint(published_folder: PublishedFolder) -> None:
+    root = published_folder(Flickr25k)
     (root / "mirflickr" / "im5.jpg").unlink()
     with pytest.raises(UserError, match=r"test_img.txt:5: no such picture: .*im5.jpg"):
         Flickr25k().fingerprint()

@@ -1,14 +1,14 @@
-"""What the splits of a folder list."""
+"""The three splits of a folder of images."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-from retbench_datasets.images.image_index import Index, Listing, picture_name, read_lines, stamp
+from retbench_datasets.formats.split import Listing
+from retbench_datasets.images.image_index import ImageIndex, read_index
 
 from retbench import UserError
 
@@ -20,41 +20,36 @@ def listing(source: Path, *names: str) -> Listing:
 
 
 @pytest.fixture
-def index(tmp_path: Path, picture: Callable[..., None]) -> Callable[..., Index]:
+def index(tmp_path: Path, picture: Callable[..., None]) -> Callable[..., ImageIndex]:
     """An index of pictures a to f, which are on disk; a split may be given other names."""
     for seed, name in enumerate("abcdef"):
         picture(tmp_path / f"{name}.jpg", seed)
 
-    def build(**other: tuple[str, ...]) -> Index:
+    def build(**other: tuple[str, ...]) -> ImageIndex:
         names = {"train": ("c.jpg", "c.jpg"), "query": ("a.jpg", "b.jpg"), "database": ("c.jpg", "d.jpg"), **other}
         splits = {split: listing(tmp_path / f"{split}.txt", *listed) for split, listed in names.items()}
-        return Index(tmp_path, ("x", "y", "z"), splits)
+        return ImageIndex(tmp_path, ("x", "y", "z"), splits)
 
     return build
 
 
-def test_a_row_is_told_by_file_and_line(tmp_path: Path) -> None:
-    assert listing(tmp_path / "a.txt", "x", "y").place(1) == f"{tmp_path / 'a.txt'}:2"
-    assert listing(tmp_path, "x")._replace(lines=None).place(0) == str(tmp_path)
-
-
-def test_a_query_that_is_listed_twice_is_refused(index: Callable[..., Index]) -> None:
+def test_a_query_that_is_listed_twice_is_refused(index: Callable[..., ImageIndex]) -> None:
     with pytest.raises(UserError, match=r"query.txt:3: a query is listed twice: got a.jpg, which .* at .*query.txt:1"):
         index(query=("a.jpg", "b.jpg", "a.jpg"))
 
 
-def test_a_query_in_the_database_is_refused(index: Callable[..., Index]) -> None:
+def test_a_query_in_the_database_is_refused(index: Callable[..., ImageIndex]) -> None:
     with pytest.raises(UserError, match=r"database.txt:2: a query is in the database: got b.jpg"):
         index(database=("c.jpg", "b.jpg"))
 
 
-def test_training_and_database_rows_may_repeat(index: Callable[..., Index]) -> None:
-    assert index(train=("c.jpg",) * 3, database=("d.jpg", "d.jpg")).absent() is None
+def test_training_and_database_rows_may_repeat(index: Callable[..., ImageIndex]) -> None:
+    assert index(train=("c.jpg",) * 3, database=("d.jpg", "d.jpg")).missing_image() is None
 
 
-def test_a_picture_that_is_not_there_is_told_with_its_line(index: Callable[..., Index], tmp_path: Path) -> None:
-    assert index().absent() is None
-    assert index(database=("c.jpg", "gone.jpg")).absent() == (
+def test_a_picture_that_is_not_there_is_told_with_its_line(index: Callable[..., ImageIndex], tmp_path: Path) -> None:
+    assert index().missing_image() is None
+    assert index(database=("c.jpg", "gone.jpg")).missing_image() == (
         f"{tmp_path / 'database.txt'}:2: no such picture: {tmp_path / 'gone.jpg'}"
     )
     with pytest.raises(UserError, match=r"database.txt:2: no such picture: .*gone.jpg"):
@@ -62,7 +57,7 @@ def test_a_picture_that_is_not_there_is_told_with_its_line(index: Callable[..., 
 
 
 def test_the_digest_follows_names_labels_classes_and_sizes(
-    index: Callable[..., Index], tmp_path: Path, picture: Callable[..., None]
+    index: Callable[..., ImageIndex], tmp_path: Path, picture: Callable[..., None]
 ) -> None:
     first = index()
     assert first.digest == index().digest
@@ -71,40 +66,63 @@ def test_the_digest_follows_names_labels_classes_and_sizes(
         first.digest,
         index(train=("d.jpg", "d.jpg")).digest,
         index(query=("b.jpg", "a.jpg")).digest,
-        Index(tmp_path, ("x", "y", "w"), first.splits).digest,
-        Index(tmp_path, first.classes, {**first.splits, "train": other_labels}).digest,
+        ImageIndex(tmp_path, ("x", "y", "w"), first.splits).digest,
+        ImageIndex(tmp_path, first.classes, {**first.splits, "train": other_labels}).digest,
     }
     picture(tmp_path / "d.jpg", 3, (80, 80))
     assert len({*variants, index().digest}) == 6
 
 
-def test_lines_lose_spaces_a_mark_and_empty_ends(tmp_path: Path) -> None:
-    (tmp_path / "a.txt").write_bytes(b"\xef\xbb\xbfone \r\n two\n\n \n")
-    assert read_lines(tmp_path / "a.txt") == ["one", "two"]
+@pytest.fixture
+def folder(tmp_path: Path, lists: Callable[..., None]) -> Path:
+    lists(tmp_path, "train", ["c.jpg", "c.jpg"], [[1, 0], [1, 0]])
+    lists(tmp_path, "test", ["a.jpg", "b.jpg"], [[0, 1], [0, 0]])
+    lists(tmp_path, "database", ["c.jpg", "d.jpg"], [[1, 0], [1, 1]])
+    return tmp_path
 
 
-def test_an_empty_line_in_the_middle_is_named(tmp_path: Path) -> None:
-    (tmp_path / "a.txt").write_text("one\n\ntwo\n")
-    with pytest.raises(UserError, match=r"a.txt:2: an empty line"):
-        read_lines(tmp_path / "a.txt")
+def test_the_three_splits_are_read(folder: Path) -> None:
+    index = read_index(folder, ("x", "y"))
+    assert index.classes == ("x", "y")
+    assert index.splits["train"].names == ("c.jpg", "c.jpg")
+    assert index.splits["query"].labels.tolist() == [[0, 1], [0, 0]]
+    assert index.splits["database"].place(1) == f"{folder / 'database_img.txt'}:2"
 
 
-@pytest.mark.parametrize(("path", "name"), [("a/b.jpg", "a/b.jpg"), (r"a\b.jpg", "a/b.jpg"), ("./b c.jpg", "b c.jpg")])
-def test_a_path_is_an_id_with_slashes(path: str, name: str) -> None:
-    assert picture_name(path, "a.txt:1") == name
+def test_classes_come_from_their_file_or_are_numbered(folder: Path) -> None:
+    assert read_index(folder).classes == ("class-0", "class-1")
+    (folder / "classes.txt").write_text("sky\nsea\n")
+    assert read_index(folder).classes == ("sky", "sea")
 
 
-@pytest.mark.parametrize("path", ["/etc/a.jpg", "../a.jpg", "a/../../b.jpg", "", "."])
-def test_a_path_out_of_the_folder_is_refused(path: str) -> None:
-    with pytest.raises(UserError, match=r"a.txt:7: a picture's path must stay in the dataset's folder: got "):
-        picture_name(path, "a.txt:7")
+def test_an_index_is_remembered_until_a_list_changes(folder: Path, lists: Callable[..., None]) -> None:
+    first = read_index(folder)
+    assert read_index(folder) is first
+    lists(folder, "test", ["e.jpg"], [[0, 1]])
+    assert read_index(folder).splits["query"].names == ("e.jpg",)
 
 
-def test_a_stamp_changes_with_the_file(tmp_path: Path) -> None:
-    path = tmp_path / "a.txt"
-    absent = stamp(path)
-    path.write_text("one")
-    first = stamp(path)
-    assert first == stamp(path) != absent
-    os.utime(path, ns=(1, 1))
-    assert stamp(path) != first
+def test_lists_of_other_lengths_are_refused(folder: Path, lists: Callable[..., None]) -> None:
+    lists(folder, "test", ["a.jpg", "b.jpg", "e.jpg"], [[0, 1], [1, 1]])
+    with pytest.raises(UserError, match=r"test_label.txt:3: it does not fit test_img.txt: got 2 lines, expected 3"):
+        read_index(folder)
+
+
+def test_a_list_with_another_number_of_classes_is_refused(folder: Path, lists: Callable[..., None]) -> None:
+    with pytest.raises(UserError, match=r"train_label.txt:1: wrong number of labels: got 2, expected 3"):
+        read_index(folder, ("x", "y", "z"))
+    lists(folder, "database", ["c.jpg"], [[1, 0, 0]])
+    with pytest.raises(UserError, match=r"database_label.txt:1: wrong number of labels: got 3, expected 2"):
+        read_index(folder)
+
+
+def test_an_empty_line_among_the_pictures_is_named(folder: Path) -> None:
+    (folder / "test_img.txt").write_text("a.jpg\n\nb.jpg\n")
+    with pytest.raises(UserError, match=r"test_img.txt:2: an empty line"):
+        read_index(folder)
+
+
+def test_a_path_out_of_the_folder_is_named_with_its_line(folder: Path) -> None:
+    (folder / "test_img.txt").write_text("a.jpg\n/home/b.jpg\n")
+    with pytest.raises(UserError, match=r"test_img.txt:2: a picture's path must stay"):
+        read_index(folder)

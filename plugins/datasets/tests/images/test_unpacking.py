@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 from PIL import Image
 from retbench_datasets.formats import matlab_file
-from retbench_datasets.formats.array_axes import PictureAxes
+from retbench_datasets.formats.array_axes import ImageAxes
 from retbench_datasets.formats.matlab_file import open_mat
 from retbench_datasets.images import unpacking
-from retbench_datasets.images.unpacking import picture_names, write_pictures
+from retbench_datasets.images.unpacking import unpack_images, unpacked_ids
 from scipy.io import savemat
 
 from retbench import UserError
 
-AXES = PictureAxes(0, 1, 2, 3)
+AXES = ImageAxes(0, 1, 2, 3)
 PIXELS = np.random.default_rng(0).integers(0, 256, (6, 8, 8, 3), dtype=np.uint8)
 
 
@@ -27,13 +27,13 @@ def array(tmp_path: Path) -> Path:
     return tmp_path / "pictures.mat"
 
 
-def write(array: Path, axes: PictureAxes = AXES) -> list[str]:
+def write(array: Path, axes: ImageAxes = AXES) -> list[str]:
     with open_mat(array) as arrays:
-        return list(write_pictures(array.parent, arrays, "IAll", axes))
+        return list(unpack_images(array.parent, arrays, "IAll", axes))
 
 
 def read(root: Path) -> Any:
-    return np.stack([np.asarray(Image.open(root / name)) for name in picture_names(6)])
+    return np.stack([np.asarray(Image.open(root / name)) for name in unpacked_ids(6)])
 
 
 def test_a_picture_is_written_without_loss_and_nothing_else_is_left(array: Path) -> None:
@@ -44,7 +44,7 @@ def test_a_picture_is_written_without_loss_and_nothing_else_is_left(array: Path)
 
 
 def test_progress_is_told_every_so_many_pictures(array: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(unpacking, "OFTEN", 2)
+    monkeypatch.setattr(unpacking, "PROGRESS_STEP", 2)
     lines = write(array)
     assert [line.rpartition(": ")[2] for line in lines[:-1]] == [
         "2 of 6 pictures",

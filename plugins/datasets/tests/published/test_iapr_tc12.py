@@ -1,17 +1,19 @@
-"""IAPR TC-12 as a data set."""
+"""IAPR TC-12 as a data set, from the original download and from the published file."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
 import torch
-from retbench_datasets.published.iapr_tc12 import IaprTc12
-from retbench_datasets.published.iapr_tc12_pairs import IaprTc12Pairs
+from retbench_datasets.editions.bert import encode_texts
+from retbench_datasets.editions.crossmodal_source import ImageTextPairs
+from retbench_datasets.published.iapr_tc12 import IaprTc12, IaprTc12ContainerSource, IaprTc12Source
 
+from retbench import UserError
 from retbench.testing import check_component
 
 SIZES = {"train": 20, "query": 10, "database": 40}
@@ -49,7 +51,7 @@ def test_an_empty_folder_says_how_to_get_all_and_that_the_published_file_will_do
 
 
 def test_the_published_file_is_unpacked_and_cut_into_splits(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(IaprTc12Pairs, "sizes", SIZES)
+    monkeypatch.setattr(IaprTc12Source, "sizes", SIZES)
     root, source = data / "iapr-tc12", np.random.default_rng(0)
     root.mkdir()
     pixels = source.integers(0, 256, (50, 3, 224, 224), dtype=np.uint8)
@@ -67,3 +69,104 @@ def test_the_published_file_is_unpacked_and_cut_into_splits(data: Path, monkeypa
     np.testing.assert_array_equal(dataset.labels("query").numpy(), labels[rows])
     np.testing.assert_array_equal(dataset.texts("query", range(10)).numpy(), texts[rows])
     assert any("published .mat" in caveat for caveat in dataset.caveats(dataset.facts()))
+
+
+ROOT_WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "snow", "man"]
+
+
+@pytest.fixture
+def bert(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A tiny network with random weights where the real one is looked for."""
+    import transformers
+
+    monkeypatch.setenv("RETBENCH_WEIGHTS", str(tmp_path / "weights"))
+    monkeypatch.setattr(IaprTc12Source, "text_width", 16)
+    folder = tmp_path / "weights" / "bert-large-uncased"
+    sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+    torch.manual_seed(0)
+    transformers.BertModel(transformers.BertConfig(vocab_size=len(ROOT_WORDS), **sizes)).save_pretrained(folder)
+    (folder / "vocab.txt").write_text("\n".join(ROOT_WORDS) + "\n")
+    return folder
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """Three pictures with two labels; the second has no annotation."""
+    root = tmp_path / "iapr-tc12"
+    (root / "saiapr_tc-12" / "00").mkdir(parents=True)
+    (root / "saiapr_tc-12" / "00" / "labels.txt").write_text("25 1 120\n25 2 9\n112 1 9\n113 1 120\n")
+    (root / "saiapr_tc-12" / "wlist.txt").write_text("9\tbush\n120\tman\n")
+    texts = root / "iaprtc12" / "annotations_complete_eng" / "00"
+    texts.mkdir(parents=True)
+    (texts / "25.eng").write_text("<DESCRIPTION>a man in the snow;</DESCRIPTION>")
+    (texts / "113.eng").write_text("<DESCRIPTION>man</DESCRIPTION>")
+    (root / "crossmodal" / "draft").mkdir(parents=True)
+    return root
+
+
+def finish(generator: Generator[str, None, ImageTextPairs]) -> tuple[list[str], ImageTextPairs]:
+    lines = []
+    while True:
+        try:
+            lines.append(next(generator))
+        except StopIteration as end:
+            return lines, end.value
+
+
+def test_the_original_download_becomes_pairs(root: Path, bert: Path) -> None:
+    lines, pairs = finish(IaprTc12Source().read(root, root / "crossmodal" / "draft"))
+    assert pairs.names == ("iaprtc12/images/00/25.jpg", "iaprtc12/images/00/112.jpg", "iaprtc12/images/00/113.jpg")
+    assert pairs.labels.tolist() == [[1, 1], [1, 0], [0, 1]]
+    expected = np.concatenate(list(encode_texts(["a man in the snow;", "", "man"], bert)))
+    np.testing.assert_allclose(pairs.texts, expected, atol=1e-6)
+    assert not pairs.texts[1].any()
+    assert pairs.remarks == ("1 pictures have no annotation and an empty text, first 00/112.eng",)
+    assert lines == [f"{root}: {remark}" for remark in pairs.remarks]
+    assert (root / "crossmodal" / "classes.txt").read_text() == "bush\nman\n"
+
+
+def test_the_sizes_are_those_of_20_000_pictures() -> None:
+    sizes = IaprTc12Source.sizes
+    assert sizes["query"] + sizes["database"] == 20_000
+    assert (len(IaprTc12Source.classes), IaprTc12Source.text_width) == (255, 1024)
+
+
+def test_without_bert_the_steps_are_told(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RETBENCH_WEIGHTS", str(tmp_path / "nothing"))
+    assert "hf download google-bert/bert-large-uncased" in (IaprTc12Source().encoder_missing() or "")
+    assert "BERT" not in IaprTc12Source().steps(root)  # asked for once, by `encoder_missing`
+
+
+def test_the_files_that_must_be_there_are_labels_and_names(root: Path, tmp_path: Path) -> None:
+    assert [path.name for path in IaprTc12Source().files(root)] == ["wlist.txt", "labels.txt"]
+    assert [path.is_file() for path in IaprTc12Source().files(root)] == [True, True]
+    assert [path.is_file() for path in IaprTc12Source().files(tmp_path / "nothing")] == [False, False]
+
+
+def write_container(root: Path, rows: int) -> None:
+    source = np.random.default_rng(0)
+    with h5py.File(root / "IAPR-TC12.mat", "w", userblock_size=512) as file:
+        file["IAll"] = source.integers(0, 256, (224, 224, 3, rows), dtype=np.uint8)
+        file["LAll"] = source.integers(0, 2, (255, rows)).astype(np.float64)
+        file["TAll"] = source.normal(size=(1024, rows)).astype(np.float32)
+
+
+def test_the_published_file_needs_no_bert(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(IaprTc12Source, "sizes", {"train": 2, "query": 2, "database": 4})
+    source, draft = IaprTc12ContainerSource(), tmp_path / "crossmodal" / "draft"
+    draft.mkdir(parents=True)
+    (draft.parent / "classes.txt").write_text("bush\n")
+    assert not source.present(tmp_path)
+    assert [path.name for path in source.files(tmp_path)] == ["IAPR-TC12.mat"]
+    write_container(tmp_path, rows=6)
+    assert source.present(tmp_path)
+    assert source.encoder_missing() is None
+    _, pairs = finish(source.read(tmp_path, draft))
+    assert (len(pairs.names), pairs.labels.shape, pairs.texts.shape) == (6, (6, 255), (6, 1024))
+    assert not (draft.parent / "classes.txt").exists()
+
+
+def test_a_published_file_with_rows_missing_is_refused(tmp_path: Path) -> None:
+    write_container(tmp_path, rows=3)
+    with pytest.raises(UserError, match=r"LAll: wrong shape: got \(3, 255\), expected \(20000, 255\)"):
+        finish(IaprTc12ContainerSource().read(tmp_path, tmp_path / "crossmodal" / "draft"))

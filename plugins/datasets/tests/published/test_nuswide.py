@@ -1,4 +1,4 @@
-"""NUS-WIDE from its label files."""
+"""NUS-WIDE from its label files, and with tags."""
 
 from __future__ import annotations
 
@@ -6,9 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from retbench_datasets.published.nuswide import CLASSES, Nuswide
+from retbench_datasets.formats.image_label_lists import complete_splits, missing_lists, read_listing
+from retbench_datasets.published import nuswide
+from retbench_datasets.published.nuswide import CLASSES, Nuswide, NuswideSource
 
 from retbench import UserError
+
+REAL = Path(__file__).parents[5] / "shared" / "data" / "nuswide"
 
 
 def write(root: Path, labels: np.ndarray) -> None:
@@ -31,7 +35,7 @@ def labels() -> np.ndarray:
 def test_pictures_with_a_concept_come_in_the_order_of_the_image_list(data: Path, labels: np.ndarray) -> None:
     write(data / "nuswide", labels)
     shown = labels.any(1)
-    originals = Nuswide().originals()
+    originals = Nuswide().labeled_images()
     assert np.array_equal(originals.labels, labels[shown])
     assert originals.names[0] == "images/0001_7.jpg"
     assert len(originals.names) == shown.sum() < 400
@@ -54,11 +58,117 @@ def test_a_label_file_of_another_length_is_named(data: Path, labels: np.ndarray)
     write(data / "nuswide", labels)
     (data / "nuswide" / "Groundtruth" / "AllLabels" / "Labels_sky.txt").write_text("0\n1\n")
     with pytest.raises(UserError, match=r"Labels_sky.txt: it does not fit Imagelist.txt: got 2 lines, expected 400"):
-        Nuswide().originals()
+        Nuswide().labeled_images()
 
 
 def test_a_wrong_value_is_named(data: Path, labels: np.ndarray) -> None:
     write(data / "nuswide", labels)
     (data / "nuswide" / "Groundtruth" / "AllLabels" / "Labels_tree.txt").write_text("0\n2\n")
     with pytest.raises(UserError, match=r"Labels_tree.txt:2: a label must be 0 or 1: got '2'"):
-        Nuswide().originals()
+        Nuswide().labeled_images()
+
+
+LABELS = (np.random.default_rng(0).random((40, 21)) < 0.1).astype(np.uint8)
+TAGS = (np.random.default_rng(1).random((40, 1000)) < 0.01).astype(np.uint8)
+LABELS[[3, 20]] = 0
+LABELS[5, 0] = 1
+TAGS[5] = 0
+SHOWN = LABELS.any(1)
+
+
+@pytest.fixture
+def root(data: Path) -> Path:
+    """Forty pictures; the fourth and the 21st show no concept, the sixth has no tag."""
+    root = data / "nuswide"
+    for folder in ("ImageList", "Groundtruth/AllLabels", "NUS_WID_Tags"):
+        (root / folder).mkdir(parents=True)
+    (root / "ImageList" / "Imagelist.txt").write_text("".join(f"a\\{row:04d}_{row}.jpg\r\n" for row in range(40)))
+    for column, name in enumerate(NuswideSource.classes):
+        text = "".join(f"{value}\n" for value in LABELS[:, column])
+        (root / "Groundtruth" / "AllLabels" / f"Labels_{name}.txt").write_text(text)
+    (root / "NUS_WID_Tags" / "AllTags1k.txt").write_text("".join(" ".join(map(str, row)) + " \n" for row in TAGS))
+    return root
+
+
+@pytest.fixture
+def small(root: Path, monkeypatch: pytest.MonkeyPatch) -> Nuswide:
+    monkeypatch.setattr(NuswideSource, "sizes", {"train": 10, "query": 5, "database": int(SHOWN.sum()) - 5})
+    return Nuswide(edition="crossmodal")
+
+
+def test_the_classes_are_those_of_the_other_edition_by_name() -> None:
+    assert list(NuswideSource.classes) == sorted(CLASSES)
+    assert len(NuswideSource.classes) == 21
+
+
+def test_the_splits_hold_all_pictures() -> None:
+    sizes = NuswideSource.sizes
+    assert sizes["query"] + sizes["database"] == 195_834
+
+
+def test_pictures_with_a_concept_are_kept_with_their_tags_or_without(small: Nuswide) -> None:
+    told = list(small.prepare())
+    empty = int((TAGS[SHOWN].sum(1) == 0).sum())
+    assert empty >= 1
+    assert told[0] == f"{small.root}: {SHOWN.sum()} pictures have a label, {empty} of them no tag"
+    assert {*small.ids("query"), *small.ids("database")} == {
+        f"images/{row:04d}_{row}.jpg" for row in np.flatnonzero(SHOWN)
+    }
+    for split in ("query", "database"):
+        rows = [int(name.rpartition("_")[2].removesuffix(".jpg")) for name in small.ids(split)]
+        assert np.array_equal(small.texts(split, range(len(rows))), TAGS[rows])
+        assert np.array_equal(small.labels(split), LABELS[rows])
+    assert small.facts().text_width == 1000
+    assert "images/0005_5.jpg" in {*small.ids("query"), *small.ids("database")}
+
+
+def test_progress_is_told(small: Nuswide, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(nuswide, "PROGRESS_STEP", 15)
+    assert [line.rpartition(": ")[2] for line in small.prepare()][:2] == ["15 lines read", "30 lines read"]
+
+
+@pytest.mark.parametrize("rows", [39, 41])
+def test_tags_of_another_number_of_pictures_are_refused(small: Nuswide, rows: int) -> None:
+    path = small.root / "NUS_WID_Tags" / "AllTags1k.txt"
+    path.write_text((" ".join("0" * 1000) + "\n") * rows)
+    with pytest.raises(
+        UserError, match=rf"AllTags1k.txt: it does not fit Imagelist.txt: got {rows} lines, expected 40"
+    ):
+        list(small.prepare())
+    assert small.missing() is not None
+
+
+def test_without_the_tags_nothing_is_built(small: Nuswide) -> None:
+    path = small.root / "NUS_WID_Tags" / "AllTags1k.txt"
+    path.unlink()
+    assert list(small.prepare()) == [f"{small.root / 'crossmodal'}: nothing was built: not there: {path}"]
+    assert "NUS_WID_Tags.zip" in (small.missing() or "")
+    assert not (small.root / "crossmodal").exists()
+
+
+@pytest.mark.skipif(not REAL.is_dir(), reason="the published lists are not at hand")
+def test_the_published_nuswide_lists_are_read_as_they_stand() -> None:
+    splits = {split: read_listing(REAL, split, len(CLASSES)) for split in complete_splits(REAL)}
+    assert {split: len(listing.names) for split, listing in splits.items()} == {"train": 10_500, "query": 2100}
+    assert all(listing.labels.any(1).all() for listing in splits.values())
+    assert splits["train"].labels.sum(0).min() >= 500
+    assert splits["query"].labels.sum(0).min() >= 100
+    assert not {*splits["train"].names} & {*splits["query"].names}
+    assert len({row.tobytes() for row in splits["train"].labels}) == 1683
+    assert splits["query"].names[0] == "images/0222_335192179.jpg"
+    assert missing_lists(REAL) == ["database_img.txt", "database_label.txt"]
+
+
+@pytest.mark.skipif(not REAL.is_dir(), reason="the published lists are not at hand")
+def test_the_nuswide_columns_go_together_as_their_names_say() -> None:
+    labels = read_listing(REAL, "train", len(CLASSES)).labels.astype(bool)
+    column = {name: labels[:, at] for at, name in enumerate(CLASSES)}
+    for inner, outer, share in (
+        *(("lake", "water", 0.8), ("ocean", "water", 0.7), ("beach", "water", 0.7), ("beach", "ocean", 0.5)),
+        *(("sunset", "sky", 0.8), ("flowers", "plants", 0.5), ("clouds", "sky", 0.8), ("reflection", "water", 0.7)),
+    ):
+        assert (column[inner] & column[outer]).sum() / column[inner].sum() > share
+    for first, second in (("snow", "mountain"), ("vehicle", "road"), ("tree", "grass"), ("buildings", "window")):
+        others = [column[name] for name in ("animal", "person", "flowers", "reflection")]
+        together = (column[first] & column[second]).sum()
+        assert all((column[first] & other).sum() < together for other in others)

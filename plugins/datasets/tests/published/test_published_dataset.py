@@ -10,27 +10,26 @@ import h5py
 import numpy as np
 import pytest
 import torch
-from retbench_datasets.images.decoding import Policy, decode
+from retbench_datasets.images.decoding import Preprocessing, decode_image
 from retbench_datasets.published.flickr25k import Flickr25k
 from retbench_datasets.published.mscoco import Mscoco
 from retbench_datasets.published.nuswide import Nuswide
-from retbench_datasets.published.published_dataset import PublishedPictures
-from retbench_datasets.published.wikipedia import Wikipedia
-from retbench_datasets.published.wikipedia_pairs import WikipediaPairs
+from retbench_datasets.published.published_dataset import PublishedDataset
+from retbench_datasets.published.wikipedia import Wikipedia, WikipediaSource
 
 from retbench import OptionError, UserError
 from retbench.testing import check_component
 
-Paired = Callable[..., Path]
+CrossmodalFolder = Callable[..., Path]
 EVERY = [Flickr25k, Mscoco, Nuswide, Wikipedia]
 
 
 @pytest.mark.parametrize("dataset", EVERY)
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32])
 def test_a_cross_modal_edition_keeps_the_contract(
-    paired: Paired, dataset: type[PublishedPictures], dtype: type
+    crossmodal_folder: CrossmodalFolder, dataset: type[PublishedDataset], dtype: type
 ) -> None:
-    paired(dataset, dtype=dtype)
+    crossmodal_folder(dataset, dtype=dtype)
     made = dataset(edition="crossmodal", size=32)
     check_component(made)
     facts = made.facts()
@@ -41,23 +40,25 @@ def test_a_cross_modal_edition_keeps_the_contract(
     assert made.texts("train", range(10)).dtype == torch.float32
 
 
-def test_a_uni_modal_edition_has_no_texts(mock: Callable[..., Path]) -> None:
-    mock(Flickr25k)
+def test_a_uni_modal_edition_has_no_texts(published_folder: Callable[..., Path]) -> None:
+    published_folder(Flickr25k)
     assert Flickr25k().facts().text_width == 0
     with pytest.raises(LookupError, match="dataset flickr25k: it has no texts"):
         Flickr25k().texts("query", [0])
 
 
-def test_both_editions_may_lie_in_one_folder(mock: Callable[..., Path], paired: Paired) -> None:
-    mock(Flickr25k)
-    paired(Flickr25k)
+def test_both_editions_may_lie_in_one_folder(
+    published_folder: Callable[..., Path], crossmodal_folder: CrossmodalFolder
+) -> None:
+    published_folder(Flickr25k)
+    crossmodal_folder(Flickr25k)
     assert Flickr25k().missing() is None
     assert Flickr25k(edition="crossmodal").missing() is None
     assert len(Flickr25k().facts().classes) == 38
     assert len(Flickr25k(edition="crossmodal").facts().classes) == 24
 
 
-def test_the_usual_crop_is_that_of_the_edition_and_stands_in_the_recipe(paired: Paired) -> None:
+def test_the_usual_crop_is_that_of_the_edition_and_stands_in_the_recipe(crossmodal_folder: CrossmodalFolder) -> None:
     for options, crop in (
         ({}, "center"),
         ({"edition": "crossmodal"}, "stretch"),
@@ -74,9 +75,9 @@ def test_the_printed_default_of_the_crop_is_the_one_that_is_used() -> None:
     assert len({crop["description"] for crop in crops.values()}) == 1
 
 
-def test_a_picture_is_stretched(paired: Paired) -> None:
-    root = paired(Wikipedia)
-    expected = decode(root / "pictures" / "4.jpg", Policy(20, 23, "stretch"))
+def test_a_picture_is_stretched(crossmodal_folder: CrossmodalFolder) -> None:
+    root = crossmodal_folder(Wikipedia)
+    expected = decode_image(root / "pictures" / "4.jpg", Preprocessing(20, 23, "stretch"))
     assert isinstance(expected, np.ndarray)
     assert torch.equal(Wikipedia(size=20).images("query", [4])[0], torch.from_numpy(expected))
 
@@ -93,9 +94,11 @@ def test_an_edition_that_nobody_published_is_refused() -> None:
         Wikipedia.create({"edition": "unimodal"})
 
 
-def test_the_fingerprint_follows_the_edition_and_every_text(paired: Paired, mock: Callable[..., Path]) -> None:
-    mock(Flickr25k)
-    root = paired(Flickr25k)
+def test_the_fingerprint_follows_the_edition_and_every_text(
+    crossmodal_folder: CrossmodalFolder, published_folder: Callable[..., Path]
+) -> None:
+    published_folder(Flickr25k)
+    root = crossmodal_folder(Flickr25k)
     dataset = Flickr25k(edition="crossmodal")
     first = dataset.fingerprint()
     assert first == dataset.fingerprint() != Flickr25k().fingerprint()
@@ -107,8 +110,8 @@ def test_the_fingerprint_follows_the_edition_and_every_text(paired: Paired, mock
     assert dataset.fingerprint() != first
 
 
-def test_texts_of_another_number_of_rows_are_refused_naming_list_and_file(paired: Paired) -> None:
-    root = paired(Wikipedia)
+def test_texts_of_another_number_of_rows_are_refused_naming_list_and_file(crossmodal_folder: CrossmodalFolder) -> None:
+    root = crossmodal_folder(Wikipedia)
     np.save(root / "crossmodal" / "database_text.npy", np.zeros((9, 3), dtype=np.float32))
     with pytest.raises(
         UserError, match=r"database_text.npy: it does not fit \S*database_img.txt: got 9 .* expected 10"
@@ -116,8 +119,8 @@ def test_texts_of_another_number_of_rows_are_refused_naming_list_and_file(paired
         Wikipedia().facts()
 
 
-def test_a_text_that_is_not_finite_is_named_by_its_row(paired: Paired) -> None:
-    root = paired(Wikipedia)
+def test_a_text_that_is_not_finite_is_named_by_its_row(crossmodal_folder: CrossmodalFolder) -> None:
+    root = crossmodal_folder(Wikipedia)
     texts = np.zeros((10, 3), dtype=np.float32)
     texts[7] = np.nan
     np.save(root / "crossmodal" / "test_text.npy", texts)
@@ -129,7 +132,7 @@ def test_a_text_that_is_not_finite_is_named_by_its_row(paired: Paired) -> None:
 def test_a_published_container_is_taken_in_its_own_order(
     data: Path, monkeypatch: pytest.MonkeyPatch, transposed: bool
 ) -> None:
-    monkeypatch.setattr(WikipediaPairs, "sizes", {"train": 3, "query": 2, "database": 3})
+    monkeypatch.setattr(WikipediaSource, "sizes", {"train": 3, "query": 2, "database": 3})
     random = np.random.default_rng(0)
     pixels = random.integers(0, 256, (5, 3, 224, 224), dtype=np.uint8)
     labels, topics = np.eye(5, 10), random.random((5, 10)).astype(np.float32)

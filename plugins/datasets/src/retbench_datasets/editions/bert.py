@@ -16,17 +16,17 @@ from retbench_datasets.extras import load_extra
 
 MODEL = "bert-large-uncased"
 """The model of 1024 numbers a text."""
-LONGEST = 512
+MOST_TOKENS = 512
 """Tokens of a text that are read, the two special ones included."""
-TOKENS = ("tokenizer.json", "vocab.txt")
+VOCABULARY_FILES = ("tokenizer.json", "vocab.txt")
 """Either holds the words."""
 
 
 def bert_missing(folder: Path) -> str | None:
     """Returns which files of BERT are not in the folder and the exact steps to get them, or None."""
     lost = [name for name in ("config.json", "model.safetensors") if not (folder / name).is_file()]
-    if not any((folder / name).is_file() for name in TOKENS):
-        lost.append(" or ".join(TOKENS))
+    if not any((folder / name).is_file() for name in VOCABULARY_FILES):
+        lost.append(" or ".join(VOCABULARY_FILES))
     if not lost:
         return None
     return (
@@ -67,13 +67,13 @@ def _load(folder: Path) -> tuple[Any, Any]:
     transformers = load_extra("transformers", str(folder))
     try:
         tokenizer = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True)
-        model, told = transformers.AutoModel.from_pretrained(
+        model, loading = transformers.AutoModel.from_pretrained(
             folder, local_files_only=True, use_safetensors=True, output_loading_info=True
         )
     except Exception as error:  # config, words and weights each have exceptions of their own, some of other packages
         raise UserError(f"{folder}: BERT cannot be read: {' '.join(str(error).split())}") from error
     # What a file lacks would silently be random; the pooler is not used here, and some files leave it out.
-    if lost := sorted(name for name in told["missing_keys"] if not name.startswith("pooler.")):
+    if lost := sorted(name for name in loading["missing_keys"] if not name.startswith("pooler.")):
         raise UserError(
             f"{folder / 'model.safetensors'}: it is not all of BERT: {len(lost)} tensors lack, first {lost[0]}"
         )
@@ -86,7 +86,7 @@ def _encode(texts: Sequence[str], tokenizer: Any, model: Any) -> NDArray[np.floa
     features = np.zeros((len(texts), model.config.hidden_size), dtype=np.float32)
     rows = [row for row, text in enumerate(texts) if text.strip()]
     if rows:
-        longest = min(LONGEST, model.config.max_position_embeddings)
+        longest = min(MOST_TOKENS, model.config.max_position_embeddings)
         written = [texts[row] for row in rows]
         tokens = tokenizer(written, padding=True, truncation=True, max_length=longest, return_tensors="pt")
         tokens = tokens.to(model.device)

@@ -1,4 +1,4 @@
-"""A cross-modal edition from the file that somebody published in place of the original download."""
+"""The source of a cross-modal edition that is a published container, in place of the original download."""
 
 from __future__ import annotations
 
@@ -6,25 +6,29 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import ClassVar
 
-from retbench_datasets.editions.crossmodal_source import Arrangement, PairedSource
-from retbench_datasets.editions.pairs import Pairs
+from retbench import UserError
+from retbench_datasets.editions.crossmodal_source import Arrangement, CrossmodalSource, ImageTextPairs
+from retbench_datasets.formats.array_axes import image_axes
 from retbench_datasets.formats.container import (
-    FILES,
+    CONTAINER_FILES,
     Contents,
     container_files,
     feature_files,
     find_container,
-    unpack_container,
+    read_labels,
+    read_texts,
 )
+from retbench_datasets.formats.matlab_file import open_mat
+from retbench_datasets.images.unpacking import unpack_images, unpacked_ids
 
 
-class FromContainer(PairedSource):
+class ContainerSource(CrossmodalSource):
     """Reads a published container where another source reads the original download; to be named before that source.
 
-    `class WikipediaContainer(FromContainer, WikipediaPairs)` has the classes, sizes and licence of the second.
+    `class WikipediaContainerSource(ContainerSource, WikipediaSource)` has the classes, sizes and licence of the second.
 
     Args:
-        transposed: whether the file holds pictures width first, see `picture_axes`.
+        transposed: whether the file holds pictures width first, see `image_axes`.
     """
 
     remarks: ClassVar[tuple[str, ...]] = (
@@ -52,10 +56,10 @@ class FromContainer(PairedSource):
         return None
 
     def steps(self, root: Path) -> str:
-        return f"(1) put {FILES[self.name][0]}, which the code of TA-DCH links to, into {root}"
+        return f"(1) put {CONTAINER_FILES[self.name][0]}, which the code of TA-DCH links to, into {root}"
 
     def files(self, root: Path) -> tuple[Path, ...]:
-        return container_files(root, self.contents()) or feature_files(root) or (root / FILES[self.name][0],)
+        return container_files(root, self.contents()) or feature_files(root) or (root / CONTAINER_FILES[self.name][0],)
 
     def arrangement(self, root: Path) -> Arrangement:
         """Returns `published` for a file of TA-DCH, whose code cuts its rows as they come; others' rows are drawn.
@@ -70,6 +74,36 @@ class FromContainer(PairedSource):
         """Returns None: the texts are vectors already."""
         return None
 
-    def read(self, root: Path, draft: Path) -> Generator[str, None, Pairs]:
+    def read(self, root: Path, draft: Path) -> Generator[str, None, ImageTextPairs]:
         """Yields lines about the progress and returns the pairs in the file's order; `draft` is not needed."""
         return (yield from unpack_container(root, self.contents(), self._transposed))
+
+
+def unpack_container(root: Path, contents: Contents, transposed: bool = False) -> Generator[str, None, ImageTextPairs]:
+    """Yields lines about progress and returns the pairs in the file's order, for `yield from`.
+
+    Pictures are written below `root`, see `unpack_images`; labels become uint8; texts uint8 where all are whole and 0
+    to 255, else float32. Labels and texts are read first, so that a wrong file is refused before a picture is written.
+
+    Args:
+        root: the data set's folder.
+        contents: what is expected.
+        transposed: whether the file holds pictures width first, see `image_axes`; square ones do not tell.
+
+    Raises:
+        UserError: there is no container, or an array has a wrong shape or value; names file, array and row.
+    """
+    container = find_container(root, contents)
+    if container is None:
+        raise UserError(
+            f"{root}: no published container is there: expected {' or '.join(CONTAINER_FILES[contents.name])}"
+        )
+    yield f"{container.pictures}: pictures; {container.labels}: labels; {container.texts}: texts"
+    labels = read_labels(container, contents)
+    rows = len(labels)
+    texts = read_texts(container, contents, rows)
+    pictures = container.pictures
+    with open_mat(pictures.path) as arrays:
+        axes = image_axes(arrays.shapes[pictures.array], rows, contents.size, transposed, str(pictures))
+        yield from unpack_images(root, arrays, pictures.array, axes)
+    return ImageTextPairs(unpacked_ids(rows), labels, texts)

@@ -1,23 +1,38 @@
-"""Where the pictures, labels and texts of a cross-modal edition come from."""
+"""The source of a cross-modal edition: images with labels and texts, read from a download."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Generator, Mapping
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal, NamedTuple
 
-from retbench_datasets.editions.pairs import Pairs
-from retbench_datasets.formats.container import FILES, part_names
-from retbench_datasets.images.image_index import Split
+import numpy as np
+from numpy.typing import NDArray
+
+from retbench import Split
+from retbench_datasets.formats.container import CONTAINER_FILES, part_file_names
 
 Arrangement = Literal["drawn", "official", "published"]
 """How rows come to their splits: all in the order of the sha256 of their paths; so, but the first `sizes["query"]`
 pairs, the official queries, before the others; or in the order of the pairs, which is the published one."""
 
 
-class PairedSource(ABC):
-    """The original download of a cross-modal edition, read into `Pairs`.
+class ImageTextPairs(NamedTuple):
+    """Images with labels and a text each, in the order of their source.
+
+    `remarks` are what a reader of results must know about the files that the pairs came from; they contain no paths of
+    this machine, because they are printed under tables.
+    """
+
+    names: tuple[str, ...]  # image paths below the data set's folder, unique
+    labels: NDArray[np.uint8]  # (N, C), multi-hot
+    texts: NDArray[Any]  # (N, T), uint8 or float32, maybe a memmap
+    remarks: tuple[str, ...] = ()
+
+
+class CrossmodalSource(ABC):
+    """The original download of a cross-modal edition, read into `ImageTextPairs`.
 
     Class attributes a source sets:
         name: the data set's.
@@ -41,7 +56,7 @@ class PairedSource(ABC):
 
     @abstractmethod
     def files(self, root: Path) -> tuple[Path, ...]:
-        """Returns the files of the download that `read` cannot do without, those of single pictures aside."""
+        """Returns the files of the download that `read` cannot do without, except those of single images."""
 
     def complete(self, root: Path) -> bool:
         """Returns whether all of `files` are there."""
@@ -49,9 +64,9 @@ class PairedSource(ABC):
 
     def alternative(self, root: Path) -> str | None:
         """Returns which published container may be put where in place of all steps; None where this is one."""
-        parts = part_names(self.name)
+        parts = part_file_names(self.name)
         dcmh = f", or DCMH's {', '.join(parts[:-1])} and {parts[-1]}" if parts else ","
-        return f"{FILES[self.name][0]}, which the code of TA-DCH links to{dcmh} into {root}"
+        return f"{CONTAINER_FILES[self.name][0]}, which the code of TA-DCH links to{dcmh} into {root}"
 
     def arrangement(self, root: Path) -> Arrangement:
         """Returns how the pairs that `read` returns are arranged."""
@@ -62,7 +77,7 @@ class PairedSource(ABC):
         return None
 
     @abstractmethod
-    def read(self, root: Path, draft: Path) -> Generator[str, None, Pairs]:
+    def read(self, root: Path, draft: Path) -> Generator[str, None, ImageTextPairs]:
         """Yields lines about the progress and returns the pairs, their remarks among the lines.
 
         Args:

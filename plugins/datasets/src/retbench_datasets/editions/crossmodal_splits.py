@@ -1,4 +1,4 @@
-"""Cuts pairs into the three splits of a cross-modal edition and writes their lists and texts."""
+"""The splits of a cross-modal edition: pairs cut into three, with the lists and texts that are written of them."""
 
 from __future__ import annotations
 
@@ -9,21 +9,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from retbench import UserError
-from retbench_datasets.editions.crossmodal_source import Arrangement
+from retbench import Split, UserError
+from retbench_datasets.editions.crossmodal_source import Arrangement, ImageTextPairs
 from retbench_datasets.editions.hash_sampling import hash_order
-from retbench_datasets.editions.pairs import Pairs
 from retbench_datasets.editions.prepared_record import PreparedRecord
-from retbench_datasets.editions.text_table import text_path, write_texts
-from retbench_datasets.formats.image_label_lists import list_paths, listing_texts, write_text
-from retbench_datasets.images.image_index import SPLITS, Split, file_digest
+from retbench_datasets.editions.text_table import text_table_path, write_text_table
+from retbench_datasets.formats.file_stamp import file_digest
+from retbench_datasets.formats.image_label_lists import format_lists, list_paths
+from retbench_datasets.formats.split import SPLITS
+from retbench_datasets.formats.text_file import write_text
 
 Rows = NDArray[np.int64]
 
 
-def split_files(folder: Path) -> tuple[Path, ...]:
+def edition_files(folder: Path) -> tuple[Path, ...]:
     """Returns the nine files of a cross-modal edition: for each split pictures, labels and texts."""
-    return tuple(path for split in SPLITS for path in (*list_paths(folder, split), text_path(folder, split)))
+    return tuple(path for split in SPLITS for path in (*list_paths(folder, split), text_table_path(folder, split)))
 
 
 def arrange_rows(names: tuple[str, ...], arrangement: Arrangement, queries: int) -> Rows:
@@ -65,8 +66,8 @@ def cut_rows(order: Rows, sizes: Mapping[Split, int], place: Path) -> dict[Split
     return {"train": rest[: sizes["train"]], "query": order[:queries], "database": rest}
 
 
-def write_splits(
-    folder: Path, draft: Path, pairs: Pairs, rows: Mapping[Split, Rows], record: Mapping[str, Any]
+def write_edition(
+    folder: Path, draft: Path, pairs: ImageTextPairs, rows: Mapping[Split, Rows], record: Mapping[str, Any]
 ) -> Iterator[str]:
     """Yields a line for each split, after the nine files and the record of them are there.
 
@@ -84,14 +85,14 @@ def write_splits(
         UserError: a text is not finite.
     """
     for split, chosen in rows.items():
-        write_texts(text_path(draft, split), pairs.texts, chosen, pairs.names)
-        texts = listing_texts([pairs.names[row] for row in chosen.tolist()], pairs.labels[chosen])
+        write_text_table(text_table_path(draft, split), pairs.texts, chosen, pairs.names)
+        texts = format_lists([pairs.names[row] for row in chosen.tolist()], pairs.labels[chosen])
         for path, text in zip(list_paths(draft, split), texts, strict=True):
             write_text(path, text)
-    drafts = split_files(draft)
+    drafts = edition_files(draft)
     PreparedRecord(folder).write({**record, "files": {path.name: file_digest(path) for path in drafts}})
     for path in drafts:
         path.replace(folder / path.name)
     for split, chosen in rows.items():
-        names = ", ".join(path.name for path in (*list_paths(folder, split), text_path(folder, split)))
+        names = ", ".join(path.name for path in (*list_paths(folder, split), text_table_path(folder, split)))
         yield f"{folder}: {names}, {len(chosen)} rows"

@@ -1,19 +1,20 @@
-"""One published form of a data set: its splits, what they lack, and how they come to be."""
+"""An edition: one published form of a dataset, with its splits and texts, what is missing and how it is prepared."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 
+from retbench import Split
 from retbench_datasets.editions.text_table import TextTable
-from retbench_datasets.images.image_index import Index, Split
+from retbench_datasets.images.image_index import ImageIndex
 
 
 class Edition(ABC):
     """One published form of a data set, in its folder: which pictures, classes, splits and texts."""
 
     @abstractmethod
-    def index(self) -> Index:
+    def index(self) -> ImageIndex:
         """Returns the three splits, remembered while the files that list them stay; raises UserError."""
 
     @abstractmethod

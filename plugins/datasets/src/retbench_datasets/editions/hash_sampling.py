@@ -1,4 +1,4 @@
-"""Draws query and training splits by the sha256 of ids: no library, seed or order of files can change them."""
+"""Sampling of splits by the sha256 of ids: no library, seed or order of files can change them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What retbench wrote into a folder, so that a file that is replaced later no longer counts as its own."""
+"""The record of the files that retbench wrote into a folder: one that is replaced later no longer counts as its own."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from retbench import UserError
-from retbench_datasets.formats.image_label_lists import write_text
+from retbench_datasets.formats.text_file import write_text
 
 
 class PreparedRecord:

@@ -1,4 +1,4 @@
-"""Sentences as vectors on disk: hours of work that an interrupted call may continue."""
+"""The encoding of texts as vectors on disk: hours of work that an interrupted call may continue."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from retbench import UserError, weights_root
 from retbench_datasets.editions.bert import bert_missing, encode_texts
-from retbench_datasets.images.image_index import stamp
+from retbench_datasets.formats.file_stamp import stamp
 
-STEP = 1000
+PROGRESS_STEP = 1000
 """Texts between two lines of progress."""
-ENCODED_REMARK = (
+ENCODING_REMARK = (
     "texts are the mean over the tokens of bert-large-uncased's last layer: which BERT the published ones came from, "
     "and how it was pooled, is not known"
 )
@@ -50,7 +50,7 @@ def encode_into(draft: Path, texts: Sequence[str], width: int) -> Generator[str,
             stream.write(np.ascontiguousarray(batch, dtype=np.float32).tobytes())
             stream.flush()
             done += len(batch)
-            if done % STEP < len(batch):
+            if done % PROGRESS_STEP < len(batch):
                 yield f"{path}: {done} of {len(texts)} texts encoded"
     if not texts:
         return np.empty((0, width), dtype=np.float32)  # an empty file cannot be mapped

@@ -11,9 +11,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from retbench import UserError
+from retbench import Split, UserError
+from retbench_datasets.formats.file_stamp import Stamp, file_digest, stamp
 from retbench_datasets.formats.image_label_lists import STEMS
-from retbench_datasets.images.image_index import SPLITS, Index, Split, Stamp, file_digest, stamp
+from retbench_datasets.formats.split import SPLITS
+from retbench_datasets.images.image_index import ImageIndex
 
 BLOCK = 4096
 """Rows that are copied and checked at once."""
@@ -46,12 +48,12 @@ class TextTable(NamedTuple):
         return texts
 
 
-def text_path(folder: Path, split: Split) -> Path:
+def text_table_path(folder: Path, split: Split) -> Path:
     """Returns the file of a split's texts."""
     return folder / f"{STEMS[split]}_text.npy"
 
 
-def read_texts(folder: Path, index: Index) -> dict[Split, TextTable]:
+def read_text_tables(folder: Path, index: ImageIndex) -> dict[Split, TextTable]:
     """Returns the texts of the three splits, remembered while the files stay.
 
     Raises:
@@ -59,7 +61,7 @@ def read_texts(folder: Path, index: Index) -> dict[Split, TextTable]:
     """
     tables = {}
     for split in SPLITS:
-        path, listing = text_path(folder, split), index.splits[split]
+        path, listing = text_table_path(folder, split), index.splits[split]
         values = tables[split] = TextTable(path, _open(stamp(path)))
         if len(values.values) != len(listing.names):
             raise UserError(
@@ -74,13 +76,13 @@ def read_texts(folder: Path, index: Index) -> dict[Split, TextTable]:
     return tables
 
 
-def digest_texts(tables: Mapping[Split, TextTable]) -> str:
+def digest_text_tables(tables: Mapping[Split, TextTable]) -> str:
     """Returns the sha256 of all texts, as hexadecimal digits; a file is read again when it has changed."""
     digests = (file_digest(tables[split].path) for split in SPLITS)
     return hashlib.sha256(" ".join(digests).encode()).hexdigest()
 
 
-def write_texts(path: Path, texts: NDArray[Any], rows: NDArray[np.int64], names: Sequence[str]) -> None:
+def write_text_table(path: Path, texts: NDArray[Any], rows: NDArray[np.int64], names: Sequence[str]) -> None:
     """Writes the texts at `rows`, block by block.
 
     Args:

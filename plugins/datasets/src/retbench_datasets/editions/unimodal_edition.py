@@ -1,4 +1,4 @@
-"""A uni-modal edition: published lists, or lists built from the labels of the original download."""
+"""A uni-modal edition: published lists of images and labels, or lists built from the original download."""
 
 from __future__ import annotations
 
@@ -7,14 +7,17 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from retbench import Split
 from retbench_datasets.editions.edition import Edition, size_caveats
 from retbench_datasets.editions.prepared_record import PreparedRecord
 from retbench_datasets.editions.text_table import TextTable
-from retbench_datasets.editions.unimodal_splits import Built, Draw, Origin, Originals, build_splits, write_splits
-from retbench_datasets.formats.image_label_lists import absent_lists, list_paths, listed_splits, read_index
-from retbench_datasets.images.image_index import SPLITS, Index, Split
+from retbench_datasets.editions.unimodal_splits import BuiltSplits, Draw, Origin, build_splits, write_lists
+from retbench_datasets.formats.image_label_lists import complete_splits, list_paths, missing_lists
+from retbench_datasets.formats.label_matrix import LabeledImages
+from retbench_datasets.formats.split import SPLITS
+from retbench_datasets.images.image_index import ImageIndex, read_index
 
-TOLD: dict[Origin, Callable[[str], str]] = {
+ORIGIN_CAVEATS: dict[Origin, Callable[[str], str]] = {
     "drawn": lambda splits: f"{splits} rows were drawn by retbench (sha256 of the paths): not the published split",
     "rebuilt": lambda splits: (
         f"{splits} rows were rebuilt by retbench (every labelled picture but the queries): the "
@@ -24,7 +27,7 @@ TOLD: dict[Origin, Callable[[str], str]] = {
 
 
 @dataclass(frozen=True)
-class ListedEdition(Edition):
+class UnimodalEdition(Edition):
     """Splits that six lists in the data set's folder name.
 
     Attributes:
@@ -32,9 +35,10 @@ class ListedEdition(Edition):
         name: the data set's.
         classes: names of the label columns, in the order of the published lists.
         sizes: rows of each split.
-        steps: the steps before `retbench datasets prepare`, and `licence`, who may do what with the pictures.
+        steps: the steps before `retbench datasets prepare`.
+        licence: who may do what with the images.
         label_files: what the lists are built from.
-        originals: reads those: every picture that may be in a split, in the database's order.
+        labeled_images: reads those: every image that may be in a split, in the database's order.
         draw: picks queries and training rows where no list is published.
     """
 
@@ -45,27 +49,27 @@ class ListedEdition(Edition):
     steps: str
     licence: str
     label_files: tuple[Path, ...]
-    originals: Callable[[], Originals]
+    labeled_images: Callable[[], LabeledImages]
     draw: Draw
 
-    def index(self) -> Index:
+    def index(self) -> ImageIndex:
         return read_index(self.root, self.classes)
 
     def texts(self) -> Mapping[Split, TextTable]:
         return {}
 
     def missing(self) -> str | None:
-        if absent := absent_lists(self.root):
+        if absent := missing_lists(self.root):
             there = "" if len(absent) == 2 * len(SPLITS) else "; the other lists are there"
             ready = all(path.is_file() for path in self.label_files)
             steps = f"run `retbench datasets prepare {self.name}`" if ready else self._how()
             return f"{self.root}: not there: {', '.join(absent)}{there}. To get it: {steps}"
-        if (problem := self.index().absent()) is not None:
+        if (problem := self.index().missing_image()) is not None:
             return f"{problem}. To get the pictures: {self._how()}"
         return None
 
     def prepare(self) -> Iterator[str]:
-        there = list(listed_splits(self.root)) if self.root.is_dir() else []
+        there = list(complete_splits(self.root)) if self.root.is_dir() else []
         if len(there) == len(SPLITS):
             yield f"{self.root}: all lists are there"
             return
@@ -73,23 +77,23 @@ class ListedEdition(Edition):
             more = f" and {len(lost) - 1} more" if lost[1:] else ""
             yield f"{self.root}: no list was built: not there: {lost[0]}{more}"
             return
-        built = build_splits(self.root, self.originals(), self.sizes, self.draw)
+        built = build_splits(self.root, self.labeled_images(), self.sizes, self.draw)
         yield from built.remarks
         self._record(built)
-        yield from write_splits(self.root, built)
+        yield from write_lists(self.root, built)
 
     def caveats(self, sizes: Mapping[Split, int]) -> tuple[str, ...]:
-        told = [*size_caveats(self.sizes, sizes)]
-        for origin, sentence in TOLD.items():
+        caveats = [*size_caveats(self.sizes, sizes)]
+        for origin, sentence in ORIGIN_CAVEATS.items():
             if splits := [split for split in SPLITS if self._origin(split) == origin]:
-                told.append(sentence(", ".join(splits)))
-        return tuple(told)
+                caveats.append(sentence(", ".join(splits)))
+        return tuple(caveats)
 
     def _how(self) -> str:
         build = f"(4) run `retbench datasets prepare {self.name}`, which builds the lists that are not there"
         return f"{self.steps}; {build}. {self.licence}"
 
-    def _record(self, built: Built) -> None:
+    def _record(self, built: BuiltSplits) -> None:
         """Writes, before the lists, which of them retbench makes; a list that is replaced later no longer counts."""
         record = PreparedRecord(self.root).read()
         for split, texts in built.texts.items():

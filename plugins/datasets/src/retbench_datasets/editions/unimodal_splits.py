@@ -1,52 +1,30 @@
-"""Completes a folder's lists from the labels of the original download."""
+"""The splits of a uni-modal edition: those that a folder lacks, built from the labels of the original download."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from retbench import UserError
-from retbench_datasets.formats.image_label_lists import (
-    list_paths,
-    listed_splits,
-    listing_texts,
-    read_listing,
-    write_text,
-)
-from retbench_datasets.images.image_index import SPLITS, Listing, Split
+from retbench import Split, UserError
+from retbench_datasets.formats.image_label_lists import complete_splits, format_lists, list_paths, read_listing
+from retbench_datasets.formats.label_matrix import LabeledImages
+from retbench_datasets.formats.split import SPLITS, Listing
+from retbench_datasets.formats.text_file import write_text
 
 Labels = dict[str, NDArray[np.uint8]]
 Draw = Callable[[Labels, str, int], list[str]]
-"""Picks names: from the labels of the candidates, for a split, so many. See `split_draws`."""
+"""Draws names from the labels of the candidates, for a split, as many as given; see `hash_sampling`."""
 Origin = Literal["drawn", "rebuilt"]
 
-TOLERATED = 0.01
+TOLERANCE = 0.01
 """Share of a published list's rows that may differ from the label files: more, and the columns are in another order."""
 
 
-class Originals(NamedTuple):
-    """The pictures of the original download that may be in a split.
-
-    Attributes:
-        names: paths below the dataset's folder.
-        labels: uint8 (N, C), multi-hot, in the published order of the classes.
-    """
-
-    names: tuple[str, ...]
-    labels: NDArray[np.uint8]
-
-
-def keep_labelled(names: Sequence[str], labels: NDArray[np.uint8]) -> Originals:
-    """Returns the pictures that have a label, in the order given."""
-    shown = np.flatnonzero(labels.any(axis=1))
-    return Originals(tuple(names[row] for row in shown.tolist()), labels[shown])
-
-
-class Built(NamedTuple):
+class BuiltSplits(NamedTuple):
     """The splits that a folder lacked.
 
     Attributes:
@@ -60,47 +38,45 @@ class Built(NamedTuple):
     remarks: list[str]
 
 
-def build_splits(root: Path, originals: Originals, sizes: Mapping[Split, int], draw: Draw) -> Built:
+def build_splits(root: Path, images: LabeledImages, sizes: Mapping[Split, int], draw: Draw) -> BuiltSplits:
     """Returns the splits that are not in the folder, made to fit those that are.
 
     Queries and training rows are drawn, the training rows from the database; the database is everything but the
-    queries, in the order of `originals`.
+    queries, in the order of `images`.
 
     Raises:
-        UserError: a list that is there is malformed or contradicts the originals, or no picture is left.
+        UserError: a list that is there is malformed or contradicts the labels of `images`, or no picture is left.
     """
-    kept = {split: read_listing(root, split, originals.labels.shape[1]) for split in listed_splits(root)}
-    labels: Labels = dict(zip(originals.names, originals.labels, strict=True))
+    kept = {split: read_listing(root, split, images.labels.shape[1]) for split in complete_splits(root)}
+    labels: Labels = dict(zip(images.names, images.labels, strict=True))
     remarks = [line for listing in kept.values() for line in _compare(listing, labels)]
     for listing in kept.values():
         labels.update(zip(listing.names, listing.labels, strict=True))
     names: dict[Split, list[str]] = {split: list(listing.names) for split, listing in kept.items()}
     if "query" not in names:
         taken = {*names.get("train", ()), *names.get("database", ())}
-        free = {name: labels[name] for name in originals.names if name not in taken}
+        free = {name: labels[name] for name in images.names if name not in taken}
         names["query"] = draw(free, "query", sizes["query"])
     if "database" not in names:
         queries = set(names["query"])
-        names["database"] = [name for name in originals.names if name not in queries]
+        names["database"] = [name for name in images.names if name not in queries]
     if "train" not in names:
         names["train"] = draw({name: labels[name] for name in names["database"]}, "train", sizes["train"])
     for split in SPLITS:
         if not names[split]:
-            raise UserError(
-                f"{root}: no picture is left for the {split} split: got {len(originals.names)} labelled ones"
-            )
+            raise UserError(f"{root}: no picture is left for the {split} split: got {len(images.names)} labelled ones")
     origins: dict[Split, Origin] = dict.fromkeys(SPLITS, "drawn")
     if "query" in kept:
         origins["database"] = "rebuilt"
     texts = {
-        split: listing_texts(names[split], np.stack([labels[name] for name in names[split]]))
+        split: format_lists(names[split], np.stack([labels[name] for name in names[split]]))
         for split in SPLITS
         if split not in kept
     }
-    return Built(texts, {split: origins[split] for split in texts}, remarks)
+    return BuiltSplits(texts, {split: origins[split] for split in texts}, remarks)
 
 
-def write_splits(root: Path, built: Built) -> Iterator[str]:
+def write_lists(root: Path, built: BuiltSplits) -> Iterator[str]:
     """Yields a line for each split, after its two files were written, each at once or not at all."""
     for split, texts in built.texts.items():
         images, table = list_paths(root, split)
@@ -111,7 +87,7 @@ def write_splits(root: Path, built: Built) -> Iterator[str]:
 
 
 def _compare(listing: Listing, labels: Labels) -> Iterator[str]:
-    """Yields how far a published list's labels are from the label files'; raises UserError beyond `TOLERATED`."""
+    """Yields how far a published list's labels are from the label files'; raises UserError beyond `TOLERANCE`."""
     rows = [
         row
         for row, name in enumerate(listing.names)
@@ -120,9 +96,9 @@ def _compare(listing: Listing, labels: Labels) -> Iterator[str]:
     if not rows:
         return
     first = f"{listing.place(rows[0])}: {listing.names[rows[0]]}"
-    if len(rows) > TOLERATED * len(listing.names):
+    if len(rows) > TOLERANCE * len(listing.names):
         raise UserError(
             f"{first}: the list and the label files contradict each other: got {len(rows)} of {len(listing.names)} "
-            f"rows unlike, expected at most {TOLERATED:.0%}; is it a list of this data set?"
+            f"rows unlike, expected at most {TOLERANCE:.0%}; is it a list of this data set?"
         )
     yield f"{first}: {len(rows)} of {len(listing.names)} rows are unlike the label files; the list's labels are kept"

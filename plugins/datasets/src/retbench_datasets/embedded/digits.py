@@ -5,15 +5,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import ClassVar, Literal, NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn.functional import interpolate, one_hot
 
-from retbench import Dataset, Facts
-
-Split = Literal["train", "query", "database"]
+from retbench import Dataset, Facts, Split
 
 SIDE = 32
 COUNT, QUERIES, TRAIN = 1797, 200, 1000

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retbench_datasets.embedded.scene_contents import BACKGROUNDS
-from retbench_datasets.embedded.scene_random import Draws
+from retbench_datasets.embedded.scene_random import SceneRandom
 
 Pixels = NDArray[np.float64]
 
@@ -17,25 +17,25 @@ _CENTRES = (np.arange(SIDE) + 0.5) / SIDE
 _X, _Y = _CENTRES[None, None, :], _CENTRES[None, :, None]  # of the image's side, from the upper left corner
 
 
-def paint_backgrounds(draws: Draws, backgrounds: NDArray[np.int64]) -> Pixels:
+def paint_backgrounds(draws: SceneRandom, backgrounds: NDArray[np.int64]) -> Pixels:
     """Returns float64 (N, 3, 32, 32), mostly in [0, 1]: each scene's texture, in its own tint and light."""
     pictures = np.empty((len(draws), 3, SIDE, SIDE))
     for index, name in enumerate(BACKGROUNDS):
         rows = np.flatnonzero(backgrounds == index)
-        pictures[rows] = _PAINTERS[name](draws.of(rows))
+        pictures[rows] = _PAINTERS[name](draws.select(rows))
     light = draws.uniform("light", 1, 1, 1, low=0.85, high=1.15)
     tint = draws.uniform("tint", 3, 1, 1, low=-0.05, high=0.05)
     return pictures * light + tint
 
 
-def _sky(draws: Draws) -> Pixels:
+def _sky(draws: SceneRandom) -> Pixels:
     """Light blue, paler towards the horizon, with soft clouds."""
     clouds = _spots(draws, count=5, width=(0.10, 0.20), height=(0.04, 0.07))
     blue = _blend((0.30, 0.56, 0.90), (0.74, 0.88, 0.98), _Y + 0.0 * clouds)
     return blue + (0.98 - blue) * np.minimum(clouds, 0.9)[:, None]
 
 
-def _grass(draws: Draws) -> Pixels:
+def _grass(draws: SceneRandom) -> Pixels:
     """Green, in upright blades a pixel wide and a few long."""
     length = 6
     seeds = draws.uniform("blades", SIDE + length - 1, SIDE)
@@ -43,7 +43,7 @@ def _grass(draws: Draws) -> Pixels:
     return _blend((0.06, 0.26, 0.05), (0.46, 0.80, 0.20), 0.5 + 1.6 * (blades - 0.5))
 
 
-def _water(draws: Draws) -> Pixels:
+def _water(draws: SceneRandom) -> Pixels:
     """Blue, in level waves that sway along the row."""
     rows = draws.uniform("waves", 1, 1, low=3.5, high=6.0)
     bends = draws.uniform("bends", 1, 1, low=1.0, high=2.5)
@@ -52,7 +52,7 @@ def _water(draws: Draws) -> Pixels:
     return _blend((0.03, 0.25, 0.58), (0.33, 0.68, 0.88), 0.5 + 0.5 * np.sin(2 * np.pi * (rows * _Y + sway + phase)))
 
 
-def _brick(draws: Draws) -> Pixels:
+def _brick(draws: SceneRandom) -> Pixels:
     """Red bricks, each of its own shade, in grey mortar a pixel wide."""
     height = draws.uniform("brick height", 1, 1, low=5.0, high=7.0) / SIDE
     course = _Y / height + draws.uniform("course phase", 1, 1)
@@ -67,7 +67,7 @@ def _brick(draws: Draws) -> Pixels:
     return red + (0.74 - red) * mortar[:, None]
 
 
-def _sand(draws: Draws) -> Pixels:
+def _sand(draws: SceneRandom) -> Pixels:
     """Tan, in fine grains over faint dunes."""
     grains = draws.uniform("grains", SIDE, SIDE, low=-0.5, high=0.5)
     slope, phase = draws.uniform("dune slope", 1, 1, low=-0.6, high=0.6), draws.uniform("dune phase", 1, 1)
@@ -75,14 +75,14 @@ def _sand(draws: Draws) -> Pixels:
     return _blend((0.62, 0.48, 0.27), (0.95, 0.83, 0.58), 0.55 + 0.2 * dunes + 0.55 * grains)
 
 
-def _night(draws: Draws) -> Pixels:
+def _night(draws: SceneRandom) -> Pixels:
     """Nearly black, a little lighter towards the horizon, with stars a pixel wide."""
     stars = _spots(draws, count=14, width=(0.014, 0.022), height=(0.014, 0.022))
     dark = _blend((0.02, 0.02, 0.09), (0.10, 0.07, 0.22), _Y + 0.0 * stars)
     return dark + (0.95 - dark) * np.minimum(stars, 1.0)[:, None]
 
 
-_PAINTERS: dict[str, Callable[[Draws], Pixels]] = {
+_PAINTERS: dict[str, Callable[[SceneRandom], Pixels]] = {
     "sky": _sky,
     "grass": _grass,
     "water": _water,
@@ -99,7 +99,7 @@ def _blend(dark: tuple[float, ...], bright: tuple[float, ...], share: Pixels) ->
     return blended
 
 
-def _spots(draws: Draws, count: int, width: tuple[float, float], height: tuple[float, float]) -> Pixels:
+def _spots(draws: SceneRandom, count: int, width: tuple[float, float], height: tuple[float, float]) -> Pixels:
     """Returns (n, 32, 32): the sum of `count` soft spots anywhere, their standard deviations in the given ranges."""
     x, y = draws.uniform("spot x", count, 1), draws.uniform("spot y", count, 1)
     wide = draws.uniform("spot width", count, 1, low=width[0], high=width[1])

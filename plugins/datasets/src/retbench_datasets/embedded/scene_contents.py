@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from retbench_datasets.embedded.scene_random import Draws
+from retbench_datasets.embedded.scene_random import SceneRandom
 
 BACKGROUNDS = ("sky", "grass", "water", "brick", "sand", "night")
 SHAPES = ("circle", "square", "triangle", "ring", "cross", "star")
@@ -29,7 +29,7 @@ class Contents(NamedTuple):
     shapes: NDArray[np.int64]
 
 
-def draw_contents(draws: Draws) -> Contents:
+def draw_contents(draws: SceneRandom) -> Contents:
     """Returns what each scene shows: every background and every kind of shape is equally likely."""
     first = draws.integers("first shape", below=len(SHAPES))
     other = (first + 1 + draws.integers("second shape", below=len(SHAPES) - 1)) % len(SHAPES)

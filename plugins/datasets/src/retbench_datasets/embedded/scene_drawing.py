@@ -1,4 +1,4 @@
-"""From what scenes show to their pixels."""
+"""The pixels of scenes, drawn from what they show."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from retbench_datasets.embedded.scene_backgrounds import SIDE, Pixels, paint_backgrounds
 from retbench_datasets.embedded.scene_contents import SHAPES, Contents, draw_contents
-from retbench_datasets.embedded.scene_random import Draws
+from retbench_datasets.embedded.scene_random import SceneRandom
 from retbench_datasets.embedded.scene_shapes import measure_shape
 
 _CHUNK = 250  # pictures drawn at once: a few of their float64 planes still fit a core's cache
@@ -43,13 +43,13 @@ def draw_scenes(seed: int, noise: float, indices: range) -> NDArray[np.uint8]:
     """
     pictures = np.empty((len(indices), 3, SIDE, SIDE), dtype=np.uint8)
     for start in range(0, len(indices), _CHUNK):
-        draws = Draws(seed, np.array(indices[start : start + _CHUNK], dtype=np.int64))
+        draws = SceneRandom(seed, np.array(indices[start : start + _CHUNK], dtype=np.int64))
         pixels = _draw(draws) + noise * draws.normal("pixel noise", 3, SIDE, SIDE)
         pictures[start : start + _CHUNK] = np.rint(255.0 * np.clip(pixels, 0.0, 1.0))
     return pictures
 
 
-def _draw(draws: Draws) -> Pixels:
+def _draw(draws: SceneRandom) -> Pixels:
     contents = draw_contents(draws)
     pictures = paint_backgrounds(draws, contents.backgrounds)
     colours, placement = _draw_colours(draws, pictures), _draw_placement(draws)
@@ -60,7 +60,7 @@ def _draw(draws: Draws) -> Pixels:
     return pictures
 
 
-def _draw_placement(draws: Draws) -> Placement:
+def _draw_placement(draws: SceneRandom) -> Placement:
     """Returns shapes whose circles lie inside the picture: of 16 pairs of centres, the first to overlap least."""
     radii = draws.uniform("radii", 2, low=_RADII[0], high=_RADII[1])
     margins = radii[:, None, :, None]
@@ -71,7 +71,7 @@ def _draw_placement(draws: Draws) -> Placement:
     return Placement(centres[np.arange(len(draws)), best], radii, angles)
 
 
-def _draw_colours(draws: Draws, backgrounds: Pixels) -> Pixels:
+def _draw_colours(draws: SceneRandom, backgrounds: Pixels) -> Pixels:
     """Returns (N, 2, 3), RGB: of eight pairs of vivid colours, that easiest to tell from the background and apart."""
     hue, depth, value = (draws.uniform(purpose, 8, 2, 1) for purpose in ("hue", "depth", "value"))
     pure = np.clip(np.abs((6.0 * hue + np.array([0.0, 4.0, 2.0])) % 6.0 - 3.0) - 1.0, 0.0, 1.0)

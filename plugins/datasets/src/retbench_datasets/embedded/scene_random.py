@@ -1,4 +1,4 @@
-"""Random numbers for generated pictures, the same for ever."""
+"""Random numbers for generated scenes, the same in every version of every library."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _SECOND = np.uint64(0x94D049BB133111EB)
 
 
 @dataclass(frozen=True, eq=False)
-class Draws:
+class SceneRandom:
     """Numbers keyed by (seed, picture's index, purpose): one lane for each picture, whatever else is drawn beside it.
 
     Counter-based and in plain integer arithmetic, because numpy may change what its generators' methods return
@@ -34,9 +34,9 @@ class Draws:
     def __len__(self) -> int:
         return len(self.indices)
 
-    def of(self, rows: NDArray[np.int64]) -> Draws:
+    def select(self, rows: NDArray[np.int64]) -> SceneRandom:
         """Returns the draws of some of the pictures, by row."""
-        return Draws(self.seed, self.indices[rows])
+        return SceneRandom(self.seed, self.indices[rows])
 
     def uniform(self, purpose: str, *shape: int, low: float = 0.0, high: float = 1.0) -> NDArray[np.float64]:
         """Returns float64 (N, *shape) in [low, high)."""

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retbench_datasets.embedded.scene_contents import CLASSES
-from retbench_datasets.embedded.scene_random import Draws
+from retbench_datasets.embedded.scene_random import SceneRandom
 
 # The last word of each class is another's too, as "blue" says sky or water.
 WORDS = {
@@ -33,7 +33,7 @@ _SAID = 2  # words drawn for each label
 _CHATTER_RANGE = (2, 4)  # words drawn of no label
 
 
-def write_texts(draws: Draws, labels: NDArray[np.uint8]) -> NDArray[np.float32]:
+def write_texts(draws: SceneRandom, labels: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Returns float32 (N, 60), counts over VOCABULARY: two words a label, of its four, and two to four of chatter.
 
     Args:

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor
 
-from retbench import Dataset, Facts
+from retbench import Dataset, Facts, Split
 from retbench_datasets.embedded.scene_backgrounds import SIDE
 from retbench_datasets.embedded.scene_contents import CLASSES, draw_contents, label_contents
 from retbench_datasets.embedded.scene_drawing import draw_scenes
-from retbench_datasets.embedded.scene_random import Draws
+from retbench_datasets.embedded.scene_random import SceneRandom
 from retbench_datasets.embedded.scene_text import VOCABULARY, write_texts
-
-Split = Literal["train", "query", "database"]
 
 _INDICES: dict[Split, range] = {
     "train": range(4000),
@@ -69,8 +67,8 @@ def _at(rows: Sequence[int]) -> Tensor:
     return torch.tensor(rows, dtype=torch.int64)
 
 
-def _draws(seed: int, indices: range) -> Draws:
-    return Draws(seed, np.array(indices, dtype=np.int64))
+def _draws(seed: int, indices: range) -> SceneRandom:
+    return SceneRandom(seed, np.array(indices, dtype=np.int64))
 
 
 @lru_cache(maxsize=4)

@@ -1,4 +1,4 @@
-"""Which axis of a published array is which, found by its shape; axes are MATLAB's, as `mat_file` hands them out."""
+"""The axes of a published array, found by its shape; they are MATLAB's, as `matlab_file` returns them."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def sample_axis(shape: Shape, width: int, rows: int | None, where: str) -> int:
     return fitting[0]
 
 
-class PictureAxes(NamedTuple):
+class ImageAxes(NamedTuple):
     """Which axis of an array of pictures is which."""
 
     sample: int
@@ -46,7 +46,7 @@ class PictureAxes(NamedTuple):
     channel: int
 
 
-def picture_axes(shape: Shape, rows: int, size: int, transposed: bool, where: str) -> PictureAxes:
+def image_axes(shape: Shape, rows: int, size: int, transposed: bool, where: str) -> ImageAxes:
     """Returns the axes of pictures `size` x `size` with three channels, so that they come out upright.
 
     The samples' axis has the length `rows`, the channels' three. The other two have one length, so that no shape tells
@@ -82,4 +82,4 @@ def picture_axes(shape: Shape, rows: int, size: int, transposed: bool, where: st
     sample, channel = fitting[0]
     first, second = sorted({0, 1, 2, 3} - {sample, channel})
     height, width = (second, first) if transposed else (first, second)
-    return PictureAxes(sample, height, width, channel)
+    return ImageAxes(sample, height, width, channel)

@@ -1,4 +1,4 @@
-"""What a file of named arrays answers, whatever its format: shapes, and blocks along one axis."""
+"""A file of named arrays, whatever its format: their shapes, and blocks of them along one axis."""
 
 from __future__ import annotations
 

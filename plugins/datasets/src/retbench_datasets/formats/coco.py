@@ -1,4 +1,4 @@
-"""COCO's annotations as it publishes them: which objects a picture shows, and what five people said of it."""
+"""COCO's annotations as it publishes them: the objects in an image, and the captions that five people wrote."""
 
 from __future__ import annotations
 
@@ -65,10 +65,10 @@ def _instances(path: Path, facts: Any, classes: Sequence[str]) -> Instances:
 
 
 def _captions(facts: Any) -> dict[int, list[str]]:
-    said: dict[int, list[str]] = {picture["id"]: [] for picture in facts["images"]}
+    captions: dict[int, list[str]] = {picture["id"]: [] for picture in facts["images"]}
     for caption in sorted(facts["annotations"], key=lambda caption: caption["id"]):
-        said[caption["image_id"]].append(caption["caption"].strip())
-    return said
+        captions[caption["image_id"]].append(caption["caption"].strip())
+    return captions
 
 
 def _read_json(path: Path, named: str, read: Callable[[Any], Read]) -> Read:

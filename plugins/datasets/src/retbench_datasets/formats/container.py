@@ -1,6 +1,6 @@
-"""The files in which cross-modal data sets were published, several kinds under one name.
+"""Containers: the files in which cross-modal datasets were published, several kinds under one name.
 
-`FLICKR-25K.mat` alone exists in four kinds: what a file holds is told by the names and shapes of its arrays.
+`FLICKR-25K.mat` alone exists in four kinds, which differ in the names and shapes of their arrays.
 
 | kind | files | arrays |
 | --- | --- | --- |
@@ -13,7 +13,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,15 +21,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retbench import UserError
-from retbench_datasets.editions.pairs import Pairs
-from retbench_datasets.formats.array_axes import picture_axes, sample_axis
+from retbench_datasets.formats.array_axes import sample_axis
 from retbench_datasets.formats.array_file import ArrayFile
 from retbench_datasets.formats.matlab_file import open_mat
-from retbench_datasets.images.unpacking import picture_names, write_pictures
 
 PICTURES, LABELS, TEXTS = ("IAll", "images", "image"), ("LAll", "label"), ("TAll", "YAll", "text")
 """Names that the arrays have in one publication or another."""
-FILES = {
+CONTAINER_FILES = {
     "wikipedia": ("WIKIPEDIA.mat",),
     "iapr-tc12": ("IAPR-TC12.mat",),
     "flickr25k": ("FLICKR-25K.mat",),
@@ -37,7 +35,7 @@ FILES = {
     "nuswide": ("NUS-WIDE.mat", "NUS-WIDE-TC21.mat"),
 }
 """Files that hold a whole data set, by its name here."""
-PARTS = {"flickr25k": "mirflickr25k", "nuswide": "nus-wide-tc21"}
+PART_PREFIXES = {"flickr25k": "mirflickr25k", "nuswide": "nus-wide-tc21"}
 """How the files of one array each begin, by the data set's name here."""
 
 
@@ -88,13 +86,15 @@ def feature_files(root: Path) -> tuple[Path, ...]:
     return tuple(sorted(path for path in paths if path.is_file()))
 
 
-def part_names(name: str) -> tuple[str, ...]:
+def part_file_names(name: str) -> tuple[str, ...]:
     """Returns the names of DCMH's files of one array each: pictures, labels, texts; empty for most data sets."""
-    return tuple(f"{PARTS[name]}-{part}.mat" for part in ("iall", "lall", "yall")) if name in PARTS else ()
+    return (
+        tuple(f"{PART_PREFIXES[name]}-{part}.mat" for part in ("iall", "lall", "yall")) if name in PART_PREFIXES else ()
+    )
 
 
 def _candidates(root: Path, name: str) -> Iterator[Path]:
-    yield from (root / file for file in (*FILES.get(name, ()), *part_names(name)))
+    yield from (root / file for file in (*CONTAINER_FILES.get(name, ()), *part_file_names(name)))
 
 
 def find_container(root: Path, contents: Contents) -> Container | None:
@@ -115,32 +115,19 @@ def find_container(root: Path, contents: Contents) -> Container | None:
     return None
 
 
-def unpack_container(root: Path, contents: Contents, transposed: bool = False) -> Generator[str, None, Pairs]:
-    """Yields lines about progress and returns the pairs in the file's order, for `yield from`.
+def read_labels(container: Container, contents: Contents) -> NDArray[np.uint8]:
+    """Returns uint8 (N, C), multi-hot; raises UserError naming file, array and row of a wrong shape or value."""
+    labels = _read_table(container.labels, contents.classes, contents.rows, _check_labels)
+    return labels.astype(np.uint8, copy=False)
 
-    Pictures are written below `root`, see `write_pictures`; labels become uint8; texts uint8 where all are whole and 0
-    to 255, else float32. Labels and texts are read first, so that a wrong file is refused before a picture is written.
 
-    Args:
-        root: the data set's folder.
-        contents: what is expected.
-        transposed: whether the file holds pictures width first, see `picture_axes`; square ones do not tell.
+def read_texts(container: Container, contents: Contents, rows: int) -> NDArray[Any]:
+    """Returns (N, T) of `rows` texts: uint8 where all numbers are whole and 0 to 255, else float32.
 
     Raises:
-        UserError: there is no container, or an array has a wrong shape or value; names file, array and row.
+        UserError: the array has a wrong shape or value; names file, array and row.
     """
-    container = find_container(root, contents)
-    if container is None:
-        raise UserError(f"{root}: no published container is there: expected {' or '.join(FILES[contents.name])}")
-    yield f"{container.pictures}: pictures; {container.labels}: labels; {container.texts}: texts"
-    labels = _read_table(container.labels, contents.classes, contents.rows, _check_labels)
-    rows = len(labels)
-    texts = _read_table(container.texts, contents.text_width, rows, _check_texts)
-    pictures = container.pictures
-    with open_mat(pictures.path) as arrays:
-        axes = picture_axes(arrays.shapes[pictures.array], rows, contents.size, transposed, str(pictures))
-        yield from write_pictures(root, arrays, pictures.array, axes)
-    return Pairs(picture_names(rows), labels.astype(np.uint8, copy=False), texts)
+    return _read_table(container.texts, contents.text_width, rows, _check_texts)
 
 
 Found = Container | list[str]
@@ -149,7 +136,7 @@ Found = Container | list[str]
 
 def _whole_file(root: Path, contents: Contents) -> Found:
     problems = []
-    for path in (root / name for name in FILES.get(contents.name, ())):
+    for path in (root / name for name in CONTAINER_FILES.get(contents.name, ())):
         if not path.is_file():
             continue
         with open_mat(path) as arrays:
@@ -170,16 +157,16 @@ def _place(arrays: ArrayFile, names: tuple[str, ...]) -> Place:
 
 
 def _features(path: Path, shape: tuple[int, ...], contents: Contents) -> str:
-    parts = part_names(contents.name)
+    parts = part_file_names(contents.name)
     part = f" or DCMH's {', '.join(parts)}" if parts else ""
     return (
         f"{path}: it holds features, and attacks and purification need pictures: got shape {shape}, expected 4 axes; "
-        f"get TA-DCH's {FILES[contents.name][0]}{part}, or move it away and take the original download"
+        f"get TA-DCH's {CONTAINER_FILES[contents.name][0]}{part}, or move it away and take the original download"
     )
 
 
 def _parts(root: Path, contents: Contents) -> Found:
-    paths = [root / name for name in part_names(contents.name)]
+    paths = [root / name for name in part_file_names(contents.name)]
     there = [path for path in paths if path.is_file()]
     if there and len(there) == len(paths):
         return Container(*(_only(path, names) for path, names in zip(paths, (PICTURES, LABELS, TEXTS), strict=True)))
@@ -195,8 +182,8 @@ def _only(path: Path, names: tuple[str, ...]) -> Place:
 def _no_features(root: Path, contents: Contents) -> list[str]:
     if not (found := feature_files(root)):
         return []
-    parts = ", ".join(name for name in part_names(contents.name) if not (root / name).is_file())
-    expected = FILES[contents.name][0] + (f" or {parts}" if parts else "")
+    parts = ", ".join(name for name in part_file_names(contents.name) if not (root / name).is_file())
+    expected = CONTAINER_FILES[contents.name][0] + (f" or {parts}" if parts else "")
     return [
         f"{found[0]}: DGCPN's files hold features, and nothing shows which pictures their rows are of: got "
         f"{', '.join(path.name for path in found)}, expected {expected}; get those, or move these away and take the "

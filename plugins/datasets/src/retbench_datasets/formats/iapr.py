@@ -1,4 +1,4 @@
-"""Reads the original files of IAPR TC-12 and of SAIAPR TC-12, which labels regions of the same pictures.
+"""The original files of IAPR TC-12 and of SAIAPR TC-12, which labels regions of the same images.
 
     iaprtc12/images/<NN>/<id>.jpg                          <NN> is <id> // 1000, in two digits
     iaprtc12/annotations_complete_eng/<NN>/<id>.eng        cp1252; tags as in SGML, the text in <DESCRIPTION>
@@ -26,7 +26,7 @@ CLASSES = 255
 DESCRIPTION = re.compile(r"<DESCRIPTION>(.*?)</DESCRIPTION>", re.DOTALL | re.IGNORECASE)
 
 
-class Described(NamedTuple):
+class DescribedImages(NamedTuple):
     """The labelled pictures, by ascending number.
 
     Attributes:
@@ -44,7 +44,7 @@ class Described(NamedTuple):
     remarks: tuple[str, ...]
 
 
-def read_described(root: Path) -> Described:
+def read_described_images(root: Path) -> DescribedImages:
     """Returns the pictures that have a label in a folder of original files; picture files are not looked at.
 
     Raises:
@@ -65,7 +65,7 @@ def read_described(root: Path) -> Described:
     classes, doubts = _name(numbers, names_file(root))
     names = tuple(f"iaprtc12/images/{_below(picture, 'jpg')}" for picture in pictures)
     remarks = (*short, *doubts, *_lost_texts(pictures, texts))
-    return Described(names, labels, classes, tuple(text or "" for text in texts), remarks)
+    return DescribedImages(names, labels, classes, tuple(text or "" for text in texts), remarks)
 
 
 def label_files(root: Path) -> tuple[Path, ...]:
@@ -111,8 +111,8 @@ def _read_regions(paths: Sequence[Path]) -> tuple[dict[int, set[int]], list[str]
                 regions.setdefault(int(values[0]), set()).add(int(values[2]))
     if not regions:
         raise UserError(f"{paths[0]}: it labels no picture, nor do the other {len(paths) - 1} files")
-    told = f"{len(short)} lines of region labels were cut short and passed over, first {short[0]}" if short else None
-    return regions, [told] if told else []
+    remark = f"{len(short)} lines of region labels were cut short and passed over, first {short[0]}" if short else None
+    return regions, [remark] if remark else []
 
 
 def _name(numbers: Iterable[int], path: Path) -> tuple[tuple[str, ...], list[str]]:

@@ -1,19 +1,37 @@
-"""Reads a table of labels: one row a line, one 0 or 1 a class, separated by spaces."""
+"""Label matrices, multi-hot: read from a file with one row a line, one 0 or 1 a class, separated by spaces."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
 
 from retbench import UserError
-from retbench_datasets.images.image_index import read_lines
+from retbench_datasets.formats.text_file import read_lines
 
 
-def read_label_table(path: Path, columns: int | None = None) -> NDArray[np.uint8]:
+class LabeledImages(NamedTuple):
+    """Images and their labels, as the files of an original download give them.
+
+    Attributes:
+        names: paths below the dataset's folder.
+        labels: uint8 (N, C), multi-hot, in the published order of the classes.
+    """
+
+    names: tuple[str, ...]
+    labels: NDArray[np.uint8]
+
+
+def keep_labeled(names: Sequence[str], labels: NDArray[np.uint8]) -> LabeledImages:
+    """Returns the pictures that have a label, in the order given."""
+    shown = np.flatnonzero(labels.any(axis=1))
+    return LabeledImages(tuple(names[row] for row in shown.tolist()), labels[shown])
+
+
+def read_label_matrix(path: Path, columns: int | None = None) -> NDArray[np.uint8]:
     """Returns uint8 (N, C), multi-hot; spaces at the end of a line and empty lines at the end of the file are dropped.
 
     Args:

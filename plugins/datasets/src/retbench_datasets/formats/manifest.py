@@ -1,4 +1,4 @@
-"""Reads a manifest: one picture a row, with its labels and, where it says so, its splits; CSV or JSON lines.
+"""A manifest: one image a row, with its labels and, where they are given, its splits; CSV or JSON lines.
 
 path,labels,split                 path,sky,sea                 {"path": "a.jpg", "labels": ["sky"], "split": "query"}
 a.jpg,sky;sea,query               a.jpg,1,1                    {"path": "b.jpg", "labels": ["sea", "sky"]}
@@ -13,8 +13,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from retbench import UserError
-from retbench_datasets.images.image_index import SPLITS, Split, picture_name, read_lines
+from retbench import Split, UserError
+from retbench_datasets.formats.split import SPLITS, image_id
+from retbench_datasets.formats.text_file import read_lines
 
 NAMED_SPLITS: dict[str, Split] = {**{split: split for split in SPLITS}, "test": "query"}
 Classes = tuple[str, ...]
@@ -27,7 +28,7 @@ class Entry(NamedTuple):
         line: where it is written, from 1.
         name: the picture's path below the folder.
         labels: names of its classes.
-        splits: the splits that it is in; empty where the manifest does not say.
+        splits: the splits that it is in; empty where the manifest gives none.
     """
 
     line: int
@@ -44,7 +45,7 @@ class Manifest(NamedTuple):
 
 
 def read_manifest(path: Path, known: Classes | None) -> Manifest:
-    """Returns what `manifest.csv` or `manifest.jsonl` says; `known` are the classes of `classes.txt`, if it is there.
+    """Returns the rows of `manifest.csv` or `manifest.jsonl`; `known` are the classes of `classes.txt`, if it is there.
 
     Raises:
         UserError: a row lacks something, has a wrong value, repeats a picture or, unlike the first row, has a split or
@@ -100,7 +101,7 @@ def _csv_entry(row: dict[Any, Any], columns: Classes, place: str, line: int) -> 
     marked = [name for name in columns if _is_one(row[name].strip(), place)]
     labels = marked if columns else _separate(row["labels"])
     splits = _splits(_separate(row.get("split", "")), place)
-    return Entry(line, picture_name(row["path"].strip(), place), frozenset(labels), splits)
+    return Entry(line, image_id(row["path"].strip(), place), frozenset(labels), splits)
 
 
 def _read_json_lines(path: Path, known: Classes | None) -> Iterator[Entry]:
@@ -117,7 +118,7 @@ def _read_json_lines(path: Path, known: Classes | None) -> Iterator[Entry]:
         split = row.get("split", [])
         splits = _splits(split if isinstance(split, list) else _separate(str(split)), place)
         labels = _json_labels(row["labels"], known, place)
-        yield Entry(line, picture_name(row["path"], place), labels, splits)
+        yield Entry(line, image_id(row["path"], place), labels, splits)
 
 
 def _json_labels(labels: list[Any], known: Classes | None, place: str) -> frozenset[str]:

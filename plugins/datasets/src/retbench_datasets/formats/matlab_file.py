@@ -1,4 +1,4 @@
-"""Reads MATLAB files: versions 4 to 7 through SciPy, version 7.3, which is HDF5, through h5py.
+"""MATLAB files: versions 4 to 7 through SciPy, version 7.3, which is HDF5, through h5py.
 
 Arrays come out with MATLAB's axes whichever format holds them: h5py sees those of version 7.3 in reverse order.
 """
@@ -19,7 +19,7 @@ from retbench_datasets.formats.array_file import ArrayFile, cut
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 OFFSETS = (0, 512, 1024, 2048)
-"""Where HDF5's signature may stand: MATLAB writes 512 bytes of its own before it, Python none."""
+"""Where HDF5's signature may be: MATLAB writes 512 bytes of its own before it, Python none."""
 
 NUMERIC = frozenset(
     ("double", "single", "logical", "sparse", *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)))
@@ -100,8 +100,13 @@ class _Version73(ArrayFile):
 def _holds_numbers(item: Any) -> bool:
     """Whether it is an array of numbers: not a struct or sparse matrix (groups), a cell, a text or an empty array."""
     kind = getattr(getattr(item, "dtype", None), "kind", "none")
-    told = item.attrs
-    return kind in "biuf" and item.ndim > 0 and not told.get("MATLAB_empty", 0) and told.get("MATLAB_class") != b"char"
+    attributes = item.attrs
+    return (
+        kind in "biuf"
+        and item.ndim > 0
+        and not attributes.get("MATLAB_empty", 0)
+        and attributes.get("MATLAB_class") != b"char"
+    )
 
 
 class _Version5(ArrayFile):

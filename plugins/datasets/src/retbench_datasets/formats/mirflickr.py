@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retbench import UserError
-from retbench_datasets.images.image_index import read_lines
+from retbench_datasets.formats.text_file import read_lines
 
 PICTURES = 25_000
 
@@ -36,7 +36,7 @@ def read_annotations(paths: Sequence[Path]) -> NDArray[np.uint8]:
     return labels
 
 
-def picture_path(number: int) -> str:
+def image_path(number: int) -> str:
     """Returns a picture's path below the data set's folder."""
     return f"mirflickr/im{number}.jpg"
 

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retbench import UserError
-from retbench_datasets.editions.unimodal_splits import Originals
-from retbench_datasets.formats.label_matrix import read_label_table
-from retbench_datasets.images.image_index import picture_name, read_lines
+from retbench_datasets.formats.label_matrix import LabeledImages, read_label_matrix
+from retbench_datasets.formats.split import image_id
+from retbench_datasets.formats.text_file import read_lines
 
 
 def concept_paths(root: Path, concepts: Sequence[str]) -> tuple[Path, ...]:
@@ -20,7 +20,7 @@ def concept_paths(root: Path, concepts: Sequence[str]) -> tuple[Path, ...]:
     return (root / "ImageList" / "Imagelist.txt", *labels)
 
 
-def read_concepts(root: Path, concepts: Sequence[str]) -> Originals:
+def read_concepts(root: Path, concepts: Sequence[str]) -> LabeledImages:
     """Returns all pictures and whether each shows each concept, in the order of `Imagelist.txt`.
 
     Raises:
@@ -30,15 +30,15 @@ def read_concepts(root: Path, concepts: Sequence[str]) -> Originals:
     columns = []
     paths = read_lines(listed)
     for path in files:
-        columns.append(read_label_table(path, 1)[:, 0])
+        columns.append(read_label_matrix(path, 1)[:, 0])
         if len(columns[-1]) != len(paths):
             raise UserError(
                 f"{path}: it does not fit {listed.name}: got {len(columns[-1])} lines, expected {len(paths)}"
             )
     names = tuple(
-        f"images/{picture_name(path, f'{listed}:{line}').rpartition('/')[2]}" for line, path in enumerate(paths, 1)
+        f"images/{image_id(path, f'{listed}:{line}').rpartition('/')[2]}" for line, path in enumerate(paths, 1)
     )
-    return Originals(names, np.stack(columns, axis=1))
+    return LabeledImages(names, np.stack(columns, axis=1))
 
 
 def tags_path(root: Path) -> Path:

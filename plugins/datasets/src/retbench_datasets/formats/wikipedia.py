@@ -4,18 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from retbench import UserError
-from retbench_datasets.editions.pairs import Pairs
 from retbench_datasets.formats.matlab_file import read_mat
-from retbench_datasets.images.image_index import picture_name, read_lines
+from retbench_datasets.formats.split import image_id
+from retbench_datasets.formats.text_file import read_lines
 
 PARTS = (("test", "T_te"), ("train", "T_tr"))
 """The two parts, the official queries first, each with the name of its matrix of texts."""
+
+
+class Part(NamedTuple):
+    """The rows of one official part, in their published order.
+
+    Attributes:
+        names: paths of the images below the data set's folder.
+        labels: uint8 (N, C), one-hot.
+        texts: float32 (N, T).
+    """
+
+    names: tuple[str, ...]
+    labels: NDArray[np.uint8]
+    texts: NDArray[np.float32]
 
 
 def list_path(root: Path, part: str) -> Path:
@@ -28,7 +42,7 @@ def features_path(root: Path) -> Path:
     return root / "raw_features.mat"
 
 
-def read_parts(root: Path, classes: Sequence[str], width: int) -> tuple[Pairs, Pairs]:
+def read_parts(root: Path, classes: Sequence[str], width: int) -> tuple[Part, Part]:
     """Returns the official queries and the official training rows, each in its published order; texts are float32.
 
     Args:
@@ -46,7 +60,7 @@ def read_parts(root: Path, classes: Sequence[str], width: int) -> tuple[Pairs, P
         rows = [_read_row(line, f"{path}:{at}", classes) for at, line in enumerate(read_lines(path), start=1)]
         _check_shape(matrices[matrix].shape, (len(rows), width), where, path)
         labels = np.eye(len(classes), dtype=np.uint8)[[column for _, column in rows]]
-        parts.append(Pairs(tuple(name for name, _ in rows), labels, _to_float32(matrices[matrix], where)))
+        parts.append(Part(tuple(name for name, _ in rows), labels, _to_float32(matrices[matrix], where)))
     test, train = parts
     return test, train
 
@@ -76,4 +90,4 @@ def _read_row(text: str, place: str, classes: Sequence[str]) -> tuple[str, int]:
     if not values[2].isdecimal() or not 1 <= int(values[2]) <= len(classes):
         raise UserError(f"{place}: a class's number is expected: got {values[2]!r}, expected 1 to {len(classes)}")
     column = int(values[2]) - 1
-    return picture_name(f"images/{classes[column]}/{values[1]}.jpg", place), column
+    return image_id(f"images/{classes[column]}/{values[1]}.jpg", place), column

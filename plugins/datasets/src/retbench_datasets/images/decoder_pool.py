@@ -1,4 +1,4 @@
-"""Decodes many pictures at once, in worker processes that live as long as this one."""
+"""A pool of worker processes that decode many images at once and live as long as this process."""
 
 from __future__ import annotations
 
@@ -13,32 +13,32 @@ from functools import partial
 from pathlib import Path
 
 from retbench import UserError
-from retbench_datasets.images.decoding import Decoded, Policy, decode
+from retbench_datasets.images.decoding import Decoded, Preprocessing, decode_image
 
-INLINE = 16
+SMALL_BATCH = 16
 """Batches below this are decoded in this process: they take less time than starting the workers."""
-MOST = 16
-"""Workers started where `RETBENCH_WORKERS` says nothing and there are more cores than this."""
+MOST_WORKERS = 16
+"""Workers started where `RETBENCH_WORKERS` is not set and there are more cores than this."""
 
 # By process id: a forked child inherits this table, and must neither use nor close the workers of its parent.
 _POOLS: dict[tuple[int, int], ProcessPoolExecutor] = {}
 
 
-def decode_all(paths: Sequence[Path], policy: Policy) -> Iterator[Decoded]:
-    """Yields each picture as `decode` returns it, in order.
+def decode_images(paths: Sequence[Path], preprocessing: Preprocessing) -> Iterator[Decoded]:
+    """Yields each picture as `decode_image` returns it, in order.
 
-    The workers start with the first batch of `INLINE` pictures or more and end with this process, however it ends.
+    The workers start with the first batch of `SMALL_BATCH` pictures or more and end with this process, however it ends.
 
     Raises:
         UserError: `RETBENCH_WORKERS` is not a positive number, or a worker died.
     """
     workers = count_workers()
-    work = partial(decode, policy=policy)
-    if workers == 1 or len(paths) < INLINE or multiprocessing.current_process().daemon:
+    work = partial(decode_image, preprocessing=preprocessing)
+    if workers == 1 or len(paths) < SMALL_BATCH or multiprocessing.current_process().daemon:
         yield from map(work, paths)  # a daemonic process may not start others
         return
     try:
-        yield from _pool(workers).map(work, paths, chunksize=max(1, min(INLINE, len(paths) // (2 * workers))))
+        yield from _pool(workers).map(work, paths, chunksize=max(1, min(SMALL_BATCH, len(paths) // (2 * workers))))
     except BrokenProcessPool as error:
         del _POOLS[os.getpid(), workers]
         raise UserError(
@@ -48,11 +48,11 @@ def decode_all(paths: Sequence[Path], policy: Policy) -> Iterator[Decoded]:
 
 
 def count_workers() -> int:
-    """Returns how many workers decode: `RETBENCH_WORKERS`, else the cores this process may use, at most `MOST`."""
+    """Returns how many workers decode: `RETBENCH_WORKERS`, else the cores of this process, at most `MOST_WORKERS`."""
     asked = os.environ.get("RETBENCH_WORKERS", "")
     if not asked:
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        return min(cores, MOST)
+        return min(cores, MOST_WORKERS)
     if not asked.isdecimal() or int(asked) == 0:
         raise UserError(
             f"RETBENCH_WORKERS: it must be a positive number of processes: got {asked!r}, expected 1, 2, ..."
@@ -70,7 +70,7 @@ def _pool(workers: int) -> ProcessPoolExecutor:
 
 
 def _live_and_die_with_the_parent() -> None:
-    """Leaves Ctrl-C to the parent, and ends the worker when the parent is gone without a word (killed, say)."""
+    """Leaves Ctrl-C to the parent, and ends the worker when the parent is gone without notice (killed, for example)."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_the_parent, daemon=True).start()
 

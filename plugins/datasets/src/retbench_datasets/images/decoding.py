@@ -1,4 +1,4 @@
-"""One picture file as an array of the size that a hasher reads."""
+"""Decoding of one image file into an array of the size that a hasher reads."""
 
 from __future__ import annotations
 
@@ -11,11 +11,17 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 Crop = Literal["center", "squash", "stretch"]
+CROP_MEANINGS = (
+    "center: shorter side to `resize` (bilinear), then the middle; squash: both sides to `resize` (bicubic), "
+    "proportions lost, then the middle, as DHTA's code does; stretch: both sides to `size` (bilinear), nothing cut "
+    "off, the default of a cross-modal edition"
+)
+"""What the values of the option `crop` mean."""
 Decoded = NDArray[np.uint8] | str
 """A picture, or why it cannot be read: a worker hands back either, so that its caller can name the row."""
 
 
-class Policy(NamedTuple):
+class Preprocessing(NamedTuple):
     """How a picture of any shape becomes a square one.
 
     `center`: the shorter side is resized to `resize` (bilinear, antialiased), the longer one in proportion, rounded
@@ -25,7 +31,8 @@ class Policy(NamedTuple):
     proportions lost, and nothing is cut off; `resize` has no meaning. Source: the 224 x 224 pictures in the published
     files of DCMH (Jiang and Li 2017).
 
-    `upright` turns what its EXIF tag says is stored turned; the published loaders take pictures as they are stored.
+    `upright` turns an image back that is stored turned, as its EXIF tag records; the published loaders take images as
+    they are stored.
     """
 
     size: int
@@ -34,18 +41,18 @@ class Policy(NamedTuple):
     upright: bool = True
 
 
-def decode(path: str | PathLike[str], policy: Policy) -> Decoded:
+def decode_image(path: str | PathLike[str], preprocessing: Preprocessing) -> Decoded:
     """Returns uint8 (3, size, size), RGB, or the reason why the file cannot be read.
 
-    A turned picture is set upright if the policy says so (an EXIF tag that cannot be read is none). Grey is repeated in
-    the three channels, palettes are looked up, CMYK is converted without its colour profile, transparent parts become
-    white, and of an animation the first frame is taken. More than 8 bits a channel is refused.
+    A turned image is set upright if `preprocessing` asks for it (an EXIF tag that cannot be read is none). Grey is
+    repeated in the three channels, palettes are looked up, CMYK is converted without its colour profile, transparent
+    parts become white, and of an animation the first frame is taken. More than 8 bits a channel is refused.
     """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow warns of broken EXIF tags, which many photographs have
             with Image.open(path) as picture:
-                fitted = _fit(_rgb(picture, policy.upright), policy)
+                fitted = _fit(_rgb(picture, preprocessing.upright), preprocessing)
         return np.ascontiguousarray(np.asarray(fitted).transpose(2, 0, 1))
     except FileNotFoundError:
         return "no such file"
@@ -64,15 +71,15 @@ def _rgb(picture: Image.Image, upright: bool) -> Image.Image:
     return turned.convert("RGB")
 
 
-def _fit(picture: Image.Image, policy: Policy) -> Image.Image:
-    if policy.crop == "stretch":
-        return picture.resize((policy.size, policy.size), Image.Resampling.BILINEAR)
-    if policy.crop == "squash":
-        whole = picture.resize((policy.resize, policy.resize), Image.Resampling.BICUBIC)
+def _fit(picture: Image.Image, preprocessing: Preprocessing) -> Image.Image:
+    if preprocessing.crop == "stretch":
+        return picture.resize((preprocessing.size, preprocessing.size), Image.Resampling.BILINEAR)
+    if preprocessing.crop == "squash":
+        whole = picture.resize((preprocessing.resize, preprocessing.resize), Image.Resampling.BICUBIC)
     else:
         shorter = min(picture.size)
-        width, height = (int(policy.resize * side / shorter) for side in picture.size)
+        width, height = (int(preprocessing.resize * side / shorter) for side in picture.size)
         whole = picture.resize((width, height), Image.Resampling.BILINEAR)
     # Half a pixel is rounded to the even neighbour, as torchvision's centre crop does.
-    left, top = (round((side - policy.size) / 2) for side in whole.size)
-    return whole.crop((left, top, left + policy.size, top + policy.size))
+    left, top = (round((side - preprocessing.size) / 2) for side in whole.size)
+    return whole.crop((left, top, left + preprocessing.size, top + preprocessing.size))

@@ -1,4 +1,4 @@
-"""What every dataset of picture files does: sizes, ids, labels, decoding, fingerprint."""
+"""The dataset of image files, base of all that are read from disk: sizes, ids, labels, decoding, fingerprint."""
 
 from __future__ import annotations
 
@@ -12,24 +12,18 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor
 
-from retbench import Dataset, Facts, UserError, data_root
-from retbench_datasets.images.decoder_pool import decode_all
-from retbench_datasets.images.decoding import Crop, Policy
-from retbench_datasets.images.image_index import SPLITS, Index, Split
-
-CROPS = (
-    "center: shorter side to `resize` (bilinear), then the middle; squash: both sides to `resize` (bicubic), "
-    "proportions lost, then the middle, as DHTA's code does; stretch: both sides to `size` (bilinear), nothing cut "
-    "off, the default of a cross-modal edition"
-)
-"""What the values of the option `crop` mean."""
+from retbench import Dataset, Facts, Split, UserError, data_root
+from retbench_datasets.formats.split import SPLITS
+from retbench_datasets.images.decoder_pool import decode_images
+from retbench_datasets.images.decoding import CROP_MEANINGS, Crop, Preprocessing
+from retbench_datasets.images.image_index import ImageIndex
 
 
-class PictureFiles(Dataset):
+class ImageDataset(Dataset):
     """Pictures in files below one folder, decoded when they are asked for and never kept.
 
     Class attributes:
-        upright: whether a picture is turned as its EXIF tag says.
+        upright: whether an image is turned as its EXIF tag records.
     """
 
     upright: ClassVar[bool] = True
@@ -41,7 +35,7 @@ class PictureFiles(Dataset):
         le=4096,
         description="length of the shorter side before the crop, in pixels; by default size * 8/7: 256 for 224",
     )
-    crop: Crop = Field("center", description=CROPS)
+    crop: Crop = Field("center", description=CROP_MEANINGS)
 
     @model_validator(mode="after")
     def _crop_inside(self) -> Self:
@@ -55,7 +49,7 @@ class PictureFiles(Dataset):
         return data_root() / self.name
 
     @abstractmethod
-    def index(self) -> Index:
+    def index(self) -> ImageIndex:
         """Returns the three splits, remembered while the files that list them stay; raises UserError."""
 
     def facts(self) -> Facts:
@@ -76,9 +70,9 @@ class PictureFiles(Dataset):
     def images(self, split: Split, rows: Sequence[int]) -> Tensor:
         """Returns uint8 (B, 3, size, size); raises UserError naming the line of a picture that cannot be read."""
         listing = self.index().splits[split]
-        policy = Policy(self.size, self.resize or round(self.size * 8 / 7), self.crop, self.upright)
+        preprocessing = Preprocessing(self.size, self.resize or round(self.size * 8 / 7), self.crop, self.upright)
         images = torch.empty(len(rows), 3, self.size, self.size, dtype=torch.uint8)
-        pictures = decode_all([self.root / listing.names[row] for row in rows], policy)
+        pictures = decode_images([self.root / listing.names[row] for row in rows], preprocessing)
         for place, (row, picture) in enumerate(zip(rows, pictures, strict=True)):
             if isinstance(picture, str):
                 raise UserError(f"{listing.place(row)}: the picture {listing.names[row]} cannot be read: {picture}")

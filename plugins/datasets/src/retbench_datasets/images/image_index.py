@@ -1,46 +1,22 @@
-"""Which pictures a split holds, what they show, and where that is written."""
+"""The index of a folder of images: three splits, read from lists, checked on disk and digested."""
 
 from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from pathlib import Path, PurePosixPath
-from typing import Literal, NamedTuple
+from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
-from retbench import UserError
-
-Split = Literal["train", "query", "database"]
-SPLITS: tuple[Split, ...] = ("train", "query", "database")
-
-
-class Listing(NamedTuple):
-    """The rows of one split, in order.
-
-    Attributes:
-        names: paths of the pictures below the dataset's folder, with slashes; they are the ids.
-        labels: uint8 (N, C), multi-hot.
-        source: the file, or the folder, that lists them.
-        lines: line of each row in that file, from 1; None for a folder.
-    """
-
-    names: tuple[str, ...]
-    labels: NDArray[np.uint8]
-    source: Path
-    lines: Sequence[int] | None
-
-    def place(self, row: int) -> str:
-        """Returns where a row is written, as `file:line`, or the folder."""
-        return str(self.source) if self.lines is None else f"{self.source}:{self.lines[row]}"
+from retbench import Split, UserError
+from retbench_datasets.formats.file_stamp import Stamp, stamp
+from retbench_datasets.formats.image_label_lists import list_paths, numbered_classes, read_classes, read_listing
+from retbench_datasets.formats.split import SPLITS, Listing
 
 
 @dataclass(frozen=True, eq=False)
-class Index:
+class ImageIndex:
     """The three splits of a folder of pictures.
 
     Attributes:
@@ -71,7 +47,7 @@ class Index:
     def digest(self) -> str:
         """The sha256 of names, labels, classes and the sizes of the picture files, as hexadecimal digits.
 
-        Every file's size is asked for, once a process: a second for 200 000 files of a local disk.
+        Reads the size of every file once a process: a second for 200 000 files of a local disk.
 
         Raises:
             UserError: a picture is not there; names the line that lists it.
@@ -87,8 +63,8 @@ class Index:
             total.update(listing.labels.tobytes())
         return total.hexdigest()
 
-    def absent(self) -> str | None:
-        """Returns the first picture that is not there, with its line, or None; asks for every file, as `digest`."""
+    def missing_image(self) -> str | None:
+        """Returns the first image that is not there, with its line, or None; looks at every file, as `digest` does."""
         try:
             _ = self.digest
         except UserError as error:
@@ -105,63 +81,33 @@ class Index:
             raise UserError(f"{listing.place(row)}: the picture {path} cannot be read: {error.strerror}") from None
 
 
-def read_lines(path: Path) -> list[str]:
-    """Returns the lines of a text file without spaces around them; empty lines at the end are dropped.
+def read_index(root: Path, classes: tuple[str, ...] | None = None, folder: Path | None = None) -> ImageIndex:
+    """Returns the three splits of a folder, remembered while none of its list files changes.
+
+    Args:
+        root: the folder that the listed paths are below.
+        classes: names of the label columns; None takes those of `classes.txt`, or numbers them.
+        folder: the folder of the lists; None for `root`.
 
     Raises:
-        UserError: it cannot be read, is not UTF-8, is empty, or has an empty line in the middle; names the line.
+        UserError: a list is missing or malformed, or two of them do not fit; names file and line.
     """
-    try:
-        lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").rstrip().split("\n")]
-    except OSError as error:
-        raise UserError(f"{path}: it cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path}: it is not UTF-8: got byte {error.object[error.start]:#x} at {error.start}") from None
-    if "" in lines:
-        problem = "an empty file" if len(lines) == 1 else "an empty line"
-        raise UserError(f"{path}:{lines.index('') + 1}: {problem}: expected something on every line")
-    return lines
+    listed = folder or root
+    files = [path for split in SPLITS for path in list_paths(listed, split)]
+    return _read_index(root, listed, classes, tuple(map(stamp, [*files, listed / "classes.txt"])))
 
 
-def picture_name(path: str, place: str) -> str:
-    """Returns a listed path as an id: relative, with slashes and no `.`; `place` is where it is listed.
-
-    Raises:
-        UserError: it is absolute, or leads out of the folder: then the list would hold on one machine only.
-    """
-    name = PurePosixPath(path.replace("\\", "/"))
-    if name.is_absolute() or ".." in name.parts or not name.parts:
-        raise UserError(f"{place}: a picture's path must stay in the dataset's folder: got {path!r}")
-    return str(name)
-
-
-class Stamp(NamedTuple):
-    """What changes when a file or folder does: what was read from it is remembered while this stays the same."""
-
-    path: Path
-    modified: int
-    size: int
-    inode: int
+@lru_cache(maxsize=8)
+def _read_index(root: Path, folder: Path, classes: tuple[str, ...] | None, stamps: tuple[Stamp, ...]) -> ImageIndex:
+    listed = _read_classes(folder) if classes is None else classes
+    columns = len(listed) if listed else None
+    splits: dict[Split, Listing] = {}
+    for split in SPLITS:
+        splits[split] = read_listing(folder, split, columns)
+        columns = splits[split].labels.shape[1]
+    return ImageIndex(root, listed or numbered_classes(columns or 0), splits)
 
 
-def stamp(path: Path) -> Stamp:
-    """Returns the stamp of a file or folder; of one that is not there, zeros."""
-    try:
-        facts = path.stat()
-    except OSError:
-        return Stamp(path, 0, 0, 0)
-    return Stamp(path, facts.st_mtime_ns, facts.st_size, facts.st_ino)
-
-
-def file_digest(path: Path) -> str:
-    """Returns the sha256 of a file, remembered while its stamp stays; raises UserError for one that cannot be read."""
-    return _file_digest(stamp(path))
-
-
-@lru_cache(maxsize=64)
-def _file_digest(stamped: Stamp) -> str:
-    try:
-        with stamped.path.open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
-    except OSError as error:
-        raise UserError(f"{stamped.path}: it cannot be read: {error.strerror}") from None
+def _read_classes(folder: Path) -> tuple[str, ...] | None:
+    path = folder / "classes.txt"
+    return read_classes(path) if path.is_file() else None

@@ -1,4 +1,4 @@
-"""Writes the pictures of a published array as files, so that they are read like any others."""
+"""Unpacking of the images of a published array into files, so that they are read like any others."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from retbench import UserError
-from retbench_datasets.formats.array_axes import PictureAxes
+from retbench_datasets.formats.array_axes import ImageAxes
 from retbench_datasets.formats.array_file import ArrayFile
-from retbench_datasets.formats.image_label_lists import write_text
+from retbench_datasets.formats.text_file import write_text
 
-FOLDER = "crossmodal/pictures"
+UNPACKED_FOLDER = "crossmodal/pictures"
 """Where they are written, below the data set's folder."""
-OFTEN = 2000
+PROGRESS_STEP = 2000
 """Pictures between two lines about progress."""
 
 
-def picture_names(rows: int) -> tuple[str, ...]:
+def unpacked_ids(rows: int) -> tuple[str, ...]:
     """Returns the paths of the pictures below the data set's folder: `crossmodal/pictures/000000.png` and so on."""
-    return tuple(f"{FOLDER}/{row:06d}.png" for row in range(rows))
+    return tuple(f"{UNPACKED_FOLDER}/{row:06d}.png" for row in range(rows))
 
 
-def write_pictures(root: Path, arrays: ArrayFile, name: str, axes: PictureAxes) -> Iterator[str]:
+def unpack_images(root: Path, arrays: ArrayFile, name: str, axes: ImageAxes) -> Iterator[str]:
     """Yields a line every 2000 pictures, after they were written as PNG, which loses nothing.
 
     At 224 x 224 each takes about 150 kB at most, so that NUS-WIDE's need up to 30 GB beside their source.
     A picture that is there is left, so that a killed run goes on where it stopped; each is written beside its place and
-    renamed. `source.json` says what they were made from: if that is another file, or the axes are others, all are
+    renamed. `source.json` records what they were made from: if that is another file, or the axes are others, all are
     written anew. At the end comes how much brighter their upper halves are than their lower ones, and their left halves
     than their right ones, for a reader who wants to know whether they lie on their side.
 
@@ -41,30 +41,30 @@ def write_pictures(root: Path, arrays: ArrayFile, name: str, axes: PictureAxes) 
         root: the data set's folder.
         arrays: the open file.
         name: the array: numbers that are whole and 0 to 255.
-        axes: what its axes are; see `picture_axes`.
+        axes: what its axes are; see `image_axes`.
 
     Raises:
         UserError: a value is none of a picture (names the row), or a file cannot be written.
     """
-    folder, shape = root / FOLDER, arrays.shapes[name]
+    folder, shape = root / UNPACKED_FOLDER, arrays.shapes[name]
     rows, size = shape[axes.sample], shape[axes.height]
-    yield from _start(folder, {"array": name, "axes": list(axes), "shape": list(shape), **_source(arrays.path)})
-    told, done, slopes = 0, 0, []
+    yield from _begin(folder, {"array": name, "axes": list(axes), "shape": list(shape), **_source(arrays.path)})
+    reported, done, slopes = 0, 0, []
     for block in arrays.blocks(name, axes.sample):
         lacking = [row for row in block if not _is_there(folder / f"{row:06d}.png", size)]
         if lacking:
             pictures = arrays.read(name, axes.sample, block.start, block.stop).transpose(axes)
             for row in lacking:
                 picture = _pixels(pictures[row - block.start], f"{arrays.path}: {name}", row)
-                slopes.append(_slopes(picture))
+                slopes.append(_brightness_slopes(picture))
                 _write(folder / f"{row:06d}.png", picture)
                 done += 1
-                if done - told >= OFTEN:
-                    told = done
+                if done - reported >= PROGRESS_STEP:
+                    reported = done
                     yield f"{folder}: {row + 1} of {rows} pictures"
     yield f"{folder}: {done} pictures written, {rows - done} were there"
     if slopes:
-        yield _lean(folder, slopes)
+        yield _describe_brightness(folder, slopes)
 
 
 def _source(path: Path) -> dict[str, Any]:
@@ -72,7 +72,7 @@ def _source(path: Path) -> dict[str, Any]:
     return {"file": path.name, "bytes": facts.st_size, "modified": facts.st_mtime_ns}
 
 
-def _start(folder: Path, source: dict[str, Any]) -> Iterator[str]:
+def _begin(folder: Path, source: dict[str, Any]) -> Iterator[str]:
     """Removes pictures of another source before it writes down its own: a killed run leaves no mixture."""
     record, text = folder / "source.json", json.dumps(source, indent=2, sort_keys=True) + "\n"
     if record.is_file() and record.read_bytes() == text.encode():
@@ -121,14 +121,14 @@ def _write(path: Path, picture: NDArray[np.uint8]) -> None:
         draft.unlink(missing_ok=True)
 
 
-def _slopes(picture: NDArray[np.uint8]) -> tuple[float, float]:
+def _brightness_slopes(picture: NDArray[np.uint8]) -> tuple[float, float]:
     """Returns the mean level of the upper half less that of the lower one, and of the left half less the right one."""
     grey = picture.mean(axis=2)
     half = len(grey) // 2
     return float(grey[:half].mean() - grey[-half:].mean()), float(grey[:, :half].mean() - grey[:, -half:].mean())
 
 
-def _lean(folder: Path, slopes: Sequence[tuple[float, float]]) -> str:
+def _describe_brightness(folder: Path, slopes: Sequence[tuple[float, float]]) -> str:
     down, right = np.mean(slopes, axis=0)
     return (
         f"{folder}: the upper halves are {down:+.1f} levels brighter than the lower, the left {right:+.1f} than the "

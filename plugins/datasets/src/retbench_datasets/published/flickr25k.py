@@ -1,18 +1,74 @@
-"""FLICKR-25K: the 25 000 pictures of MIRFLICKR with all 38 of its annotations."""
+"""FLICKR-25K: the 25 000 images of MIRFLICKR with its 38 annotations, or those with a common tag, with tags."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from pathlib import Path
 from typing import ClassVar
 
-from retbench_datasets.editions.container_source import FromContainer
-from retbench_datasets.editions.crossmodal_source import PairedSource
-from retbench_datasets.editions.unimodal_splits import Originals
-from retbench_datasets.formats.mirflickr import PICTURES, annotation_paths, picture_path, read_annotations
-from retbench_datasets.images.image_index import Split
-from retbench_datasets.published.flickr25k_pairs import Flickr25kContainer, Flickr25kPairs
-from retbench_datasets.published.published import PublishedSplits
+import numpy as np
+
+from retbench import Split
+from retbench_datasets.editions.container_source import ContainerSource
+from retbench_datasets.editions.crossmodal_source import CrossmodalSource, ImageTextPairs
+from retbench_datasets.formats.label_matrix import LabeledImages
+from retbench_datasets.formats.mirflickr import (
+    PICTURES,
+    annotation_paths,
+    image_path,
+    read_annotations,
+    read_tags,
+    read_vocabulary,
+    vocabulary_path,
+)
+from retbench_datasets.published.published_dataset import TwoEditionDataset
+
+
+class Flickr25kSource(CrossmodalSource):
+    """20 015 photographs, the 24 potential labels in alphabetical order, a bag of 1386 tags, 0 or 1 each.
+
+    Source: Jiang and Li 2017, Deep Cross-Modal Hashing; sizes: RetPur, Table 6.
+    """
+
+    name: ClassVar[str] = "flickr25k"
+    classes: ClassVar[tuple[str, ...]] = (
+        *("animals", "baby", "bird", "car", "clouds", "dog", "female", "flower", "food", "indoor", "lake", "male"),
+        *("night", "people", "plant_life", "portrait", "river", "sea", "sky", "structures", "sunset", "transport"),
+        *("tree", "water"),
+    )
+    sizes: ClassVar[Mapping[Split, int]] = {"train": 5000, "query": 2000, "database": 18_015}
+    text_width: ClassVar[int] = 1386
+    licence: ClassVar[str] = (
+        "Licence: the photographers' Creative Commons licences, listed with the pictures; retbench may not ship them."
+    )
+
+    def steps(self, root: Path) -> str:
+        return (
+            "(1) download mirflickr25k.zip and mirflickr25k_annotations_v080.zip from "
+            f"https://press.liacs.nl/mirflickr/; (2) unpack them to {root}/mirflickr/im1.jpg ... im25000.jpg, "
+            f"{root}/mirflickr/doc/common_tags.txt, {root}/mirflickr/meta/tags/tags1.txt ... and "
+            f"{root}/mirflickr25k_annotations_v080/animals.txt ... water.txt"
+        )
+
+    def files(self, root: Path) -> tuple[Path, ...]:
+        return (vocabulary_path(root), *annotation_paths(root, self.classes))
+
+    def read(self, root: Path, draft: Path) -> Generator[str, None, ImageTextPairs]:
+        """Returns the pictures by ascending number; `draft` is not needed."""
+        labels = read_annotations(annotation_paths(root, self.classes))
+        column_of = read_vocabulary(vocabulary_path(root), self.text_width)
+        texts = np.zeros((len(labels), len(column_of)), dtype=np.uint8)
+        labelled = np.flatnonzero(labels.any(axis=1))
+        for row in labelled.tolist():
+            texts[row, [column_of[tag] for tag in read_tags(root, row + 1) if tag in column_of]] = 1
+        kept = labelled[texts[labelled].any(axis=1)]
+        yield f"{root}: {len(labelled)} pictures have a label, {len(kept)} of them a common tag"
+        return ImageTextPairs(tuple(image_path(row + 1) for row in kept.tolist()), labels[kept], texts[kept])
+
+
+class Flickr25kContainerSource(ContainerSource, Flickr25kSource):
+    """The same from `FLICKR-25K.mat` or DCMH's three files."""
+
 
 # The published lists were made in the order in which a file system returned the annotation files. The names of their
 # columns were recovered: DeepHash-pytorch publishes the same labels in the files' alphabetical order, and on the 18 617
@@ -27,12 +83,12 @@ CLASSES = (
 )
 
 
-class Flickr25k(PublishedSplits):
+class Flickr25k(TwoEditionDataset):
     """25 000 photographs, 38 classes: 24 potential labels and 14 relevant ones (`_r1`), 4.7 a picture.
 
     381 pictures of the database and 38 queries have no label in the published lists: no database item answers such a
     query, so a perfect system reaches a MAP of 0.978. 504 rows of the published training list repeat others. The
-    cross-modal edition has another 20 015 pictures, 24 classes, and tags: see `Flickr25kPairs`.
+    cross-modal edition has another 20 015 pictures, 24 classes, and tags: see `Flickr25kSource`.
     """
 
     name: ClassVar[str] = "flickr25k"
@@ -41,8 +97,8 @@ class Flickr25k(PublishedSplits):
     )
     published_classes: ClassVar[tuple[str, ...]] = CLASSES
     published_sizes: ClassVar[Mapping[Split, int]] = {"train": 5000, "query": 1700, "database": 23_300}
-    crossmodal: ClassVar[PairedSource] = Flickr25kPairs()
-    container: ClassVar[type[FromContainer]] = Flickr25kContainer
+    crossmodal: ClassVar[CrossmodalSource] = Flickr25kSource()
+    container: ClassVar[type[ContainerSource]] = Flickr25kContainerSource
 
     def steps(self) -> str:
         return (
@@ -55,6 +111,6 @@ class Flickr25k(PublishedSplits):
     def label_files(self) -> tuple[Path, ...]:
         return annotation_paths(self.root, CLASSES)
 
-    def originals(self) -> Originals:
+    def labeled_images(self) -> LabeledImages:
         labels = read_annotations(self.label_files())
-        return Originals(tuple(picture_path(number) for number in range(1, PICTURES + 1)), labels)
+        return LabeledImages(tuple(image_path(number) for number in range(1, PICTURES + 1)), labels)

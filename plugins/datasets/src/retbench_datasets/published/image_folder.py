@@ -1,4 +1,4 @@
-"""Anybody's own pictures: a folder for each class, or a manifest."""
+"""The user's own images: a folder for each class, or a manifest."""
 
 from __future__ import annotations
 
@@ -11,13 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from retbench import UserError, data_root
+from retbench import Split, UserError, data_root
 from retbench_datasets.editions.hash_sampling import draw_any, hash_order
-from retbench_datasets.formats.image_label_lists import unique_classes
+from retbench_datasets.formats.file_stamp import Stamp, stamp
+from retbench_datasets.formats.image_label_lists import read_classes
 from retbench_datasets.formats.manifest import Manifest, read_manifest
-from retbench_datasets.images.image_dataset import PictureFiles
-from retbench_datasets.images.image_index import SPLITS, Index, Listing, Split, Stamp, stamp
-from retbench_datasets.published.image_list import FOLDER
+from retbench_datasets.formats.split import SPLITS, Listing
+from retbench_datasets.images.image_dataset import ImageDataset
+from retbench_datasets.images.image_index import ImageIndex
+from retbench_datasets.published.image_list import FOLDER_PATTERN
 
 SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 MANIFESTS = ("manifest.csv", "manifest.jsonl")
@@ -30,7 +32,7 @@ class Sizes(NamedTuple):
     training: int | None
 
 
-class ImageFolder(PictureFiles):
+class ImageFolder(ImageDataset):
     """Pictures in a folder for each class, or wherever `manifest.csv` or `manifest.jsonl` says, under `data_root()`.
 
     A manifest has a path, labels and maybe a split for each picture; labels are names, or a 0 or 1 for each class;
@@ -43,7 +45,9 @@ class ImageFolder(PictureFiles):
     name: ClassVar[str] = "image-folder"
     source: ClassVar[str] = "the user's files"
 
-    folder: str = Field("image-folder", pattern=FOLDER, description="the folder's name under the root of the data sets")
+    folder: str = Field(
+        "image-folder", pattern=FOLDER_PATTERN, description="the folder's name under the root of the data sets"
+    )
     queries: int = Field(100, ge=1, description="size of the query split, where no manifest names the splits")
     training: int | None = Field(
         None, ge=1, description="size of the training split, where no manifest names the splits; default: the database"
@@ -53,7 +57,7 @@ class ImageFolder(PictureFiles):
     def root(self) -> Path:
         return data_root() / self.folder
 
-    def index(self) -> Index:
+    def index(self) -> ImageIndex:
         stamps = [stamp(self.root / name) for name in ("", "classes.txt", *MANIFESTS)]
         return _read_index(self.root, Sizes(self.queries, self.training), (*stamps, *map(stamp, _folders(self.root))))
 
@@ -63,32 +67,32 @@ class ImageFolder(PictureFiles):
                 f"{self.root}: there are no pictures. To get them: make a folder for each class there, or write "
                 "manifest.csv with the columns path, labels (names joined by ;) and maybe split"
             )
-        return self.index().absent()
+        return self.index().missing_image()
 
 
 @lru_cache(maxsize=8)
-def _read_index(root: Path, sizes: Sizes, stamps: tuple[Stamp, ...]) -> Index:
+def _read_index(root: Path, sizes: Sizes, stamps: tuple[Stamp, ...]) -> ImageIndex:
     manifests = [root / name for name in MANIFESTS if (root / name).is_file()]
     if len(manifests) > 1:
         raise UserError(f"{root}: two manifests: got {' and '.join(MANIFESTS)}, expected one")
     if not manifests:
         return _index_folders(root, sizes)
     known = root / "classes.txt"
-    manifest = read_manifest(manifests[0], unique_classes(known) if known.is_file() else None)
+    manifest = read_manifest(manifests[0], read_classes(known) if known.is_file() else None)
     return _index_manifest(root, manifests[0], manifest, sizes)
 
 
-def _index_folders(root: Path, sizes: Sizes) -> Index:
+def _index_folders(root: Path, sizes: Sizes) -> ImageIndex:
     classes = tuple(path.name for path in _folders(root))
     labels, one_hot = {}, np.eye(len(classes), dtype=np.uint8)
     for column, folder in enumerate(_folders(root)):
         for name in _pictures(folder):
             labels[f"{folder.name}/{name}"] = one_hot[column]
     splits = _draw_splits(root, labels, sizes)
-    return Index(root, classes, {split: _listing(names, labels, root, None) for split, names in splits.items()})
+    return ImageIndex(root, classes, {split: _listing(names, labels, root, None) for split, names in splits.items()})
 
 
-def _index_manifest(root: Path, path: Path, manifest: Manifest, sizes: Sizes) -> Index:
+def _index_manifest(root: Path, path: Path, manifest: Manifest, sizes: Sizes) -> ImageIndex:
     labels, lines, splits = {}, {}, dict[Split, list[str]]()
     for entry in manifest.entries:
         labels[entry.name] = np.array([name in entry.labels for name in manifest.classes], dtype=np.uint8)
@@ -98,7 +102,7 @@ def _index_manifest(root: Path, path: Path, manifest: Manifest, sizes: Sizes) ->
     splits = splits or _draw_splits(path, labels, sizes)
     if lost := [split for split in SPLITS if split not in splits]:
         raise UserError(f"{path}: no row is of the split {lost[0]}: got {', '.join(splits)}, expected all three")
-    return Index(
+    return ImageIndex(
         root, manifest.classes, {split: _listing(names, labels, path, lines) for split, names in splits.items()}
     )
 

@@ -1,4 +1,4 @@
-"""Anybody's own pictures, in the published list format."""
+"""The user's own images, in the published format of lists."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import ClassVar
 from pydantic import Field
 
 from retbench import data_root
-from retbench_datasets.formats.image_label_lists import absent_lists, read_index
-from retbench_datasets.images.image_dataset import PictureFiles
-from retbench_datasets.images.image_index import Index
+from retbench_datasets.formats.image_label_lists import missing_lists
+from retbench_datasets.images.image_dataset import ImageDataset
+from retbench_datasets.images.image_index import ImageIndex, read_index
 
-FOLDER = r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$"
+FOLDER_PATTERN = r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$"
 
 
-class ImageList(PictureFiles):
+class ImageList(ImageDataset):
     """Pictures that six text files list: `{train,test,database}_{img,label}.txt`, in a folder under `data_root()`.
 
     Line i of `*_img.txt` is a path below the folder, line i of `*_label.txt` its labels: one 0 or 1 a class, separated
@@ -25,19 +25,21 @@ class ImageList(PictureFiles):
     name: ClassVar[str] = "image-list"
     source: ClassVar[str] = "the user's files; format: Wang et al. 2021, the code of ProS-GAN"
 
-    folder: str = Field("image-list", pattern=FOLDER, description="the folder's name under the root of the data sets")
+    folder: str = Field(
+        "image-list", pattern=FOLDER_PATTERN, description="the folder's name under the root of the data sets"
+    )
 
     @property
     def root(self) -> Path:
         return data_root() / self.folder
 
-    def index(self) -> Index:
+    def index(self) -> ImageIndex:
         return read_index(self.root)
 
     def missing(self) -> str | None:
-        if absent := absent_lists(self.root):
+        if absent := missing_lists(self.root):
             return (
                 f"{self.root}: not there: {', '.join(absent)}. To get it: list your pictures there, one path a line in "
                 "{train,test,database}_img.txt and their labels, 0 or 1 for each class, in *_label.txt"
             )
-        return self.index().absent()
+        return self.index().missing_image()

@@ -8,20 +8,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 from retbench_datasets.formats.wikipedia import features_path, list_path
-from retbench_datasets.published.wikipedia import Wikipedia
-from retbench_datasets.published.wikipedia_pairs import WikipediaPairs
+from retbench_datasets.published.wikipedia import Wikipedia, WikipediaSource
 from scipy.io import savemat
 
 from retbench import UserError
 
 TOPICS = np.random.default_rng(0).dirichlet(np.ones(10), 12).astype(np.float32)
-NAMES = [f"images/{WikipediaPairs.classes[row % 10]}/i{row}.jpg" for row in range(12)]
+NAMES = [f"images/{WikipediaSource.classes[row % 10]}/i{row}.jpg" for row in range(12)]
 
 
 @pytest.fixture
 def root(data: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Four official queries and eight training rows."""
-    monkeypatch.setattr(WikipediaPairs, "sizes", {"train": 8, "query": 4, "database": 8})
+    monkeypatch.setattr(WikipediaSource, "sizes", {"train": 8, "query": 4, "database": 8})
     root = data / "wikipedia"
     root.mkdir()
     for part, rows in (("test", range(4)), ("train", range(4, 12))):
@@ -56,9 +55,9 @@ def test_another_number_of_queries_is_refused(root: Path) -> None:
 
 
 def test_the_published_sizes_are_those_of_the_lists() -> None:
-    assert WikipediaPairs.sizes == {"train": 2173, "query": 693, "database": 2173}
-    assert len(WikipediaPairs.classes) == WikipediaPairs.text_width == 10
-    assert list(WikipediaPairs.classes) == sorted(WikipediaPairs.classes)
+    assert WikipediaSource.sizes == {"train": 2173, "query": 693, "database": 2173}
+    assert len(WikipediaSource.classes) == WikipediaSource.text_width == 10
+    assert list(WikipediaSource.classes) == sorted(WikipediaSource.classes)
 
 
 def test_the_download_is_told(data: Path) -> None:

@@ -1,4 +1,4 @@
-"""What the data sets of the literature share: what is missing, how it is built, what is said of it."""
+"""Uni-modal editions: what is missing, how it is built, and its caveats."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from retbench_datasets.formats.image_label_lists import absent_lists
+from retbench_datasets.formats.image_label_lists import missing_lists
 from retbench_datasets.published.flickr25k import Flickr25k
-from retbench_datasets.published.published import PublishedSplits
+from retbench_datasets.published.published_dataset import TwoEditionDataset
 
 from retbench import UserError
 
-Mock = Callable[[type[PublishedSplits]], Path]
+PublishedFolder = Callable[[type[TwoEditionDataset]], Path]
 DRAWN = "train, query, database rows were drawn by retbench (sha256 of the paths): not the published split"
 REBUILT = (
     "database rows were rebuilt by retbench (every labelled picture but the queries): the published order is not "
@@ -38,8 +38,8 @@ def test_an_empty_folder_gets_all_steps_and_the_licence(data: Path) -> None:
         assert part in told
 
 
-def test_a_folder_with_some_lists_is_told_which_are_missing(mock: Mock) -> None:
-    root = mock(Flickr25k)
+def test_a_folder_with_some_lists_is_told_which_are_missing(published_folder: PublishedFolder) -> None:
+    root = published_folder(Flickr25k)
     (root / "database_label.txt").unlink()
     told = Flickr25k().missing() or ""
     assert told.startswith(f"{root}: not there: database_label.txt; the other lists are there. To get it: (1) download")
@@ -50,15 +50,15 @@ def test_label_files_make_the_steps_short(annotations: Path) -> None:
     assert told.endswith("To get it: run `retbench datasets prepare flickr25k`")
 
 
-def test_a_missing_picture_is_named_with_its_line(mock: Mock) -> None:
-    root = mock(Flickr25k)
+def test_a_missing_picture_is_named_with_its_line(published_folder: PublishedFolder) -> None:
+    root = published_folder(Flickr25k)
     (root / "mirflickr" / "im10.jpg").unlink()
     told = Flickr25k().missing() or ""
     assert told.startswith(f"{root / 'test_img.txt'}:10: no such picture: {root / 'mirflickr' / 'im10.jpg'}. To get")
 
 
-def test_ten_rows_a_split_run_with_a_caveat_for_each(mock: Mock) -> None:
-    mock(Flickr25k)
+def test_ten_rows_a_split_run_with_a_caveat_for_each(published_folder: PublishedFolder) -> None:
+    published_folder(Flickr25k)
     dataset = Flickr25k()
     assert dataset.caveats(dataset.facts()) == (
         "expected 5000 training rows, got 10: not the published split",
@@ -75,7 +75,7 @@ def test_drawn_lists_have_the_published_sizes_and_a_caveat(annotations: Path) ->
         f"{root}: drawn: test_img.txt and test_label.txt, 1700 rows",
         f"{root}: drawn: database_img.txt and database_label.txt, 23300 rows",
     ]
-    assert absent_lists(root) == []
+    assert missing_lists(root) == []
     assert dataset.caveats(dataset.facts()) == (DRAWN,)
     assert list(dataset.prepare()) == [f"{root}: all lists are there"]
     assert {path.name for path in root.glob(".*")} == set()
@@ -107,7 +107,7 @@ def test_lists_are_never_on_disk_without_their_record(annotations: Path) -> None
     next(lines)
     lines.close()
     assert set(json.loads((Flickr25k().root / "prepared.json").read_text())) == {"train", "query", "database"}
-    assert absent_lists(Flickr25k().root)[0] == "test_img.txt"
+    assert missing_lists(Flickr25k().root)[0] == "test_img.txt"
     list(Flickr25k().prepare())
     (drawn,) = Flickr25k().caveats(Flickr25k().facts())
     assert drawn == DRAWN
@@ -125,4 +125,4 @@ def test_without_label_files_nothing_is_built(data: Path, annotations: Path) -> 
     (told,) = Flickr25k().prepare()
     assert told == f"{data / 'flickr25k'}: no list was built: not there: {annotations / 'sky.txt'} and 4 more"
     assert "(1) download" in (Flickr25k().missing() or "")
-    assert absent_lists(data / "flickr25k") != []
+    assert missing_lists(data / "flickr25k") != []
