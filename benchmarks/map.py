@@ -1,5 +1,8 @@
 """Time and memory of MAP under the `stable` and the `expected` tie rule, as ratios to a loop of numpy argsorts.
 
+The last row compares one pass that measures everything which a score stores (MAP and T-MAP with their bounds, precision
+at recalls and at depths: `rank_queries`) with the ten metrics called one by one, on databases of two sizes.
+
     python benchmarks/map.py                                          # 2100 x 193 734 items, 32 bits, synthetic labels
     python benchmarks/map.py --labels TRAIN_LABELS.txt TEST_LABELS.txt       # labels drawn from the rows of files
 
@@ -27,6 +30,9 @@ from numpy.typing import NDArray
 
 Bytes = NDArray[np.uint8]
 Floats = NDArray[np.float64]
+
+SCORES, TURNS = ((200, 1597), (500, 30_000)), 7
+"""Queries and items of the databases that a whole score is timed on (digits, and a common benchmark), and how often."""
 
 
 class Task(NamedTuple):
@@ -81,6 +87,9 @@ def main() -> None:
         difference = np.abs(measured.scores - np.array(found["scores"])[:, :few]).max()
         print(f"{name} loop: {measured.seconds * options.queries:.1f} s, scaled from {few} queries")
         print(f"      ours takes 1/{ratio:.1f} of that; the largest difference of an AP is {difference:.0e}")
+    for pair in found["passes"]:
+        size = f"{pair['queries']} queries x {pair['items']} items"
+        print(f"a whole score, {size}: {1e3 * pair['one']:.0f} ms in one pass, 1/{pair['ratio']:.1f} of ten calls")
 
 
 def parsed_options() -> argparse.Namespace:
@@ -136,15 +145,44 @@ def ours(options: argparse.Namespace) -> dict[str, Any]:
     stable, expected = (
         timed(partial(average_precision, *inputs, bits=options.bits, ties=ties)) for ties in ("stable", "expected")
     )
+    peak = peak_mebibytes()
     return {
         "first": first,
         "stable": stable.seconds,
         "expected": expected.seconds,
         "scores": [stable.value.tolist(), expected.value.tolist()],
-        "peak": peak_mebibytes(),
+        "peak": peak,
         "imports": imports,
         "chance": chance_level(inputs[2], inputs[3]),
+        "passes": [passes(options, *size) for size in SCORES],
     }
+
+
+def passes(options: argparse.Namespace, queries: int, items: int) -> dict[str, float]:
+    """Return the seconds of one pass, and the ratio of ten separate calls to it: medians over alternating turns."""
+    import torch
+
+    from retbench.contracts import Protocol
+    from retbench.metrics import average_precision, precision_at, precision_recall
+    from retbench.stages.scoring import DEPTHS, RECALLS, rank_queries
+
+    task = drawn_task(argparse.Namespace(**{**vars(options), "queries": queries, "items": items}))
+    codes, database, own, labels = map(torch.from_numpy, task)
+    wanted, depths = {"map": own, "t_map": own.roll(1, 0)}, [depth for depth in DEPTHS if depth <= items]
+
+    def ten() -> None:
+        for asked in wanted.values():
+            inputs = (codes, database, asked, labels)
+            for ties in ("stable", "worst", "best"):
+                average_precision(*inputs, bits=options.bits, ties=ties)
+            precision_recall(*inputs, bits=options.bits, recalls=RECALLS)
+            precision_at(*inputs, bits=options.bits, depths=depths)
+
+    one = partial(rank_queries, codes, database, wanted, labels, bits=options.bits, protocol=Protocol())
+    ten()  # everything is compiled now
+    turns = [(timed(one).seconds, timed(ten).seconds) for _ in range(TURNS)]
+    ratio = float(np.median([many / single for single, many in turns]))
+    return {"queries": queries, "items": items, "one": float(np.median([turn[0] for turn in turns])), "ratio": ratio}
 
 
 def timed(call: Callable[[], Any]) -> Timed:

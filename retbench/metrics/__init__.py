@@ -2,17 +2,22 @@
 
 from retbench.metrics.codes import hamming, pack, unpack
 from retbench.metrics.comparison import PairedTest, compare_many, compare_pairs, detectable_difference, holm
+from retbench.metrics.measures import Measure, measure_rankings
 from retbench.metrics.perceptual import l2, linf, mse, perceptibility, psnr, ssim
-from retbench.metrics.precision import precision_at, precision_recall
-from retbench.metrics.ranking import Definition, average_precision, mean_average_precision
+from retbench.metrics.precision import PrecisionAt, PrecisionRecall, precision_at, precision_recall
+from retbench.metrics.ranking import AveragePrecision, Definition, average_precision, mean_average_precision
 from retbench.metrics.relevance import chance_level, relevant_counts
 from retbench.metrics.statistics import Interval, Statistic, bootstrap_interval, paired_difference
 from retbench.metrics.ties import Ties
 
 __all__ = [
+    "AveragePrecision",
     "Definition",
     "Interval",
+    "Measure",
     "PairedTest",
+    "PrecisionAt",
+    "PrecisionRecall",
     "Statistic",
     "Ties",
     "average_precision",
@@ -26,6 +31,7 @@ __all__ = [
     "l2",
     "linf",
     "mean_average_precision",
+    "measure_rankings",
     "mse",
     "pack",
     "paired_difference",

@@ -15,6 +15,7 @@ Words = NDArray[np.uint64]
 
 # Unsigned constants, because numba turns uint64 with a Python integer into float64.
 ONE, TWO, FOUR, TOP = np.uint64(1), np.uint64(2), np.uint64(4), np.uint64(56)
+EVEN = np.uint16(0xFFFE)
 PAIRS, NIBBLES = np.uint64(0x5555555555555555), np.uint64(0x3333333333333333)
 BYTES, SUM = np.uint64(0x0F0F0F0F0F0F0F0F), np.uint64(0x0101010101010101)
 
@@ -40,13 +41,20 @@ def fill_distances(queries: Words, database: Words, distances: NDArray[np.int16]
 
 
 @compiled()
-def fill_keys(code: Words, database_codes: Words, label: Words, database_labels: Words, keys: Keys) -> None:
-    """Write 2 x distance + relevance of every item to one query into `keys` (M,): code (words,), label (words,)."""
+def fill_keys(code: Words, database_codes: Words, keys: Keys) -> None:
+    """Write 2 x distance of every item to one query into `keys` (M,): code (words,)."""
     keys[:] = 0
     for word in range(code.size):
         own, items = code[word], database_codes[word]
         for item in range(keys.size):
             keys[item] += np.uint16(ones(own ^ items[item]) << ONE)
+
+
+@compiled()
+def mark_relevant(label: Words, database_labels: Words, keys: Keys) -> None:
+    """Write the relevance of every item to one query into the lowest bit of `keys` (M,): label (words,)."""
+    for item in range(keys.size):
+        keys[item] &= EVEN
     for word in range(label.size):
         own, items = label[word], database_labels[word]
         for item in range(keys.size):
@@ -55,7 +63,10 @@ def fill_keys(code: Words, database_codes: Words, label: Words, database_labels:
 
 @compiled()
 def count_keys(keys: Keys, bits: int) -> Integers:
-    """Return the histogram of keys, (bits + 1, 2): a row for a distance, irrelevant items first, then relevant ones."""
+    """Return the histogram of keys, (bits + 1, 2): a row for a distance, irrelevant items first, then relevant ones.
+
+    A key is 2 x distance + relevance.
+    """
     lanes = np.zeros((4, 2 * bits + 2), np.int64)  # four, because consecutive items often meet in one counter
     for item in range(keys.size):
         lanes[item & 3, keys[item]] += 1
@@ -84,3 +95,21 @@ def place_relevant(keys: Keys, counts: Integers) -> Integers:
         ranks[slot if hit else relevant] = rank
         before[distance], slots[distance] = rank, slot + hit
     return ranks[:relevant]
+
+
+@compiled()
+def place_extreme(counts: Integers, relevant_first: bool) -> Integers:
+    """Return the 1-based ranks of the relevant items, ascending, when they come first, or last, inside every tie.
+
+    `counts` is the histogram of the keys.
+    """
+    ranks = np.empty(counts[:, 1].sum(), np.int64)
+    before, slot = 0, 0
+    for distance in range(len(counts)):
+        irrelevant, relevant = counts[distance, 0], counts[distance, 1]
+        first = before + 1 if relevant_first else before + irrelevant + 1
+        for place in range(relevant):
+            ranks[slot + place] = first + place
+        before += irrelevant + relevant
+        slot += relevant
+    return ranks

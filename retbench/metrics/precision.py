@@ -4,15 +4,44 @@ Inputs as in `ranking.average_precision`: packed codes, multi-hot labels, releva
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from retbench.metrics.retrieval import checked_retrieval
-from retbench.metrics.ties import Floats, Groups, Integers, Score, Ties, check_ties, query_scores
+from retbench.metrics.measures import Floats, Score, measured
+from retbench.metrics.ties import Groups, Integers, Ties, check_ties
 
 ROUNDING = 1e-7  # relative; a float32 level such as 0.1 lies a little above what was meant
+
+
+@dataclass(frozen=True)
+class PrecisionAt:
+    """The options of `precision_at`, for `measure_rankings`; the width is the number of depths."""
+
+    depths: Sequence[int]
+    ties: Ties = "stable"
+
+    def score(self, items: int) -> Score:
+        """Return how a query is scored; raise ValueError for a wrong option."""
+        check_ties("precision_at", self.ties)
+        if any(depth < 1 for depth in self.depths):
+            raise ValueError(f"precision_at: depths: below the first rank: got {min(self.depths)}, expected at least 1")
+        return _precision_score(np.array(self.depths, np.int64), self.ties)
+
+
+@dataclass(frozen=True)
+class PrecisionRecall:
+    """The options of `precision_recall`, for `measure_rankings`; the width is the number of recalls."""
+
+    recalls: Tensor
+    ties: Ties = "stable"
+
+    def score(self, items: int) -> Score:
+        """Return how a query is scored; raise ValueError for a wrong option."""
+        check_ties("precision_recall", self.ties)
+        return _recall_score(_levels(self.recalls), self.ties)
 
 
 def precision_at(
@@ -44,12 +73,11 @@ def precision_at(
     Raises:
         ValueError: an argument of a wrong dtype, shape or value, or arguments that do not fit together.
     """
-    retrieval = checked_retrieval("precision_at", query_codes, database_codes, query_labels, database_labels, bits)
-    check_ties("precision_at", ties)
-    if any(depth < 1 for depth in depths):
-        raise ValueError(f"precision_at: depths: below the first rank: got {min(depths)}, expected at least 1")
-    score = _precision_score(np.array(depths, np.int64))
-    return torch.from_numpy(query_scores(retrieval, ties, score, len(depths)))
+    measure = PrecisionAt(depths, ties)
+    ((precisions,),) = measured(
+        "precision_at", query_codes, database_codes, [query_labels], database_labels, bits, [measure]
+    )
+    return precisions
 
 
 def precision_recall(
@@ -86,13 +114,14 @@ def precision_recall(
     Raises:
         ValueError: an argument of a wrong dtype, shape or value, or arguments that do not fit together.
     """
-    retrieval = checked_retrieval("precision_recall", query_codes, database_codes, query_labels, database_labels, bits)
-    check_ties("precision_recall", ties)
-    score = _recall_score(_levels(recalls))
-    return torch.from_numpy(query_scores(retrieval, ties, score, len(recalls)))
+    measure = PrecisionRecall(recalls, ties)
+    ((precisions,),) = measured(
+        "precision_recall", query_codes, database_codes, [query_labels], database_labels, bits, [measure]
+    )
+    return precisions
 
 
-def _precision_score(depths: Integers) -> Score:
+def _precision_score(depths: Integers, ties: Ties) -> Score:
     def of_ranks(ranks: Integers) -> Floats:
         precisions: Floats = np.searchsorted(ranks, depths, side="right") / depths
         return precisions
@@ -103,7 +132,7 @@ def _precision_score(depths: Integers) -> Score:
         precisions: Floats = visible @ (groups.relevants / np.maximum(groups.sizes, 1)) / depths
         return precisions
 
-    return Score(of_ranks, of_groups)
+    return Score(ties, len(depths), of_ranks, of_groups)
 
 
 def _levels(recalls: Tensor) -> Floats:
@@ -116,7 +145,7 @@ def _levels(recalls: Tensor) -> Floats:
     return levels
 
 
-def _recall_score(levels: Floats) -> Score:
+def _recall_score(levels: Floats, ties: Ties) -> Score:
     from retbench.metrics.expectation import fill_expected_precision
 
     def needed(relevant: int) -> Integers:
@@ -132,4 +161,4 @@ def _recall_score(levels: Floats) -> Score:
             fill_expected_precision(groups.sizes, groups.relevants, needed(relevant), precisions)
         return precisions
 
-    return Score(of_ranks, of_groups)
+    return Score(ties, len(levels), of_ranks, of_groups)

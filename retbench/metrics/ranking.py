@@ -8,16 +8,31 @@ labels: the database, its labels and its codes stay what they are (Bai et al. 20
 Based Retrieval).
 """
 
+from dataclasses import dataclass
 from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from retbench.metrics.retrieval import checked_retrieval
-from retbench.metrics.ties import Floats, Groups, Integers, Score, Ties, check_ties, query_scores
+from retbench.metrics.measures import Floats, Score, measured
+from retbench.metrics.ties import Groups, Integers, Ties, check_ties
 
 Definition = Literal["full", "top-k", "top-k-skip", "first-k-relevant"]
+
+
+@dataclass(frozen=True)
+class AveragePrecision:
+    """The options of `average_precision`, for `measure_rankings`; the width is 1."""
+
+    definition: Definition = "full"
+    depth: int | None = None
+    ties: Ties = "stable"
+
+    def score(self, items: int) -> Score:
+        """Return how a query is scored in a database of so many items; raise ValueError for a wrong option."""
+        check_ties("average_precision", self.ties)
+        return _average_precision_score(_cut(self.definition, self.depth, items), items, self.ties)
 
 
 class Cut(NamedTuple):
@@ -84,10 +99,11 @@ def average_precision(
     >>> mean_average_precision(average_precision(attacked, database, targets, labels, bits=4))
     1.0
     """
-    retrieval = checked_retrieval("average_precision", query_codes, database_codes, query_labels, database_labels, bits)
-    check_ties("average_precision", ties)
-    score = _average_precision_score(_cut(definition, depth, retrieval.items), retrieval.items)
-    return torch.from_numpy(query_scores(retrieval, ties, score, 1)[:, 0])
+    measure = AveragePrecision(definition, depth, ties)
+    ((scores,),) = measured(
+        "average_precision", query_codes, database_codes, [query_labels], database_labels, bits, [measure]
+    )
+    return scores[:, 0]
 
 
 def mean_average_precision(average_precisions: Tensor) -> float:
@@ -127,17 +143,19 @@ def _cut(definition: Definition, depth: int | None, items: int) -> Cut:
     return Cut(depth, items, 0.0 if definition == "top-k" else np.nan)
 
 
-def _average_precision_score(cut: Cut, items: int) -> Score:
+def _average_precision_score(cut: Cut, items: int, ties: Ties) -> Score:
     from retbench.metrics.expectation import expected_average_precision
 
     hits = np.arange(1.0, items + 1)
 
     def of_ranks(ranks: Integers) -> Floats:
-        counted = ranks[: np.searchsorted(ranks, cut.depth, side="right")][: cut.limit]
-        return np.array([np.mean(hits[: len(counted)] / counted) if len(counted) else cut.missing])
+        seen = ranks if cut.depth >= items else ranks[: np.searchsorted(ranks, cut.depth, side="right")]
+        counted = seen[: cut.limit]
+        precisions = hits[: len(counted)] / counted
+        return np.array([np.add.reduce(precisions) / len(counted) if len(counted) else cut.missing])
 
     def of_groups(groups: Groups) -> Floats:
         skip = bool(np.isnan(cut.missing))
         return np.array([expected_average_precision(groups.sizes, groups.relevants, cut.depth, cut.limit, skip)])
 
-    return Score(of_ranks, of_groups)
+    return Score(ties, 1, of_ranks, of_groups)

@@ -1,5 +1,6 @@
 """What is ranked, checked once and stored the way the kernels read it."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -15,8 +16,8 @@ class Retrieval(NamedTuple):
     """(Q, words)"""
     database_codes: Words
     """(words, M)"""
-    query_labels: Words
-    """(Q, label words)"""
+    query_labels: tuple[Words, ...]
+    """(Q, label words) for each set of labels that decides what is relevant"""
     database_labels: Words
     """(label words, M)"""
     bits: int
@@ -33,31 +34,39 @@ class Retrieval(NamedTuple):
 
 
 def checked_retrieval(
-    where: str, query_codes: Tensor, database_codes: Tensor, query_labels: Tensor, database_labels: Tensor, bits: int
+    where: str,
+    query_codes: Tensor,
+    database_codes: Tensor,
+    query_labels: Sequence[Tensor],
+    database_labels: Tensor,
+    bits: int,
 ) -> Retrieval:
-    """Return the four matrices as one Retrieval.
+    """Return the matrices as one Retrieval.
 
     Args:
         where: the public function that was called, for messages.
         query_codes: packed uint8 (Q, ceil(bits / 8)).
         database_codes: packed uint8 (M, ceil(bits / 8)).
-        query_labels: multi-hot uint8 (Q, C).
+        query_labels: sets of multi-hot uint8 (Q, C).
         database_labels: multi-hot uint8 (M, C).
         bits: the code's length K.
 
     Raises:
         ValueError: wrong dtype, shape or value in one of them, or two that do not fit together.
     """
-    _expect(f"{where}: query_labels: wrong number of rows", len(query_labels), len(query_codes))
+    names = [f"{where}: query_labels" + (f"[{n}]" if len(query_labels) > 1 else "") for n in range(len(query_labels))]
+    for name, labels in zip(names, query_labels, strict=True):
+        _expect(f"{name}: wrong number of rows", len(labels), len(query_codes))
     _expect(f"{where}: database_labels: wrong number of rows", len(database_labels), len(database_codes))
     words = Retrieval(
         code_words(f"{where}: query_codes", query_codes, bits),
         code_words(f"{where}: database_codes", database_codes, bits),
-        label_words(f"{where}: query_labels", query_labels),
+        tuple(label_words(name, labels) for name, labels in zip(names, query_labels, strict=True)),
         label_words(f"{where}: database_labels", database_labels),
         bits,
     )
-    _expect(f"{where}: database_labels: wrong number of classes", database_labels.shape[1], query_labels.shape[1])
+    for labels in query_labels:
+        _expect(f"{where}: database_labels: wrong number of classes", database_labels.shape[1], labels.shape[1])
     return words._replace(
         database_codes=np.ascontiguousarray(words.database_codes.T),
         database_labels=np.ascontiguousarray(words.database_labels.T),

@@ -12,15 +12,16 @@ from torch import Tensor
 from retbench.canon import Json
 from retbench.contracts import Protocol
 from retbench.metrics import (
+    AveragePrecision,
     Interval,
+    Measure,
+    PrecisionAt,
+    PrecisionRecall,
     Statistic,
-    average_precision,
     bootstrap_interval,
     chance_level,
-    precision_at,
-    precision_recall,
+    measure_rankings,
 )
-from retbench.metrics.ties import Ties
 
 RECALLS = torch.arange(21, dtype=torch.float64) / 20
 """The levels of recall at which precision is recorded."""
@@ -40,7 +41,7 @@ def rank_queries(
     bits: int,
     protocol: Protocol,
 ) -> dict[str, Tensor]:
-    """Returns, for each query, everything that a ranking of the database by Hamming distance says of it.
+    """Return everything that is measured of each query's ranking of the database by Hamming distance.
 
     `map` and `t_map` are its average precision by its own labels and by its target's: float64 (Q,). `map_worst`,
     `map_best` and their likes are the same with ties broken against it and in its favour, where the order inside ties
@@ -57,16 +58,18 @@ def rank_queries(
     """
     found: dict[str, Tensor] = {}
     depths = [depth for depth in DEPTHS if depth <= len(database)]
-    bounded = protocol.map in ("full", "first-k-relevant") and protocol.ties in ("stable", "expected")
-    bounds: tuple[tuple[str, Ties], ...] = (("_worst", "worst"), ("_best", "best")) if bounded else ()
-    for name, wanted in labels.items():
-        asked = (codes, database, wanted, database_labels)
-        for suffix, ties in (("", protocol.ties), *bounds):
-            found[f"{name}{suffix}"] = average_precision(
-                *asked, bits=bits, definition=protocol.map, depth=protocol.depth, ties=ties
-            )
-        found[f"{name}_recall"] = precision_recall(*asked, bits=bits, recalls=RECALLS, ties=protocol.ties).float()
-        found[f"{name}_depth"] = precision_at(*asked, bits=bits, depths=depths, ties=protocol.ties).float()
+    measures: dict[str, Measure] = {"": AveragePrecision(protocol.map, protocol.depth, protocol.ties)}
+    if protocol.map in ("full", "first-k-relevant") and protocol.ties in ("stable", "expected"):
+        measures["_worst"] = AveragePrecision(protocol.map, protocol.depth, "worst")
+        measures["_best"] = AveragePrecision(protocol.map, protocol.depth, "best")
+    measures["_recall"] = PrecisionRecall(RECALLS, protocol.ties)
+    measures["_depth"] = PrecisionAt(depths, protocol.ties)
+    sets = measure_rankings(
+        codes, database, list(labels.values()), database_labels, bits=bits, measures=list(measures.values())
+    )
+    for name, values in zip(labels, sets, strict=True):
+        for suffix, value in zip(measures, values, strict=True):
+            found[f"{name}{suffix}"] = value.float() if suffix in ("_recall", "_depth") else value[:, 0]
     found["depths"] = torch.tensor(depths, dtype=torch.int64)
     found["cluster"] = torch.unique(labels["t_map"], dim=0, return_inverse=True)[1]
     return found

@@ -8,12 +8,14 @@ from typing import Any, Literal
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 from torch import Tensor
 
 from retbench.contracts import Protocol
 from retbench.contracts.protocol import TieRule
-from retbench.metrics import Interval, bootstrap_interval, pack
+from retbench.metrics import Interval, average_precision, bootstrap_interval, pack, precision_at, precision_recall
 from retbench.stages.scoring import DEPTHS, RECALLS, interval_of, rank_queries, summarise
 
 Ints = NDArray[np.int64]
@@ -119,6 +121,47 @@ def test_precision_is_told_at_the_depths_that_the_database_has(ties: Order) -> N
     expected = [[row[:depth].mean() for depth in (1, 2, 5, 10, 20)] for row in hits("t_map", ties)]
     assert found["t_map_depth"].dtype == torch.float32
     assert found["t_map_depth"].numpy() == pytest.approx(np.array(expected), abs=1e-6)
+
+
+@pytest.mark.parametrize("ties", ["stable", "expected", "best", "worst"])
+@pytest.mark.parametrize("definition", ["full", "top-k", "top-k-skip", "first-k-relevant"])
+@given(
+    seed=st.integers(0, 10**6),
+    queries=st.sampled_from([0, 1, 35]),
+    items=st.sampled_from([0, 1, 30, 600]),
+    bits=st.sampled_from([1, 7, 32]),
+)
+@settings(deadline=None, max_examples=15)
+def test_every_tensor_is_that_of_its_metric_called_by_itself(
+    ties: TieRule, definition: Any, seed: int, queries: int, items: int, bits: int
+) -> None:
+    numbers = torch.Generator().manual_seed(seed)
+    codes, database = (
+        pack((torch.randint(2, (n, bits), generator=numbers) * 2 - 1).to(torch.int8)) for n in (queries, items)
+    )
+    own, target, answers = (
+        (torch.rand(n, CLASSES, generator=numbers) < 0.3).to(torch.uint8) for n in (queries, queries, items)
+    )
+    depth = None if definition == "full" else 9
+    found = rank_queries(
+        codes,
+        database,
+        {"map": own, "t_map": target},
+        answers,
+        bits=bits,
+        protocol=Protocol(map=definition, depth=depth, ties=ties),
+    )
+    depths = [depth for depth in DEPTHS if depth <= items]
+    for name, wanted in (("map", own), ("t_map", target)):
+        asked: Any = (codes, database, wanted, answers)
+        rules: dict[str, Any] = {"": ties, "_worst": "worst", "_best": "best"}
+        for suffix, rule in rules.items():
+            if f"{name}{suffix}" in found:
+                alone = average_precision(*asked, bits=bits, definition=definition, depth=depth, ties=rule)
+                assert torch.equal(found[f"{name}{suffix}"].nan_to_num(-1.0), alone.nan_to_num(-1.0))
+        recall = precision_recall(*asked, bits=bits, recalls=RECALLS, ties=ties).float()
+        assert torch.equal(found[f"{name}_recall"], recall)
+        assert torch.equal(found[f"{name}_depth"], precision_at(*asked, bits=bits, depths=depths, ties=ties).float())
 
 
 def test_queries_of_one_target_label_are_a_cluster() -> None:
