@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import pytest
-from retbench_hashers.conv import Conv
-from retbench_hashers.csq import CSQ
-from retbench_hashers.dadh import DADH
-from retbench_hashers.dcmh import DCMH
-from retbench_hashers.dgcpn import DGCPN
-from retbench_hashers.djsrh import DJSRH
-from retbench_hashers.dph import DPH
-from retbench_hashers.dpsh import DPSH
-from retbench_hashers.dsh import DSH
-from retbench_hashers.hashnet import HashNet
-from retbench_hashers.jdsh import JDSH
+from retbench_hashers.backbones.conv import Conv
+from retbench_hashers.backbones.pretrained import Pretrained
+from retbench_hashers.cross_modal.dadh import DADH
+from retbench_hashers.cross_modal.dcmh import DCMH
+from retbench_hashers.cross_modal.dgcpn import DGCPN
+from retbench_hashers.cross_modal.djsrh import DJSRH
+from retbench_hashers.cross_modal.jdsh import JDSH
 from retbench_hashers.plugin import retbench_hashers
-from retbench_hashers.pretrained import Pretrained
+from retbench_hashers.supervised.csq import CSQ
+from retbench_hashers.supervised.dph import DPH
+from retbench_hashers.supervised.dpsh import DPSH
+from retbench_hashers.supervised.dsh import DSH
+from retbench_hashers.supervised.hashnet import HashNet
 
 from retbench import Hasher, Part
 from retbench.testing import ToyDataset, check_component

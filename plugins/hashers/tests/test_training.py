@@ -1,13 +1,14 @@
-"""The training loop and its checkpoints."""
+"""Batches, progress, curves and checkpoints of a training."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import pytest
 import torch
-from retbench_hashers.optimisation import Optimisation, Optimiser
-from retbench_hashers.training import Moment, Training
+from retbench_hashers.optimization import Optimization, OptimizerName
+from retbench_hashers.training import Training, TrainingStep
 from torch import Tensor, nn
 
 from retbench import Context, Noise
@@ -15,94 +16,104 @@ from retbench import Context, Noise
 CPU = torch.device("cpu")
 
 
-def training(epochs: int = 1, batch: int = 8, optimiser: Optimiser = "adamw") -> Training:
-    return Training(epochs, batch, Optimisation(optimiser, 1e-3, momentum=0.0 if optimiser == "adamw" else 0.9))
+def training(epochs: int = 1, batch: int = 8, optimizer: OptimizerName = "adamw") -> Training:
+    return Training(epochs, batch, Optimization(optimizer, 1e-3, momentum=0.0 if optimizer == "adamw" else 0.9))
 
 
-def train(schedule: Training, count: int, scale: float = 1.0) -> tuple[list[list[int]], list[Moment], list[list[int]]]:
-    seen: list[list[int]] = []
-    moments: list[Moment] = []
-    progress: list[list[int]] = []
+class Seen(NamedTuple):
+    """Rows, positions, progress and curves of a training."""
+
+    rows: list[list[int]]
+    steps: list[TrainingStep]
+    progress: list[tuple[int, int]]
+    curves: dict[str, Any]
+
+
+def train(plan: Training, count: int, scale: float = 1.0) -> Seen:
+    seen = Seen([], [], [], {})
     network = nn.Linear(1, 1)
 
-    def batch_loss(rows: Tensor, moment: Moment) -> Tensor:
-        seen.append(rows.tolist())
-        moments.append(moment)
+    def batch_loss(rows: Tensor, step: TrainingStep) -> Tensor:
+        seen.rows.append(rows.tolist())
+        seen.steps.append(step)
         return scale * network(rows[:, None].float()).square().mean()
 
-    def watch(*done_of_total: int) -> None:
-        progress.append(list(done_of_total))
+    def watch(done: int, total: int) -> None:
+        seen.progress.append((done, total))
 
-    schedule.run(network, batch_loss, count, Context(CPU, "float32", Noise(0, ("fit",)), progress=watch))
-    return seen, moments, progress
+    noise = Noise(0, ("fit",))
+    plan.run(network, batch_loss, count, Context(CPU, "float32", noise, progress=watch, record=seen.curves.__setitem__))
+    return seen
 
 
 @pytest.mark.parametrize(("count", "sizes"), [(9, [5, 4]), (8, [8]), (17, [6, 6, 5]), (1, [1])])
 def test_an_epoch_visits_every_row_once_in_batches_of_equal_size(count: int, sizes: list[int]) -> None:
-    seen, _, _ = train(training(), count)
-    assert [len(rows) for rows in seen] == sizes
-    assert sorted(row for rows in seen for row in rows) == list(range(count))
+    batches = train(training(), count).rows
+    assert [len(rows) for rows in batches] == sizes
+    assert sorted(row for rows in batches for row in rows) == list(range(count))
 
 
 def test_epochs_are_shuffled_anew_and_alike_in_every_run() -> None:
-    (first, _, _), (second, _, _) = (train(training(epochs=2, batch=20), 20) for _ in range(2))
+    first, second = (train(training(epochs=2, batch=20), 20).rows for _ in range(2))
     assert first == second
     assert first[0] != first[1]
 
 
-def test_progress_and_moments_count_the_steps() -> None:
-    _, moments, progress = train(training(epochs=2), 9)
-    assert progress == [[1, 4], [2, 4], [3, 4], [4, 4]]
-    assert moments == [(0, 0), (0, 1), (1, 2), (1, 3)]
+def test_progress_and_positions_count_the_steps() -> None:
+    seen = train(training(epochs=2), 9)
+    assert seen.progress == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    assert seen.steps == [(0, 0), (0, 1), (1, 2), (1, 3)]
+
+
+def test_the_curve_is_the_mean_loss_over_the_rows_of_each_epoch() -> None:
+    torch.manual_seed(0)
+    curve = train(Training(2, 8, Optimization("sgd", 1e-12)), 9).curves["loss"]
+    torch.manual_seed(0)
+    network, rows = nn.Linear(1, 1), torch.arange(9.0)[:, None]
+    assert curve == pytest.approx([network(rows).square().mean().item()] * 2, rel=1e-5)
 
 
 def test_a_loss_that_is_not_finite_stops_the_training() -> None:
-    with pytest.raises(ValueError, match="the loss of epoch 1 diverged: got inf, expected a learning rate below"):
+    with pytest.raises(ValueError, match="training: loss of step 1 is not finite: got inf; lower the learning rate"):
         train(training(epochs=2), 8, scale=float("inf"))
 
 
 class Killed(BaseException):
-    """Nothing in a training catches it."""
+    """No code catches it."""
 
 
 def resumable(
-    schedule: Training, folder: Path | None, kill_at: int | None = None
+    plan: Training, folder: Path | None, kill_at: int | None = None
 ) -> tuple[dict[str, Tensor], Tensor, list[float], int]:
-    """Returns weights, memory, curve and the number of steps of a training with dropout and batch normalisation."""
+    """Return weights, memory, curve and the number of steps of a training with dropout and batch normalization."""
     torch.manual_seed(0)
     network = nn.Sequential(nn.Linear(3, 8), nn.BatchNorm1d(8), nn.Dropout(0.5), nn.Linear(8, 1))
     inputs, memory, steps = torch.rand(20, 3), torch.zeros(20, 1), 0
+    curves: dict[str, Any] = {}
 
-    def batch_loss(rows: Tensor, moment: Moment) -> Tensor:
+    def batch_loss(rows: Tensor, step: TrainingStep) -> Tensor:
         nonlocal steps
-        if moment.step == kill_at:
+        if step.step == kill_at:
             raise Killed
         steps += 1
         outputs = network(inputs[rows])
         memory[rows] = outputs.detach()
-        return (outputs - memory.mean() - moment.step).square().mean()
+        return (outputs - memory.mean() - step.step).square().mean()
 
-    context = Context(CPU, "float32", Noise(0, ("fit",)), checkpoints=folder)
-    curve = schedule.run(network, batch_loss, 20, context, memory)
-    return network.state_dict(), memory, curve, steps
+    services: dict[str, Any] = {"record": curves.__setitem__, "checkpoints": folder, "checkpoint_every": 0.0}
+    plan.run(network, batch_loss, 20, Context(CPU, "float32", Noise(0, ("fit",)), **services), memory)
+    return network.state_dict(), memory, curves["loss"], steps
 
 
-@pytest.mark.parametrize("optimiser", ["adamw", "sgd", "rmsprop"])
-def test_a_training_that_was_killed_goes_on_to_the_same_bits(tmp_path: Path, optimiser: Optimiser) -> None:
-    schedule = training(epochs=6, optimiser=optimiser)
-    whole, memory, curve, steps = resumable(schedule, None)
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd", "rmsprop"])
+def test_a_training_that_was_killed_goes_on_to_the_same_bits(tmp_path: Path, optimizer: OptimizerName) -> None:
+    plan = training(epochs=6, optimizer=optimizer)
+    whole, memory, curve, steps = resumable(plan, None)
     for kill_at in (8, 14):
         with pytest.raises(Killed):
-            resumable(schedule, tmp_path, kill_at)
-    resumed, resumed_memory, resumed_curve, resumed_steps = resumable(schedule, tmp_path)
+            resumable(plan, tmp_path, kill_at)
+    resumed, resumed_memory, resumed_curve, resumed_steps = resumable(plan, tmp_path)
     assert (steps, resumed_steps) == (18, 6)
     assert all(torch.equal(tensor, resumed[name]) for name, tensor in whole.items())
     assert torch.equal(memory, resumed_memory)
     assert curve == resumed_curve
-
-
-def test_a_checkpoint_holds_tensors_and_numbers_alone_and_leaves_nothing_half_written(tmp_path: Path) -> None:
-    resumable(training(epochs=2), tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == ["course.pt"]
-    saved = torch.load(tmp_path / "course.pt", weights_only=True)
-    assert len(saved["curves"]["loss"]) == 2

@@ -1,1 +1,1 @@
-"""Hashers trained on labels, and the backbones under them."""
+"""Hashers trained on labels, cross-modal hashers, and the backbones under them."""

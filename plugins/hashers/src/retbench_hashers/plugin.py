@@ -1,4 +1,4 @@
-"""What this distribution offers to retbench."""
+"""The hashers that this distribution offers to retbench."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ if TYPE_CHECKING:
 
 @hookimpl
 def retbench_hashers() -> list[type[Hasher]]:
-    """Returns the hashers; imported here, so that listing plugins stays light."""
-    from retbench_hashers.csq import CSQ
-    from retbench_hashers.dadh import DADH
-    from retbench_hashers.dcmh import DCMH
-    from retbench_hashers.dgcpn import DGCPN
-    from retbench_hashers.djsrh import DJSRH
-    from retbench_hashers.dph import DPH
-    from retbench_hashers.dpsh import DPSH
-    from retbench_hashers.dsh import DSH
-    from retbench_hashers.hashnet import HashNet
-    from retbench_hashers.jdsh import JDSH
+    """Return the hashers; imported here, because listing plugins must not load torch."""
+    from retbench_hashers.cross_modal.dadh import DADH
+    from retbench_hashers.cross_modal.dcmh import DCMH
+    from retbench_hashers.cross_modal.dgcpn import DGCPN
+    from retbench_hashers.cross_modal.djsrh import DJSRH
+    from retbench_hashers.cross_modal.jdsh import JDSH
+    from retbench_hashers.supervised.csq import CSQ
+    from retbench_hashers.supervised.dph import DPH
+    from retbench_hashers.supervised.dpsh import DPSH
+    from retbench_hashers.supervised.dsh import DSH
+    from retbench_hashers.supervised.hashnet import HashNet
 
     return [CSQ, DADH, DCMH, DGCPN, DJSRH, DPH, DPSH, DSH, HashNet, JDSH]

@@ -1,0 +1,1 @@
+"""Networks under a hash layer, and the weights that their training starts from."""

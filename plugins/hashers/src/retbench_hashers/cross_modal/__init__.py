@@ -1,0 +1,1 @@
+"""Hashers whose images and texts share one code."""

@@ -1,0 +1,190 @@
+"""Deep cross-modal hashing.
+
+Jiang and Li 2017, "Deep Cross-Modal Hashing", CVPR.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import ClassVar, Literal, NamedTuple, cast
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn.functional import softplus
+
+from retbench import Context, Course, State, TrainingData, sign
+from retbench_hashers.cross_modal.cross_modal_hasher import CrossModalHasher
+from retbench_hashers.pair_similarity import pair_similarity
+
+
+class DCMH(CrossModalHasher):
+    """The likelihood of the pairs' similarity across modalities, under the inner products of unbounded outputs.
+
+    F and G (N, K) hold the latest output of each training image and text, and are N(0, 1) at first. B = sign(F + G) is
+    taken at the start of each epoch. A step on a batch of images with outputs f, s_ij = 1 for a shared class and
+    theta_ij = f_i . G_j / 2 goes down
+
+        L = { sum_ij [ log(1 + exp theta_ij) - s_ij theta_ij ] + gamma |B - f|^2 + eta |sum_i F_i|^2 } / (b N),
+
+    where b rows of F are f itself; the step on texts is the same with F and G exchanged. An epoch takes N // b steps on
+    images, then as many on texts, each on b rows drawn afresh; a split smaller than a batch is one batch.
+
+    Outputs have no tanh. The core takes their sign, and attacks see their tanh, where the published attack on this
+    hasher sees the outputs themselves. The text branch is published as convolutions over a map of 1 x T x 1, which
+    compute the same as linear layers. The whole backbone is trained, so no features are stored for it.
+
+    The defaults are those of the PyTorch code. In that code the texts' term of eta has no gradient, because it
+    sums detached outputs; here it has one, as in the paper and the MATLAB code. The latter has `schedule: logarithmic`,
+    `last_rate: 1e-3`, `decay: 5e-4`, `centre_texts: true`, F = G = 0 at first, and takes N / b steps rounded up, texts
+    first; those last three are not offered.
+    """
+
+    name: ClassVar[str] = "dcmh"
+    source: ClassVar[str] = "Jiang and Li 2017, section 3; constants as in the PyTorch code of DCMH"
+    uses_labels: ClassVar[bool] = True
+    cached: ClassVar[str | None] = None
+
+    hidden: int = Field(8192, ge=1, le=65_536, description="units of the hidden layer of the text head")
+    epochs: int = Field(500, ge=1, le=10_000, description="rounds of N // batch steps on images and as many on texts")
+    batch: int = Field(128, ge=2, le=65_536, description="rows a step, at most")
+    rate: float = Field(10**-1.5, gt=0, le=10, description="learning rate of the first epoch")
+    last_rate: float = Field(1e-6, gt=0, le=10, description="learning rate that the schedule ends at")
+    schedule: Literal["linear", "logarithmic"] = Field(
+        "linear", description="how the rate falls from epoch to epoch; linear stops one epoch short of its end"
+    )
+    decay: float = Field(0.0, ge=0, le=1, description="weight decay of the gradient descent")
+    quantisation: float = Field(1.0, ge=0, le=1000, description="gamma, weight of the distance to the binary codes")
+    balance: float = Field(1.0, ge=0, le=1000, description="eta, weight of the squared sum of all outputs of a bit")
+    centre_texts: bool = Field(False, description="subtract the mean text of the training split")
+
+    def image_head(self, width: int, bits: int) -> nn.Module:
+        return _drawn(nn.Linear(width, bits))
+
+    def text_head(self, width: int, bits: int) -> nn.Module:
+        return _TextHead(width, self.hidden, bits)
+
+    def rate_of(self, epoch: int) -> float:
+        """Return the learning rate of `epoch`, counted from 0."""
+        if self.schedule == "linear":
+            return self.rate + (self.last_rate - self.rate) * epoch / self.epochs
+        share = epoch / max(1, self.epochs - 1)
+        return float(self.rate ** (1 - share) * self.last_rate**share)
+
+    def branch_loss(self, outputs: Tensor, rows: Tensor, similarity: Tensor, memory: Memory) -> Tensor:
+        """Return the scalar L of one modality.
+
+        Args:
+            outputs: float32 (b, K), with a gradient, already written into `memory.own`.
+            rows: int64 (b,), the training rows of the batch.
+            similarity: float32 (b, N).
+            memory: F, G and B as this modality sees them.
+        """
+        theta = outputs @ memory.other.T / 2
+        likelihood = (softplus(theta) - similarity * theta).sum()
+        distance = (memory.codes[rows] - outputs).square().sum()
+        # The difference is 0; it gives the sum a gradient in the rows of the batch.
+        sums = memory.own.sum(dim=0) + (outputs - outputs.detach()).sum(dim=0)
+        loss = likelihood + self.quantisation * distance + self.balance * sums.square().sum()
+        return loss / (len(outputs) * len(memory.own))
+
+    def fit(self, data: TrainingData, ctx: Context) -> State:
+        """Return the weights of both branches; records the mean `image_loss` and `text_loss` of each epoch."""
+        run = _Run(self, data, ctx)
+        for epoch in range(run.course.epoch, self.epochs):
+            run.epoch(epoch)
+        run.course.record()
+        return run.network.state_dict()
+
+
+class Memory(NamedTuple):
+    """Outputs and codes that a step compares its batch with, each float32 (N, K).
+
+    Attributes:
+        own: the latest outputs of the modality that is trained.
+        other: those of the other one.
+        codes: B.
+    """
+
+    own: Tensor
+    other: Tensor
+    codes: Tensor
+
+
+class _Run:
+    """Networks, optimizers, memories and progress of a training of both branches."""
+
+    def __init__(self, hasher: DCMH, data: TrainingData, ctx: Context) -> None:
+        self.hasher, self.data, self.ctx = hasher, data, ctx
+        self.steps = max(1, len(data) // hasher.batch)
+        self.network = hasher.begin(data, ctx).requires_grad_(True).train()
+        self.texts = data.texts(range(len(data)))
+        if hasher.centre_texts:
+            cast("_TextHead", self.network.text_head).mean.copy_(self.texts.mean(dim=0))
+        image = [*self.network.features.parameters(), *self.network.image_head.parameters()]
+        self.image_descent = torch.optim.SGD(image, lr=hasher.rate, weight_decay=hasher.decay)
+        text = self.network.text_head.parameters()
+        self.text_descent = torch.optim.SGD(text, lr=hasher.rate, weight_decay=hasher.decay)
+        shape = len(data), data.facts.bits
+        self.images, self.words = (torch.randn(shape).to(ctx.device) for _ in range(2))
+        self.course = Course(
+            ctx,
+            {"network": self.network, "image": self.image_descent, "text": self.text_descent},
+            {"images": self.images, "texts": self.words},
+        )
+
+    def epoch(self, epoch: int) -> None:
+        """Take the steps of an epoch, those on images first."""
+        for descent in (self.image_descent, self.text_descent):
+            descent.param_groups[0]["lr"] = self.hasher.rate_of(epoch)
+        codes = sign(self.images + self.words).float()
+        image_memory, text_memory = Memory(self.images, self.words, codes), Memory(self.words, self.images, codes)
+        losses = {
+            "image_loss": self.train("image_loss", self.image_logits, self.image_descent, image_memory),
+            "text_loss": self.train("text_loss", self.text_logits, self.text_descent, text_memory),
+        }
+        self.course.close_epoch(losses)
+
+    def train(self, name: str, logits: Callable[[Tensor], Tensor], descent: torch.optim.SGD, memory: Memory) -> float:
+        """Take the steps of one modality in an epoch, and return the mean of its loss."""
+        total = torch.zeros((), device=self.ctx.device)
+        for _ in range(self.steps):
+            rows = self.course.order(len(self.data))[: self.hasher.batch]
+            with self.ctx.autocast():
+                outputs = logits(rows)
+            outputs, rows = outputs.float(), rows.to(self.ctx.device)
+            memory.own[rows] = outputs.detach()
+            loss = self.hasher.branch_loss(outputs, rows, pair_similarity(self.data.labels, rows), memory)
+            total += self.course.descend(descent, loss, name)
+            self.course.advance(2 * self.hasher.epochs * self.steps)
+        return float(total) / self.steps
+
+    def image_logits(self, rows: Tensor) -> Tensor:
+        """Return the outputs of the images at `rows`."""
+        return self.network.image(self.data.images(rows.tolist()))
+
+    def text_logits(self, rows: Tensor) -> Tensor:
+        """Return the outputs of the texts at `rows`."""
+        return self.network.text(self.texts[rows.to(self.ctx.device)])
+
+
+class _TextHead(nn.Module):
+    """Two linear layers on texts less their mean, which is 0 unless texts are centered."""
+
+    mean: Tensor
+
+    def __init__(self, width: int, hidden: int, bits: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(width))
+        self.layers = nn.Sequential(_drawn(nn.Linear(width, hidden)), nn.ReLU(), _drawn(nn.Linear(hidden, bits)))
+
+    def forward(self, texts: Tensor) -> Tensor:
+        logits: Tensor = self.layers(texts - self.mean)
+        return logits
+
+
+def _drawn(layer: nn.Linear) -> nn.Linear:
+    """Return the layer with weights and biases from N(0, 0.01^2)."""
+    nn.init.normal_(layer.weight, std=0.01)
+    nn.init.normal_(layer.bias, std=0.01)
+    return layer

@@ -1,0 +1,1 @@
+"""Hashers of images whose loss reads class labels."""

@@ -1,0 +1,159 @@
+"""Options, network and training that all hashers of class labels share."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from pathlib import Path
+from typing import ClassVar, Literal
+
+import torch
+from pydantic import Field, ValidationInfo, field_validator
+from torch import Tensor, nn
+
+from retbench import Context, Facts, Hasher, HashNetwork, Part, State, TrainingData, relax
+from retbench_hashers.backbones.backbone import Backbone
+from retbench_hashers.backbones.conv import Conv
+from retbench_hashers.backbones.features import IMAGENET_MEAN, IMAGENET_STD, Features
+from retbench_hashers.backbones.pretrained import Pretrained
+from retbench_hashers.backbones.starting_weights import starting_weights
+from retbench_hashers.optimization import Optimization, OptimizerName
+from retbench_hashers.training import Training, TrainingStep
+
+
+class SupervisedHasher(Hasher):
+    """A backbone under one linear layer of K logits, trained against a memory of all training codes.
+
+    The memory holds the latest `outputs` of each training image, zero before its first visit. A step overwrites the
+    rows of its batch, then compares the batch with all rows in `loss`; the gradient flows through the batch alone. A
+    loss that compares the batch with itself, or with fixed centers, does not read the memory.
+
+    A high learning rate collapses the codes to a handful: the memory shows a push on all codes at once only when their
+    rows are visited next, so the mean code overshoots and swings.
+
+    `weights: auto` becomes `warm-up` for `conv`, for which there are no published weights, else `imagenet`. It is
+    resolved here, so that the recipe holds the resolved value. `normalise` is off by default, because ProS-GAN's
+    networks see raw pixels, and RetPur trains with its code; ATRDH, SAAT and CgAT turn it on.
+    """
+
+    supervised: ClassVar[bool] = True
+
+    backbone: Literal["conv", "alexnet", "vgg11", "vgg16", "resnet18", "resnet50"] = Field(
+        "conv", description="network under the hash layer"
+    )
+    weights: str = Field(
+        "auto",
+        description="what the backbone starts from: warm-up (conv alone), imagenet, random, or the path of a .pth or "
+        ".safetensors file with torchvision's names; auto is warm-up for conv, else imagenet",
+    )
+    normalise: bool = Field(
+        False, description="ImageNet's mean and deviation in front of the backbone; conv has a normalization of its own"
+    )
+    warmup_epochs: int = Field(8, ge=1, le=10_000, description="passes over the training split in the warm-up of conv")
+    warmup_peak: float = Field(2e-3, gt=0, le=1, description="highest learning rate of the warm-up of conv")
+    epochs: int = Field(8, ge=1, le=10_000, description="passes over the training split after the warm-up")
+    batch: int = Field(32, ge=2, le=65_536, description="training images a step, at most, in both trainings")
+    optimiser: OptimizerName = Field(
+        "adamw", description="adamw (one cycle), sgd (a tenth of the rate every third), or rmsprop (constant rate)"
+    )
+    peak: float = Field(3e-4, gt=0, le=1, description="highest learning rate of adamw")
+    rate: float = Field(0.05, gt=0, le=1, description="learning rate that sgd and rmsprop start from")
+    decay: float = Field(1e-5, ge=0, le=1, description="weight decay of sgd and rmsprop")
+    momentum: float = Field(0.0, ge=0, lt=1, description="momentum of sgd and rmsprop")
+
+    @field_validator("weights")
+    @classmethod
+    def _resolved(cls, value: str, info: ValidationInfo) -> str:
+        return starting_weights(value, info.data.get("backbone", ""))
+
+    @field_validator("normalise")
+    @classmethod
+    def _once(cls, value: bool, info: ValidationInfo) -> bool:
+        if value and info.data.get("backbone") == "conv":
+            raise ValueError("conv moves pixels to [-1, 1] itself; expected false")
+        return value
+
+    def parts(self, facts: Facts) -> dict[str, Part]:
+        return {"backbone": self._backbone()}
+
+    def files(self, facts: Facts) -> dict[str, Path]:
+        return self._backbone().files(facts)
+
+    def fit(self, data: TrainingData, ctx: Context) -> State:
+        """Return the weights of backbone and hash layer; records the mean `loss` of each epoch."""
+        bits = data.facts.bits
+        features = self._backbone().module(ctx.parts["backbone"], ctx.device)
+        network = SupervisedNetwork(features, bits, self.normalise).requires_grad_(True).to(ctx.device)
+        memory = torch.zeros(len(data), bits, device=ctx.device)
+
+        def batch_loss(rows: Tensor, step: TrainingStep) -> Tensor:
+            images = data.images(rows.tolist())
+            with ctx.autocast():
+                logits = network.image(images)
+            rows, outputs = rows.to(ctx.device), self.outputs(logits.float(), step)
+            memory[rows] = outputs.detach()
+            return self.loss(outputs, data.labels, rows, memory)
+
+        training = Training(self.epochs, self.batch, self._optimization())
+        training.run(network, batch_loss, len(data), ctx, memory)
+        return network.state_dict()
+
+    def network(self, state: State, device: torch.device) -> SupervisedNetwork:
+        with torch.device("meta"):
+            network = SupervisedNetwork(self._backbone().features(), len(state["hash.bias"]), self.normalise)
+        network.to_empty(device=device).load_state_dict(state)
+        return network
+
+    def outputs(self, logits: Tensor, step: TrainingStep) -> Tensor:
+        """Return what `fit` passes to `loss` for float32 `logits` (B, K): the relaxed codes tanh(logits).
+
+        A hasher with another relaxation in training overrides this; encoding and attacks do not call it.
+        """
+        return relax(logits)
+
+    @abstractmethod
+    def loss(self, outputs: Tensor, labels: Tensor, rows: Tensor, memory: Tensor) -> Tensor: ...
+
+    def _backbone(self) -> Backbone:
+        if self.backbone == "conv":
+            return Conv(epochs=self.warmup_epochs, peak=self.warmup_peak, batch=self.batch)
+        return Pretrained(architecture=self.backbone, weights=self.weights)
+
+    def _optimization(self) -> Optimization:
+        if self.optimiser == "adamw":
+            return Optimization("adamw", self.peak)
+        return Optimization(self.optimiser, self.rate, self.decay, self.momentum)
+
+
+class SupervisedNetwork(HashNetwork):
+    """Features and the hash layer above them; with `normalize`, ImageNet's mean and deviation below them."""
+
+    def __init__(self, features: Features, bits: int, normalize: bool = False) -> None:
+        super().__init__()
+        self.pixels = _Normalization() if normalize else nn.Identity()
+        self.features = features
+        self.hash = nn.Linear(features.width, bits)
+        if features.hash_std is not None:
+            nn.init.normal_(self.hash.weight, std=features.hash_std)
+            nn.init.zeros_(self.hash.bias)
+
+    def image(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.hash(self.features(self.pixels(images)))
+        return logits
+
+
+class _Normalization(nn.Module):
+    """Subtracts the mean and divides by the deviation of each channel.
+
+    Both are buffers: a network that is built on the meta device gets all its tensors from the state.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).reshape(3, 1, 1))
+        self.register_buffer("std", torch.tensor(IMAGENET_STD).reshape(3, 1, 1))
+
+    def forward(self, images: Tensor) -> Tensor:
+        return (images - self.mean) / self.std

@@ -1,0 +1,356 @@
+"""DADH: the order of its steps, its schedule, its networks, and the result of a fit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from retbench_hashers.backbones.conv import Conv
+from retbench_hashers.cross_modal.dadh import DADH, Branch, Scaling, discriminator, learning_rate, split_rows
+from torch import Tensor, nn
+from torch.nn.functional import cosine_similarity, logsigmoid
+
+from retbench import Context, Noise, OptionError, Split, State, TrainingData, sign, unit_images
+from retbench.testing.toys import ToyDataset
+
+CPU = torch.device("cpu")
+BITS = 12
+TINY: dict[str, Any] = {"hidden": (24, 16, 8), "feature_critic": (6,), "code_critic": (5,), "batch": 8, "rate": 1e-3}
+
+
+class Gaps(ToyDataset):
+    """The toy with a third of its rows without a label, and with texts without a word."""
+
+    def labels(self, split: Split) -> Tensor:
+        labels = super().labels(split)
+        labels[::3] = 0
+        return labels
+
+    def texts(self, split: Split, rows: Sequence[int]) -> Tensor:
+        return self.labels(split)[list(rows)].float()
+
+
+@cache
+def warm() -> State:
+    data = TrainingData(ToyDataset(side=16), ToyDataset(side=16).facts(), CPU)
+    torch.manual_seed(0)
+    return Conv(epochs=4, batch=8).fit(data, Context(CPU, "float32", Noise(0, ("conv",))))
+
+
+def training(dataset: ToyDataset) -> TrainingData:
+    """Return the training split with the features of the warm backbone."""
+    facts = replace(dataset.facts(), bits=BITS)
+    images = unit_images(dataset.images("train", range(facts.sizes["train"])), CPU)
+    with torch.no_grad():
+        features = Conv().module(warm(), CPU)(images)
+    return TrainingData(dataset, facts, CPU, shards=tuple(features.split(7)))
+
+
+def fit(hasher: DADH, dataset: ToyDataset | None = None, precision: Any = "float32", **services: Any) -> Any:
+    """Return state and curves of a hasher on a backbone that is warm."""
+    curves: dict[str, Any] = {}
+    context = Context(CPU, precision, Noise(0, ("fit",)), {"backbone": warm()}, record=curves.__setitem__)
+    torch.manual_seed(0)
+    return hasher.fit(training(dataset or ToyDataset(side=16)), replace(context, **services)), curves
+
+
+def equal(one: State, other: State) -> bool:
+    return one.keys() == other.keys() and all(torch.equal(tensor, other[name]) for name, tensor in one.items())
+
+
+def apart(network: nn.Module, state: State) -> dict[str, float]:
+    """Return how far the heads of a fitted state are from those of a network, by name.
+
+    Left out are what a layer adds in front of batch normalisation, which takes it away again, and the mean that it
+    takes away: no loss hangs on them, so that their gradient is rounding noise, which Adam scales up to whole steps.
+    """
+    mine = {name: tensor for name, tensor in network.state_dict().items() if not name.startswith("features.")}
+    silent = [f"hidden.{layer}.{name}" for layer in range(3) for name in ("0.bias", "1.running_mean")]
+    heard = [name for name in mine if not name.endswith(tuple(silent))]
+    return {name: (state[name].double() - mine[name].double()).abs().max().item() for name in heard}
+
+
+@pytest.mark.parametrize("triplet", ["weighted", "unweighted", "none"])
+@pytest.mark.parametrize("between", ["element", "sample"])
+def test_an_epoch_is_the_published_steps_in_their_order(triplet: str, between: str, tmp_path: Path) -> None:
+    """Three epochs of one step, and the codes after each, written out from the formulas."""
+    options = {"batch": 20, "epochs": 3, "decay": 0.05, "critic_decay": 0.1}
+    hasher = DADH.create({**TINY, **options, "triplet": triplet, "interpolation": between})
+    state, _ = fit(hasher, checkpoints=tmp_path, checkpoint_every=0.0)
+
+    torch.manual_seed(0)
+    data = training(ToyDataset(side=16))
+    network = hasher.begin(data, Context(CPU, "float32", Noise(0, ("fit",)), {"backbone": warm()}))
+    image, text = network.image_head, network.text_head
+    assert isinstance(image, Branch)
+    assert isinstance(text, Branch)
+    by_features, by_codes = discriminator((8, 6)), discriminator((BITS, 5))
+    codes = 2.0 * torch.randint(2, (20, BITS)) - 1
+    moves = torch.optim.Adam([*image.parameters(), *text.parameters()], lr=1e-3, weight_decay=0.05)
+    critics = [
+        torch.optim.Adam(critic.parameters(), lr=1e-3, betas=(0.5, 0.9), weight_decay=0.1)
+        for critic in (by_features, by_codes)
+    ]
+    shuffle = Noise(0, ("fit",)).generator("shuffle")
+    for epoch in range(3):
+        moves.param_groups[0]["lr"] = 1e-3 * (0.8 if epoch else 1)
+        rows = torch.randperm(20, generator=shuffle)
+        texts, labels = data.texts(rows.tolist()), data.labels[rows].float()
+        f_v, f_t = image.features(data.features(rows.tolist())), text.features(texts)
+        h_v, h_t = torch.tanh(image.hash(f_v)), torch.tanh(text.hash(f_t))
+        for critic, optimiser, real, fake in zip((by_features, by_codes), critics, (f_v, h_v), (f_t, h_t), strict=True):
+            loss = critic_loss(critic, real.detach(), fake.detach(), between)
+            optimiser.zero_grad()
+            torch.autograd.backward(loss)
+            optimiser.step()
+        again = torch.tanh(text.hash(text.features(texts).detach()))
+        adversarial = -logsigmoid(by_features(f_t)).mean() - logsigmoid(by_codes(again)).mean()
+        distance = (codes[rows] - h_v).square().sum() + (codes[rows] - h_t).square().sum()
+        total = 10 * (triplets(h_v, h_t, labels, triplet) + triplets(h_t, h_v, labels, triplet))
+        total = total + 1.1 * distance + adversarial
+        moves.zero_grad()
+        torch.autograd.backward(total)
+        moves.step()
+        outputs = torch.empty(20, BITS)
+        outputs[rows] = (h_v + h_t).detach()
+        named = data.labels.float()
+        projection = torch.linalg.inv(named.T @ named + torch.eye(3)) @ named.T @ codes
+        codes = (named @ projection + 0.5 * 1e-5 * outputs).sign()
+
+    distances = apart(network, state)
+    assert len(distances) == 39
+    assert max(distances.values()) < 2e-5, distances
+    kept = torch.load(tmp_path / "course.pt", weights_only=True)
+    for name, critic in (("feature_critic", by_features), ("code_critic", by_codes)):
+        for weight, expected in zip(kept["moving"][name].values(), critic.state_dict().values(), strict=True):
+            torch.testing.assert_close(weight, expected, rtol=0, atol=2e-5)
+    assert torch.equal(kept["tensors"]["codes"], codes)
+    counted = state["text_head.hidden.0.1.num_batches_tracked"], state["image_head.hidden.0.1.num_batches_tracked"]
+    assert counted == (6, 3), "the texts of each step are counted twice"
+
+
+def critic_loss(critic: nn.Module, real: Tensor, fake: Tensor, between: str) -> Tensor:
+    """Return what a discriminator minimises, written out."""
+    share = torch.rand(real.shape) if between == "element" else torch.rand(len(real), 1)
+    points = (share * real + (1 - share) * fake).requires_grad_()
+    (slopes,) = torch.autograd.grad(critic(points).sum(), points, create_graph=True)
+    entropy = -logsigmoid(critic(real)).mean() - torch.log(1 - torch.sigmoid(critic(fake))).mean()
+    return entropy + 10 * (slopes.square().sum(dim=1).sqrt() - 1).square().mean()
+
+
+def triplets(anchors: Tensor, candidates: Tensor, labels: Tensor, form: str) -> Tensor:
+    """Return the sum over all triplets, written out as tensors of B^3 numbers."""
+    if form == "none":
+        return torch.zeros(())
+    common = labels @ labels.T
+    apart = (1 - cosine_similarity(anchors[:, None], candidates[None], dim=2)).clamp(min=0)
+    chosen = (common[:, :, None] > 0) & (common[:, None, :] == 0)
+    hinges = apart[:, :, None] - apart[:, None, :] + 0.4
+    if form == "unweighted":
+        return torch.relu(1.1 * chosen * hinges).sum()
+    ranks = torch.arange(1, len(labels) + 1)
+    ideal = ((2 ** common.sort(dim=1, descending=True).values - 1) / torch.log2(1.0 + ranks)).sum(dim=1)
+    weights = (2**common - 1) / ideal[:, None]
+    return torch.relu(10 * 1.1**2 * (weights[:, :, None] - weights[:, None, :]) * chosen * hinges).sum()
+
+
+@pytest.mark.parametrize("precision", ["float32", "bf16"])
+@pytest.mark.parametrize("options", [{}, {"triplet": "none", "standardise": True}], ids=["triplets", "standardised"])
+def test_codes_of_items_that_share_a_class_are_nearer_in_every_direction(
+    options: dict[str, Any], precision: str
+) -> None:
+    hasher, dataset = DADH.create({**TINY, **options, "epochs": 15, "rate": 1e-2}), ToyDataset(side=16)
+    state, curves = fit(hasher, precision=precision)
+    network, labels = hasher.network(state, CPU).eval(), dataset.labels("database")
+    rows = range(len(labels))
+    with torch.no_grad():
+        images = sign(network.image(unit_images(dataset.images("database", rows), CPU))).float()
+        texts = sign(network.text(dataset.texts("database", rows))).float()
+    related = labels.float() @ labels.T.float() > 0
+    for one, other in ((images, images), (images, texts), (texts, texts)):
+        agreement = one @ other.T / BITS
+        assert agreement[related].mean() > agreement[~related].mean() + 0.3
+    assert {len(curve) for curve in curves.values()} == {15}
+    parts = {"quantisation", "adversarial", *(() if options else ("triplet",))}
+    assert curves.keys() == parts | {"loss", "feature_critic", "code_critic"}
+    assert curves["loss"][0] == pytest.approx(sum(curves[name][0] for name in parts))
+
+
+@pytest.mark.parametrize("dropout", [False, True])
+def test_a_fit_that_was_killed_goes_on_to_the_same_bits(dropout: bool, tmp_path: Path) -> None:
+    hasher = DADH.create({**TINY, "epochs": 4, "dropout": dropout})
+
+    def kill(done: int, total: int) -> None:
+        if done == 8:
+            raise InterruptedError
+
+    whole, curves = fit(hasher)
+    with pytest.raises(InterruptedError):
+        fit(hasher, checkpoints=tmp_path, checkpoint_every=0.0, progress=kill)
+    resumed, resumed_curves = fit(hasher, checkpoints=tmp_path, checkpoint_every=0.0)
+    assert equal(whole, resumed)
+    assert curves == resumed_curves
+
+
+@pytest.mark.parametrize("triplet", ["weighted", "unweighted", "none"])
+def test_rows_without_labels_and_texts_without_words_leave_everything_finite(triplet: str) -> None:
+    state, curves = fit(DADH.create({**TINY, "epochs": 3, "triplet": triplet}), Gaps(side=16))
+    assert all(tensor.isfinite().all() for tensor in state.values())
+    assert all(torch.tensor(curve).isfinite().all() for curve in curves.values())
+
+
+@pytest.mark.parametrize("database", [4, 8, 18, 34])
+def test_training_splits_of_any_size_are_learned_from(database: int) -> None:
+    """Two rows, four, nine and seventeen, in batches of eight: the last batch of one row joins the one before."""
+    state, _ = fit(DADH.create({**TINY, "epochs": 2}), ToyDataset(side=16, database=database))
+    assert all(tensor.isfinite().all() for tensor in state.values())
+
+
+@pytest.mark.parametrize(
+    ("count", "sizes"), [(9, [9]), (8, [8]), (17, [8, 9]), (18, [8, 8, 2]), (3, [3]), (2, [2]), (1, [1])]
+)
+def test_only_a_last_batch_of_one_row_joins_the_one_before(count: int, sizes: list[int]) -> None:
+    batches = split_rows(torch.arange(count), 8)
+    assert [len(rows) for rows in batches] == sizes
+    assert torch.equal(torch.cat(batches), torch.arange(count))
+
+
+def test_a_single_training_row_is_refused() -> None:
+    facts = ToyDataset(database=2).facts()
+    assert "two training rows or more" in str(DADH().supports(facts))
+    assert DADH().supports(ToyDataset(database=4).facts()) is None
+
+
+def test_data_without_texts_are_refused() -> None:
+    assert "has no texts" in str(DADH().supports(replace(ToyDataset().facts(), text_width=0)))
+
+
+def test_the_rate_falls_after_epochs_1_101_and_201_down_to_its_floor() -> None:
+    rates = [learning_rate(5e-5, epoch) for epoch in (0, 1, 100, 101, 200, 201, 300)]
+    assert rates == pytest.approx([5e-5, 4e-5, 4e-5, 3.2e-5, 3.2e-5, 2.56e-5, 2.56e-5])
+    assert learning_rate(5e-5, 9_999) == 1e-6
+    assert learning_rate(1e-7, 500) == 1e-7
+
+
+def test_the_rate_of_an_epoch_is_the_branches_own() -> None:
+    """At a rate of 1e-12 nothing moves but the statistics of batch normalisation."""
+    state, _ = fit(DADH.create({**TINY, "epochs": 1, "rate": 1e-12}))
+    torch.manual_seed(0)
+    context = Context(CPU, "float32", Noise(0, ("fit",)), {"backbone": warm()})
+    start = DADH.create(TINY).begin(training(ToyDataset(side=16)), context)
+    distances = apart(start, state)
+    assert max(value for name, value in distances.items() if name.endswith(("weight", "bias"))) < 1e-9
+    assert distances["image_head.hidden.0.1.running_var"] > 1e-3
+
+
+def test_features_are_standardised_by_two_numbers_of_the_training_images() -> None:
+    state, _ = fit(DADH.create({**TINY, "epochs": 1, "standardise": True}))
+    features = training(ToyDataset(side=16)).features(range(20))
+    assert state["image_head.scaling.mean"].item() == pytest.approx(features.mean().item(), rel=1e-5)
+    assert state["image_head.scaling.deviation"].item() == pytest.approx(features.std(correction=0).item(), rel=1e-5)
+    assert state["text_head.scaling.deviation"] == 1
+    plain, _ = fit(DADH.create({**TINY, "epochs": 1}))
+    assert plain["image_head.scaling.mean"] == 0
+
+
+def test_gradients_reach_the_pixels_and_the_backbone_stays() -> None:
+    hasher = DADH.create({**TINY, "epochs": 1})
+    state, _ = fit(hasher)
+    assert equal(warm(), {name[9:]: tensor for name, tensor in state.items() if name.startswith("features.")})
+    images = torch.rand(3, 3, 16, 16).requires_grad_()
+    torch.autograd.backward(hasher.network(state, CPU).eval().image(images).sum())
+    assert images.grad is not None
+    assert images.grad.abs().sum() > 0
+
+
+def test_the_defaults_are_the_published() -> None:
+    hasher = DADH()
+    assert (hasher.hidden, hasher.feature_critic, hasher.code_critic) == ((8192, 4096, 2048), (1024, 512), (512,))
+    assert (hasher.rate, hasher.batch, hasher.epochs, hasher.margin) == (5e-5, 128, 300, 0.4)
+    assert (hasher.decay, hasher.critic_decay, hasher.penalty) == (5e-4, 1e-4, 10)
+    weights = hasher.triplet_weight, hasher.quantisation, hasher.adversarial, hasher.ridge, hasher.output_share
+    assert weights == (10, 1.1, 1, 1, 1e-5)
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        ({"hidden": [8, 8]}, "hidden.2: "),
+        ({"hidden": [8, 0, 8]}, "hidden.1: "),
+        ({"triplet": "hard"}, "triplet: "),
+        ({"ridge": 0}, "ridge: "),
+        ({"batch": 1}, "batch: "),
+        ({"validation": 5}, "validation: unknown option"),
+    ],
+)
+def test_options_outside_their_range_are_errors(options: dict[str, Any], problem: str) -> None:
+    with pytest.raises(OptionError, match=f"hasher dadh: {problem}"):
+        DADH.create(options)
+
+
+PUBLISHED = (8192, 4096, 2048)
+
+
+def weights(*networks: nn.Module) -> int:
+    return sum(weight.numel() for network in networks for weight in network.parameters())
+
+
+@pytest.mark.parametrize(
+    ("text_width", "millions"), [(10, 117.7), (1024, 126.0), (1386, 129.0), (1000, 125.8)], ids=str
+)
+def test_the_published_branches_have_as_many_weights(text_width: int, millions: float) -> None:
+    """Those of WIKI, of IAPR TC-12 and MS-COCO, of FLICKR-25K and of NUS-WIDE, over 4096 features of an image."""
+    with torch.device("meta"):
+        branches = [Branch(width, PUBLISHED, 32, dropout=False) for width in (4096, text_width)]
+    assert round(weights(*branches) / 1e6, 1) == millions
+    assert branches[0](torch.empty(2, 4096, device="meta")).shape == (2, 32)
+
+
+def test_the_discriminators_are_drawn_as_he_et_al_and_start_without_bias() -> None:
+    torch.manual_seed(0)
+    network = discriminator((2048, 1024, 512))
+    assert weights(network) == 2048 * 1024 + 1024 + 1024 * 512 + 512 + 512 + 1
+    assert [type(layer) for layer in network] == [nn.Linear, nn.ReLU, nn.Linear, nn.ReLU, nn.Linear]
+    for layer in (network[0], network[2]):
+        assert layer.weight.std().item() == pytest.approx((2 / layer.in_features) ** 0.5, rel=0.01)
+        assert not layer.bias.any()
+
+
+def test_dropout_drops_half_of_each_hidden_layer_in_training_alone() -> None:
+    torch.manual_seed(0)
+    inputs = torch.randn(64, 8)
+    plain, dropping = (Branch(8, (40, 30, 20), 4, dropout=dropout) for dropout in (False, True))
+    dropping.load_state_dict(dict(zip(dropping.state_dict(), plain.state_dict().values(), strict=True)))
+    assert not torch.equal(dropping(inputs), dropping(inputs))
+    assert sum(isinstance(layer, nn.Dropout) for layer in dropping.modules()) == 3
+    assert torch.equal(dropping.eval()(inputs), dropping(inputs))
+
+
+def test_inputs_are_scaled_by_two_numbers_that_are_part_of_the_state() -> None:
+    branch = Branch(3, (4, 4, 4), 2, dropout=False)
+    inputs = torch.tensor([[1.0, 2.0, 6.0]])
+    assert torch.equal(branch.scaling(inputs), inputs)
+    branch.scaling.set(2.0, 4.0)
+    assert branch.scaling(inputs).tolist() == [[-0.25, 0.0, 1.0]]
+    assert branch.state_dict()["scaling.deviation"] == 4
+
+
+def test_features_that_are_all_alike_are_scaled_by_nothing() -> None:
+    scaling = Scaling()
+    scaling.set(3.0, 0.0)
+    assert scaling(torch.tensor([3.0, 4.0])).tolist() == [0.0, 1.0]
+
+
+def test_features_are_what_the_hash_layer_reads() -> None:
+    branch = Branch(3, (6, 5, 4), 2, dropout=False).eval()
+    inputs = torch.randn(7, 3)
+    features = branch.features(inputs)
+    assert features.shape == (7, 4)
+    assert (features >= 0).all()
+    torch.testing.assert_close(branch.hash(features), branch(inputs))
+    assert branch(inputs[:0]).shape == (0, 2)
