@@ -8,6 +8,8 @@ from typing import Any, TypeVar
 
 import click
 
+from retbench.study.place import STORE, STORE_VARIABLE
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -16,8 +18,8 @@ def store_option(command: F) -> F:
     return click.option(
         "--store",
         type=click.Path(path_type=Path, file_okay=True),
-        default=Path(".retbench"),
-        envvar="RETBENCH_STORE",
+        default=STORE,
+        envvar=STORE_VARIABLE,
         show_default=True,
         help="Folder of everything computed; also RETBENCH_STORE.",
     )(command)
@@ -39,8 +41,15 @@ def suite_options(command: F) -> F:
     """Adds what narrows or changes a suite, and what it is computed on."""
     for option in (
         click.option("--profile", default="", metavar="NAME", help="One of the profiles that the suite defines."),
-        click.option("--set", "sets", multiple=True, metavar="PATH=VALUE", help="Change one value of the suite."),
+        click.option("--set", multiple=True, metavar="PATH=VALUE", help="Change one value of the suite."),
         click.option("--only", multiple=True, metavar="AXIS=VALUE[,VALUE]", help="Keep these cells only."),
+        click.option(
+            "--plugin",
+            "plugins",
+            multiple=True,
+            metavar="FILE.py",
+            help="Use the components that a Python file defines, beside those that are installed.",
+        ),
         click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, ..."),
         click.option(
             "--precision",

@@ -10,7 +10,6 @@ import click
 from retbench.cli.options import json_option, store_option, suite_options
 
 if TYPE_CHECKING:
-    from retbench.cli.source import Source
     from retbench.report import Report
 
 FORMATS = ("console", "markdown", "latex", "html", "csv", "json")
@@ -48,8 +47,9 @@ def report(
     """Print or write the tables of a SUITE, or of BUNDLEs that others exported; by default of the last suite run."""
     import sys
 
-    from retbench.cli.source import open_source
     from retbench.report import write_report
+    from retbench.study.opening import open_source
+    from retbench.study.reports import format_report, make_report
 
     if out is not None and (form or as_json):
         raise click.UsageError("--out writes every format: it does not go with --format or --json")
@@ -63,41 +63,7 @@ def report(
     elif form == "console":
         _show(made)
     else:
-        click.echo(printed(made, form))
-
-
-def make_report(source: Source, against: str | None = None, *, uniform: bool = False, pictures: bool = False) -> Report:
-    """Returns the report of a source: the tables of its layouts, and, if asked for, pictures and a gallery.
-
-    Raises:
-        UserError: `uniform`, and a table mixes devices, precisions or versions.
-    """
-    from retbench.report import Report, make_tables
-    from retbench.report.tables.provenance import summary
-
-    evidence, judge = source.evidence, source.judge(against)
-    tables = make_tables(evidence, source.layouts, narrowed=source.narrowed, judge=judge, uniform=uniform)
-    waiting = sum(row.status == "missing" for row in evidence.rows)
-    told = f"Unfinished: {waiting} of {len(evidence.rows)} cells have not run yet." if waiting else ""
-    description = " ".join(part for part in (evidence.description, told) if part)
-    made = Report(evidence.title, description, tables, provenance=summary(evidence))
-    if not pictures:
-        return made
-    from retbench.report.illustration import illustrate  # matplotlib takes its time, and most reports need none of it
-
-    return illustrate(made, evidence, source.name, source.gallery)
-
-
-def printed(made: Report, form: str) -> str:
-    """Returns a report in one of the formats that are text."""
-    from retbench.report.render import as_csv, document
-    from retbench.report.write import as_html, as_json, as_markdown
-
-    if form == "latex":
-        return document(made.tables, made.title)
-    if form == "csv":
-        return as_csv(made.tables).rstrip("\n")
-    return {"markdown": as_markdown, "html": as_html, "json": as_json}[form](made)
+        click.echo(format_report(made, form))
 
 
 def _show(made: Report) -> None:
@@ -110,7 +76,7 @@ def _show(made: Report) -> None:
     screen.print(f"{made.description}\n", markup=False, highlight=False)
     for table in made.tables:
         screen.print(console(table), "")
-        if told := announce(table):
-            screen.print(f"{told}\n", markup=False, highlight=False)
+        if line := announce(table):
+            screen.print(f"{line}\n", markup=False, highlight=False)
     for label, text in made.provenance:
         screen.print(f"{label}: {text}", markup=False, highlight=False)

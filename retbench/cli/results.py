@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from retbench.cli.options import json_option, store_option, suite_options
-
-if TYPE_CHECKING:
-    from retbench.cli.session import Session
 
 
 class ListingGroup(click.Group):
@@ -40,10 +36,10 @@ def list_rows(suite: str | None, store: Path, as_json: bool, **how: Any) -> None
     """List the numbers of a SUITE; by default of the last one run in this store."""
     from tabulate import tabulate
 
-    from retbench.cli.session import Request, open_session
     from retbench.report.render import percent
+    from retbench.study import opening
 
-    rows = open_session(Request(suite, **how), store).rows()
+    rows = opening.open(suite, store=store, **how).rows()
     if as_json:
         click.echo(json.dumps([row.record() for row in rows]))
         return
@@ -66,42 +62,13 @@ def list_rows(suite: str | None, store: Path, as_json: bool, **how: Any) -> None
 @json_option
 def export(suite: str, path: Path, force: bool, store: Path, as_json: bool, **how: Any) -> None:
     """Write the results of a SUITE to PATH, a zip file with the codes and labels that they can be computed from."""
-    from retbench.bundle import export_bundle
-    from retbench.cli.session import Request, open_session
-    from retbench.errors import UserError
+    from retbench.study import opening
+    from retbench.study.sharing import check_path, export_study
 
-    if path.suffix != ".zip":
-        raise UserError(f"{path}: a bundle is a zip file: got the ending {path.suffix!r}, expected '.zip'")
-    if path.exists() and not force:
-        raise UserError(f"{path}: it is there already; --force replaces it")
-    session = open_session(Request(suite, **how), store)
-    evidence, loaded = session.evidence(), session.loaded
-    fields = loaded.suite.model_dump(mode="json")
-    extra = attachments(session)
-    size = export_bundle(path, evidence, session.plan, session.store, fields, loaded.profile, extra)
-    done = sum(row.status == "done" for row in evidence.rows)
+    check_path(path, force=force)
+    written = export_study(opening.open(suite, store=store, **how), path)
     if as_json:
-        click.echo(json.dumps({"path": str(path), "bytes": size, "rows": len(evidence.rows), "done": done}))
+        record = {"path": str(path), "bytes": written.size, "rows": written.rows, "done": written.done}
+        click.echo(json.dumps(record))
     else:
-        click.echo(f"wrote {path}: {size / 1e6:.1f} MB, {len(evidence.rows)} rows, {done} of them done")
-
-
-def attachments(session: Session) -> Mapping[str, bytes]:
-    """Returns what goes into a bundle beside the results: layouts and claims as they are written, and the gallery.
-
-    The claims are those that the suite names, and all that came with retbench, so that a bundle can be judged by them
-    as they were.
-    """
-    from retbench.canon import canonical
-    from retbench.cli.source import of_session
-    from retbench.report.gallery.exhibit import gallery_record
-    from retbench.report.published.claims import find_claims, shipped_claims
-    from retbench.report.tables.layout import find_layout
-
-    told, beside = session.loaded.suite.report, session.loaded.path.parent
-    layouts = {name: find_layout(name, beside).read_text(encoding="utf-8") for name in told.layout}
-    ledgers = {name: find_claims(name, beside) for name in (told.claims, *shipped_claims()) if name}
-    claims = {name: path.read_text(encoding="utf-8") for name, path in ledgers.items()}
-    found = {"layouts.json": canonical(layouts).encode(), "claims.json": canonical(claims).encode()}
-    gallery = of_session(session).gallery()
-    return found if gallery is None else {**found, "gallery.json": canonical(gallery_record(gallery)).encode()}
+        click.echo(f"wrote {path}: {written.size / 1e6:.1f} MB, {written.rows} rows, {written.done} of them done")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
+import json
 import sys
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,9 +15,10 @@ import click
 from retbench.cli.options import json_option, store_option, suite_options
 
 if TYPE_CHECKING:
-    from retbench.cli.session import Session
     from retbench.contracts import Event
     from retbench.execute import Failure, Watcher
+    from retbench.study.execution import Execution
+    from retbench.study.study import Study
 
 
 @click.command()
@@ -27,85 +29,60 @@ if TYPE_CHECKING:
 @json_option
 def run(suite: str, store: Path, as_json: bool, step_timeout: float | None, **how: Any) -> int:
     """Run a SUITE, a path or the name of a shipped one: start it, resume it, or find that all is there."""
-    from retbench.cli.session import Request, open_session
-
     started = time.perf_counter()
-    session = open_session(Request(suite, **how), store)
-    return 1 if _execute(session, as_json, step_timeout, started) else 0
+    from retbench.study import opening
+    from retbench.study.execution import execute
+
+    study = opening.open(suite, store=store, **how)
+    try:
+        with _watch(study, as_json) as watcher:
+            ended = execute(study, watcher, step_timeout, started)
+    except KeyboardInterrupt:
+        click.echo("interrupted: finished steps are kept; run the same command again to resume", err=True)
+        sys.exit(130)
+    _print_end(study, ended)
+    return 1 if ended.result.failures else 0
 
 
-def _execute(session: Session, as_json: bool, step_timeout: float | None, started: float) -> Mapping[str, Failure]:
-    """Runs the plan before the watchers' eyes, remembers it, says how it ended, and returns what failed."""
-    from retbench.cli.progress import LogFile
-    from retbench.contracts import Event
-    from retbench.execute import Broadcast, LocalExecutor
-
-    log = LogFile(session.store.root, session.run_name)
-    with _watcher(session, as_json) as watcher:
-        tell = Broadcast([watcher, log], session.catalog)
-        executor = LocalExecutor(session.store, session.device, tell, step_timeout, session.versions)
-        session.remember({}, 0.0)
-        try:
-            result = executor.run(session.plan)
-        except KeyboardInterrupt:
-            click.echo("interrupted: finished steps are kept; run the same command again to resume", err=True)
-            sys.exit(130)
-        seconds = time.perf_counter() - started
-        session.remember(result.failures, seconds)
-        skipped = sum(planned.key is None for planned in session.plan.cells)
-        failed = sum(planned.key in result.failures for planned in session.plan.cells)
-        end = Event(
-            "finished",
-            seconds=round(seconds, 3),
-            executed=result.executed,
-            stored=result.stored,
-            skipped=skipped,
-            failed=failed,
-        )
-        tell(end)
-    _tell_end(session, result.failures, end, log.path)
-    return result.failures
-
-
-@contextlib.contextmanager
-def _watcher(session: Session, as_json: bool) -> Iterator[Watcher]:
-    """Lends the watcher that suits standard output and standard error."""
-    from retbench.cli.progress import Bars, JsonLines, PlainLines
-    from retbench.execute import Rates
+@contextmanager
+def _watch(study: Study, as_json: bool) -> Iterator[Watcher]:
+    """Lend a watcher that suits standard output and standard error."""
+    from retbench.study.progress import watch
 
     if as_json:
-        yield JsonLines()
-    elif sys.stderr.isatty():
-        with Bars(session.plan, Rates(session.store, session.device.type)) as bars:
-            yield bars
+        yield _print_event
     else:
-        yield PlainLines(session.plan)
+        with watch(study) as watcher:
+            yield watcher
 
 
-def _tell_end(session: Session, failures: Mapping[str, Failure], end: Event, log: Path) -> None:
-    from retbench.cli.progress import duration
+def _print_event(event: Event) -> None:
+    click.echo(json.dumps(event.record()))
 
-    suite = session.loaded.suite.suite
-    cells = len(session.plan.cells)
+
+def _print_end(study: Study, ended: Execution) -> None:
+    from retbench.study.progress import duration
+
+    suite, cells, end = study.loaded.suite.suite, study.planned.cells, ended.end
     click.echo(
-        f"{suite}: {cells} cells; {end.executed} steps run, {end.stored} already stored, "
+        f"{suite}: {len(cells)} cells; {end.executed} steps run, {end.stored} already stored, "
         f"{end.skipped} cells skipped, {end.failed} failed, in {duration(end.seconds)}",
         err=True,
     )
-    for reason in dict.fromkeys(planned.reason for planned in session.plan.cells if planned.reason):
-        names = [planned.cell.name for planned in session.plan.cells if planned.reason == reason]
+    for reason in dict.fromkeys(planned.reason for planned in cells if planned.reason):
+        names = [planned.cell.name for planned in cells if planned.reason == reason]
         click.echo(f"skipped {len(names)} cells ({names[0]}, ...): {reason}", err=True)
-    if failures:
-        _tell_failures(session, failures, log)
+    if ended.result.failures:
+        _print_failures(study, ended.result.failures)
     else:
-        click.echo(f"see the tables: retbench report --store {session.store.root}", err=True)
+        click.echo(f"see the tables: retbench report --store {study.store.root}", err=True)
 
 
-def _tell_failures(session: Session, failures: Mapping[str, Failure], log: Path) -> None:
+def _print_failures(study: Study, failures: Mapping[str, Failure]) -> None:
     from tabulate import tabulate
 
-    failed = [(cell.cell.name, failures[cell.key]) for cell in session.plan.cells if cell.key and cell.key in failures]
+    failed = [(cell.cell.name, failures[cell.key]) for cell in study.planned.cells if cell.key and cell.key in failures]
     rows = [(name, str(failure.kind), failure.culprit, failure.reason) for name, failure in failed]
     headers = ("failed cell", "class", "step", "reason")
     click.echo(tabulate(rows, headers, "simple", disable_numparse=True, maxcolwidths=[None, None, 40, 70]), err=True)
-    click.echo(f"tracebacks: {log}", err=True)
+    click.echo(f"tracebacks: {study.log}", err=True)

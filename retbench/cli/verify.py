@@ -42,7 +42,7 @@ def verify(path: Path, as_json: bool) -> None:
     the gallery, seconds, and that no row was left out, among others.
     """
     from retbench.bundle import open_bundle, verify_bundle
-    from retbench.cli.bundles import read_galleries
+    from retbench.study.bundles import read_galleries
 
     bundle = open_bundle(path)
     read_galleries(bundle)

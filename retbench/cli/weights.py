@@ -66,12 +66,13 @@ def _named(suite: str, how: dict[str, Any]) -> dict[Weights, str]:
     """
     from dataclasses import replace
 
-    from retbench.catalog import load_catalog
+    from retbench.catalog.local import local_catalog
     from retbench.plan import Screening
     from retbench.suite import expand, find_suite, read_selection, read_suite
 
     screening, found, unread = Screening(), dict[Any, str](), set[str]()
-    for cell in expand(read_suite(find_suite(suite), how["profile"], how["sets"]), load_catalog(), read_selection(how["only"])):
+    catalog = local_catalog(how["plugins"])
+    for cell in expand(read_suite(find_suite(suite), how["profile"], how["set"]), catalog, read_selection(how["only"])):
         if screening.missing(cell.dataset):
             unread.add(cell.dataset.name)
             continue

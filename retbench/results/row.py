@@ -8,7 +8,10 @@ from typing import Any, Literal, NamedTuple, cast
 
 from retbench.canon import Json
 from retbench.metrics import Interval
+from retbench.suite import AXES as MATRIX_AXES
 
+AXES = (*MATRIX_AXES, "variant")
+"""The fields of a row that name its cell."""
 Status = Literal["done", "skipped", "failed", "invalid", "missing"]
 
 

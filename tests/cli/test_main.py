@@ -71,19 +71,19 @@ def test_an_unknown_device_is_one_line(retbench: Retbench) -> None:
 
 
 def test_a_bug_is_a_traceback(retbench: Retbench, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(*_: object) -> None:
+    def broken(*_: object, **__: object) -> None:
         raise ZeroDivisionError("a bug")
 
-    monkeypatch.setattr("retbench.cli.session.open_session", broken)
+    monkeypatch.setattr("retbench.study.opening.open", broken)
     with pytest.raises(ZeroDivisionError):
         retbench("plan", "toy.yaml")
 
 
 def test_an_error_that_is_not_the_users_exits_with_1(retbench: Retbench, monkeypatch: pytest.MonkeyPatch) -> None:
-    def failing(*_: object) -> None:
+    def failing(*_: object, **__: object) -> None:
         raise RetbenchError("store: gone")
 
-    monkeypatch.setattr("retbench.cli.session.open_session", failing)
+    monkeypatch.setattr("retbench.study.opening.open", failing)
     ended = retbench("plan", "toy.yaml")
     assert (ended.code, ended.err) == (1, "error: store: gone\n")
 

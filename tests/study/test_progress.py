@@ -9,10 +9,10 @@ import pytest
 import torch
 from rich.console import Console
 
-from retbench.cli.progress import Bars, LogFile, duration, told
 from retbench.contracts import Event
 from retbench.execute import LocalExecutor, Rates
 from retbench.store import Store
+from retbench.study.progress import Bars, LogFile, describe_event, duration
 from tests.test_lineage import planned
 
 
@@ -32,16 +32,16 @@ def test_seconds_are_said_as_people_say_them(seconds: float, text: str) -> None:
 
 
 def test_progress_inside_a_step_is_not_a_line() -> None:
-    assert told(Event("step_progress", "attack", "dhta", done=1, total=2)) == ""
+    assert describe_event(Event("step_progress", "attack", "dhta", done=1, total=2)) == ""
 
 
 def test_a_failure_is_told_with_its_class() -> None:
     event = Event("step_failed", "attack", "dhta on dpsh", message="NaN", failure="invalid")
-    assert told(event) == "FAILED attack dhta on dpsh: invalid: NaN"
+    assert describe_event(event) == "FAILED attack dhta on dpsh: invalid: NaN"
 
 
 def test_a_warning_about_the_run_names_no_step() -> None:
-    assert told(Event("warning", message="an observer is off")) == "warning: an observer is off"
+    assert describe_event(Event("warning", message="an observer is off")) == "warning: an observer is off"
 
 
 def test_the_bars_end_full_and_tell_the_time_left(tmp_path: Path) -> None:

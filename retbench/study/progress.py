@@ -1,30 +1,41 @@
-"""Shows a run to whoever watches: bars on a terminal, plain lines elsewhere, JSON for machines, a log for later."""
+"""Show a run while it lasts: bars on a terminal and in a notebook, plain lines elsewhere, and a log for later."""
 
 from __future__ import annotations
 
+import contextlib
 import json
+import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
 from retbench.contracts import Event
-from retbench.execute import Rates
+from retbench.execute import Rates, Watcher
 from retbench.plan import Plan
 from retbench.store.files import writing
 
+if TYPE_CHECKING:
+    from retbench.study.study import Study
 
-class JsonLines:
-    """Writes each event as one line of JSON on standard output."""
 
-    def __call__(self, event: Event) -> None:
-        click.echo(json.dumps(event.record()))
+@contextlib.contextmanager
+def watch(study: Study, progress: bool = True) -> Iterator[Watcher]:
+    """Lend a watcher for the run of a study that suits standard error; a silent one without `progress`."""
+    if not progress:
+        yield lambda event: None
+    elif sys.stderr.isatty() or Console().is_jupyter:
+        with Bars(study.planned, Rates(study.store, study.device.type)) as bars:
+            yield bars
+    else:
+        yield PlainLines(study.planned)
 
 
 class PlainLines:
-    """Writes a line for each step that ran or failed, on standard error."""
+    """Prints a line for each step that ran or failed, on standard error."""
 
     def __init__(self, plan: Plan) -> None:
         self.total, self.done = len(plan.steps), 0
@@ -32,8 +43,8 @@ class PlainLines:
     def __call__(self, event: Event) -> None:
         if event.event in ("step_done", "step_failed", "step_hit"):
             self.done += 1
-        if text := told(event):
-            click.echo(f"[{self.done}/{self.total}] {text}", err=True)
+        if text := describe_event(event):
+            print(f"[{self.done}/{self.total}] {text}", file=sys.stderr, flush=True)
 
 
 class Bars:
@@ -77,7 +88,7 @@ class Bars:
             self.progress.update(self.step, completed=event.done, total=event.total, note=note)
         elif event.event in ("step_done", "step_failed", "step_hit"):
             self._advance(event)
-        if text := told(event):
+        if text := describe_event(event):
             self.progress.console.print(text, markup=False, highlight=False)
 
     def _advance(self, event: Event) -> None:
@@ -111,8 +122,8 @@ class LogFile:
                 stream.write(f"{time.strftime('%H:%M:%S')} {json.dumps(event.record())}\n{event.trace}")
 
 
-def told(event: Event) -> str:
-    """Returns what a person reads of an event; nothing for most."""
+def describe_event(event: Event) -> str:
+    """Return the line that is printed for an event; empty for most."""
     if event.event == "step_done":
         return f"{event.stage} {event.label}: {duration(event.seconds)}"
     if event.event == "step_failed":
@@ -123,7 +134,7 @@ def told(event: Event) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Returns seconds as people say them: `0.4 s`, `12 s`, `3 min 05 s`, `2 h 10 min`."""
+    """Return seconds in units that are easy to read: `0.4 s`, `12 s`, `3 min 05 s`, `2 h 10 min`."""
     if seconds < 10:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from .conftest import Retbench
+from tests.cli.conftest import Retbench
 
 
 def told(retbench: Retbench, *words: str) -> dict[str, Any]:

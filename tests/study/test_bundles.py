@@ -12,13 +12,13 @@ import pytest
 from PIL import Image
 
 from retbench.bundle import open_bundle
-from retbench.cli.bundles import joined, of_bundles, read_galleries
 from retbench.report import Gallery
 from retbench.report.gallery.exhibit import Exhibit, Hit, Ranking
 from retbench.report.published.claims import shipped_claims
+from retbench.study.bundles import join_galleries, open_bundles, read_galleries
+from retbench.suite import read_selection
 from tests.bundle.conftest import edit_json
-
-from .conftest import Retbench
+from tests.cli.conftest import Retbench
 
 LEDGER = """\
 claims: mine
@@ -117,7 +117,7 @@ def test_what_changes_a_suite_does_not_go_with_bundles(
 def test_every_shipped_ledger_goes_along(export: Callable[..., Path]) -> None:
     claims = open_bundle(export("run.zip")).claims
     assert claims == {name: path.read_text() for name, path in shipped_claims().items()}
-    assert of_bundles([Path("run.zip")], {}).ledger(None) is None
+    assert open_bundles([Path("run.zip")], read_selection()).ledger(None) is None
 
 
 def test_a_suites_own_ledger_is_read_from_its_bundle(
@@ -129,7 +129,7 @@ def test_a_suites_own_ledger_is_read_from_its_bundle(
     change("report: {layout:", f"report: {{claims: {own}, layout:")
     path = export("run.zip")
     own.unlink()
-    source = of_bundles([path], {})
+    source = open_bundles([path], read_selection())
     ledger = source.ledger(None)
     assert ledger is not None
     assert [claim.value for claim in ledger.claims] == [12.34]
@@ -160,7 +160,7 @@ def test_bundles_with_two_ledgers_are_not_guessed_at(
 def test_a_bundles_ledger_may_name_what_only_its_rows_name(export: Callable[..., Path], tmp_path: Path) -> None:
     path = export("run.zip")
     edit_json(path, "claims.json", lambda claims: claims.update(own=LEDGER.replace("VALUE", "1.0")))
-    ledger = of_bundles([path], {}).ledger("own")
+    ledger = open_bundles([path], read_selection()).ledger("own")
     assert ledger is not None
     assert ledger.claims[0].axes["dataset"] == "toy"
 
@@ -182,7 +182,7 @@ def gallery(query: str, *levels: int) -> Gallery:
 
 def test_galleries_are_joined_with_every_picture_once() -> None:
     one, other = gallery("q1", 10, 20, 30), gallery("q2", 40, 10, 50)
-    both = joined([one, other])
+    both = join_galleries([one, other])
     assert both is not None
     assert both.images == tuple(map(picture, (10, 20, 30, 40, 50)))
     assert [exhibit.query for exhibit in both.exhibits] == ["q1", "q2"]
@@ -195,14 +195,14 @@ def test_galleries_are_joined_with_every_picture_once() -> None:
 
 
 def test_equal_exhibits_are_there_once_and_no_gallery_is_none() -> None:
-    assert joined([gallery("q", 1, 2, 3)] * 2) == gallery("q", 1, 2, 3)
-    assert joined([]) is None
+    assert join_galleries([gallery("q", 1, 2, 3)] * 2) == gallery("q", 1, 2, 3)
+    assert join_galleries([]) is None
 
 
 def test_the_galleries_of_all_bundles_are_reported(export: Callable[..., Path]) -> None:
     paths = [export("clean.zip", "--only", "attack=none"), export("attacked.zip", "--only", "defense=none")]
     counts = [sum(len(each.exhibits) for each in read_galleries(open_bundle(path))) for path in paths]
-    both = of_bundles(paths, {}).gallery()
+    both = open_bundles(paths, read_selection()).gallery()
     assert both is not None
     assert len(both.exhibits) == sum(counts) > 0
-    assert of_bundles(paths, {"only": ("attack=none",)}).gallery() is None
+    assert open_bundles(paths, read_selection(["attack=none"])).gallery() is None

@@ -1,0 +1,106 @@
+"""Tables as a notebook shows them, and as text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from html import escape
+from itertools import groupby
+from typing import TYPE_CHECKING, overload
+
+from retbench.report import Table, Value
+from retbench.report.render import as_csv, document, latex, markdown
+from retbench.report.render.cell import compose
+
+if TYPE_CHECKING:
+    from rich.console import Group
+
+EMPHASIS = {"": "{}", "best": "<strong>{}</strong>", "tied": "<u>{}</u>"}
+
+
+class Tables(Sequence[Table]):
+    """The tables of a report: a sequence that shows itself in a notebook.
+
+    `str` gives Markdown.
+    """
+
+    def __init__(self, tables: Sequence[Table]) -> None:
+        self._tables = tuple(tables)
+
+    @overload
+    def __getitem__(self, index: int) -> Table: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Tables: ...
+
+    def __getitem__(self, index: int | slice) -> Table | Tables:
+        return Tables(self._tables[index]) if isinstance(index, slice) else self._tables[index]
+
+    def __len__(self) -> int:
+        return len(self._tables)
+
+    def __str__(self) -> str:
+        return self.to_markdown()
+
+    __repr__ = __str__
+
+    def __rich__(self) -> Group:
+        from rich.console import Group
+
+        from retbench.report.render import console
+
+        return Group(*map(console, self._tables))
+
+    def _repr_html_(self) -> str:
+        return "".join(map(_html, self._tables))
+
+    def to_markdown(self) -> str:
+        """Return the tables as Markdown, with their footnotes and what they rest on."""
+        return "\n\n".join(markdown(table) for table in self._tables)
+
+    def to_latex(self, title: str = "") -> str:
+        """Return the tables as LaTeX environments; with a title, as a document that can be compiled."""
+        return document(self._tables, title) if title else "\n\n".join(latex(table) for table in self._tables)
+
+    def to_csv(self) -> str:
+        """Return the tables as CSV in long form: a line of headers, then one line for each place."""
+        return as_csv(self._tables)
+
+
+def _html(table: Table) -> str:
+    """Return a table with its notes; styles are those of the notebook."""
+    width = 1 + len(table.columns)
+    blocks = "".join(
+        (f'<tr><th colspan="{width}" style="text-align: left">{escape(block)}</th></tr>' if block else "")
+        + "".join(
+            f'<tr><th style="text-align: left">{escape(row.label)}</th>{"".join(map(_place, row.values))}</tr>'
+            for row in rows
+        )
+        for block, rows in groupby(table.rows, key=lambda row: row.block)
+    )
+    notes = "".join(f"<p><sup>{escape(mark)}</sup> {escape(text)}</p>" for mark, text in table.footnotes)
+    caption = f"<p>{escape(table.caption)}</p>" if table.caption else ""
+    basis = "".join(f"<li><strong>{escape(label)}</strong>: {escape(text)}</li>" for label, text in table.provenance)
+    details = f"<details><summary>What this table rests on</summary><ul>{basis}</ul></details>" if basis else ""
+    head = f"<thead>{''.join(_headers(table))}</thead>"
+    return f"<h4>{escape(table.title)}</h4><table>{head}<tbody>{blocks}</tbody></table>{notes}{caption}{details}"
+
+
+def _headers(table: Table) -> Iterator[str]:
+    """Yield a line for each level of the headers; neighbors that are equal share a cell, except on the last level."""
+    levels = max((len(column) for column in table.columns), default=0)
+    for level in range(levels):
+        last = level == levels - 1
+        columns = enumerate(table.columns)
+        groups = groupby(columns, key=lambda at: (at[1][: level + 1], at[0] if last else None))
+        cells = ((headers[level], len(list(group))) for (headers, _), group in groups)
+        line = "".join(f'<th colspan="{width}" style="text-align: center">{escape(name)}</th>' for name, width in cells)
+        yield f"<tr><th></th>{line}</tr>"
+
+
+def _place(value: Value) -> str:
+    cell = compose(value)
+    number = EMPHASIS[cell.emphasis].format(escape(cell.value))
+    marks = f"<sup>{escape(','.join(cell.marks))}</sup>" if cell.marks else ""
+    interval = f"<br><small>{escape(cell.interval)}</small>" if cell.interval else ""
+    beneath = "".join(f"<br><small>{escape(line)}</small>" for line in cell.beneath)
+    return f"<td>{number}{marks}{interval}{beneath}</td>"
