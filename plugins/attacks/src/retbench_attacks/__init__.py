@@ -1,1 +1,1 @@
-"""Targeted attacks on deep hashing for retbench."""
+"""Attacks on deep hashing for retbench: by descent, and by trained generators."""

@@ -1,4 +1,4 @@
-"""What every attack on pixels refuses."""
+"""An attack on pixels, whose queries must be images."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What this distribution offers to retbench."""
+"""The attacks of this distribution."""
 
 from __future__ import annotations
 

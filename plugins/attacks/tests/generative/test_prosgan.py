@@ -23,7 +23,7 @@ CPU = torch.device("cpu")
 PROTOTYPES = ProsGanPrototypes(hidden=16, semantic=8, steps=60, batch=32, lr=1e-2)
 NETS: dict[str, Any] = {"width": 4, "blocks": 1, "decoder_width": 16, "critic_width": 4, "critic_depth": 2}
 UNDETERMINED = {f"trunk.{layer}.0.bias" for layer in range(3)}
-"""Biases that the normalisation after them takes off again: their gradient is rounding, which Adam makes a step of."""
+"""Biases that the normalization after them takes off again: their gradient is rounding, which Adam makes a step of."""
 
 Curves = dict[str, list[float]]
 ATTACK = ProsGAN(epochs=30, batch=8, lr=5e-3, reconstruction=2, hamming=5, prototypes=PROTOTYPES, **NETS)
@@ -203,7 +203,7 @@ def test_it_is_the_published_loop(
 def test_the_discriminator_stays_in_float32_at_any_precision(
     knowledge: Knowledge, prototypes: State, fit: Callable[..., State]
 ) -> None:
-    attack = ATTACK.model_copy(update={"epochs": 2, "batch": 6, "lr": 1e-12})  # so that no rounding is learnt from
+    attack = ATTACK.model_copy(update={"epochs": 2, "batch": 6, "lr": 1e-12})  # so that no rounding is learned from
     curves: Curves = {}
     fit(attack, record=curves.__setitem__, precision="bf16")
     expected, *_ = transcribed(attack, knowledge, prototypes, rounds=True)

@@ -23,7 +23,7 @@ CPU = torch.device("cpu")
 PROTOTYPES = TadchPrototypes(hidden=8, width=16, epochs=10, batch=8, lr=3e-3)
 NETS: dict[str, Any] = {"width": 4, "blocks": 1, "critic_width": 4, "critic_depth": 3}
 UNDETERMINED = {"entry.0.bias", "halving.0.bias", "core.0.0.bias"}
-"""Biases that the normalisation after them takes off again: their gradient is rounding, which Adam makes a step of."""
+"""Biases that the normalization after them takes off again: their gradient is rounding, which Adam makes a step of."""
 
 Curves = dict[str, list[float]]
 ATTACK = TADCH(epochs=8, decay_epochs=4, batch=8, lr=5e-3, reconstruction=1, prototypes=PROTOTYPES, **NETS)

@@ -1,4 +1,4 @@
-"""The moves against torch's optimisers."""
+"""The moves against torch's optimizers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def gradients() -> list[Tensor]:
 
 
 @pytest.mark.parametrize(
-    ("update", "optimiser"),
+    ("update", "optimizer"),
     [
         (Momentum(0.3, 0.9), lambda pixels: torch.optim.SGD(pixels, lr=0.3, momentum=0.9)),
         (Momentum(0.3, 0.0), lambda pixels: torch.optim.SGD(pixels, lr=0.3)),
@@ -25,9 +25,9 @@ def gradients() -> list[Tensor]:
     ],
     ids=["momentum", "no momentum", "adam", "raw"],
 )
-def test_an_update_is_that_of_torch(update: Update, optimiser: Callable[[list[Tensor]], Any]) -> None:
+def test_an_update_is_that_of_torch(update: Update, optimizer: Callable[[list[Tensor]], Any]) -> None:
     ours, theirs = torch.zeros(2, 3, 4, 4), torch.zeros(2, 3, 4, 4)
-    reference = optimiser([theirs])
+    reference = optimizer([theirs])
     for gradient in gradients():
         theirs.grad = gradient.clone()
         reference.step()

@@ -25,8 +25,8 @@ PARTS = [ProsGanPrototypes(**SMALL), ThaPrototypes(**SMALL), ThaPrototypes(**SMA
 def knowledge() -> Knowledge:
     """Training codes that are the majority of their classes' codes."""
     dataset = ToyDataset()
-    centres = torch.randn(3, BITS, generator=torch.Generator().manual_seed(0)).sign()
-    codes = sign(dataset.labels("train").float() @ centres)
+    centers = torch.randn(3, BITS, generator=torch.Generator().manual_seed(0)).sign()
+    codes = sign(dataset.labels("train").float() @ centers)
     facts = dataset.facts()
     facts = Facts(facts.dataset, facts.image_size, facts.classes, facts.sizes, bits=BITS)
     grants: Any = {"training_codes": codes, "database_labels": dataset.labels("database")}

@@ -38,8 +38,8 @@ class Worded(ToyDataset):
 def knowledge() -> Knowledge:
     """Eleven training rows, whose codes are the majority of their classes' codes."""
     dataset = Worded(database=22)
-    centres = torch.randn(3, BITS, generator=torch.Generator().manual_seed(0)).sign()
-    codes = sign(dataset.labels("train").float() @ centres)
+    centers = torch.randn(3, BITS, generator=torch.Generator().manual_seed(0)).sign()
+    codes = sign(dataset.labels("train").float() @ centers)
     facts = replace(dataset.facts(), bits=BITS)
     grants: Any = {"training_codes": codes}
     return Knowledge(HashNetwork(), facts, TrainingData(dataset, facts, CPU), grants)
@@ -93,7 +93,7 @@ def transcribed(part: TadchPrototypes, knowledge: Knowledge) -> tuple[list[float
 
 
 def undetermined(net: nn.Module) -> set[str]:
-    """Biases of convolutions: the normalisation after them takes them off, and Adam makes steps of their rounding."""
+    """Biases of convolutions: the normalization after them takes them off, and Adam makes steps of their rounding."""
     return {f"{name}.bias" for name, layer in net.named_modules() if isinstance(layer, nn.Conv2d)}
 
 

@@ -20,7 +20,7 @@ from retbench_attacks.prototypes.target_vectors import draw_vectors
 class GeneratorAttack(PixelAttack):
     """Learns to redraw images x as x', with the semantics and the code p that a prototype net has for a target.
 
-    The generator minimises, with y_t the target's labels, D the discriminator and images in [-1, 1],
+    The generator minimizes, with y_t the target's labels, D the discriminator and images in [-1, 1],
 
         reconstruction |x' - x|^2 + hamming d(x', p) + adversarial |D(x') - (y_t, real)|^2
 
@@ -56,7 +56,7 @@ class GeneratorAttack(PixelAttack):
     @property
     @abstractmethod
     def schedule(self) -> tuple[int, int]:
-        """Return the epochs at the full learning rate, and those after them in which it falls; at least one in all."""
+        """How many epochs have the full learning rate, and in how many after them it falls; one or more in all."""
 
     @abstractmethod
     def new_generator(self, facts: Facts) -> nn.Module:
@@ -68,11 +68,11 @@ class GeneratorAttack(PixelAttack):
 
     @abstractmethod
     def candidates(self, knowledge: Knowledge) -> tuple[Tensor, ...]:
-        """Return what training draws targets from: label vectors (D, C) first, all that the prototype net reads."""
+        """Return the targets that training draws from: label vectors (D, C) first, and whatever else the net reads."""
 
     @abstractmethod
     def aims(self, batch: Batch) -> tuple[Tensor, ...]:
-        """Return the same of the targets of a batch of queries."""
+        """Return the targets of a batch of queries, in the same form."""
 
     @abstractmethod
     def distance(self, logits: Tensor, prototypes: Tensor) -> Tensor:

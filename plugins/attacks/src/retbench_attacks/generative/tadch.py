@@ -43,9 +43,9 @@ class TADCH(GeneratorAttack):
     F is the attacked hasher's relaxed code; the published attack on DCMH takes its unbounded outputs:
     `{victim_output: logits}`. While it trains, targets are training rows, drawn uniformly with replacement.
 
-    `reconstruction` is the code's. RetPur chose it between 1 and 5000 for each attacked hasher and does not say which.
-    The code trains for 50 epochs by default, which is `{decay_epochs: 0}`; the example in its documentation for 50 and
-    100 more, which are the defaults here. RetPur gives 150 in its section 4 and 100 in its appendix E.
+    `reconstruction` is the code's. RetPur chose it between 1 and 5000 for each attacked hasher, and does not give the
+    values. The code trains for 50 epochs by default, which is `{decay_epochs: 0}`; the example in its documentation for
+    50 and 100 more, which are the defaults here. RetPur gives 150 in its section 4 and 100 in its appendix E.
     """
 
     name: ClassVar[str] = "tadch"
@@ -56,7 +56,7 @@ class TADCH(GeneratorAttack):
     hamming: float = Field(5.0, ge=0, description="weight of the distance to the prototype code (mu)")
     adversarial: float = Field(1.0, ge=0, description="weight of the discriminator's verdict (nu)")
     victim_output: Literal["relaxed", "logits"] = Field(
-        "relaxed", description="what of the hasher the distance is taken of: tanh of its logits, or those themselves"
+        "relaxed", description="outputs of the hasher whose distance is taken: tanh of its logits, or the logits"
     )
     epochs: int = Field(50, ge=1, le=100_000, description="passes over the training split at the full learning rate")
     decay_epochs: int = Field(100, ge=0, le=100_000, description="passes after them, in which it falls linearly")
@@ -125,7 +125,7 @@ class Translator(nn.Module):
     def forward(self, semantics: Tensor, side: int) -> Tensor:
         """Return (B, 1, side, side), not below 0, of maps (B, width, 16, 16), for a side of `SIDES`."""
         (convolution, *finish), *enlargements = self.layers
-        # Only the padding of the first convolution depends on the side, so that weights do not tell 14 from 16.
+        # Only the padding of the first convolution depends on the side, so the weights of 14 and of 16 have one shape.
         drawn = F.conv_transpose2d(semantics, convolution.weight, padding=1 + (MAP - SIDES[side][0]) // 2)
         for layer in (*finish, *enlargements):
             drawn = layer(drawn)

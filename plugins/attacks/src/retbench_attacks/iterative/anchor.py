@@ -1,4 +1,4 @@
-"""Anchor codes: what an attack aims at, voted for by database items that carry the target's labels."""
+"""Anchor codes: an attack's aim, voted for by database items that carry the target's labels."""
 
 from __future__ import annotations
 

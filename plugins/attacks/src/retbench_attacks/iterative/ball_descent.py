@@ -15,14 +15,14 @@ from retbench_attacks.iterative.updates import Update
 from retbench_attacks.pixel_attack import PixelAttack
 
 Objective = Callable[[Tensor, Tensor], Tensor]
-"""From relaxed codes (B, K), and the images (B, 3, H, W) that gave them, to what each image makes small (B,)."""
+"""From relaxed codes (B, K), and the images (B, 3, H, W) that gave them, to what is minimized for each image (B,)."""
 
 
 class BallDescent(PixelAttack):
     """Moves each query x, inside the ball, so that an objective of the relaxed code tanh(alpha z(x')) becomes small.
 
     After each step, x' - x is cut to [-eps, eps] and x' to [0, 1]. An image's path does not depend on the batch that it
-    is in. A subclass says what is minimised, and how gradients become steps.
+    is in. A subclass defines the objective, and how gradients become steps.
     """
 
     eps: float = Field(8 / 255, gt=0, le=1, description="radius of the l-infinity ball, pixels in [0, 1]")
@@ -48,7 +48,7 @@ class BallDescent(PixelAttack):
 
     @abstractmethod
     def objective(self, knowledge: Knowledge, batch: Batch, module: nn.Module, noise: Noise) -> Objective:
-        """Return what the images of this batch make small."""
+        """Return the objective of the images of this batch."""
 
     @abstractmethod
     def new_update(self) -> Update:

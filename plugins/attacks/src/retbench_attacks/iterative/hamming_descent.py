@@ -13,9 +13,9 @@ from retbench_attacks.iterative.updates import Direction, Update, directed
 
 
 class HammingDescent(BallDescent):
-    """Moves each query until its code is near its anchor's. A subclass says which anchor.
+    """Moves each query until its code is near its anchor's. A subclass chooses the anchors.
 
-    With h the anchor code and z the logits, each image x' minimises
+    With h the anchor code and z the logits, each image x' minimizes
 
         L(x') = -(1/K) h . tanh(alpha z(x')).
 
@@ -23,7 +23,7 @@ class HammingDescent(BallDescent):
 
     - `sign` moves every pixel by `step` (ATRDH, SAAT: 1/255 for eps 8/255); the default, because the size of the step
       is then known whatever the network;
-    - `l2` moves the whole image by `step` in l2 norm (the code of Bai et al.: 1 in units of a normalised pixel);
+    - `l2` moves the whole image by `step` in l2 norm (the code of Bai et al.: 1 in units of a normalized pixel);
     - `raw` moves it by `step` times the gradient of L. The code of ProS-GAN steps by 1 on a loss averaged over a batch
       of 32, which is 1/32 here.
     """

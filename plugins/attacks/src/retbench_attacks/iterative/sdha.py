@@ -21,9 +21,9 @@ from retbench_attacks.iterative.updates import Adam, Update
 
 
 class SDHA(BallDescent):
-    """Minimises (mean squared change of pixels) + (weight/K) surrogate, by Adam on the pixels.
+    """Minimizes (mean squared change of pixels) + (weight/K) surrogate, by Adam on the pixels.
 
-    The surrogate stands for the distance to the training codes that share a class with the query (with its target, if
+    The surrogate replaces the distance to the training codes that share a class with the query (with its target, if
     `targeted`); see `surrogate`. A query that shares a class with no training image uses its own clean code. The
     published code averages over a batch of 128; Adam's steps do not feel that factor, so each image goes alone.
 

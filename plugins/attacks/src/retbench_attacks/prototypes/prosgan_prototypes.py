@@ -16,7 +16,7 @@ from retbench_attacks.prototypes.prototype_part import PrototypePart, quantisati
 
 
 class ProsGanPrototypes(PrototypePart):
-    """Minimises J1 + quantisation J2 + reconstruction J3.
+    """Minimizes J1 + quantisation J2 + reconstruction J3.
 
     J1 is the likelihood of the pairs' similarity, J2 the distance of the codes to their signs, J3 the mean squared
     error of the labels read back.

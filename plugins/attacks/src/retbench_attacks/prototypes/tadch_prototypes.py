@@ -26,7 +26,7 @@ MAP = 16
 class TadchPrototypes(AttackPart):
     """Learns codes that are near the codes of training images which share a class with a label vector.
 
-    It passes over the labels and texts of the training split, and minimises, with h the code of a batch's rows,
+    It passes over the labels and texts of the training split, and minimizes, with h the code of a batch's rows,
 
         class_weight |y' - y|^2 + similarity J(h, B) + quantisation |sign h - h|^2
 
@@ -114,7 +114,7 @@ def split_rows(order: Tensor, batch: int) -> list[Tensor]:
     """Return int64 rows (N,) in batches of at least two: a last one of a single row joins the one before it.
 
     Raises:
-        UserError: fewer than two rows, of which batch normalisation has no statistics.
+        UserError: fewer than two rows, of which batch normalization has no statistics.
     """
     if len(order) < 2:
         raise UserError(f"tadch-prototypes: too few training rows: got {len(order)}, expected at least 2")
@@ -144,7 +144,7 @@ class FusionNet(nn.Module):
         super().__init__()
         self.labels, self.texts = _branch(classes, hidden, width), _branch(texts, hidden, width)
         self.first, self.second = Attention(width), Attention(width)
-        halvings = [*_standardised(width, 2 * width, 4, 2), *_standardised(2 * width, 4 * width, 4, 2)]
+        halvings = [*_standardized(width, 2 * width, 4, 2), *_standardized(2 * width, 4 * width, 4, 2)]
         self.trunk = nn.Sequential(*halvings, nn.Flatten())
         features = 4 * width * (MAP // 4) ** 2
         self.code_head, self.label_head = nn.Linear(features, bits), nn.Linear(features, classes)
@@ -179,12 +179,12 @@ def _branch(length: int, hidden: int, width: int) -> nn.Sequential:
     """Return what spreads a vector over a map: two linear layers to twice the resolution, two convolutions."""
     shape = (width // 4, 2 * MAP, 2 * MAP)
     linear = [nn.Linear(length, hidden), nn.ReLU(), nn.Linear(hidden, width // 4 * (2 * MAP) ** 2)]
-    halving, smoothing = _standardised(width // 4, width // 2, 4, 2), _standardised(width // 2, width, 5, 1)
+    halving, smoothing = _standardized(width // 4, width // 2, 4, 2), _standardized(width // 2, width, 5, 1)
     return nn.Sequential(*linear, nn.Unflatten(1, shape), *halving, *smoothing)
 
 
-def _standardised(before: int, after: int, kernel: int, stride: int) -> list[nn.Module]:
-    """Return a convolution, its outputs standardised over each image and channel, and tanh."""
+def _standardized(before: int, after: int, kernel: int, stride: int) -> list[nn.Module]:
+    """Return a convolution, its outputs standardized over each image and channel, and tanh."""
     convolution = nn.Conv2d(before, after, kernel, stride, padding=(kernel - 1) // 2)
     return [convolution, nn.InstanceNorm2d(after), nn.Tanh()]
 

@@ -19,7 +19,7 @@ CircleForm = Literal["sum", "softplus"]
 
 
 class ThaPrototypes(PrototypePart):
-    """Minimises the circle loss divided by the batch, and the distance of the codes to their signs."""
+    """Minimizes the circle loss divided by the batch, and the distance of the codes to their signs."""
 
     name: ClassVar[str] = "tha-prototypes"
     source: ClassVar[str] = "Wang et al. 2021 (SIGIR); losses and training as in the codes of ATRDH and SAAT"
