@@ -1,13 +1,17 @@
-"""From rows to tables: layouts, pivot, statistics, rendering, provenance."""
+"""Reports: the rows of a suite as tables and figures, beside published numbers, in every format.
+
+Its rooms import in one direction: tables < published, figures < gallery < report < render < write, illustration.
+"""
 
 from retbench.report.figures.picture import Picture
 from retbench.report.gallery.exhibit import Exhibit, Gallery, Hit, Ranking
+from retbench.report.render import as_html, as_json, as_markdown
 from retbench.report.report import Report, make_tables
 from retbench.report.tables.layout import Layout, read_layout, shipped_layouts
 from retbench.report.tables.pivot import pivot
 from retbench.report.tables.provenance import check_uniform, provenance
 from retbench.report.tables.table import CostLine, Published, Table, TableRow, Value
-from retbench.report.write import as_html, as_json, as_markdown, write_report
+from retbench.report.write import write_report
 
 __all__ = [
     "CostLine",

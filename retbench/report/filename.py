@@ -6,12 +6,12 @@ import re
 
 
 def slug(text: str, limit: int = 80) -> str:
-    """Returns a text as a piece of a file name: lower-case letters, digits, `_` and `.`, everything else a dash."""
+    """Return a text as a piece of a file name: lower-case letters, digits, `_` and `.`, everything else a dash."""
     return re.sub(r"[^a-z0-9_.]+", "-", text.lower())[:limit].strip("-.") or "unnamed"
 
 
 def fresh_stem(stem: str, taken: set[str]) -> str:
-    """Returns the stem, or the first of `stem-2`, `stem-3`, ... that is not taken, and takes it."""
+    """Return the stem, or the first of `stem-2`, `stem-3`, ... that is not taken, and takes it."""
     found, number = stem, 1
     while found in taken:
         number += 1

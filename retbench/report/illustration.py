@@ -15,7 +15,7 @@ from retbench.results import Evidence
 
 
 def illustrate(report: Report, evidence: Evidence, name: str, gallery: Callable[[], Gallery | None]) -> Report:
-    """Returns a report with its pictures and its gallery, which is made here because it reads images.
+    """Return a report with its pictures and its gallery, which is made here because it reads images.
 
     Args:
         report: without pictures.
@@ -35,5 +35,5 @@ def illustrate(report: Report, evidence: Evidence, name: str, gallery: Callable[
 
 
 def _fresh(picture: Picture, taken: set[str]) -> Picture:
-    """Returns a picture whose files are called like no other's of the report."""
+    """Return a picture whose files are called like no other's of the report."""
     return picture._replace(stem=fresh_stem(picture.stem, taken))

@@ -7,10 +7,9 @@ from typing import NamedTuple
 
 from retbench.report.figures.picture import Picture
 from retbench.report.gallery.exhibit import Gallery
-from retbench.report.published.verdict import Judge
 from retbench.report.tables.layout import Layout
 from retbench.report.tables.pivot import pivot
-from retbench.report.tables.table import Table
+from retbench.report.tables.table import Judge, Table
 from retbench.results import Evidence
 
 
@@ -20,8 +19,8 @@ class Report(NamedTuple):
     Attributes:
         title, description: the suite's.
         tables: by its layouts, in order.
-        pictures: the tables' curves, then what the rows give besides; none until they are asked for.
-        gallery: single queries and what they found; None until it is asked for.
+        pictures: the tables' curves, then what the rows give besides; none unless `illustrate` added them.
+        gallery: single queries and what they found; None unless `illustrate` added it.
         provenance: label and text of lines on the whole report.
         showcases: the first of the gallery as pictures, for formats that cannot show it itself.
     """
@@ -43,10 +42,10 @@ def make_tables(
     judge: Judge | None = None,
     uniform: bool = False,
 ) -> tuple[Table, ...]:
-    """Returns the tables of several layouts, in order; a paired layout without a pair gives none.
+    """Return the tables of several layouts, in order; a paired layout without a pair gives none.
 
     `narrowed` rows are a part of a suite's: a layout that they have nothing for is left out, unless that leaves none.
-    With a judge, each number stands beside the published one.
+    With a judge, each number has the published one beside it.
 
     Raises:
         LayoutError: see `pivot`.

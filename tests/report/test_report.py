@@ -10,8 +10,7 @@ import pytest
 
 from retbench.errors import LayoutError, UserError
 from retbench.report import Layout, Report, make_tables, pivot, read_layout
-from retbench.report.published.verdict import Judgement
-from retbench.report.tables.table import Published
+from retbench.report.tables.table import Judgement, Published
 from retbench.results import Evidence, Row, StepRecord
 
 Rows = Callable[..., Row]

@@ -1,4 +1,4 @@
-"""One set of colors, dashes, shapes and fills for every figure, given out by place in a chart's lists."""
+"""One set of colors, dashes, shapes and fills for every figure, assigned by place in a chart's lists."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from retbench.report.figures.chart import Chart, Line, Spot
 
-# Okabe and Ito (2008), Color Universal Design: told apart by color-blind readers; yellow is too pale for white paper.
+# Okabe and Ito (2008), Color Universal Design: distinct for color-blind readers; yellow is too pale for white paper.
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 CLEAN, BARE = "#000000", "#707070"
 """Of clean queries, and of attacked ones without a defense."""

@@ -1,1 +1,1 @@
-"""Single queries: what each found before an attack, under it and behind a defense, as data and as pictures."""
+"""Exhibits of single queries: their answers before an attack, under it and behind a defense, as data and pictures."""

@@ -35,7 +35,7 @@ class Combination(NamedTuple):
 
 
 def find_combinations(plan: Plan) -> Iterator[Combination]:
-    """Yields the combinations of a plan's image-to-image cells, in its order: one for each attack on a hasher.
+    """Yield the combinations of a plan's image-to-image cells, in its order: one for each attack on a hasher.
 
     Each is of the first seed that has it. An attack without a clean cell beside it has none.
     """
@@ -62,7 +62,7 @@ def _threat(cell: Cell) -> tuple[object, ...]:
 
 
 def _defended(attacked: PlannedCell, beside: Sequence[PlannedCell]) -> PlannedCell | None:
-    """Returns the defended cell that is shown beside an undefended one, or None where there is none.
+    """Return the defended cell that is shown beside an undefended one, or None where there is none.
 
     It is behind the purifier named last that was given the same images, else behind the defense named last, which was
     attacked by images of its own: a hardened hasher, or a purifier that the attacker sees. Of a swept defense it is the
@@ -81,7 +81,7 @@ def _defended(attacked: PlannedCell, beside: Sequence[PlannedCell]) -> PlannedCe
 
 
 def spread(combinations: Sequence[Combination]) -> list[int]:
-    """Returns the places of combinations, the most telling first.
+    """Return the places of combinations, the most telling first.
 
     First comes the first hasher of every dataset and attack, the datasets in turn, so that a cut drops none of them;
     then the second, and so on.

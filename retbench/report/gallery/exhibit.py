@@ -1,4 +1,4 @@
-"""The retrieval gallery as data: what single queries found before an attack, under it, and behind a defense."""
+"""The retrieval gallery as data: the answers to single queries before an attack, under it, and behind a defense."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def _read_share(value: Any, read: ValidatorFunctionWrapHandler) -> Any:
 
 
 def _read_picture(value: Any) -> bytes:
-    """Returns the bytes behind base64; raises ValueError unless they are a whole and small PNG."""
+    """Return the bytes behind base64; raises ValueError unless they are a whole and small PNG."""
     if not isinstance(value, str) or len(value) > 2 * MOST_BYTES:
         raise ValueError(f"expected base64 of at most {MOST_BYTES} bytes")
     try:
@@ -47,7 +47,7 @@ def _read_picture(value: Any) -> bytes:
 
 
 def _decode(png: bytes) -> None:
-    """Raises ValueError for what cannot be drawn."""
+    """Raise ValueError for what cannot be drawn."""
     from PIL import Image
 
     with warnings.catch_warnings():
@@ -55,7 +55,7 @@ def _decode(png: bytes) -> None:
         try:
             with Image.open(BytesIO(png), formats=["PNG"]) as image:
                 image.load()
-        except Exception:  # a decoder says in many ways that bytes make no sense
+        except Exception:  # a decoder has many exceptions for bytes that make no sense
             raise ValueError("expected a PNG that is whole") from None
 
 
@@ -132,7 +132,7 @@ class Gallery(NamedTuple):
 
 
 def gallery_record(gallery: Gallery) -> dict[str, Json]:
-    """Returns a gallery as JSON: fields by name, pictures in base64, null for an average precision that is NaN."""
+    """Return a gallery as JSON: fields by name, pictures in base64, null for an average precision that is NaN."""
     images = [base64.b64encode(image).decode() for image in gallery.images]
     return {"exhibits": [_exhibit_record(exhibit) for exhibit in gallery.exhibits], "images": images}
 
@@ -150,7 +150,7 @@ def _precisions(ranking: Ranking) -> dict[str, float]:
 
 
 def read_gallery(record: Mapping[str, Json]) -> Gallery:
-    """Returns the gallery of a record that may come from anywhere: the inverse of `gallery_record`.
+    """Return the gallery of a record that may come from anywhere: the inverse of `gallery_record`.
 
     Raises:
         UserError: a field is missing, unknown, of a wrong type or out of range, a picture is not a PNG of at most
@@ -169,7 +169,7 @@ def read_gallery(record: Mapping[str, Json]) -> Gallery:
 
 
 def _places(gallery: Gallery) -> Iterator[tuple[str, int | None]]:
-    """Yields every place of a picture, with the field that names it."""
+    """Yield every place of a picture, with the field that names it."""
     for at, exhibit in enumerate(gallery.exhibits):
         yield from ((f"exhibits.{at}.{name}", place) for name, place in exhibit.pictures.items())
         for row, ranking in enumerate(exhibit.rankings):

@@ -36,7 +36,7 @@ IN_RANGE = 0.99
 def make_gallery(
     plan: Plan, store: Store, layout_names: Names = printed_name, answers: int = 10, most: int = 12
 ) -> Gallery:
-    """Returns the gallery of what is stored of a plan: two queries for each combination, in the plan's order.
+    """Return the gallery of what is stored of a plan: two queries for each combination, in the plan's order.
 
     A combination is an attack on a hasher that answers images with images: without attack, under it, and behind one
     defense (see `combination` for which, and for which are shown where there are more than `most`). One whose codes or
@@ -54,12 +54,12 @@ def make_gallery(
         most: how many combinations are shown.
     """
     combinations = list(find_combinations(plan))
-    curator = _Curator(plan, store, layout_names, answers)
+    maker = _ExhibitMaker(plan, store, layout_names, answers)
     found: dict[int, list[Exhibit]] = {}
     for at in spread(combinations):
-        if len(found) < most and (exhibits := curator.exhibits(combinations[at])):
+        if len(found) < most and (exhibits := maker.exhibits(combinations[at])):
             found[at] = exhibits
-    return Gallery(tuple(exhibit for at in sorted(found) for exhibit in found[at]), tuple(curator.pictures))
+    return Gallery(tuple(exhibit for at in sorted(found) for exhibit in found[at]), tuple(maker.pictures))
 
 
 class Choice(NamedTuple):
@@ -71,7 +71,7 @@ class Choice(NamedTuple):
 
 
 def choose_queries(changes: Tensor) -> list[Choice]:
-    """Returns the query with the lower median of changes, and the one with the largest, whatever its sign.
+    """Return the query with the lower median of changes, and the one with the largest, whatever its sign.
 
     Of several with that change it is the first. A change that is NaN is passed over; where all are, or there is none,
     no query is chosen. A query that is both is named once, as the median.
@@ -100,7 +100,7 @@ class _Codes:
     database: Tensor
 
     def precisions(self, labels: Tensor, database_labels: Tensor) -> Tensor:
-        """Returns the average precision of each query by these labels, as the suite defines it: float64 (Q,)."""
+        """Return the average precision of each query by these labels, as the suite defines it: float64 (Q,)."""
         protocol = self.score.protocol
         return average_precision(
             self.queries,
@@ -114,7 +114,7 @@ class _Codes:
         )
 
     def of(self, query: int) -> _Codes:
-        """Returns the same of one query."""
+        """Return the same of one query."""
         return _Codes(self.score, self.queries[query : query + 1], self.database)
 
 
@@ -135,7 +135,7 @@ class _Looks(NamedTuple):
 
 
 @dataclass
-class _Curator:
+class _ExhibitMaker:
     """Makes exhibits, and keeps each of their pictures once, by its bytes."""
 
     plan: Plan
@@ -145,7 +145,7 @@ class _Curator:
     pictures: dict[bytes, int] = field(default_factory=dict)
 
     def exhibits(self, combination: Combination) -> list[Exhibit]:
-        """Returns the exhibits of a combination; none where what they show is damaged or not stored."""
+        """Return the exhibits of a combination; none where what they show is damaged or not stored."""
         try:
             codes = [self._codes(planned) for planned in combination.cells]
             labels = self._labels(codes[0].score)
@@ -175,7 +175,7 @@ class _Curator:
         return _Looks(clean, attacked, self._saved(self._score(combination.defended).final[0], at))
 
     def _saved(self, shards: Sequence[str], at: int) -> Tensor:
-        """Returns the image of a query from the shard that holds it."""
+        """Return the image of a query from the shard that holds it."""
         held = {key: cast(Perturb | Purify, self.plan.steps[key]).queries for key in shards}
         key, queries = next((key, part) for key, part in held.items() if part.first <= at < part.first + len(part))
         return self.store.get(key).tensors["images"][at - queries.first]
@@ -209,7 +209,7 @@ class _Curator:
         )
 
     def _ranking(self, label: str, codes: _Codes, labels: _Labels, targeted: bool) -> Ranking:
-        """Returns the ranking of one query; nobody wants an answer where there is no target."""
+        """Return the ranking of one query; nobody wants an answer where there is no target."""
         distances = hamming(codes.queries, codes.database)[0]
         rows = distances.argsort(stable=True)[: self.answers].tolist()
         found = labels.database[rows]
@@ -223,7 +223,7 @@ class _Curator:
         return Ranking(label, own, target, hits)
 
     def _named(self, combination: Combination) -> tuple[str, str, str]:
-        """Returns what hasher, attack and defense are called, each with its swept options."""
+        """Return what hasher, attack and defense are called, each with its swept options."""
         clean, attacked = combination.clean.cell, combination.attacked.cell
         hasher = f"{self.names('hasher', clean.axes['hasher'])}, {clean.bits} bits{self._swept(clean)}"
         attack = self.names("attack", attacked.axes["attack"])
@@ -236,7 +236,7 @@ class _Curator:
         return hasher, attack, self.names("defense", defended.axes["defense"]) + self._swept(defended, attacked)
 
     def _swept(self, cell: Cell, beside: Cell | None = None) -> str:
-        """Returns the swept options of a cell in brackets, less those of the one beside it."""
+        """Return the swept options of a cell in brackets, less those of the one beside it."""
         known = settings_of(beside.variant) if beside else []
         swept = ",".join(f"{name}={value}" for name, value in settings_of(cell.variant) if (name, value) not in known)
         return f" ({self.names('variant', swept)})" if swept else ""
@@ -253,7 +253,7 @@ class Amplified(NamedTuple):
 
 
 def amplify(perturbation: Tensor) -> Amplified:
-    """Returns a perturbation as a picture, times the largest factor that keeps 99 % of its values in range, 1 at least.
+    """Return a perturbation as a picture, times the largest factor that keeps 99 % of its values in range, 1 at least.
 
     What leaves the range all the same is cut. The factors are 1, 2, 5, 10, 20, 50 and 100.
 
@@ -269,7 +269,7 @@ def amplify(perturbation: Tensor) -> Amplified:
 
 
 def encode_image(image: Tensor) -> bytes:
-    """Returns an image as PNG: pixel for pixel, or scaled down to 64 pixels on its longer side.
+    """Return an image as PNG: pixel for pixel, or scaled down to 64 pixels on its longer side.
 
     Args:
         image: float32 (3, H, W) in [0, 1].

@@ -46,9 +46,9 @@ RELEVANT, WANTED = "\N{CHECK MARK}", "\N{CIRCLED PLUS}"
 
 
 def make_showcases(gallery: Gallery, name: str) -> tuple[Picture, ...]:
-    """Returns a picture of a gallery for each data set: its first six exhibits; none of an empty gallery.
+    """Return a picture of a gallery for each data set: its first six exhibits; none of an empty gallery.
 
-    Its title says where there are more.
+    Its title has their number where there are more.
 
     Args:
         gallery: the exhibits and their pictures.
@@ -63,12 +63,12 @@ def make_showcases(gallery: Gallery, name: str) -> tuple[Picture, ...]:
         title = f"What single queries of {dataset} found{rest}"
         drawn = draw_showcase(gallery, which, title)
         stem = fresh_stem(f"{slug(name)}-gallery-{slug(dataset)}", taken)
-        pictures.append(Picture(stem, title, f"{title}. {' '.join(map(_told, which))}", drawn.png, drawn.pdf))
+        pictures.append(Picture(stem, title, f"{title}. {' '.join(map(_describe, which))}", drawn.png, drawn.pdf))
     return tuple(pictures)
 
 
-def _told(exhibit: Exhibit) -> str:
-    """Returns in words what an exhibit shows."""
+def _describe(exhibit: Exhibit) -> str:
+    """Return in words what an exhibit shows."""
     of = "T-AP" if exhibit.target else "AP"
     values = ((ranking.label, ranking.t_map if exhibit.target else ranking.map) for ranking in exhibit.rankings)
     found = ", ".join(f"{label} {_percent(value)}" for label, value in values)
@@ -76,7 +76,7 @@ def _told(exhibit: Exhibit) -> str:
 
 
 def draw_showcase(gallery: Gallery, which: Sequence[Exhibit], title: str) -> Drawn:
-    """Returns exhibits of a gallery as PNG and PDF, one below the other; equal bytes each time.
+    """Return exhibits of a gallery as PNG and PDF, one below the other; equal bytes each time.
 
     Each shows the query clean, its amplified perturbation, the query attacked and purified; and the answers to it
     before the attack, under it and behind the defense, nearest first, with their Hamming distances. An answer that
@@ -122,7 +122,7 @@ class _Scene(NamedTuple):
         return self.top + self.row * len(self.exhibits) + LEGEND
 
     def paint(self, figure: Figure) -> None:
-        """Paints the title, each exhibit on axes of its own, and the legend."""
+        """Paint the title, each exhibit on axes of its own, and the legend."""
         figure.set_layout_engine("none")
         axes = self._axes(figure, 0, self.top)
         for at, line in enumerate(self.lines):
@@ -134,7 +134,7 @@ class _Scene(NamedTuple):
         _paint_legend(self._axes(figure, self.height - LEGEND, LEGEND), targeted)
 
     def _axes(self, figure: Figure, top: int, height: int) -> Axes:
-        """Returns axes over the whole width from `top` down; their unit is a dot, and y points down."""
+        """Return axes over the whole width from `top` down; their unit is a dot, and y points down."""
         axes = figure.add_axes((0, 1 - (top + height) / self.height, 1, height / self.height))
         axes.set_axis_off()
         axes.set_xlim(0, self.width)
@@ -151,7 +151,7 @@ class _Painter(NamedTuple):
     width: int
 
     def paint(self, exhibit: Exhibit) -> None:
-        """Paints the header, the versions of the query and the rankings."""
+        """Paint the header, the versions of the query and the rankings."""
         self.axes.plot([MARGIN, self.width - MARGIN], [1, 1], color="#d0d0d0", linewidth=0.8)
         self._header(exhibit)
         captions = (
@@ -169,7 +169,7 @@ class _Painter(NamedTuple):
             self._ranking(ranking, HEADER + at * STRIP, bool(exhibit.target))
 
     def _header(self, exhibit: Exhibit) -> None:
-        """Paints what was attacked and how it ended, then what the query shows and what the attacker wants."""
+        """Paint what was attacked and how it ended, then what the query shows and what the attacker wants."""
         measure = "T-AP" if exhibit.target else "AP"
         cell = f"{exhibit.attack} on {exhibit.hasher}" + (f", behind {exhibit.defense}" if exhibit.defense else "")
         change = f"query {exhibit.query}: {exhibit.which} of {measure}, {_signed(100 * exhibit.change)} points"
@@ -194,7 +194,7 @@ class _Painter(NamedTuple):
             self._hit(hit, ANSWERS + at * PITCH, top)
 
     def _hit(self, hit: Hit, x: int, y: int) -> None:
-        """Paints an answer, its distance, and a frame and a mark for each whose classes it shares, one in the other."""
+        """Paint an answer, its distance, and a frame and a mark for each whose classes it shares, one in the other."""
         marks = [(GREEN, RELEVANT)] * hit.relevant + [(RED, WANTED)] * hit.wanted
         frames = [(FRAME * at, colour) for at, (colour, _) in enumerate(marks, start=1)] or [(1, GREY)]
         for wide, colour in reversed(frames):  # the picture and the inner frame cover the outer one
@@ -207,7 +207,7 @@ class _Painter(NamedTuple):
             self.axes.text(middle - 4 - 14 * at, below, mark, ha="right", va="center", size=7.5, color=colour)
 
     def _picture(self, place: int, x: int, y: int, side: int) -> None:
-        """Paints a picture in the middle of a square, as large as it fits."""
+        """Paint a picture in the middle of a square, as large as it fits."""
         pixels = _pixels(self.gallery.images[place])
         height, width = (side * length / max(pixels.shape[:2]) for length in pixels.shape[:2])
         left, top = x + (side - width) / 2, y + (side - height) / 2
@@ -242,6 +242,6 @@ def _signed(value: float) -> str:
 
 
 def _cut(text: str, room: int) -> str:
-    """Returns a text on one line, or its start and an ellipsis where it has more letters than there is room for."""
+    """Return a text on one line, or its start and an ellipsis where it has more letters than there is room for."""
     line = " ".join(text.split())
     return line if len(line) <= room else f"{line[: room - 1].rstrip(' ,')}\N{HORIZONTAL ELLIPSIS}"

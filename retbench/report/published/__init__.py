@@ -1,1 +1,1 @@
-"""Published numbers: what papers printed, read from YAML, and whether a measured number agrees with it."""
+"""Published numbers: the tables of papers, read from YAML, and whether a measured number agrees with them."""

@@ -1,4 +1,4 @@
-"""Published numbers as data: what a paper printed for which cell, and what it says of how that was measured."""
+"""Published numbers as data: which number a paper printed for which cell, and how it was measured."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from retbench.report.tables.layout import common_names
 from retbench.report.tables.pattern import Pattern
 
 METRICS = ("map", "t_map")
-_SAID_OF = ("hasher", "protocol", "options", "data", "budget")
+_STATED = ("hasher", "protocol", "options", "data", "budget")
 _RECORDED = {
     "protocol": (*Protocol.model_fields, "ranked_queries", "scored_queries", "bits", "task"),
     "data": ("train", "query", "database", "image_size", "classes"),
@@ -34,13 +34,13 @@ class Claim:
     Attributes:
         paper: its short name, such as `RetPur`.
         table: the number of its table, as printed.
-        printed: what its line is called there.
+        printed: the name of its line there.
         axes: dataset, hasher, bits, task, attack, surrogate, defense, threat and variant of the cell, by retbench's
             names.
         metric: `map` or `t_map`.
         value: in percent.
-        facts: what the paper says of how it was measured, by dotted path into a row (`options.hasher.backbone`); None
-            for what it does not say.
+        facts: how the paper measured it, by dotted path into a row (`options.hasher.backbone`); None for what it
+            leaves open.
         notes: what a reader must know of the number, such as that it contradicts another one.
     """
 
@@ -82,18 +82,18 @@ class Ledger:
 
 
 def shipped_claims() -> dict[str, Path]:
-    """Returns the ledgers that came with retbench, by name."""
+    """Return the ledgers that came with retbench, by name."""
     folder = Path(str(files("retbench.report") / "claims"))
     return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
 
 
 def read_claims(name: str, beside: Path, known: Mapping[str, Collection[str]] | None = None) -> Ledger:
-    """Returns a ledger: a shipped one by name, or a YAML file by its path, relative to the folder `beside`.
+    """Return a ledger: a shipped one by name, or a YAML file by its path, relative to the folder `beside`.
 
     Args:
         name: of the ledger.
         beside: the suite's folder.
-        known: values of axes that may stand in it beside those that `names.yaml` has a name for: what is installed.
+        known: values of axes that it may have beside those that `names.yaml` has a name for: the installed components.
 
     Raises:
         ClaimError: no such ledger, or one that is not right (`ledger_of`).
@@ -104,7 +104,7 @@ def read_claims(name: str, beside: Path, known: Mapping[str, Collection[str]] | 
 
 
 def ledger_of(document: Document, known: Mapping[str, Collection[str]] | None = None) -> Ledger:
-    """Returns the ledger that a YAML document describes; `known` as for `read_claims`.
+    """Return the ledger that a YAML document describes; `known` as for `read_claims`.
 
     Raises:
         ClaimError: an unknown key, metric or name, a line with too few or too many values, a value that is no
@@ -114,7 +114,7 @@ def ledger_of(document: Document, known: Mapping[str, Collection[str]] | None = 
 
 
 def find_claims(name: str, beside: Path) -> Path:
-    """Returns where a ledger is: among the shipped ones, or beside the suite. Raises ClaimError."""
+    """Return where a ledger is: among the shipped ones, or beside the suite. Raises ClaimError."""
     shipped = shipped_claims()
     if name in shipped:
         return shipped[name]
@@ -134,7 +134,7 @@ class _Reader:
         self.known["surrogate"].add("none")
 
     def ledger(self) -> Ledger:
-        """Returns the ledger."""
+        """Return the ledger."""
         written = self.written
         claims = [claim for index, table in enumerate(written.tables) for claim in self._table(table, index)]
         for index, said in enumerate(written.facts):
@@ -150,7 +150,7 @@ class _Reader:
 
     def _check_fact(self, path: str, place: KeyPath) -> None:
         field, *rest = path.split(".")
-        self._expect(field, _SAID_OF, "fact", place)
+        self._expect(field, _STATED, "fact", place)
         if field in _RECORDED:
             self._expect(rest[0] if rest else "", _RECORDED[field], f"fact of {field}", place)
 
@@ -171,7 +171,7 @@ class _Reader:
                 yield claim
 
     def _line(self, table: WrittenTable, line: Line, place: KeyPath) -> Iterator[tuple[int, Claim]]:
-        """Yields the claims of a line with their columns; a blank is none."""
+        """Yield the claims of a line with their columns; a blank is none."""
         self._expect(line.metric, METRICS, "metric", (*place, "metric"))
         if len(line.values) != len(table.columns):
             self._fail((*place, "values"), "a wrong number of values", len(line.values), len(table.columns))
@@ -185,7 +185,7 @@ class _Reader:
                 yield number, Claim(self.written.paper, str(table.table), line.printed, axes, line.metric, percent)
 
     def _axes(self, axes: Mapping[str, str | int], places: Mapping[str, KeyPath]) -> dict[str, str | int]:
-        """Returns the axes of a cell, all there and with names that something has."""
+        """Return the axes of a cell, all there and with names that something has."""
         for axis, place in places.items():
             if axis not in axes:
                 self._fail(place, "an axis that neither line nor column nor table fixes", "none", f"a value of {axis}")
@@ -204,13 +204,13 @@ class _Reader:
         return float(value)
 
     def _touched(self, claims: list[Claim], pattern: Pattern, place: KeyPath) -> list[int]:
-        """Returns the places of the claims that a pattern holds for: one at least."""
-        told = [_told(claim) for claim in claims]
+        """Return the places of the claims that a pattern holds for: one at least."""
+        texts = [_condition_texts(claim) for claim in claims]
         for axis, condition in pattern.items():
             self._expect(axis, ("table", "metric", "printed", *Cells.model_fields), "axis", (*place, axis))
             for value in condition.values if not condition.negated else ():
-                self._expect(str(value), {each[axis] for each in told}, axis, (*place, axis))
-        found = [index for index, each in enumerate(told) if _holds(pattern, each)]
+                self._expect(str(value), {each[axis] for each in texts}, axis, (*place, axis))
+        found = [index for index, each in enumerate(texts) if _holds(pattern, each)]
         if not found:
             self._fail(place, "conditions that no cell fulfils together", "none", "at least one cell")
         return found
@@ -223,12 +223,12 @@ class _Reader:
         raise ClaimError(f"{self.document.where(place)}: {problem}: got {got}, expected {expected}")
 
 
-def _told(claim: Claim) -> dict[str, str]:
-    """Returns what a condition can be on, as text, so that a table is the same with or without quotes."""
+def _condition_texts(claim: Claim) -> dict[str, str]:
+    """Return the values that conditions compare, as text, so that a table is the same with or without quotes."""
     axes = {axis: str(value) for axis, value in claim.axes.items()}
     return {**axes, "table": claim.table, "metric": claim.metric, "printed": claim.printed}
 
 
-def _holds(pattern: Pattern, told: Mapping[str, str]) -> bool:
-    """Returns whether all conditions of a pattern hold for what is told of a claim."""
-    return all((told[axis] in map(str, condition.values)) != condition.negated for axis, condition in pattern.items())
+def _holds(pattern: Pattern, texts: Mapping[str, str]) -> bool:
+    """Return whether all conditions of a pattern hold for the texts of a claim."""
+    return all((texts[axis] in map(str, condition.values)) != condition.negated for axis, condition in pattern.items())

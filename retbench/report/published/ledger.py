@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from retbench.document import Document
-from retbench.errors import ClaimError, suggest
+from retbench.errors import ClaimError
+from retbench.report.schema import Schema, Schemas, describe_misfit
 from retbench.report.tables.pattern import Pattern
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Cells(_Frozen):
+class Cells(Schema):
     """The axes that a line, a table or the whole ledger fixes."""
 
     dataset: str | None = None
@@ -46,7 +43,7 @@ class Line(Cells):
     values: tuple[Any, ...]
 
 
-class WrittenTable(_Frozen):
+class WrittenTable(Schema):
     """A table: the axes its columns fix, and their values for each column."""
 
     table: str | int
@@ -57,21 +54,21 @@ class WrittenTable(_Frozen):
     rows: tuple[Line, ...]
 
 
-class Said(_Frozen):
-    """What the paper says of the cells that a pattern holds for; a later entry overrides an earlier one."""
+class Said(Schema):
+    """Facts that the paper states of the cells that a pattern holds for; later entries override earlier ones."""
 
     when: Pattern = Field(default_factory=dict)
     says: dict[str, bool | int | float | str | list[Any] | None]
 
 
-class Note(_Frozen):
-    """What must be known of the cells that a pattern holds for."""
+class Note(Schema):
+    """A remark on the cells that a pattern holds for."""
 
     cells: Pattern
     text: str
 
 
-class WrittenLedger(_Frozen):
+class WrittenLedger(Schema):
     """A ledger as it is written."""
 
     claims: str
@@ -86,7 +83,7 @@ class WrittenLedger(_Frozen):
     notes: tuple[Note, ...] = ()
 
 
-_MAPPINGS: dict[tuple[str, ...], type[BaseModel]] = {
+_SCHEMAS: Schemas = {
     (): WrittenLedger,
     ("cells",): Cells,
     ("facts",): Said,
@@ -98,22 +95,10 @@ _MAPPINGS: dict[tuple[str, ...], type[BaseModel]] = {
 
 
 def check_ledger(document: Document) -> WrittenLedger:
-    """Returns the ledger in a document. Raises ClaimError: it has another shape, or a key that is not one of it."""
+    """Return the ledger in a document. Raises ClaimError: it has another shape, or a key that is not one of it."""
     try:
         return WrittenLedger(**document.data)
     except ValidationError as error:
-        raise ClaimError(_misfit(error, document)) from None
-
-
-def _misfit(error: ValidationError, document: Document) -> str:
-    """Returns what is wrong with a ledger that is not one, and where; an unknown key before the one it leaves out."""
-    errors = error.errors(include_url=False)
-    first = next((each for each in errors if each["type"] == "extra_forbidden"), errors[0])
-    where = document.where(tuple(first["loc"]))
-    *outer, key = first["loc"]
-    mapping = _MAPPINGS.get(tuple(step for step in outer if isinstance(step, str)))
-    if first["type"] == "extra_forbidden" and mapping:
-        return f"{where}: unknown key: got {key!r}, {suggest(str(key), mapping.model_fields)}"
-    if first["type"] == "missing":
-        return f"{where}: missing key: got none, expected {key!r}"
-    return f"{where}: {first['msg'].lower()}: got {first['input']!r}"
+        errors = error.errors(include_url=False)
+        first = next((each for each in errors if each["type"] == "extra_forbidden"), errors[0])
+        raise ClaimError(describe_misfit(first, document, _SCHEMAS)) from None

@@ -3,46 +3,29 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
 
 from retbench.canon import Json
 from retbench.metrics import Interval
 from retbench.report.published.claims import Claim, Ledger
-from retbench.report.tables.layout import common_names
-from retbench.report.tables.table import Published, Verdict
+from retbench.report.tables.detail import format_eps
+from retbench.report.tables.layout import common_names, printed_name
+from retbench.report.tables.table import Judgement, Published, Verdict
 from retbench.report.tables.unit import Unit
 from retbench.results import Row
 
 
-class Judgement(NamedTuple):
-    """What a paper printed for a cell, and what a reader must know to put the two side by side.
-
-    Attributes:
-        published: the number or numbers and the verdict.
-        notes: why the two are not comparable, or what the paper leaves open; then what is odd about the published
-            number. The same text wherever the reason is the same.
-    """
-
-    published: Published
-    notes: tuple[str, ...]
-
-
-Judge = Callable[[Row, str, Interval], Judgement | None]
-"""Finds the judgement of a row's metric and its interval in 0..1."""
-
-
 class _Absent:
-    """Stands for a fact that a row does not record."""
+    """In place of a fact that a row does not record."""
 
 
 def judge(row: Row, metric: str, interval: Interval, ledger: Ledger) -> Judgement | None:
-    """Returns what a ledger says of a measured number, or None where it has no such cell.
+    """Return the judgement of a ledger on a measured number, or None where it lacks the cell.
 
     A cell is one of the ledger's if metric, hasher, bits, task, attack, surrogate, defense, threat and variant are the
-    same. Where the ledger has it for other data sets only, all their numbers stand there, as not comparable. Else each
+    same. Where the ledger has it for other data sets only, all their numbers are shown, as not comparable. Else each
     fact that the paper states must be the row's, numbers up to a relative 1e-6; a fact that the row does not record
-    counts as another, because nothing says that it is the same. If all are, the two agree where the published number
+    counts as another, because it may be. If all are, the two agree where the published number
     lies in the interval, widened by half a unit of its last digit.
 
     Args:
@@ -59,26 +42,25 @@ def judge(row: Row, metric: str, interval: Interval, ledger: Ledger) -> Judgemen
 
 
 def _is_of(claim: Claim, row: Row) -> bool:
-    """Returns whether a claim is of a row's cell, on whatever data set."""
+    """Return whether a claim is of a row's cell, on whatever data set."""
     return all(getattr(row, axis) == value for axis, value in claim.axes.items() if axis != "dataset")
 
 
 def _on_other_data(row: Row, claims: Sequence[Claim], ledger: Ledger) -> Judgement:
-    names = common_names()["dataset"]
     datasets = dict.fromkeys(str(claim.axes["dataset"]) for claim in claims)
-    there = ", ".join(names.get(name, name) for name in datasets)
-    reason = f"dataset differs: measured on {names.get(row.dataset, row.dataset)}, published on {there}"
+    there = ", ".join(printed_name("dataset", name) for name in datasets)
+    reason = f"dataset differs: measured on {printed_name('dataset', row.dataset)}, published on {there}"
     return _published(claims, None, "not comparable", ledger, (reason,))
 
 
 def _compared(row: Row, claims: Sequence[Claim], interval: Interval, ledger: Ledger) -> Judgement:
-    """Returns the judgement of a number on the paper's own data; of several published ones, of the nearest."""
+    """Return the judgement of a number on the paper's own data; of several published ones, of the nearest."""
     measured, low, high = (Unit.PERCENT.scale * bound for bound in interval)
     claim = min(claims, key=lambda claim: abs(claim.value - measured))
     if math.isnan(measured) or math.isnan(low):
         reasons = ["nothing was measured" if math.isnan(measured) else "nothing is known of its uncertainty"]
     else:
-        reasons = [told for path, said in claim.facts.items() if (told := _difference(row, path, said))]
+        reasons = [reason for path, said in claim.facts.items() if (reason := _difference(row, path, said))]
     if reasons:
         notes = (f"not comparable because {'; '.join(reasons)}", *_remarks(claim))
         return _published(claims, None, "not comparable", ledger, notes)
@@ -98,19 +80,19 @@ def _published(
 
 
 def _difference(row: Row, path: str, said: Json) -> str:
-    """Returns how a row differs from what a paper says at a path; empty where it does not, or nothing is said."""
+    """Return how a row differs from the paper at a path; empty where it does not, or the paper states nothing."""
     if said is None:
         return ""
     measured = _recorded(row, path)
     if isinstance(measured, _Absent):
-        return f"{fact_name(path)} differs: not recorded, published {_told(said, path)}"
+        return f"{fact_name(path)} differs: not recorded, published {_format_fact(said, path)}"
     if _same(measured, said):
         return ""
-    return f"{fact_name(path)} differs: {_told(measured, path)}, published {_told(said, path)}"
+    return f"{fact_name(path)} differs: {_format_fact(measured, path)}, published {_format_fact(said, path)}"
 
 
 def _recorded(row: Row, path: str) -> Json | _Absent:
-    """Returns what a row holds at a dotted path."""
+    """Return what a row holds at a dotted path."""
     first, *others = path.split(".")
     value = getattr(row, first, _Absent())
     for key in others:
@@ -125,11 +107,11 @@ def _same(measured: Json, said: Json) -> bool:
     return math.isclose(*numbers, rel_tol=1e-6) if len(numbers) == 2 else measured == said
 
 
-def _told(value: Json, path: str = "") -> str:
+def _format_fact(value: Json, path: str = "") -> str:
     if path.endswith(".eps") and isinstance(value, float):
-        return f"{255 * value:.3g}/255"
+        return format_eps(value)
     if isinstance(value, list | tuple):
-        return " x ".join(_told(item) for item in value)
+        return " x ".join(_format_fact(item) for item in value)
     if value is None:
         return "none"
     if isinstance(value, bool):
@@ -138,7 +120,7 @@ def _told(value: Json, path: str = "") -> str:
 
 
 def _left_open(claim: Claim) -> tuple[str, ...]:
-    """Returns the note on what a paper does not say of a number; nothing where it says all that is asked."""
+    """Return the note on the facts that a paper leaves open; nothing where it states all of them."""
     names = ", ".join(fact_name(path) for path, said in claim.facts.items() if said is None)
     return (f"compared as far as {claim.paper} says; not stated: {names}",) if names else ()
 
@@ -148,5 +130,5 @@ def _remarks(claim: Claim) -> tuple[str, ...]:
 
 
 def fact_name(path: str) -> str:
-    """Returns what a fact is called in print: by `names.yaml`, else the last piece of its path in words."""
+    """Return the printed name of a fact: by `names.yaml`, else the last piece of its path in words."""
     return common_names()["fact"].get(path, path.rpartition(".")[2].replace("_", " "))

@@ -8,18 +8,17 @@ from rich.console import Group, RenderableType
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from retbench.report.render.cell import compose, flag, one_line
-from retbench.report.render.costs import COST_HEADERS, cost_lines
+from retbench.report.render.cell import COST_HEADERS, compose, cost_lines, flag, one_line
 from retbench.report.tables.table import Emphasis, Table, Value
 
 STYLE: dict[Emphasis, str] = {"": "", "best": "bold", "tied": "underline"}
 
 
 def console(table: Table) -> Group:
-    """Returns a table with its footnotes, caption, costs and provenance; no name is read as markup."""
+    """Return a table with its footnotes, caption, costs and provenance; no name is read as markup."""
     notes = [f"{flag(mark)} {one_line(text)}" for mark, text in table.footnotes]
-    told: list[RenderableType] = [Text(line) for line in (*notes, one_line(table.caption)) if line]
-    return Group(_grid(table), *told, *_costs(table), *_basis(table))
+    texts: list[RenderableType] = [Text(line) for line in (*notes, one_line(table.caption)) if line]
+    return Group(_grid(table), *texts, *_costs(table), *_basis(table))
 
 
 def _grid(table: Table) -> RichTable:

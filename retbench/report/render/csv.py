@@ -17,7 +17,7 @@ FIELDS = (
 
 
 def as_csv(tables: Sequence[Table]) -> str:
-    """Returns tables as CSV, one line a place, with a line of headers first.
+    """Return tables as CSV, one line a place, with a line of headers first.
 
     Numbers are in the unit of their place, in full precision; several published ones are joined by ` to `, the texts
     of several footnotes by ` | `. What a place does not have is empty. A text that a spreadsheet would compute, for it
@@ -60,5 +60,5 @@ def _number(quantity: float | None) -> str:
 
 
 def _text(text: str) -> str:
-    told = one_line(text)
-    return f"'{told}" if told.startswith(("=", "+", "-", "@")) else told
+    line = one_line(text)
+    return f"'{line}" if line.startswith(("=", "+", "-", "@")) else line

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from itertools import groupby, zip_longest
 from typing import NamedTuple
 
 from retbench.report.filename import fresh_stem, slug
-from retbench.report.render.cell import DASH, Cell, compose
-from retbench.report.render.costs import COST_HEADERS, cost_lines
-from retbench.report.render.tex import tex
+from retbench.report.render.cell import COST_HEADERS, DASH, REMEMBERED, Cell, compose, cost_lines, one_line
 from retbench.report.tables.table import Emphasis, Table, TableRow
 
 WIDE = 6
@@ -47,6 +47,35 @@ PREAMBLE = r"""
 """
 
 
+_SMALL = (
+    "alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "iota", "kappa", "lambda", "mu", "nu", "xi",
+    "mathit{o}", "pi", "rho", "varsigma", "sigma", "tau", "upsilon", "phi", "chi", "psi", "omega",
+)  # fmt: skip  # one a line would hide that it is an alphabet
+_CAPITAL = {"gamma", "delta", "theta", "lambda", "xi", "pi", "sigma", "upsilon", "phi", "psi", "omega"}
+_GREEK = {
+    **{chr(0x3B1 + at): name for at, name in enumerate(_SMALL)},
+    **{chr(0x391 + at): name.title() for at, name in enumerate(_SMALL) if name in _CAPITAL},
+}
+_SYMBOLS = {
+    "\u2264": "le", "\u2265": "ge", "\u2260": "ne", "\u2248": "approx", "\u221e": "infty", "\u2192": "rightarrow",
+    "\u2190": "leftarrow", "\u2113": "ell", "\u2208": "in", "\u221a": "surd",
+}  # fmt: skip  # pairs are easier to check side by side
+SPELLING = {
+    "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#", "^": r"\textasciicircum{}",
+    "_": r"\_", "~": r"\textasciitilde{}", "%": r"\%", "<": r"\textless{}", ">": r"\textgreater{}",
+    "|": r"\textbar{}", "`": r"\textasciigrave{}", '"': "''", "[": "{[}", "]": "{]}", "*": "{*}",
+    "\u2020": r"\dag{}", "\u2021": r"\ddag{}", "\u2013": r"\textendash{}", "\u2014": r"\textemdash{}",
+    "\u2026": r"\ldots{}", "\u2018": r"\textquoteleft{}", "\u2019": "'", "\u201c": "``", "\u201d": "''",
+    "\u2022": r"\textbullet{}", "\u2212": "$-$",
+    **{sign: f"$\\{name}$" for sign, name in {**_GREEK, **_SYMBOLS}.items()},
+}  # fmt: skip  # pairs are easier to check side by side
+"""How LaTeX spells a sign; brackets and stars are wrapped because they mean something after a line's end."""
+
+_MISSING = "\u00ad\u0126\u0127\u0138\u013f\u0140\u0149\u0166\u0167\u017f"
+DRAWN = {*map(chr, range(0x20, 0x7F)), *map(chr, range(0xA1, 0x180)), *"\u0218\u0219\u021a\u021b"} - {*_MISSING}
+"""The signs that LaTeX's T1 and TS1 fonts draw as they are: Latin letters with their accents, and common signs."""
+
+
 class Width(NamedTuple):
     """Characters of the widest value of a column, and of its widest interval."""
 
@@ -55,7 +84,7 @@ class Width(NamedTuple):
 
 
 def latex(table: Table, label: str = "") -> str:
-    """Returns a table as a `table` environment, or `table*` where it is wide; it needs the lines of `PREAMBLE`.
+    """Return a table as a `table` environment, or `table*` where it is wide; it needs the lines of `PREAMBLE`.
 
     `label` is what a text refers to it by; without one it is `tab:` and the title as a slug.
     """
@@ -78,7 +107,7 @@ def latex(table: Table, label: str = "") -> str:
 
 
 def document(tables: Sequence[Table], title: str) -> str:
-    """Returns a complete LaTeX document: each table on pages of its own, with its costs and what it rests on.
+    """Return a complete LaTeX document: each table on pages of its own, with its costs and what it rests on.
 
     A table of many lines comes in parts, each with its caption and footnotes.
     """
@@ -102,7 +131,7 @@ def document(tables: Sequence[Table], title: str) -> str:
 
 
 def _parts(table: Table) -> list[Table]:
-    """Returns a table in parts of at most `LINES` lines; its costs and what it rests on follow the last one."""
+    """Return a table in parts of at most `LINES` lines; its costs and what it rests on follow the last one."""
     parts: list[list[TableRow]] = [[]]
     height = 0
     for row in table.rows:
@@ -136,7 +165,7 @@ def _tabular(table: Table) -> Iterator[str]:
 
 
 def _headers(columns: Sequence[tuple[str, ...]], stub: int) -> Iterator[str]:
-    """Yields a line for each level; equal outer headers beside each other are one, with a rule beneath."""
+    """Yield a line for each level; equal outer headers beside each other are one, with a rule beneath."""
     for level in range(len(columns[0])):
         inner = level == len(columns[0]) - 1
         keys = [(*headers[: level + 1], *([str(at)] if inner else [])) for at, headers in enumerate(columns)]
@@ -158,7 +187,7 @@ def _rules(runs: Sequence[tuple[str, int]], first: int) -> Iterator[str]:
 
 
 def _block(block: str, rows: Sequence[tuple[TableRow, list[Cell]]], stub: int, widths: Sequence[Width]) -> list[str]:
-    """Returns the lines of a block: for each row its numbers, then what stands under them."""
+    """Return the lines of a block: for each row its numbers, then the lines under them."""
     lines: list[list[str]] = []
     ends: list[str] = []
     for row, cells in rows:
@@ -177,7 +206,7 @@ def _width(cells: Sequence[Cell]) -> Width:
 
 
 def _number(cell: Cell, width: Width) -> str:
-    """Returns a place's number, padded so that the decimal points of a column stand above each other."""
+    """Return a place's number, padded so that the decimal points of a column are aligned."""
     marks = f"\\rlap{{\\textsuperscript{{{tex(','.join(cell.marks))}}}}}" if cell.marks else ""
     if cell.value == DASH:
         return f"--{marks}"
@@ -193,7 +222,7 @@ def _beneath(cell: Cell) -> list[str]:
 
 
 def _signed(text: str) -> str:
-    """Returns our own text with a minus, not a hyphen, before numbers."""
+    """Return our own text with a minus, not a hyphen, before numbers."""
     return re.sub(r"-(?=\d)", "$-$", text)
 
 
@@ -227,6 +256,19 @@ def _costs(table: Table) -> str:
 
 
 def _basis(table: Table) -> str:
-    """Returns a paragraph for each line on what a table rests on, in small type."""
+    """Return a paragraph for each line on what a table rests on, in small type."""
     lines = [f"\\noindent\\textbf{{{tex(label)}}}: {tex(text)}\\par" for label, text in table.provenance]
     return "\n".join([r"\begingroup\footnotesize\raggedright", *lines, r"\endgroup"]) if lines else ""
+
+
+@lru_cache(maxsize=REMEMBERED)
+def tex(text: str) -> str:
+    """Return a text on one line as LaTeX prints it.
+
+    Straight double quotes are paired. A sign that neither the fonts nor `SPELLING` have (an emoji, Chinese) becomes a
+    question mark, because it would end the compilation.
+    """
+    line = unicodedata.normalize("NFC", one_line(text))
+    line = re.sub('"([^"]*)"', "\u201c\\1\u201d", line)
+    spelled = "".join(SPELLING.get(sign, sign if sign in DRAWN else "?") for sign in line)
+    return re.sub(r"(?<=-)(?=-)|(?<=,)(?=,)", "{}", spelled)  # two hyphens would be a dash, two commas a quotation mark

@@ -1,4 +1,4 @@
-"""Tables as GitHub Markdown."""
+"""Reports and their tables as GitHub Markdown."""
 
 from __future__ import annotations
 
@@ -7,17 +7,32 @@ from collections.abc import Sequence
 
 from tabulate import tabulate
 
-from retbench.report.render.cell import compose, flag, one_line
-from retbench.report.render.costs import COST_HEADERS, cost_lines
+from retbench.report.render.cell import COST_HEADERS, compose, cost_lines, flag, one_line
+from retbench.report.report import Report
 from retbench.report.tables.curve import Curve
 from retbench.report.tables.table import Emphasis, Table, Value
 
 EMPHASIS: dict[Emphasis, tuple[str, str]] = {"": ("", ""), "best": ("**", "**"), "tied": ("<ins>", "</ins>")}
-"""What stands around a value; GitHub keeps `ins` of the two elements that underline, and drops `u`."""
+"""Markup around a value; GitHub keeps `ins` of the two elements that underline, and drops `u`."""
+
+
+def as_markdown(report: Report, *, written: bool = False) -> str:
+    """Return a report as Markdown; one that is `written` shows its pictures, which lie beside it."""
+    pictures = [*report.pictures, *report.showcases] if written else []
+    curved = [at for at, table in enumerate(report.tables) if table.curve]
+    beside = dict(zip(curved, (f"{picture.stem}.png" for picture in pictures), strict=False))
+    parts = [f"# {escape(report.title)}", escape(report.description)]
+    parts += [markdown(table, beside.get(at, "")) for at, table in enumerate(report.tables)]
+    parts += [
+        f"### {escape(picture.title)}\n\n![{escape(picture.alt)}]({picture.stem}.png)"
+        for picture in pictures[len(curved) :]
+    ]
+    parts += ["\n".join(f"- **{escape(label)}**: {escape(text)}" for label, text in report.provenance)]
+    return "\n\n".join(part for part in parts if part)
 
 
 def markdown(table: Table, picture: str = "") -> str:
-    """Returns a table as GitHub Markdown, `picture` being the address of its curve.
+    """Return a table as GitHub Markdown, `picture` being the address of its curve.
 
     Title, grid, footnotes, caption, the curve, what the images took, and what the table rests on.
     """
@@ -37,7 +52,7 @@ def markdown(table: Table, picture: str = "") -> str:
 
 
 def describe(curve: Curve) -> str:
-    """Returns what a picture shows, for who cannot see it."""
+    """Return a description of a curve, for readers who cannot see it."""
     lines = [line.label for panel in curve.panels for line in panel.lines]
     levels = [level.label for panel in curve.panels for level in panel.levels]
     labels = [label for label in dict.fromkeys([*lines, *levels]) if label]
@@ -46,7 +61,7 @@ def describe(curve: Curve) -> str:
 
 
 def announce(table: Table) -> str:
-    """Returns a line that says how to have a table's curve drawn; an empty text for a table without one."""
+    """Return a line on how to have a table's curve drawn; an empty text for a table without one."""
     return _announced(table.curve.x_label) if table.curve else ""
 
 
@@ -61,14 +76,14 @@ def _drawn(curve: Curve | None, picture: str) -> str:
 
 
 def escape(text: str) -> str:
-    """Returns a text on one line that Markdown shows as it is, also inside a grid.
+    """Return a text on one line that Markdown shows as it is, also inside a grid.
 
     An underscore between letters or digits stays as it is: there it means nothing to GitHub.
     """
-    told = one_line(text).replace("&", "&amp;").replace("<", "&lt;")
-    told = re.sub(r"[\\`*\[\]~$]|(?<![^\W_])_|_(?![^\W_])|(?<!\S)#", r"\\\g<0>", told)
-    told = re.sub(r"^([>+-]|\d+(?=[.)](?:\s|$)))", _harmless, told)  # what opens a quotation or a list
-    return told.replace("|", "&#124;")  # a backslash before it may itself be escaped
+    shown = one_line(text).replace("&", "&amp;").replace("<", "&lt;")
+    shown = re.sub(r"[\\`*\[\]~$]|(?<![^\W_])_|_(?![^\W_])|(?<!\S)#", r"\\\g<0>", shown)
+    shown = re.sub(r"^([>+-]|\d+(?=[.)](?:\s|$)))", _harmless, shown)  # what opens a quotation or a list
+    return shown.replace("|", "&#124;")  # a backslash before it may itself be escaped
 
 
 def _harmless(opening: re.Match[str]) -> str:

@@ -1,1 +1,1 @@
-"""Rows become tables: layouts, pages, pooled seeds, contests, and what each table rests on."""
+"""Tables: rows laid out by a YAML layout, their seeds pooled and compared, with the provenance of the numbers."""

@@ -1,4 +1,4 @@
-"""Who is best, and whether that can be told: paired tests over a table, Holm-adjusted."""
+"""The best of each contest, and whether it is separated: paired tests over a table, Holm-adjusted."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from torch import Tensor
 from retbench.metrics import PairedTest, compare_many, detectable_difference, holm
 from retbench.report.tables.layout import Layout, MetricBlock
 from retbench.report.tables.page import Point, point_of
-from retbench.report.tables.pattern import AXES
+from retbench.report.tables.pattern import ROW_AXES
 from retbench.report.tables.sample import are_paired, sample_of
 from retbench.report.tables.table import Emphasis
 from retbench.results import Row, Scores
@@ -26,7 +26,7 @@ PAIRS = 50
 """Neighbours compared where there is no contest, spread over the page: enough for a median."""
 
 
-class Bout(NamedTuple):
+class Comparison(NamedTuple):
     """Two rivals on the same queries."""
 
     metric: str
@@ -44,22 +44,22 @@ class _Pair(NamedTuple):
 
 
 class Standings(NamedTuple):
-    """What the contests of a table came to.
+    """The outcome of the contests of a table.
 
     Attributes:
-        emphasis: by a cell's point on all axes and metric; what is not in it won nothing.
-        bouts: how many pairs were compared.
+        emphasis: by a cell's point on all axes and metric; a cell that is not in it won nothing.
+        comparisons: how many pairs were compared.
         detectable: by metric label, the difference in 0..1 that half of the comparisons would find with a power of
             `POWER`, each at the level that the first of them has under Holm's adjustment (`detectable_difference`).
     """
 
     emphasis: Mapping[tuple[Point, str], Emphasis]
-    bouts: int
+    comparisons: int
     detectable: Mapping[str, float]
 
 
 def hold_contests(rows: Sequence[Row], layout: Layout, scores: Scores) -> Standings:
-    """Returns who is best among the rivals of each contest of a layout, over the rows of one page.
+    """Return who is best among the rivals of each contest of a layout, over the rows of one page.
 
     Every pair of rivals is compared on the same queries (`compare_pairs`), and the p-values of the whole page are
     adjusted together (`holm`). The best by value is `best` where it is separated from every rival at 5 %; otherwise it
@@ -67,33 +67,38 @@ def hold_contests(rows: Sequence[Row], layout: Layout, scores: Scores) -> Standi
     compared, for the detectable difference alone.
     """
     contests = [(block, rivals) for block in layout.metrics for rivals in _contests(rows, layout, block)]
-    bouts: list[Bout] = []
+    comparisons: list[Comparison] = []
     for block in layout.metrics:
         pairs = [pair for contested, rivals in contests if contested is block for pair in combinations(rivals, 2)]
-        bouts += _bouts(block, pairs, scores)
-    adjusted = holm([bout.test.p for bout in bouts])
-    told = {(bout.metric, _cell(bout.first), _cell(bout.second)): p for bout, p in zip(bouts, adjusted, strict=True)}
+        comparisons += _comparisons(block, pairs, scores)
+    p_values = holm([comparison.test.p for comparison in comparisons])
+    adjusted = {
+        (comparison.metric, _cell(comparison.first), _cell(comparison.second)): p
+        for comparison, p in zip(comparisons, p_values, strict=True)
+    }
     emphasis: dict[tuple[Point, str], Emphasis] = {}
     for block, rivals in contests:
-        emphasis |= {(_cell(row), block.name): kind for row, kind in _judged(block, rivals, told)}
-    near = [] if bouts else list(_neighbours(rows, layout))
+        emphasis |= {(_cell(row), block.name): kind for row, kind in _judged(block, rivals, adjusted)}
+    near = [] if comparisons else list(_neighbours(rows, layout))
     few = near[:: math.ceil(len(near) / PAIRS)] if near else []
-    seen = bouts or [bout for block in layout.metrics if _is_mean(block) for bout in _bouts(block, few, scores)]
-    return Standings(emphasis, len(bouts), _detectable(seen, layout, LEVEL / max(1, len(bouts))))
+    seen = comparisons or [
+        comparison for block in layout.metrics if _is_mean(block) for comparison in _comparisons(block, few, scores)
+    ]
+    return Standings(emphasis, len(comparisons), _detectable(seen, layout, LEVEL / max(1, len(comparisons))))
 
 
 def _is_mean(block: MetricBlock) -> bool:
-    """Returns whether a block shows means over queries, not their shares, nor roots of them."""
+    """Return whether a block shows means over queries, not their shares, nor roots of them."""
     return block.at is None and block.name not in SQUARED
 
 
 def _contests(rows: Sequence[Row], layout: Layout, block: MetricBlock) -> Iterator[list[Row]]:
-    """Yields the rivals of each contest: cells alike on every axis but the contest's."""
+    """Yield the rivals of each contest: cells alike on every axis but the contest's."""
     if layout.contest is None or block.better is None or block.at is not None:
         return
     axis, without = layout.contest.axis, layout.contest.without
     free = (axis, "variant") if layout.contest.variants else (axis,)
-    alike = [other for other in AXES if other not in free]
+    alike = [other for other in ROW_AXES if other not in free]
     groups: dict[tuple[str | int, ...], list[Row]] = {}
     for row in rows:
         competes = row.status == "done" and block.shows(row) and str(getattr(row, axis)) not in without
@@ -102,36 +107,36 @@ def _contests(rows: Sequence[Row], layout: Layout, block: MetricBlock) -> Iterat
     yield from (rivals for rivals in groups.values() if len(rivals) > 1)
 
 
-def _bouts(block: MetricBlock, pairs: Iterable[tuple[Row, Row]], scores: Scores) -> Iterator[Bout]:
-    """Yields the comparison of each pair that was scored on the same queries, those of equal clusters together."""
+def _comparisons(block: MetricBlock, pairs: Iterable[tuple[Row, Row]], scores: Scores) -> Iterator[Comparison]:
+    """Yield the comparison of each pair that was scored on the same queries, those of equal clusters together."""
     groups: dict[tuple[torch.Size, bytes], list[_Pair]] = {}
     for first, second in pairs:
         mine, theirs = sample_of(first, block.name, scores), sample_of(second, block.name, scores)
         if mine is not None and theirs is not None and are_paired(first, second, mine, theirs):
             clusters = mine.clusters if mine.clusters is not None else theirs.clusters
-            told = b"" if clusters is None else clusters.numpy().tobytes()
+            alike = b"" if clusters is None else clusters.numpy().tobytes()
             pair = _Pair(first, second, mine.values, theirs.values, clusters)
-            groups.setdefault((mine.values.shape, told), []).append(pair)
+            groups.setdefault((mine.values.shape, alike), []).append(pair)
     for group in groups.values():
         mine_all, theirs_all = (
             torch.stack(list(side)) for side in zip(*((pair.mine, pair.theirs) for pair in group), strict=True)
         )
         tests = compare_many(mine_all, theirs_all, clusters=group[0].clusters)
         found = zip(group, tests, strict=True)
-        yield from (Bout(block.name, pair.first, pair.second, test) for pair, test in found)
+        yield from (Comparison(block.name, pair.first, pair.second, test) for pair, test in found)
 
 
 def _judged(
-    block: MetricBlock, rivals: Sequence[Row], told: Mapping[tuple[str, Point, Point], float]
+    block: MetricBlock, rivals: Sequence[Row], adjusted: Mapping[tuple[str, Point, Point], float]
 ) -> Iterator[tuple[Row, Emphasis]]:
-    """Yields the rows of a contest that are set off; none where the best was compared with nobody.
+    """Yield the rows of a contest that are set off; none where the best was compared with nobody.
 
     A rival that the best could not be compared with is not separated from it, nor set off.
     """
     sign = 1 if block.better == "higher" else -1
     best = max(rivals, key=lambda row: sign * row.metrics[block.name].value)
     others = [row for row in rivals if row is not best]
-    p_values = [_between(told, block.name, best, row) for row in others]
+    p_values = [_between(adjusted, block.name, best, row) for row in others]
     if all(p is None for p in p_values):
         return
     near = [row for row, p in zip(others, p_values, strict=True) if p is not None and p >= LEVEL]
@@ -139,16 +144,16 @@ def _judged(
     yield from ((row, "tied") for row in near)
 
 
-def _between(told: Mapping[tuple[str, Point, Point], float], metric: str, first: Row, second: Row) -> float | None:
-    return told.get((metric, _cell(first), _cell(second)), told.get((metric, _cell(second), _cell(first))))
+def _between(adjusted: Mapping[tuple[str, Point, Point], float], metric: str, first: Row, second: Row) -> float | None:
+    return adjusted.get((metric, _cell(first), _cell(second)), adjusted.get((metric, _cell(second), _cell(first))))
 
 
 def _cell(row: Row) -> Point:
-    return point_of(row, AXES)
+    return point_of(row, ROW_AXES)
 
 
 def _neighbours(rows: Sequence[Row], layout: Layout) -> Iterator[tuple[Row, Row]]:
-    """Yields each two cells that follow each other in a column."""
+    """Yield each two cells that follow each other in a column."""
     columns: dict[tuple[str | int, ...], list[Row]] = {}
     for row in rows:
         if row.status == "done":
@@ -157,10 +162,14 @@ def _neighbours(rows: Sequence[Row], layout: Layout) -> Iterator[tuple[Row, Row]
         yield from pairwise(column)
 
 
-def _detectable(bouts: Sequence[Bout], layout: Layout, level: float) -> dict[str, float]:
+def _detectable(comparisons: Sequence[Comparison], layout: Layout, level: float) -> dict[str, float]:
     found = {}
     for block in filter(_is_mean, layout.metrics):
-        tests = [bout.test for bout in bouts if bout.metric == block.name and bout.test.error > 0 < bout.test.freedom]
+        tests = [
+            comparison.test
+            for comparison in comparisons
+            if comparison.metric == block.name and comparison.test.error > 0 < comparison.test.freedom
+        ]
         if tests:
             each = [detectable_difference(test.error, test.freedom, level=level, power=POWER) for test in tests]
             found[block.label] = median(each)

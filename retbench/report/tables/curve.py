@@ -17,7 +17,7 @@ from retbench.results import Row
 
 
 class Reading(NamedTuple):
-    """One number of a line: where it stands, and its interval in 0..1."""
+    """One number of a line: its x, and its interval in 0..1."""
 
     x: float
     interval: Interval
@@ -63,7 +63,7 @@ class _Swept(NamedTuple):
 
 
 def check_sweep(shown: Iterable[Row], rows: Iterable[Row], layout: Layout) -> None:
-    """Raises LayoutError where no row shown sweeps the option of a layout's curve, or a value of it is no number.
+    """Raise LayoutError where no row shown sweeps the option of a layout's curve, or a value of it is no number.
 
     The message names the options that any of the `rows` sweeps.
     """
@@ -78,7 +78,7 @@ def check_sweep(shown: Iterable[Row], rows: Iterable[Row], layout: Layout) -> No
 
 
 def trace(page: Page, layout: Layout) -> Curve | None:
-    """Returns a page as lines over the option of the layout's curve; None where there is no number to draw.
+    """Return a page as lines over the option of the layout's curve; None where there is no number to draw.
 
     A cell without a number is left out of its line, and a line without one is left out of its panel. A level is a row
     that matches a reference and does not sweep the option.
@@ -139,7 +139,7 @@ def _joined(*pieces: str) -> str:
 
 
 def _varying(rows: Sequence[Row], layout: Layout) -> list[int]:
-    """Returns the levels of the column headers that differ between columns."""
+    """Return the levels of the column headers that differ between columns."""
     levels = zip(*(point_of(row, layout.columns) for row in rows), strict=True)
     return [at for at, values in enumerate(levels) if len(set(values)) > 1]
 
@@ -150,7 +150,7 @@ def _number(row: Row, block: MetricBlock) -> Interval | None:
 
 
 def _swept(row: Row, layout: Layout, curve: Sweep) -> _Swept | None:
-    """Returns a row at its x; None for one that does not sweep the option."""
+    """Return a row at its x; None for one that does not sweep the option."""
     settings = settings_of(row.variant)
     names = curve.named_in(row.variant)
     if not names:

@@ -1,11 +1,11 @@
-"""What a reader may want to know of a single number: where it comes from, and what it took."""
+"""Details of a single number: where it comes from, and what it took."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any, cast
 
-from retbench.report.tables.pattern import AXES
+from retbench.report.tables.pattern import ROW_AXES
 from retbench.results import Row
 
 DIGITS = 16
@@ -13,12 +13,12 @@ DIGITS = 16
 
 
 def details_of(row: Row) -> tuple[tuple[str, str], ...]:
-    """Returns label and text of a row's cell, protocol, seeds, keys, seconds and memory."""
-    return tuple(_told(row))
+    """Return label and text of a row's cell, protocol, seeds, keys, seconds and memory."""
+    return tuple(_details(row))
 
 
-def _told(row: Row) -> Iterator[tuple[str, str]]:
-    yield "cell", "/".join(str(getattr(row, axis)) for axis in AXES if axis != "variant" or row.variant)
+def _details(row: Row) -> Iterator[tuple[str, str]]:
+    yield "cell", "/".join(str(getattr(row, axis)) for axis in ROW_AXES if axis != "variant" or row.variant)
     yield "protocol", protocol_of(row)
     if row.budget:
         yield "threat", f"{row.budget['goal']}, {row.budget['visibility']}, {budget_of(row)}"
@@ -32,21 +32,26 @@ def _told(row: Row) -> Iterator[tuple[str, str]]:
 
 
 def protocol_of(row: Row) -> str:
-    """Returns a row's protocol in a line: queries, MAP, ties, targets."""
-    told = cast(dict[str, Any], row.protocol)
-    depth = f" at {told['depth']}" if told["depth"] else ""
-    targets = told["targets"]
+    """Return a row's protocol in a line: queries, MAP, ties, targets."""
+    protocol = cast(dict[str, Any], row.protocol)
+    depth = f" at {protocol['depth']}" if protocol["depth"] else ""
+    targets = protocol["targets"]
     above = f", carried by more than {targets['above']} items" if targets["above"] else ""
     drawn = str(targets["file"])[:15] if targets["file"] else f"seed {targets['seed']}"
-    queries = told.get("ranked_queries", told["queries"])
+    queries = protocol.get("ranked_queries", protocol["queries"])
     return (
-        f"{queries} queries, MAP {told['map']}{depth}, ties {told['ties']}, relevance {told['relevance']}, targets "
-        f"{targets['rule']}{above} ({drawn}), {'8-bit' if told['quantise'] else 'float'} images"
+        f"{queries} queries, MAP {protocol['map']}{depth}, ties {protocol['ties']}, relevance {protocol['relevance']}, "
+        f"targets {targets['rule']}{above} ({drawn}), {'8-bit' if protocol['quantise'] else 'float'} images"
     )
 
 
 def budget_of(row: Row) -> str:
-    """Returns the declared ball of a row's attack, or, where it has none, how far its images went."""
+    """Return the declared ball of a row's attack, or, where it has none, how far its images went."""
     if row.budget["eps"] is not None:
-        return f"{row.budget['norm']} {cast(float, row.budget['eps']) * 255:.3g}/255"
+        return f"{row.budget['norm']} {format_eps(cast(float, row.budget['eps']))}"
     return f"unbounded, measured root mean square {row.metrics['perceptibility'].value * 255:.1f}/255"
+
+
+def format_eps(eps: float) -> str:
+    """Return a budget of 0..1 in grey levels, such as `8/255`."""
+    return f"{255 * eps:.3g}/255"

@@ -7,38 +7,41 @@ from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
-from pydantic_core import ErrorDetails
+from pydantic import BeforeValidator, Field, ValidationError
 
 from retbench.document import Document, read_document
 from retbench.errors import LayoutError, UnknownName, suggest
-from retbench.report.tables.pattern import AXES, Pattern, matches, settings_of
+from retbench.report.schema import Schema, Schemas, describe_misfit
+from retbench.report.tables.pattern import ROW_AXES, Pattern, matches, settings_of
 from retbench.report.tables.unit import Unit
 from retbench.results import Row
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+class Cost(NamedTuple):
+    """The unit of a cost, and the names under which rows record it."""
+
+    unit: Unit
+    recorded: tuple[str, ...]
 
 
-PLAIN = {
-    "attack_seconds": (Unit.SECONDS,),
-    "defense_seconds": (Unit.SECONDS,),
-    "peak_memory": (Unit.MEBIBYTES,),
+COSTS = {
+    "attack_seconds": Cost(Unit.SECONDS, ("attack_seconds_per_query",)),
+    "defense_seconds": Cost(Unit.SECONDS, ("defense_seconds_per_query",)),
+    "peak_memory": Cost(Unit.MEBIBYTES, ("attack_peak_memory", "defense_peak_memory")),
 }
-"""The costs that a block may show, with their units; everything else is a share of 1."""
+"""The costs that a block may show; everything else is a share of 1."""
 
 
-class MetricBlock(_Frozen):
+class MetricBlock(Schema):
     """A block of rows, or of columns, that shows one metric.
 
     Attributes:
         name: a row's metric, one of its costs (`attack_seconds`, `defense_seconds`, `peak_memory`), or, with `at`, any
             value of each query.
-        label: what it is called in print.
-        unit: what it is printed in.
+        label: its printed name.
+        unit: of the printed number.
         better: whether more or less of it is better, for who wins a contest; nothing wins without.
         at: shows the share of queries whose value is at least this much, as certified recall at a radius is.
         select: patterns of axes; the block shows the table's cells that one holds for, all of them without a pattern.
@@ -52,7 +55,7 @@ class MetricBlock(_Frozen):
     select: tuple[Pattern, ...] = ()
 
     def shows(self, row: Row) -> bool:
-        """Returns whether a cell of the table belongs in the block."""
+        """Return whether a cell of the table belongs in the block."""
         return not self.select or any(matches(pattern, row) for pattern in self.select)
 
     @property
@@ -61,7 +64,7 @@ class MetricBlock(_Frozen):
         return self.label if self.unit is Unit.PERCENT else f"{self.label} ({self.unit.symbol})"
 
 
-class Contest(_Frozen):
+class Contest(Schema):
     """Who competes: cells that differ in one axis only, those of the values `without` aside; `variants` compete too."""
 
     axis: str = "defense"
@@ -69,7 +72,7 @@ class Contest(_Frozen):
     variants: bool = False
 
 
-class Paired(_Frozen):
+class Paired(Schema):
     """A block of differences between two values of one axis, on the same queries."""
 
     axis: str
@@ -78,25 +81,25 @@ class Paired(_Frozen):
 
 
 def _reference(value: Any) -> Any:
-    """Reads `{label: x, axis: value, ...}` as a label and a pattern."""
+    """Read `{label: x, axis: value, ...}` as a label and a pattern."""
     if not isinstance(value, dict):
         return value
     return {"label": value.get("label", ""), "rows": {axis: value[axis] for axis in value if axis != "label"}}
 
 
-class Reference(_Frozen):
+class Reference(Schema):
     """Rows that a curve is compared with, drawn as level lines; without a label they keep the one of the table."""
 
     label: str = ""
     rows: Pattern
 
 
-class Sweep(_Frozen):
+class Sweep(Schema):
     """A picture of the table's numbers over a swept option.
 
     Attributes:
         option: the option, led by its axis (`defense.t_p`) where several axes sweep one of that name.
-        label: what stands along the x axis; the option's name without one.
+        label: printed along the x axis; the option's name without one.
         scale: of the x axis; `log` is linear between the smallest values beside 0 where a value is 0 or less.
         reference: patterns of axes of rows that do not sweep the option, each with a `label` if it wants one.
     """
@@ -107,33 +110,33 @@ class Sweep(_Frozen):
     reference: tuple[Annotated[Reference, BeforeValidator(_reference)], ...] = ()
 
     def named_in(self, variant: str) -> list[str]:
-        """Returns what the option is called in a variant, once for each axis that sweeps it; nothing if none does."""
+        """Return what the option is called in a variant, once for each axis that sweeps it; nothing if none does."""
         return [name for name, _ in settings_of(variant) if self.option in (name, name.rpartition(".")[2])]
 
     def takes(self, row: Row) -> bool:
-        """Returns whether a row sweeps the option, or is one to compare with."""
+        """Return whether a row sweeps the option, or is one to compare with."""
         return bool(self.named_in(row.variant)) or any(matches(reference.rows, row) for reference in self.reference)
 
 
-class Layout(_Frozen):
+class Layout(Schema):
     """One table.
 
     Attributes:
-        title: what stands above it.
+        title: printed above it.
         caption: what a reader must know beneath it.
         columns: the axes of the column headers, outermost first.
         metrics: the blocks of rows.
         blocks: an axis of the rows whose values head the blocks in place of metrics; then there is one metric.
-        joined: what values are called inside a compound name, where it is not what they are called alone.
+        joined: the names of values inside a compound name, where they differ from those alone.
         compound: name a row behind a defense by both, `RetPur-P2P`; else, as papers of one attack do, by the defense
             alone, unless the rows have several attacks.
-        across: the metrics stand across, as the innermost level of the column headers, and there are no blocks.
+        across: the metrics are the innermost level of the column headers, and there are no blocks.
         rows: the axes that name a row, in the order they vary; a row's label is built from `names`.
         select: patterns of axes; a cell is shown if one holds. Without a pattern all cells, or, for a curve, those
             that sweep its option and those it is compared with.
-        names: what the values of an axis are called in print, where it is not what `names.yaml` says.
+        names: the printed names of the values of an axis, where those of `names.yaml` do not do.
         order: the values of an axis in print order; others follow as they come.
-        contest: who competes for the best value of each metric that says what is better.
+        contest: who competes for the best value of each metric that has a `better`.
         paired: show differences between two values of an axis instead of the values.
         curve: draw the numbers over a swept option too; `variant` must be among the rows or the columns.
     """
@@ -155,32 +158,42 @@ class Layout(_Frozen):
     curve: Sweep | None = None
 
     def shows(self, row: Row) -> bool:
-        """Returns whether a cell belongs in the table."""
+        """Return whether a cell belongs in the table."""
         if not self.select:
             return self.curve is None or self.curve.takes(row)
         return any(matches(pattern, row) for pattern in self.select)
 
     def answered_by(self, rows: Sequence[Row]) -> bool:
-        """Returns whether the rows have something for the table: a number, an option swept, both sides of a pair."""
+        """Return whether the rows have something for the table: a number, an option swept, both sides of a pair."""
         swept = self.curve is None or any(self.curve.named_in(row.variant) for row in rows)
         sides = {str(getattr(row, self.paired.axis)) for row in rows} if self.paired else set()
         paired = self.paired is None or {self.paired.first, self.paired.second} <= sides
         names = {block.name for block in self.metrics if block.at is None}
-        costs = {*PLAIN} & names
-        told = (
+        costs = {*COSTS} & names
+        answers = (
             row.status != "done" or not names or bool(names & {*row.metrics}) or bool(costs and row.cost)
             for row in rows
             if self.shows(row)
         )
-        return swept and paired and any(told)
+        return swept and paired and any(answers)
 
     def named(self, axis: str, value: str | int) -> str:
-        """Returns what a value of an axis is called in print, by the layout's own names first (`printed_name`)."""
+        """Return the printed name of a value of an axis, by the layout's own names first (`printed_name`)."""
         return printed_name(axis, value, self.names.get(axis, {}))
 
 
+_SCHEMAS: Schemas = {
+    (): Layout,
+    ("metrics",): MetricBlock,
+    ("contest",): Contest,
+    ("paired",): Paired,
+    ("curve",): Sweep,
+    ("curve", "reference"): Reference,
+}
+
+
 def read_layout(name: str, beside: Path) -> Layout:
-    """Returns a layout: a shipped one by name, or a YAML file by its path, relative to the folder `beside`.
+    """Return a layout: a shipped one by name, or a YAML file by its path, relative to the folder `beside`.
 
     Raises:
         UnknownName: no such layout.
@@ -190,19 +203,21 @@ def read_layout(name: str, beside: Path) -> Layout:
 
 
 def layout_of(document: Document) -> Layout:
-    """Returns the layout that a YAML document describes; raises LayoutError with file, line and column."""
+    """Return the layout that a YAML document describes; raises LayoutError with file, line and column."""
     try:
         layout = Layout(**document.data)
     except ValidationError as error:
-        raise LayoutError(_problem(document, error.errors(include_url=False)[0])) from None
+        raise LayoutError(describe_misfit(error.errors(include_url=False)[0], document, _SCHEMAS)) from None
     name = document.name
     for axis in _named_axes(layout):
-        if axis not in AXES:
-            raise LayoutError(f"{name}: it names an axis that rows do not have: got {axis!r}, {suggest(axis, AXES)}")
+        if axis not in ROW_AXES:
+            raise LayoutError(
+                f"{name}: it names an axis that rows do not have: got {axis!r}, {suggest(axis, ROW_AXES)}"
+            )
     if layout.curve and "variant" not in (*layout.columns, *layout.rows):
         raise LayoutError(f"{name}: a curve needs `variant` among rows or columns: got neither")
     for at, block in enumerate(layout.metrics):
-        units = PLAIN.get(block.name, (Unit.PERCENT, Unit.GREY))
+        units = (COSTS[block.name].unit,) if block.name in COSTS else (Unit.PERCENT, Unit.GREY)
         if block.unit not in units:
             where, expected = document.where(("metrics", at)), " or ".join(unit.value for unit in units)
             raise LayoutError(
@@ -214,7 +229,7 @@ def layout_of(document: Document) -> Layout:
 
 
 def check_names(layout: Layout, name: str, known: Mapping[str, Collection[str]]) -> None:
-    """Raises LayoutError for a component that a layout selects, orders or lets compete, and that nobody knows.
+    """Raise LayoutError for a component that a layout selects, orders or lets compete, and that nobody knows.
 
     Args:
         layout: what is checked.
@@ -232,25 +247,8 @@ def check_names(layout: Layout, name: str, known: Mapping[str, Collection[str]])
                 raise LayoutError(f"layout {name}: unknown {axis}: got {piece!r}, {suggest(piece, names)}")
 
 
-def _problem(document: Document, error: ErrorDetails) -> str:
-    """Returns what is wrong with a layout, and where."""
-    where, key = document.where(tuple(error["loc"])), str(error["loc"][-1]) if error["loc"] else ""
-    if error["type"] == "missing":
-        return f"{where}: missing key: got none, expected {key!r}"
-    if error["type"] == "extra_forbidden":
-        models: dict[str, type[BaseModel]] = {
-            "metrics": MetricBlock,
-            "contest": Contest,
-            "curve": Sweep,
-            "paired": Paired,
-        }
-        owner = models.get(str(error["loc"][0]), Layout) if len(error["loc"]) > 1 else Layout
-        return f"{where}: unknown key: got {key!r}, {suggest(key, owner.model_fields)}"
-    return f"{where}: {error['msg'].lower()}: got {error['input']!r}"
-
-
 def _named_axes(layout: Layout) -> Iterator[str]:
-    """Yields every axis that a layout names, as often as it does."""
+    """Yield every axis that a layout names, as often as it does."""
     yield from (*layout.columns, *layout.rows, *layout.names, *layout.order)
     reference = [level.rows for level in layout.curve.reference] if layout.curve else []
     selected = [pattern for block in layout.metrics for pattern in block.select]
@@ -261,12 +259,12 @@ def _named_axes(layout: Layout) -> Iterator[str]:
 
 @cache
 def common_names() -> dict[str, dict[str, str]]:
-    """Returns what the values of axes are called in print, by axis, where no layout says otherwise."""
+    """Return the printed names of the values of axes, by axis, for layouts without names of their own."""
     return read_document(Path(str(files("retbench.report.tables") / "names.yaml"))).data
 
 
 def printed_name(axis: str, value: str | int, own: Mapping[str, str] = MappingProxyType({})) -> str:
-    """Returns what a value of an axis is called in print; combinations are named piece by piece.
+    """Return the printed name of a value of an axis; combinations are named piece by piece.
 
     Names of one's `own` come before those of `names.yaml`; a value without a name is its own.
     """
@@ -278,13 +276,13 @@ def printed_name(axis: str, value: str | int, own: Mapping[str, str] = MappingPr
 
 
 def shipped_layouts() -> dict[str, Path]:
-    """Returns the layouts that came with retbench, by name."""
+    """Return the layouts that came with retbench, by name."""
     folder = Path(str(files("retbench.report") / "layouts"))
     return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
 
 
 def find_layout(name: str, beside: Path) -> Path:
-    """Returns where a layout is; raises UnknownName where there is none of that name."""
+    """Return where a layout is; raises UnknownName where there is none of that name."""
     shipped = shipped_layouts()
     if name in shipped:
         return shipped[name]

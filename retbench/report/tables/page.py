@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from retbench.report.tables.layout import Layout
-from retbench.report.tables.pattern import AXES
+from retbench.report.tables.pattern import ROW_AXES
 from retbench.results import Row
 
 Point = tuple[str | int, ...]
@@ -20,8 +20,8 @@ class Page(NamedTuple):
 
 
 def paginate(rows: Sequence[Row], layout: Layout) -> list[Page]:
-    """Returns one page, or one for each combination of the axes that vary and are not laid out."""
-    free = [axis for axis in AXES if axis not in (*layout.columns, *layout.rows)]
+    """Return one page, or one for each combination of the axes that vary and are not laid out."""
+    free = [axis for axis in ROW_AXES if axis not in (*layout.columns, *layout.rows)]
     varying = [axis for axis in free if len({getattr(row, axis) for row in rows}) > 1]
     pages: dict[Point, list[Row]] = {}
     for row in rows:
@@ -36,12 +36,12 @@ def _title(layout: Layout, varying: Sequence[str], point: Point) -> str:
 
 
 def point_of(row: Row, axes: Iterable[str]) -> Point:
-    """Returns where a row stands on some axes."""
+    """Return the values of a row on some axes."""
     return tuple(getattr(row, axis) for axis in axes)
 
 
 def ordered_points(rows: Iterable[Row], layout: Layout, axes: Sequence[str]) -> list[Point]:
-    """Returns the distinct points of some axes, each axis in the layout's order, then as it came."""
+    """Return the distinct points of some axes, each axis in the layout's order, then as it came."""
     rows = list(rows)
     ranks: list[Callable[[str | int], int]] = []
     for axis in axes:
@@ -54,28 +54,28 @@ def ordered_points(rows: Iterable[Row], layout: Layout, axes: Sequence[str]) -> 
 
 
 def column_names(layout: Layout, column: Point) -> tuple[str, ...]:
-    """Returns a column's headers, outermost first."""
+    """Return a column's headers, outermost first."""
     return tuple(layout.named(axis, value) for axis, value in zip(layout.columns, column, strict=True))
 
 
 def row_label(layout: Layout, line: Point, without: str = "") -> str:
-    """Returns a row's name as the papers write it: `original`, `DHTA`, `RetPur` or `RetPur-DHTA`, then other axes.
+    """Return a row's name as the papers write it: `original`, `DHTA`, `RetPur` or `RetPur-DHTA`, then other axes.
 
     An axis that heads the blocks, `without`, is not named again.
 
     Where the layout does not compound, the last is `RetPur`. Where neither attack nor defense names rows, the other
-    axes do alone; an empty text where they name nothing. Where attacks stand in the columns, a row without a defense is
+    axes do alone; an empty text where they name nothing. Where attacks are in the columns, a row without a defense is
     called as the layout calls `none` among defenses.
     """
-    told = {axis: value for axis, value in zip(layout.rows, line, strict=True) if axis != without}
-    rest = [layout.named(axis, value) for axis, value in told.items() if axis not in ("attack", "defense")]
+    named = {axis: value for axis, value in zip(layout.rows, line, strict=True) if axis != without}
+    rest = [layout.named(axis, value) for axis, value in named.items() if axis not in ("attack", "defense")]
     rest = [name for name in rest if name not in ("", "none")]
-    if "attack" not in told and "defense" not in told:
+    if "attack" not in named and "defense" not in named:
         return " ".join(rest)
-    attack, defense = told.get("attack", "none"), told.get("defense", "none")
+    attack, defense = named.get("attack", "none"), named.get("defense", "none")
     pieces = [layout.named("defense", defense)] if defense != "none" else []
     if attack != "none" and (layout.compound or not pieces):
         alone = layout.named("attack", attack)
         pieces.append(layout.joined.get("attack", {}).get(str(attack), alone) if pieces else alone)
-    nothing = layout.named("attack" if "attack" in told else "defense", "none")
+    nothing = layout.named("attack" if "attack" in named else "defense", "none")
     return " ".join(["-".join(pieces) or nothing, *rest])

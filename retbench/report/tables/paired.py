@@ -8,9 +8,8 @@ from typing import cast
 
 from retbench.errors import LayoutError, suggest
 from retbench.metrics import Interval, paired_difference
-from retbench.report.tables.layout import MetricBlock, Paired
-from retbench.report.tables.number import COSTS
-from retbench.report.tables.pattern import AXES
+from retbench.report.tables.layout import COSTS, MetricBlock, Paired
+from retbench.report.tables.pattern import ROW_AXES
 from retbench.report.tables.pool import pool_seeds
 from retbench.report.tables.sample import are_paired, sample_of
 from retbench.results import Evidence, Row, Scores
@@ -18,7 +17,7 @@ from retbench.stages.scoring import SQUARED
 
 
 def pair(evidence: Evidence, paired: Paired, blocks: Sequence[MetricBlock]) -> list[Row]:
-    """Returns a row for each pair of cells that differ in the paired axis only, seeds pooled: first less second.
+    """Return a row for each pair of cells that differ in the paired axis only, seeds pooled: first less second.
 
     The metrics of the blocks are mean differences over the same queries with bootstrap intervals
     (`paired_difference`), the others those of the first; a pair that lacks a side, or whose sides were scored on other
@@ -56,7 +55,7 @@ def pair(evidence: Evidence, paired: Paired, blocks: Sequence[MetricBlock]) -> l
 
 
 def _difference_row(first: Row, second: Row, metrics: Mapping[str, Interval]) -> Row:
-    """Returns the row of a difference, which rests on what both sides rest on."""
+    """Return the row of a difference, which rests on what both sides rest on."""
     return replace(
         first,
         metrics=metrics,
@@ -81,4 +80,4 @@ def _differences(first: Row, second: Row, blocks: Sequence[MetricBlock], scores:
 
 
 def _others(row: Row, axis: str) -> tuple[str | int, ...]:
-    return tuple(getattr(row, other) for other in AXES if other not in (axis, "seed"))
+    return tuple(getattr(row, other) for other in ROW_AXES if other not in (axis, "seed"))

@@ -6,15 +6,18 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict
+from pydantic import BeforeValidator
 
+from retbench.report.schema import Schema
 from retbench.results import Row
+from retbench.suite import AXES
 
-AXES = ("dataset", "hasher", "bits", "task", "attack", "surrogate", "defense", "threat", "seed", "variant")
+ROW_AXES = (*AXES, "variant")
+"""The axes of a row: those of a suite's matrix, and the label of its swept options."""
 
 
 def _condition(value: Any) -> Any:
-    """Reads `x`, `[x, y]` or `{not: x}` as a condition on an axis."""
+    """Read `x`, `[x, y]` or `{not: x}` as a condition on an axis."""
     if isinstance(value, dict):
         return {"values": _listed(value.get("not")), "negated": True} if set(value) == {"not"} else value
     return {"values": _listed(value)}
@@ -24,16 +27,14 @@ def _listed(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
-class Condition(BaseModel):
+class Condition(Schema):
     """The values an axis may, or may not, have."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     values: tuple[str | int, ...]
     negated: bool = False
 
     def holds(self, value: str | int) -> bool:
-        """Returns whether a row's value satisfies it."""
+        """Return whether a row's value satisfies it."""
         return (str(value) in map(str, self.values)) != self.negated
 
 
@@ -41,11 +42,11 @@ Pattern = dict[str, Annotated[Condition, BeforeValidator(_condition)]]
 
 
 def matches(pattern: Mapping[str, Condition], row: Row) -> bool:
-    """Returns whether all conditions of a pattern hold for a row."""
+    """Return whether all conditions of a pattern hold for a row."""
     return all(condition.holds(getattr(row, axis)) for axis, condition in pattern.items())
 
 
 def settings_of(variant: str) -> list[tuple[str, str]]:
-    """Returns the swept options of a variant and their values; a value may hold commas, as a list does."""
+    """Return the swept options of a variant and their values; a value may hold commas, as a list does."""
     pieces = re.split(r",(?=[\w.-]+=)", variant) if variant else []
     return [(name, value) for name, _, value in (piece.partition("=") for piece in pieces)]

@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from string import ascii_lowercase
 from typing import NamedTuple, cast
 
 from retbench.errors import LayoutError, suggest
 from retbench.metrics import Interval
-from retbench.report.published.verdict import Judge
 from retbench.report.tables.contest import LEVEL, POWER, Standings, hold_contests
-from retbench.report.tables.cost import cost_lines
 from retbench.report.tables.curve import check_sweep, trace
 from retbench.report.tables.detail import details_of
-from retbench.report.tables.footnotes import Footnotes
-from retbench.report.tables.layout import Layout, MetricBlock
-from retbench.report.tables.number import COSTS, number_of
+from retbench.report.tables.layout import COSTS, Cost, Layout, MetricBlock
 from retbench.report.tables.page import Page, Point, column_names, ordered_points, paginate, point_of, row_label
 from retbench.report.tables.paired import pair
-from retbench.report.tables.pattern import AXES
+from retbench.report.tables.pattern import ROW_AXES
 from retbench.report.tables.pool import pool_seeds
 from retbench.report.tables.provenance import check_uniform, provenance
-from retbench.report.tables.table import Published, Table, TableRow, Value
+from retbench.report.tables.sample import number_of
+from retbench.report.tables.table import CostLine, Judge, Published, Table, TableRow, Value
 from retbench.results import Evidence, Row, Scores
+
+DAGGER = "\u2020"
 
 
 class Line(NamedTuple):
@@ -34,9 +34,9 @@ class Line(NamedTuple):
 
 
 def pivot(evidence: Evidence, layout: Layout, judge: Judge | None = None, *, uniform: bool = False) -> list[Table]:
-    """Returns the tables of a layout: one, or one for each combination of the axes that vary and are not laid out.
+    """Return the tables of a layout: one, or one for each combination of the axes that vary and are not laid out.
 
-    Seeds are pooled unless the layout lays them out. With a judge, each number stands beside the published one.
+    Seeds are pooled unless the layout lays them out. With a judge, each number has the published one beside it.
 
     Raises:
         LayoutError: no row is selected, or no row has a metric that the layout names or sweeps the option of its
@@ -58,6 +58,33 @@ def pivot(evidence: Evidence, layout: Layout, judge: Judge | None = None, *, uni
     return [_Tabulation(page, layout, evidence, judge).table() for page in pages]
 
 
+class Footnotes:
+    """Gives texts their marks as they come: letters, and a dagger for what failed."""
+
+    def __init__(self) -> None:
+        self._letters: dict[str, str] = {}
+        self._daggers: dict[str, str] = {}
+
+    def mark(self, text: str) -> str:
+        """Return the letter of a text: a, b ... z, aa, ab and so on."""
+        return self._letters.setdefault(text, _letters(len(self._letters)))
+
+    def dagger(self, text: str) -> str:
+        """Return the dagger of a text: one dagger for the first, numbered ones for the others."""
+        number = len(self._daggers) + 1
+        return self._daggers.setdefault(text, DAGGER if number == 1 else f"{DAGGER}{number}")
+
+    def texts(self) -> tuple[tuple[str, str], ...]:
+        """Return mark and text of each, daggers last."""
+        return tuple((mark, text) for texts in (self._letters, self._daggers) for text, mark in texts.items())
+
+
+def _letters(place: int) -> str:
+    """Return the letters of a place counted from 0, as columns of a spreadsheet have them."""
+    before, last = divmod(place, len(ascii_lowercase))
+    return (_letters(before - 1) if before else "") + ascii_lowercase[last]
+
+
 def _lays_out_seeds(layout: Layout) -> bool:
     laid = (*layout.columns, *layout.rows, *(axis for pattern in layout.select for axis in pattern))
     return "seed" in laid
@@ -73,11 +100,11 @@ class _Tabulation:
         for row in page.rows:
             self.lines.setdefault(point_of(row, layout.rows), []).append(row)
         self.notes = Footnotes()
-        fought = not layout.paired
-        self.standings = hold_contests(page.rows, layout, evidence.scores) if fought else Standings({}, 0, {})
+        nothing = Standings({}, 0, {})
+        self.standings = nothing if layout.paired else hold_contests(page.rows, layout, evidence.scores)
 
     def table(self) -> Table:
-        """Returns the page as a table."""
+        """Return the page as a table."""
         layout, rows = self.layout, self.page.rows
         columns = ordered_points(rows, layout, layout.columns)
         inner = [(block.heading,) for block in layout.metrics] if layout.across else [()]
@@ -87,7 +114,7 @@ class _Tabulation:
             self.page.title,
             headers,
             lines,
-            self.notes.told(),
+            self.notes.texts(),
             " ".join(part for part in (layout.caption, *_statistics(self.standings, layout)) if part),
             trace(self.page, layout),
             cost_lines(rows, layout) if not layout.paired else (),
@@ -105,7 +132,7 @@ class _Tabulation:
                 yield Line(self._heading(blocks, point), label, places, point)
 
     def _rank(self, point: Point) -> int:
-        """Returns where a line's block stands, for lines of one block to follow each other."""
+        """Return the place of a line's block, for lines of one block to follow each other."""
         at = self.layout.rows.index(self.layout.blocks)
         heads = [head for (head,) in ordered_points(self.page.rows, self.layout, (self.layout.blocks,))]
         return heads.index(point[at])
@@ -116,7 +143,7 @@ class _Tabulation:
         return "" if self.layout.across else blocks[0].heading
 
     def _in_block(self, block: MetricBlock, point: Point) -> bool:
-        """Returns whether any cell of a line belongs in a block."""
+        """Return whether any cell of a line belongs in a block."""
         return any(block.shows(row) for row in self.lines[point])
 
     def _row(self, line: Line) -> TableRow:
@@ -137,8 +164,8 @@ class _Tabulation:
         envelope = row.envelopes.get(block.name) if block.at is None else None
         inside = envelope is not None and interval.low <= envelope.worst and envelope.best <= interval.high
         published, notes = self._published(row, block, interval)
-        emphasis = self.standings.emphasis.get((point_of(row, AXES), block.name), "")
-        lost = tuple(self.notes.dagger(told) for told in cast(list[str], row.data.get("lost", [])))
+        emphasis = self.standings.emphasis.get((point_of(row, ROW_AXES), block.name), "")
+        lost = tuple(self.notes.dagger(seed) for seed in cast(list[str], row.data.get("lost", [])))
         ties = None if inside or envelope is None or envelope.worst == envelope.best else envelope
         return Value(interval, "", block.unit, emphasis, ties, published, (*lost, *notes), details_of(row))
 
@@ -152,23 +179,45 @@ class _Tabulation:
 
 
 def _statistics(standings: Standings, layout: Layout) -> Iterator[str]:
-    """Yields what a caption says of bold, underlined and detectable."""
-    if standings.bouts and layout.contest:
-        pairs = "comparison" if standings.bouts == 1 else "comparisons"
+    """Yield the sentences of a caption on bold, underlined and detectable."""
+    if standings.comparisons and layout.contest:
+        pairs = "comparison" if standings.comparisons == 1 else "comparisons"
         yield (
             f"Bold is the best {layout.contest.axis} among cells that differ in nothing else, if separated from every "
-            f"other (paired t-tests over queries, Holm over {standings.bouts} {pairs}, {100 * LEVEL:g} %); else it and "
-            "those it cannot be told from are underlined."
+            f"other (paired t-tests over queries, Holm over {standings.comparisons} {pairs}, {100 * LEVEL:g} %); "
+            "else it and those it cannot be told from are underlined."
         )
     if standings.detectable:
         least = " and ".join(f"{100 * points:.2f} points of {label}" for label, points in standings.detectable.items())
-        pairs = "the pairs" if standings.bouts else "neighbouring rows"
-        how = "at Holm's first step" if standings.bouts else f"by a single test at {100 * LEVEL:g} %"
+        pairs = "the pairs" if standings.comparisons else "neighbouring rows"
+        how = "at Holm's first step" if standings.comparisons else f"by a single test at {100 * LEVEL:g} %"
         yield f"A paired difference of {least} would be found {100 * POWER:g} times in 100 {how} (median of {pairs})."
 
 
+def cost_lines(rows: Sequence[Row], layout: Layout) -> tuple[CostLine, ...]:
+    """Return the cost of the images of each line of a table, the least and the most of its cells.
+
+    A line whose queries were neither attacked nor purified, or whose steps are gone, is left out.
+    """
+    lines: dict[Point, list[Row]] = {point: [] for point in ordered_points(rows, layout, layout.rows)}
+    for row in rows:
+        lines[point_of(row, layout.rows)].append(row)
+    costs = []
+    for point, mine in lines.items():
+        attack, defense = (_span(mine, COSTS[name]) for name in ("attack_seconds", "defense_seconds"))
+        if attack or defense:
+            memory = _span(mine, COSTS["peak_memory"])
+            costs.append(CostLine(row_label(layout, point) or "none", attack, defense, memory))
+    return tuple(costs)
+
+
+def _span(rows: Sequence[Row], cost: Cost) -> tuple[float, float] | None:
+    found = [cast(float, row.cost[name]) for row in rows for name in cost.recorded if name in row.cost]
+    return (min(found), max(found)) if found else None
+
+
 def _check_metrics(rows: Sequence[Row], layout: Layout, scores: Scores) -> None:
-    """Raises LayoutError for a metric that no row has, unless a cell that has not run may still bring it."""
+    """Raise LayoutError for a metric that no row has, unless a cell that has not run may still bring it."""
     if not rows or any(row.status != "done" for row in rows):
         return
     known = {name for row in rows for name in row.metrics} | set(COSTS)

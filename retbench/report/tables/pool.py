@@ -8,17 +8,17 @@ from typing import cast
 
 from retbench.canon import Json
 from retbench.errors import LayoutError
-from retbench.report.tables.pattern import AXES
+from retbench.report.tables.pattern import ROW_AXES
 from retbench.report.tables.sample import interval_of, sample_of
 from retbench.results import Envelope, Row, Scores
 
-ALIKE = tuple(axis for axis in AXES if axis != "seed")
+ALIKE = tuple(axis for axis in ROW_AXES if axis != "seed")
 
 
 def pool_seeds(rows: Sequence[Row], scores: Scores) -> list[Row]:
-    """Returns a row for each cell, its seeds pooled: means over seeds and queries, intervals over both.
+    """Return a row for each cell, its seeds pooled: means over seeds and queries, intervals over both.
 
-    A cell of one seed stays as it is. Seeds that are not done are left out, and told among the row's `data` as `lost`;
+    A cell of one seed stays as it is. Seeds that are not done are left out, and listed in the row's `data` as `lost`;
     a cell without a seed that is done is its first row.
 
     Raises:
@@ -61,7 +61,7 @@ def _mean_envelope(envelopes: Sequence[Envelope]) -> Envelope:
 
 
 def _mean_cost(rows: Sequence[Row]) -> dict[str, Json]:
-    """Returns seconds as means over seeds, and memory as the most of them; what a seed lacks is left out."""
+    """Return seconds as means over seeds, and memory as the most of them; what a seed lacks is left out."""
     names = [name for name in rows[0].cost if all(name in row.cost for row in rows)]
     found = {name: [cast(float, row.cost[name]) for row in rows] for name in names}
     return {name: max(each) if "memory" in name else sum(each) / len(each) for name, each in found.items()}

@@ -1,4 +1,4 @@
-"""What a reader needs to believe a table, or to make it again."""
+"""The provenance of a table: protocol, components, machines, versions and cost of its numbers."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ from typing import Any, cast
 from retbench.canon import Json
 from retbench.errors import UserError
 from retbench.report.tables.detail import budget_of, protocol_of
-from retbench.report.tables.layout import common_names
+from retbench.report.tables.layout import printed_name
 from retbench.report.tables.sample import seeds_of
 from retbench.results import Evidence, Row, StepRecord, shown_steps
 
 FEW_CODES = 3
-"""Distinct codes of a database below which a report says that its hasher has collapsed."""
-Told = Iterator[tuple[str, str]]
+"""Distinct codes of a database below which a report warns that its hasher has collapsed."""
+Lines = Iterator[tuple[str, str]]
 
 
 def provenance(rows: Sequence[Row], evidence: Evidence) -> tuple[tuple[str, str], ...]:
-    """Returns label and text of the lines on what some rows rest on; a label may come more than once.
+    """Return label and text of the lines on what some rows rest on; a label may come more than once.
 
     Protocol, threat, chance level, components, seeds and targets come from the rows; machines, versions and cost from
-    the steps that were computed for them, what is not stored left out.
+    the steps that were computed for them, those not stored left out.
     """
     steps = shown_steps(rows, evidence.steps)
     done = [row for row in rows if row.status == "done"]
     return tuple(
         line
-        for told in (
+        for lines in (
             _suite(rows, evidence),
             _protocol(done or rows),
             _targets(done, evidence),
@@ -41,18 +41,18 @@ def provenance(rows: Sequence[Row], evidence: Evidence) -> tuple[tuple[str, str]
             _machines(steps),
             _cost(steps),
         )
-        for line in told
+        for line in lines
     )
 
 
 def summary(evidence: Evidence) -> tuple[tuple[str, str], ...]:
-    """Returns label and text of the lines on a whole report: what it is of, who computed it, and what that took."""
+    """Return label and text of the lines on a whole report: what it is of, who computed it, and what that took."""
     steps = shown_steps(evidence.rows, evidence.steps)
     return (*_suite(evidence.rows, evidence), *_machines(steps), *_cost(steps))
 
 
 def check_uniform(rows: Sequence[Row], evidence: Evidence, title: str) -> None:
-    """Raises UserError where the numbers of a table were computed on several kinds of device or by several versions."""
+    """Raise UserError where the numbers of a table were computed on several kinds of device or by several versions."""
     steps = shown_steps(rows, evidence.steps)
     for what, found in (
         ("devices", _devices(steps)),
@@ -66,7 +66,7 @@ def check_uniform(rows: Sequence[Row], evidence: Evidence, title: str) -> None:
             )
 
 
-def _suite(rows: Sequence[Row], evidence: Evidence) -> Told:
+def _suite(rows: Sequence[Row], evidence: Evidence) -> Lines:
     waiting = sum(row.status == "missing" for row in rows)
     if waiting:
         yield "unfinished", f"{waiting} of {len(rows)} cells have not run yet; the same `retbench run` goes on"
@@ -75,10 +75,10 @@ def _suite(rows: Sequence[Row], evidence: Evidence) -> Told:
         yield "source", evidence.notice
 
 
-def _protocol(rows: Sequence[Row]) -> Told:
-    tasks = ", ".join(dict.fromkeys(common_names()["task"].get(row.task, row.task) for row in rows))
-    for told in dict.fromkeys(protocol_of(row) for row in rows):
-        yield "protocol", f"{tasks}; {told}"
+def _protocol(rows: Sequence[Row]) -> Lines:
+    tasks = ", ".join(dict.fromkeys(printed_name("task", row.task) for row in rows))
+    for protocol in dict.fromkeys(protocol_of(row) for row in rows):
+        yield "protocol", f"{tasks}; {protocol}"
     labels = {row.dataset: row.protocol["target_labels"] for row in rows if "target_labels" in row.protocol}
     confidence = {100 * cast(float, row.protocol["confidence"]) for row in rows}
     drawn = "queries and seeds" if any(row.members for row in rows) else "queries"
@@ -93,15 +93,15 @@ def _protocol(rows: Sequence[Row]) -> Told:
     yield "seeds", f"{', '.join(str(seed) for seed in sorted(seeds))}{few}"
 
 
-def _targets(rows: Sequence[Row], evidence: Evidence) -> Told:
-    """Yields the address of each data set's draw of targets, which is the digest of all that it hangs on."""
+def _targets(rows: Sequence[Row], evidence: Evidence) -> Lines:
+    """Yield the address of each dataset's draw of targets, which is the digest of all that it depends on."""
     keys = ((row.dataset, key) for row in rows for key in row.steps)
     drawn = {dataset: key for dataset, key in keys if key in evidence.steps and evidence.steps[key].stage == "targets"}
     if drawn:
         yield "targets", ", ".join(f"{dataset} {key[:16]}" for dataset, key in drawn.items())
 
 
-def _threats(rows: Sequence[Row]) -> Told:
+def _threats(rows: Sequence[Row]) -> Lines:
     groups: dict[str, dict[str, None]] = defaultdict(dict)
     for row in rows:
         if row.budget:
@@ -112,7 +112,7 @@ def _threats(rows: Sequence[Row]) -> Told:
 
 
 def _span(balls: Iterable[str]) -> str:
-    """Returns the budgets of an attack; measured ones as the least and the most."""
+    """Return the budgets of an attack; measured ones as the least and the most."""
     declared = [ball for ball in balls if not ball.startswith("unbounded")]
     measured = sorted(float(ball.split()[-1].removesuffix("/255")) for ball in balls if ball.startswith("unbounded"))
     if measured:
@@ -121,61 +121,61 @@ def _span(balls: Iterable[str]) -> str:
     return ", ".join(declared)
 
 
-def _chances(rows: Sequence[Row]) -> Told:
+def _chances(rows: Sequence[Row]) -> Lines:
     chances = ((row.dataset, cast(Any, row.protocol["chance"])["t_map"]) for row in rows)
-    told = dict.fromkeys(f"{dataset} {100 * chance:.2f} %" for dataset, chance in chances if chance is not None)
-    if told:
-        yield "chance", f"a random ranking has a T-MAP of about {', '.join(told)}"
+    found = dict.fromkeys(f"{dataset} {100 * chance:.2f} %" for dataset, chance in chances if chance is not None)
+    if found:
+        yield "chance", f"a random ranking has a T-MAP of about {', '.join(found)}"
 
 
-def _options(rows: Sequence[Row]) -> Told:
-    """Yields the plain options of each attack; nested ones, and those of other components, are in the JSON."""
-    told: dict[str, dict[str, None]] = defaultdict(dict)
+def _options(rows: Sequence[Row]) -> Lines:
+    """Yield the plain options of each attack; nested ones, and those of other components, are in the JSON."""
+    budgets: dict[str, dict[str, None]] = defaultdict(dict)
     for row in rows:
         options = cast(dict[str, Json], row.options.get("attack", {}))
         plain = {name: value for name, value in sorted(options.items()) if isinstance(value, int | float | str)}
         if plain:
             text = ", ".join(f"{name.replace('_', ' ')} {_plain(value)}" for name, value in plain.items())
-            told[text][f"{row.attack} on {row.dataset}"] = None
-    for text, attacks in told.items():
+            budgets[text][f"{row.attack} on {row.dataset}"] = None
+    for text, attacks in budgets.items():
         yield "options", f"{', '.join(attacks)}: {text}"
 
 
-def _details(rows: Sequence[Row]) -> Told:
-    """Yields what components recorded beside their options, those that recorded the same together."""
+def _details(rows: Sequence[Row]) -> Lines:
+    """Yield what components recorded beside their options, those that recorded the same together."""
     owners: dict[str, dict[str, None]] = defaultdict(dict)
     for row in rows:
         for component, details in row.details.items():
             pieces = sorted(cast(dict[str, Json], details).items())
-            told = ", ".join(f"{name.replace('_', ' ')} {_plain(value)}" for name, value in pieces)
+            details = ", ".join(f"{name.replace('_', ' ')} {_plain(value)}" for name, value in pieces)
             kind, _, name = component.partition(" ")
             swept = f" {row.variant}" if row.variant and name in str(getattr(row, kind, "")).split("+") else ""
-            owners[told][f"{name}{swept}"] = None
-    for told, names in owners.items():
-        yield "details", f"{', '.join(names)}: {told}"
+            owners[details][f"{name}{swept}"] = None
+    for details, names in owners.items():
+        yield "details", f"{', '.join(names)}: {details}"
 
 
 def _plain(value: Json) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def _caveats(rows: Sequence[Row]) -> Told:
-    for caveat in dict.fromkeys(told for row in rows for told in row.caveats):
+def _caveats(rows: Sequence[Row]) -> Lines:
+    for caveat in dict.fromkeys(caveat for row in rows for caveat in row.caveats):
         yield "note", caveat
 
 
-def _collapsed(rows: Sequence[Row]) -> Told:
-    """Yields which cells ask a database of one code or two, among which nothing can be told apart."""
-    told: dict[str, None] = {}
+def _collapsed(rows: Sequence[Row]) -> Lines:
+    """Yield the cells whose database has one code or two, too few to rank by."""
+    lines: dict[str, None] = {}
     for row in rows:
         codes, size = cast(int, row.data.get("distinct_codes", FEW_CODES)), cast(int, row.data.get("database", 0))
         if codes < min(FEW_CODES, size):
             behind = "" if row.defense == "none" else f" behind {row.defense}"
-            told[f"{row.hasher}{behind} has {codes} distinct codes for the {size} items of {row.dataset}"] = None
-    yield from (("collapsed", line) for line in told)
+            lines[f"{row.hasher}{behind} has {codes} distinct codes for the {size} items of {row.dataset}"] = None
+    yield from (("collapsed", line) for line in lines)
 
 
-def _machines(steps: Sequence[StepRecord]) -> Told:
+def _machines(steps: Sequence[StepRecord]) -> Lines:
     if devices := _devices(steps):
         threads = " or ".join(dict.fromkeys(str(step.environment["threads"]) for step in steps))
         threads += " thread" if threads == "1" else " threads"
@@ -183,8 +183,8 @@ def _machines(steps: Sequence[StepRecord]) -> Told:
     agreements = [cast(float, step.facts["float32_agreement"]) for step in steps if "float32_agreement" in step.facts]
     if agreements and min(agreements) < 1:
         yield "precision", f"at least {100 * min(agreements):.2f} % of the bits checked are those of float32 networks"
-    for told in _versions(steps):
-        yield "versions", told
+    for versions in _versions(steps):
+        yield "versions", versions
 
 
 def _devices(steps: Sequence[StepRecord]) -> list[str]:
@@ -192,12 +192,12 @@ def _devices(steps: Sequence[StepRecord]) -> list[str]:
 
 
 def _precisions(steps: Sequence[StepRecord]) -> list[str]:
-    """Returns the precisions of networks that are not float32 whatever the run's is, as attacks are."""
+    """Return the precisions of networks that are not float32 whatever the run's is, as attacks are."""
     return sorted({step.precision for step in steps if step.precision and step.stage != "attack"})
 
 
 def _versions(steps: Sequence[StepRecord]) -> list[str]:
-    """Returns each mix of versions that steps were computed by."""
+    """Return each mix of versions that steps were computed by."""
     found: dict[str, None] = {}
     for step in steps:
         versions = cast(dict[str, str], step.environment.get("versions", {}))
@@ -206,7 +206,7 @@ def _versions(steps: Sequence[StepRecord]) -> list[str]:
     return list(found)
 
 
-def _cost(steps: Sequence[StepRecord]) -> Told:
+def _cost(steps: Sequence[StepRecord]) -> Lines:
     if not steps:
         return
     seconds: dict[str, float] = defaultdict(float)

@@ -1,13 +1,14 @@
-"""A table as data: what every output format prints."""
+"""A table as data: the content of every output format."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal, NamedTuple
 
 from retbench.metrics import Interval
 from retbench.report.tables.curve import Curve
 from retbench.report.tables.unit import Unit
-from retbench.results import Envelope
+from retbench.results import Envelope, Row
 
 Emphasis = Literal["", "best", "tied"]
 """`best`: the best of its contest, separated from every rival; `tied`: where there is none, whom nothing separates from
@@ -16,7 +17,7 @@ Verdict = Literal["agrees", "differs", "not comparable"]
 
 
 class Published(NamedTuple):
-    """What a paper printed for a place, and what it says beside the measured number.
+    """The published number or numbers of a place, compared with the measured one.
 
     Attributes:
         values: the published numbers in the unit of the place, as printed (percent: 61.09): one, or, where the paper
@@ -32,14 +33,31 @@ class Published(NamedTuple):
     source: str
 
 
+class Judgement(NamedTuple):
+    """A published number beside a measured one, and what a reader must know to compare them.
+
+    Attributes:
+        published: the number or numbers and the verdict.
+        notes: why the two are not comparable, or what the paper leaves open; then what is odd about the published
+            number. The same text wherever the reason is the same.
+    """
+
+    published: Published
+    notes: tuple[str, ...]
+
+
+Judge = Callable[[Row, str, Interval], Judgement | None]
+"""Returns the judgement of a row's metric and its interval in 0..1."""
+
+
 class Value(NamedTuple):
-    """What stands in one place of a table.
+    """The content of one place of a table.
 
     Attributes:
         interval: the number before scaling by `unit`, mostly in 0..1; None where there is none.
         mark: why there is none: `missing` (a dash), or the mark of a footnote: a letter for a skipped cell, a dagger
             for a failed one. Empty where there is a number.
-        unit: what it is printed in.
+        unit: of the printed number.
         emphasis: whether it is the best of its contest.
         envelope: what the order inside ties can make of it, where that is wider than the interval.
         published: what a paper printed there, where the report is against one.
@@ -81,7 +99,7 @@ class Table(NamedTuple):
     """A table.
 
     Attributes:
-        title: what stands above it.
+        title: printed above it.
         columns: for each column its headers, outermost first, equally many for all.
         rows: its lines; those of one block follow each other.
         footnotes: mark and text of each.

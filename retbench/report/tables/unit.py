@@ -1,4 +1,4 @@
-"""What numbers are printed in."""
+"""Units that numbers are printed in."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class Unit(StrEnum):
-    """What a number is printed in: percent or the 255 grey levels of 8 bits for one of 0..1, seconds, or mebibytes."""
+    """The unit of a printed number: percent or the 255 grey levels of 8 bits for one of 0..1, seconds, or mebibytes."""
 
     PERCENT = "percent"
     GREY = "grey"
@@ -15,10 +15,10 @@ class Unit(StrEnum):
 
     @property
     def scale(self) -> float:
-        """What a number is multiplied by: of 0..1, of seconds, or of bytes."""
+        """The factor from a stored number to a printed one: from 0..1, seconds, or bytes."""
         return {Unit.PERCENT: 100.0, Unit.GREY: 255.0, Unit.SECONDS: 1.0, Unit.MEBIBYTES: 2.0**-20}[self]
 
     @property
     def symbol(self) -> str:
-        """What stands behind a quantity in print."""
+        """Printed behind a quantity."""
         return {Unit.PERCENT: "%", Unit.GREY: "grey levels", Unit.SECONDS: "s", Unit.MEBIBYTES: "MiB"}[self]

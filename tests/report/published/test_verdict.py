@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from retbench.document import parse_document
 from retbench.metrics import Interval
 from retbench.report.published.claims import Ledger, ledger_of, read_claims
-from retbench.report.published.verdict import Judge, Judgement, fact_name, judge
+from retbench.report.published.verdict import fact_name, judge
+from retbench.report.tables.table import Judge, Judgement
 from retbench.results import Row
 
 LEDGER = """\

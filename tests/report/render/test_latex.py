@@ -13,8 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from retbench.metrics import Interval
-from retbench.report.render.latex import PREAMBLE, document, latex
-from retbench.report.render.tex import DRAWN, SPELLING
+from retbench.report.render.latex import DRAWN, PREAMBLE, SPELLING, document, latex
 from retbench.report.tables.table import CostLine, Published, Table, TableRow, Value
 from retbench.report.tables.unit import Unit
 from retbench.results import Envelope

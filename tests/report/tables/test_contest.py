@@ -18,7 +18,7 @@ from retbench.report.tables import contest
 from retbench.report.tables.contest import Standings, hold_contests
 from retbench.report.tables.layout import Layout
 from retbench.report.tables.page import point_of
-from retbench.report.tables.pattern import AXES
+from retbench.report.tables.pattern import ROW_AXES
 from retbench.report.tables.pool import pool_seeds
 from retbench.results import Row
 
@@ -44,7 +44,7 @@ def standings(rows: list[Row], queries: Values, **changes: Any) -> Standings:
 
 
 def crowned(rows: list[Row], found: Standings, metric: str = "map") -> list[str]:
-    return [found.emphasis.get((point_of(row, AXES), metric), "") for row in rows]
+    return [found.emphasis.get((point_of(row, ROW_AXES), metric), "") for row in rows]
 
 
 def test_the_best_is_best_where_it_is_separated_from_every_rival(scored: Scored, queries: Values) -> None:
@@ -89,7 +89,7 @@ def test_p_values_are_adjusted_over_the_whole_page(scored: Scored, queries: Valu
     assert crowned(alone, standings(alone, queries)) == ["", "best"]
     found = standings(many, queries)
     assert crowned(many, found) == ["tied", "tied"] * 8
-    assert found.bouts == 8
+    assert found.comparisons == 8
 
 
 def test_every_pair_of_a_contest_is_compared_and_contests_are_columns_and_attacks(
@@ -104,7 +104,7 @@ def test_every_pair_of_a_contest_is_compared_and_contests_are_columns_and_attack
             for hasher in ("dph", "dpsh")
         )
     ]
-    assert standings(rows, queries).bouts == 4 * 3  # in each column under each attack 3 pairs of 3 defenses
+    assert standings(rows, queries).comparisons == 4 * 3  # in each column under each attack 3 pairs of 3 defenses
 
 
 def test_what_is_without_does_not_compete(scored: Scored, queries: Values) -> None:
@@ -119,7 +119,7 @@ def test_what_is_without_does_not_compete(scored: Scored, queries: Values) -> No
 def test_one_alone_wins_nothing(scored: Scored, queries: Values) -> None:
     rows = [scored("p2p", "none", near(0.0, 1)), scored("p2p", "a", near(0.3, 2))]
     found = standings(rows, queries)
-    assert (crowned(rows, found), found.bouts) == (["", ""], 0)
+    assert (crowned(rows, found), found.comparisons) == (["", ""], 0)
 
 
 def test_variants_compete_where_the_layout_says_so(scored: Scored, queries: Values) -> None:
@@ -161,7 +161,7 @@ def test_without_a_contest_neighbours_tell_what_could_be_detected(scored: Scored
     rows = [scored("p2p", name, near(0.1 * seed, seed)) for seed, name in enumerate("abc")]
     for changes in ({"contest": None}, {"metrics": ({"name": "map", "label": "MAP"},)}):
         found = standings(rows, queries, **changes)
-        assert (found.bouts, found.emphasis) == (0, {})
+        assert (found.comparisons, found.emphasis) == (0, {})
         tests = [compare_pairs(queries[x.key]["map"], queries[y.key]["map"]) for x, y in pairwise(rows)]
         expected = median(detectable_difference(test.error, test.freedom) for test in tests)
         assert found.detectable == {"MAP": pytest.approx(expected)}
@@ -197,7 +197,7 @@ def test_the_detectable_difference_is_the_median_over_the_pairs_at_holms_first_s
     level = 0.05 / (6 * hashers)
     expected = median(detectable_difference(test.error, test.freedom, level=level) for test in tests)
     found = standings([row for rows in pages for row in rows], queries)
-    assert (found.bouts, found.detectable) == (6 * hashers, {"MAP": pytest.approx(expected)})
+    assert (found.comparisons, found.detectable) == (6 * hashers, {"MAP": pytest.approx(expected)})
 
 
 def test_queries_of_one_target_count_once_under_a_targeted_attack(scored: Scored, queries: Values) -> None:
@@ -214,7 +214,7 @@ def test_queries_of_one_target_count_once_under_a_targeted_attack(scored: Scored
 def test_rows_of_other_queries_are_not_compared(scored: Scored, queries: Values) -> None:
     rows = [scored("p2p", "a", near(0.0, 1)), scored("p2p", "b", near(0.3, 2)[:20])]
     found = standings(rows, queries)
-    assert (crowned(rows, found), found.bouts, found.detectable) == (["", ""], 0, {})
+    assert (crowned(rows, found), found.comparisons, found.detectable) == (["", ""], 0, {})
 
 
 def test_the_best_is_tied_where_a_rival_could_not_be_compared_with_it(scored: Scored, queries: Values) -> None:
@@ -229,15 +229,15 @@ def test_seeds_are_compared_with_their_like(scored: Scored, queries: Values) -> 
     }
     pooled = pool_seeds([row for rows in made.values() for row in rows], queries.__getitem__)
     alike, other = standings(pooled[:2], queries), standings(pooled[1:], queries)
-    assert (alike.bouts, alike.detectable.keys()) == (1, {"MAP"})
-    assert (other.bouts, other.detectable) == (0, {})  # seeds 0 and 1 against 0 and 2
+    assert (alike.comparisons, alike.detectable.keys()) == (1, {"MAP"})
+    assert (other.comparisons, other.detectable) == (0, {})  # seeds 0 and 1 against 0 and 2
 
 
 def test_a_mean_over_nothing_does_not_compete(scored: Scored, queries: Values) -> None:
     given = {"a": [math.nan] * COUNT, "b": near(0.0, 1), "c": near(0.3, 2)}
     rows = [scored("p2p", name, values) for name, values in given.items()]
     found = standings(rows, queries)
-    assert (crowned(rows, found), found.bouts) == (["", "", "best"], 1)
+    assert (crowned(rows, found), found.comparisons) == (["", "", "best"], 1)
 
 
 def test_cells_that_differ_in_an_axis_that_no_column_shows_do_not_compete(scored: Scored, queries: Values) -> None:
@@ -246,7 +246,7 @@ def test_cells_that_differ_in_an_axis_that_no_column_shows_do_not_compete(scored
         for seed, (name, threat, shift) in enumerate((("a", "oblivious", 0.0), ("b", "adaptive", 0.3)))
     ]
     found = standings(rows, queries)
-    assert (crowned(rows, found), found.bouts) == (["", ""], 0)
+    assert (crowned(rows, found), found.comparisons) == (["", ""], 0)
 
 
 def test_cells_of_one_score_are_set_off_each_in_its_own_contest(scored: Scored, queries: Values) -> None:
@@ -271,4 +271,4 @@ def test_only_what_a_block_shows_competes_in_it(scored: Scored, queries: Values)
     rows = [scored(name, "none", near(shift, seed)) for seed, (name, shift) in enumerate(shifts.items())]
     metrics = ({**HIGHER[0], "select": [{"attack": ["hag", "sdha"]}]},)
     found = standings(rows, queries, metrics=metrics, contest={"axis": "attack"})
-    assert (crowned(rows, found), found.bouts) == (["best", "", ""], 1)
+    assert (crowned(rows, found), found.comparisons) == (["best", "", ""], 1)

@@ -13,7 +13,7 @@ import pytest
 from retbench.errors import LayoutError
 from retbench.metrics import Interval
 from retbench.report import Layout, Table, pivot, read_layout
-from retbench.report.tables.footnotes import DAGGER
+from retbench.report.tables.pivot import DAGGER
 from retbench.results import Envelope, Evidence, Row
 
 Rows = Callable[..., Row]

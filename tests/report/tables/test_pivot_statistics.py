@@ -15,9 +15,8 @@ import torch
 from retbench.errors import UserError
 from retbench.metrics import Interval, compare_pairs, detectable_difference
 from retbench.report import Layout, Table, pivot, read_layout
-from retbench.report.published.verdict import Judgement
-from retbench.report.tables.footnotes import DAGGER
-from retbench.report.tables.table import Published
+from retbench.report.tables.pivot import DAGGER
+from retbench.report.tables.table import Judgement, Published
 from retbench.results import Evidence, Row, StepRecord
 
 Rows = Callable[..., Row]

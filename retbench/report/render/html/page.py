@@ -11,14 +11,13 @@ from itertools import groupby
 from typing import TYPE_CHECKING, NamedTuple
 
 from retbench.report.render.cell import amount
+from retbench.report.report import Report
 from retbench.report.tables.table import Table, TableRow, Value
 from retbench.report.tables.unit import Unit
 
 if TYPE_CHECKING:
     from jinja2 import Environment
     from markupsafe import Markup
-
-    from retbench.report.report import Report
 
 MINUS, DASH = "\u2212", "\u2013"
 
@@ -32,11 +31,11 @@ class Header(NamedTuple):
 
 
 def as_html(report: Report) -> str:
-    """Returns a report as the text of one HTML page, to be written as UTF-8; equal for equal reports.
+    """Return a report as the text of one HTML page, to be written as UTF-8; equal for equal reports.
 
     The page embeds its style, its script and its pictures, and asks for nothing else: its content security policy
     allows pictures from `data:` addresses and the very style and script that are in it. Its tables can be read without
-    the script, which sorts, filters and hides, shows what stands behind a number, and opens the gallery's pictures.
+    the script, which sorts, filters and hides, shows the details of a number, and opens the gallery's pictures.
     A report without tables, pictures or gallery gives a page without those sections.
     """
     style, script = _data("style.css"), _data("script.js")
@@ -72,7 +71,7 @@ def _data(name: str) -> str:
 
 
 def _hash(text: str) -> str:
-    """Returns the source expression that allows exactly this inline text (Content Security Policy Level 3, 2.3.1)."""
+    """Return the source expression that allows exactly this inline text (Content Security Policy Level 3, 2.3.1)."""
     return f"'sha256-{b64encode(sha256(text.encode()).digest()).decode()}'"
 
 
@@ -81,7 +80,7 @@ def _data_address(png: bytes) -> str:
 
 
 def _prose(text: str) -> Markup:
-    """Returns text, escaped, in which what stands between backticks is set as code."""
+    """Return text, escaped, in which text between backticks is set as code."""
     from markupsafe import Markup, escape
 
     pieces = text.split("`")
@@ -91,7 +90,7 @@ def _prose(text: str) -> Markup:
 
 
 def _headers(table: Table) -> list[list[Header]]:
-    """Returns the header line of each level, outermost first; headers are one where they and all above are equal.
+    """Return the header line of each level, outermost first; headers are one where they and all above are equal.
 
     Columns without headers have one level of empty ones, so that there is something to sort by.
     """
@@ -110,25 +109,25 @@ def _blocks(table: Table) -> list[tuple[str, list[TableRow]]]:
 
 
 def _holds(value: Value) -> bool:
-    """Returns whether there is a number in a place."""
+    """Return whether there is a number in a place."""
     return value.interval is not None and not math.isnan(value.interval.value)
 
 
 def _number(value: float, unit: Unit = Unit.PERCENT) -> str:
-    """Returns a number in a unit, as printed; a dash for NaN."""
+    """Return a number in a unit, as printed; a dash for NaN."""
     return _amount(unit.scale * value, unit)
 
 
 def _amount(quantity: float, unit: Unit = Unit.PERCENT, *, sign: str = "-") -> str:
-    """Returns a quantity already in a unit, as every format prints it, with a typographic minus; a dash for NaN.
+    """Return a quantity already in a unit, as every format prints it, with a typographic minus; a dash for NaN.
 
     `sign` is `+` where a plus is printed too.
     """
     if math.isnan(quantity):
         return DASH
-    told = amount(quantity, unit)
-    plus = "+" if sign == "+" and not told.startswith("-") else ""
-    return f"{plus}{told}".replace("-", MINUS)
+    printed = amount(quantity, unit)
+    plus = "+" if sign == "+" and not printed.startswith("-") else ""
+    return f"{plus}{printed}".replace("-", MINUS)
 
 
 def _signed(quantity: float, unit: Unit = Unit.PERCENT) -> str:
@@ -136,34 +135,34 @@ def _signed(quantity: float, unit: Unit = Unit.PERCENT) -> str:
 
 
 def _interval(value: Value) -> str:
-    """Returns `[91.20, 94.90]`; an empty text where there is no number, or nothing is known of how certain it is."""
+    """Return `[91.20, 94.90]`; an empty text where there is no number, or nothing is known of how certain it is."""
     return f"[{', '.join(bounds)}]" if (bounds := _bounds(value)) else ""
 
 
 def _intervals(table: Table) -> list[bool]:
-    """Returns for each column whether any of its numbers has an interval, and all must leave room for one."""
+    """Return for each column whether any of its numbers has an interval, and all must leave room for one."""
     return [any(map(_bounds, column)) for column in zip(*(row.values for row in table.rows), strict=True)]
 
 
 def _bounds(value: Value) -> list[str]:
-    """Returns the ends of a number's interval, as printed; none where they are NaN."""
+    """Return the ends of a number's interval, as printed; none where they are NaN."""
     if value.interval is None or any(map(math.isnan, value.interval)):
         return []
     return [_number(end, value.unit) for end in value.interval[1:]]
 
 
 def _span(ends: Sequence[float] | None, unit: Unit) -> str:
-    """Returns `0.120 to 3.40`: the first and the last of numbers in a unit; a dash for none."""
+    """Return `0.120 to 3.40`: the first and the last of numbers in a unit; a dash for none."""
     return DASH if ends is None else _between([unit.scale * end for end in ends], unit)
 
 
 def _between(quantities: Sequence[float], unit: Unit) -> str:
-    """Returns the first and the last of quantities already in a unit; one where both print alike."""
+    """Return the first and the last of quantities already in a unit; one where both print alike."""
     return " to ".join(dict.fromkeys(_amount(end, unit) for end in (quantities[0], quantities[-1])))
 
 
 def _card(value: Value, table: Table) -> list[tuple[str, str]]:
-    """Returns label and text of all that stands behind a number, for the card that opens over it."""
+    """Return label and text of all details of a number, for the card that opens over it."""
     return [*_measured(value), *_compared(value), *_remarks(value, table), *value.details]
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from retbench.report import Layout
-from retbench.report.tables.cost import cost_lines
+from retbench.report.tables.pivot import cost_lines
 from retbench.report.tables.table import CostLine
 from retbench.results import Row
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from retbench.report.render.cell import one_line
-from retbench.report.render.tex import DRAWN, SPELLING, tex
+from retbench.report.render.latex import DRAWN, SPELLING, tex
 
 PIECE = re.compile(
     r"(?P<command>\\[A-Za-z]+\{\})|(?P<sign>\\[{}$&#_%])|(?P<group>\{[\[\]*]?\})|(?P<maths>\$[^$]+\$)|(?P<quotes>``|'')"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from retbench.report.render.costs import COST_HEADERS, cost_lines
+from retbench.report.render.cell import COST_HEADERS, cost_lines
 from retbench.report.tables.table import Table
 
 

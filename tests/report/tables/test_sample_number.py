@@ -12,7 +12,7 @@ from torch import Tensor
 
 from retbench.metrics import Interval, bootstrap_interval
 from retbench.report.tables.layout import MetricBlock
-from retbench.report.tables.number import number_of
+from retbench.report.tables.sample import number_of
 from retbench.results import Row
 
 Rows = Callable[..., Row]
