@@ -1,4 +1,4 @@
-"""Prints what one step of each iterative attack costs, as a multiple of one forward and one input-gradient pass.
+"""Print what one step of each iterative attack costs, as a multiple of one forward and one input-gradient pass.
 
 Both are timed in turn, in one process, on the same network, batch and device: the conv backbone with a hash layer of 32
 bits, frozen, channels last, against 5000 random training and database codes. What an attack does once, before its first
@@ -20,8 +20,8 @@ from retbench_attacks.iterative.hag import HAG
 from retbench_attacks.iterative.sdha import SDHA
 from retbench_attacks.iterative.tha import THA
 from retbench_attacks.prototypes.tha_prototypes import ThaPrototypes
-from retbench_hashers.conv import ConvFeatures
-from retbench_hashers.deep_network import DeepNetwork
+from retbench_hashers.backbones.conv import ConvFeatures
+from retbench_hashers.supervised.supervised_hasher import SupervisedNetwork
 from torch import Tensor
 
 from retbench import Attack, Batch, Context, HashNetwork, Knowledge, Noise, State, TrainingData, sign, unit_images
@@ -33,7 +33,7 @@ BITS, ITEMS = 32, 5000
 def main() -> None:
     options = parse_options()
     device = torch.device(options.device)
-    network = DeepNetwork(ConvFeatures(), BITS).requires_grad_(False).eval().to(device)
+    network = SupervisedNetwork(ConvFeatures(), BITS).requires_grad_(False).eval().to(device)
     network.to(memory_format=torch.channels_last)
     knowledge, batch = draw_problem(network, options.batch, options.side, device)
     print(f"device {device}, threads {torch.get_num_threads()}, batch {options.batch}, side {options.side}, float32")
@@ -63,7 +63,7 @@ def parse_options() -> argparse.Namespace:
 
 
 def attacks(steps: int) -> dict[str, Attack]:
-    """Returns the attacks by name; THA's net takes one step of training, which its own steps do not feel."""
+    """Return the attacks by name; THA's net takes one step of training, which its own steps do not feel."""
     return {
         "dhta": DHTA(steps=steps),
         "tha": THA(steps=steps, prototypes=ThaPrototypes(steps=1)),
@@ -75,7 +75,7 @@ def attacks(steps: int) -> dict[str, Attack]:
 
 
 def perturber(attack: Attack, knowledge: Knowledge, batch: Batch) -> Callable[[], None]:
-    """Returns the attack on this batch, its parts fitted."""
+    """Return the attack on this batch, its parts fitted."""
     noise = Noise(0, batch.ids, batch.images.device)
     context = Context(batch.images.device, "float32", Noise(0, (attack.name,), batch.images.device))
     parts: Mapping[str, State] = {
@@ -91,7 +91,7 @@ def perturber(attack: Attack, knowledge: Knowledge, batch: Batch) -> Callable[[]
 
 
 def draw_problem(network: HashNetwork, count: int, side: int, device: torch.device) -> tuple[Knowledge, Batch]:
-    """Returns training and database items of random codes, and queries aimed at the first database items."""
+    """Return training and database items of random codes, and queries aimed at the first database items."""
     dataset = ToyDataset(queries=count, database=2 * ITEMS, side=side)
     labels, training = dataset.labels("database").to(device), TrainingData(dataset, dataset.facts(), device)
     rows = torch.arange(count, device=device)
@@ -107,14 +107,14 @@ def draw_problem(network: HashNetwork, count: int, side: int, device: torch.devi
 
 
 def draw_codes(items: int, device: torch.device) -> Tensor:
-    """Returns random codes int8 (items, BITS)."""
+    """Return random codes int8 (items, BITS)."""
     return sign(torch.randn(items, BITS, device=device))
 
 
 def time_in_turn(
     first: Callable[[], None], second: Callable[[], None], repeats: int, device: torch.device
 ) -> tuple[float, float]:
-    """Returns the median seconds of both, run alternately, so that a drift of the machine meets both."""
+    """Return the median seconds of both, run alternately, so that a drift of the machine meets both."""
     seconds: tuple[list[float], list[float]] = ([], [])
     for repeat in range(repeats + 1):
         for work, times in zip((first, second), seconds, strict=True):
