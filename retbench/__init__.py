@@ -1,6 +1,7 @@
 """Benchmark harness for defenses of hash-based image retrieval.
 
-What a plugin imports is here and in `retbench.metrics`; everything loads on first use, so `import retbench` is cheap.
+`open` and `evaluate` return a `Study`: what notebooks and scripts work with. What a plugin imports is here and in
+`retbench.metrics`. Everything loads on first use, so `import retbench` is cheap.
 """
 
 from __future__ import annotations
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from retbench.errors import RetbenchError as RetbenchError
     from retbench.errors import UserError as UserError
     from retbench.hookspecs import hookimpl as hookimpl
+    from retbench.study.evaluation import evaluate as evaluate
+    from retbench.study.opening import open as open
+    from retbench.study.study import Study as Study
 
 __version__ = "0.1.0"
 __all__ = [
@@ -48,14 +52,17 @@ __all__ = [
     "RetbenchError",
     "Split",
     "State",
+    "Study",
     "TargetRule",
     "Threat",
     "TrainingData",
     "UserError",
     "Weights",
     "data_root",
+    "evaluate",
     "hookimpl",
     "load_catalog",
+    "open",
     "part_state",
     "relax",
     "sign",
@@ -67,9 +74,12 @@ _ELSEWHERE = {
     "OptionError": "retbench.errors",
     "PluginError": "retbench.errors",
     "RetbenchError": "retbench.errors",
+    "Study": "retbench.study.study",
     "UserError": "retbench.errors",
+    "evaluate": "retbench.study.evaluation",
     "hookimpl": "retbench.hookspecs",
     "load_catalog": "retbench.catalog",
+    "open": "retbench.study.opening",
 }
 
 

@@ -8,6 +8,7 @@ import pytest
 
 import retbench
 from retbench import catalog, contracts, errors, hookspecs
+from retbench.study import evaluation, opening, study
 
 HEAVY = ("torch", "pydantic", "numba", "diffusers", "sklearn", "yaml", "numpy", "matplotlib")
 
@@ -19,9 +20,10 @@ def loaded_by(statement: str) -> list[str]:
     return run.stdout.split()
 
 
-def test_the_exports_are_the_contracts_the_errors_a_plugin_meets_and_the_hook_marker() -> None:
+def test_the_exports_are_the_contracts_the_errors_a_plugin_meets_the_hook_marker_and_the_python_api() -> None:
     met = {"ContractBreach", "OptionError", "PluginError", "RetbenchError", "UserError"}
-    assert retbench.__all__ == sorted({*contracts.__all__, *met, "hookimpl", "load_catalog"})
+    api = {"Study", "evaluate", "open"}
+    assert retbench.__all__ == sorted({*contracts.__all__, *met, *api, "hookimpl", "load_catalog"})
 
 
 def test_the_contracts_export_their_sorted_public_names() -> None:
@@ -31,7 +33,11 @@ def test_the_contracts_export_their_sorted_public_names() -> None:
 
 @pytest.mark.parametrize("name", retbench.__all__)
 def test_an_exported_name_is_the_one_that_its_module_defines(name: str) -> None:
-    home = next(module for module in (contracts, errors, hookspecs, catalog) if hasattr(module, name))
+    home = next(
+        module
+        for module in (contracts, errors, hookspecs, catalog, evaluation, opening, study)
+        if hasattr(module, name)
+    )
     assert getattr(retbench, name) is getattr(home, name)
 
 

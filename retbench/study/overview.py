@@ -112,7 +112,7 @@ class Overview:
 
     def _lines(self) -> Iterator[str]:
         """Yield the forecast, why cells are skipped, and the overrides."""
-        yield _describe_forecast(self.forecast)
+        yield _describe_forecast(self.forecast) if any(stage.to_run for stage in self.stages) else "nothing to run"
         for reason in dict.fromkeys(cell.reason for cell in self.cells if cell.reason):
             names = [cell.name for cell in self.cells if cell.reason == reason]
             yield f"skipped {len(names)} cells, such as {names[0]}: {reason}"
@@ -143,14 +143,12 @@ def survey_plan(study: Study) -> Overview:
 
 
 def _describe_forecast(forecast: Forecast) -> str:
-    unknown = forecast.unknown
+    unknown, seconds = forecast.unknown, round(forecast.seconds, 1)
+    if unknown and not seconds:
+        return f"forecast: {unknown} steps to run are of a kind never timed in this store"
     tail = f"; {unknown} steps are of a kind never timed in this store, and come on top" if unknown else ""
-    if not round(forecast.seconds, 1):
-        return (
-            f"forecast: {unknown} steps to run are of a kind never timed in this store" if unknown else "nothing to run"
-        )
     memory, disk = forecast.peak_memory / 1e9, forecast.disk / 1e6
-    return f"forecast: {duration(round(forecast.seconds, 1))}, {memory:.1f} GB of memory, {disk:.0f} MB of disk{tail}"
+    return f"forecast: {duration(seconds)}, {memory:.1f} GB of memory, {disk:.0f} MB of disk{tail}"
 
 
 def _describe_overrides(loaded: LoadedSuite) -> Iterator[str]:

@@ -177,7 +177,9 @@ class _Builder:
         return components[0]
 
     def _at(self, point: Point, axis: str, kind: str, name: str) -> Component:
-        """Returns a component with the options of a point: suite, then overrides in order, then what its sweep sets."""
+        """Return a component with the options of a point: suite, then overrides in order, then what its sweep sets."""
+        if given := point[axis].objects.get(name):
+            return cast(Component, given)
         layers = [self._suite_layer(kind, name)]
         for index, override in enumerate(self.suite.overrides):
             options = override.components.get(cast(Any, kind), {}).get(name)

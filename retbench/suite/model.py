@@ -36,12 +36,14 @@ class Choice(_Frozen):
         options: what a sweep sets, by component name.
         variant: the label of the swept options (`t_p=5`); empty without a sweep.
         at: where in its axis it was written: the index of its entry, or nothing where the axis is a single one.
+        objects: components that are given as they are, by name: neither suite, profile nor sweep changes their options.
     """
 
     names: tuple[str, ...]
     options: dict[str, Options] = Field(default_factory=dict)
     variant: str = ""
     at: tuple[int, ...] = ()
+    objects: dict[str, Any] = Field(default_factory=dict)
 
     @property
     def label(self) -> str:

@@ -63,7 +63,7 @@ class Selection(NamedTuple):
 def read_selection(only: Only | None = None) -> Selection:
     """Return the selection that texts or a mapping describe; everything for None.
 
-    In a mapping, a list inside the list of an axis names what is combined: `{"defense": ["none", ["atrdh", "retpur"]]}`.
+    In a mapping, a list inside the list of an axis combines: `{"defense": ["none", ["atrdh", "retpur"]]}`.
 
     Raises:
         UserError: a text that is not `axis=value[,value]`.

@@ -153,7 +153,7 @@ def hear_interrupts() -> None:
 
 
 @pytest.fixture
-def slow_run(toys: Path) -> Callable[[], subprocess.Popen[str]]:
+def slow_run(toys: Path) -> Callable[..., subprocess.Popen[str]]:
     """Starts a run in a process of its own whose attack takes its time."""
     (toys / "plugins/slow_toys.py").write_text(SLOW_TOY)
     (toys / "plugins/toys-0.1.dist-info/entry_points.txt").write_text("[retbench]\ntoys = slow_toys\n")
@@ -162,7 +162,7 @@ def slow_run(toys: Path) -> Callable[[], subprocess.Popen[str]]:
     command = [sys.executable, "-m", "retbench.cli.main", "run", "toy.yaml", "--json"]
     environment = {**os.environ, "PYTHONPATH": path}
 
-    def start() -> subprocess.Popen[str]:
+    def start(*, wait: bool = True) -> subprocess.Popen[str]:
         process = subprocess.Popen(
             command,
             env=environment,
@@ -173,6 +173,8 @@ def slow_run(toys: Path) -> Callable[[], subprocess.Popen[str]]:
             preexec_fn=hear_interrupts,
         )
         assert process.stdout is not None
+        if not wait:
+            return process
         for line in process.stdout:
             if json.loads(line)["event"] == "step_done" and json.loads(line)["stage"] == "attack":
                 return process
@@ -182,7 +184,7 @@ def slow_run(toys: Path) -> Callable[[], subprocess.Popen[str]]:
 
 
 def test_ctrl_c_ends_at_once_and_says_how_to_resume(
-    slow_run: Callable[[], subprocess.Popen[str]], retbench: Retbench, toys: Path
+    slow_run: Callable[..., subprocess.Popen[str]], retbench: Retbench, toys: Path
 ) -> None:
     process = slow_run()
     process.send_signal(signal.SIGINT)
@@ -195,7 +197,7 @@ def test_ctrl_c_ends_at_once_and_says_how_to_resume(
 
 
 def test_a_killed_run_loses_the_running_step_only(
-    slow_run: Callable[[], subprocess.Popen[str]], retbench: Retbench, toys: Path
+    slow_run: Callable[..., subprocess.Popen[str]], retbench: Retbench, toys: Path
 ) -> None:
     process = slow_run()
     process.kill()
@@ -208,10 +210,10 @@ def test_a_killed_run_loses_the_running_step_only(
 
 
 def test_two_runs_on_one_store_both_end_right(
-    slow_run: Callable[[], subprocess.Popen[str]], retbench: Retbench
+    slow_run: Callable[..., subprocess.Popen[str]], retbench: Retbench
 ) -> None:
-    first, second = slow_run(), slow_run()
+    first, second = slow_run(wait=False), slow_run(wait=False)
     for process in (first, second):
-        process.communicate(timeout=60)
+        process.communicate(timeout=120)
     assert (first.returncode, second.returncode) == (0, 0)
     assert events(retbench("run", "toy.yaml", "--json").out)[-1]["executed"] == 0

@@ -1,0 +1,168 @@
+"""Evaluating components given in Python, without a suite file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from retbench.canon import digest
+from retbench.catalog import Catalog
+from retbench.catalog.local import local_catalog
+from retbench.contracts import Component, Protocol
+from retbench.document import Document
+from retbench.errors import SuiteError, UserError
+from retbench.study.axes import Axes, classes_of, read_axes
+from retbench.study.opening import open_store, plan_study
+from retbench.study.request import PrecisionChoice, Request
+from retbench.study.study import Study
+from retbench.suite import LoadedSuite, Suite, find_suite, read_suite
+from retbench.suite.model import COMPONENT_AXES, Choice, Override
+
+Value = str | Component | type[Component]
+"""A component: by its name, as an object, or as a class with its default options."""
+Values = Value | Sequence[Value | None] | None
+DEFAULT_BITS = 32
+
+
+def evaluate(
+    *,
+    dataset: Values,
+    hasher: Values,
+    attack: Values = "none",
+    defense: Values | Sequence[Value | Sequence[Value] | None] = "none",
+    bits: int | Sequence[int] = DEFAULT_BITS,
+    task: str | Sequence[str] = "i2i",
+    threat: str | Sequence[str] = "oblivious",
+    seed: int | Sequence[int] = 0,
+    surrogate: Values = "none",
+    store: str | Path | None = None,
+    device: str = "auto",
+    precision: PrecisionChoice = "auto",
+    protocol: Mapping[str, Any] | Protocol | None = None,
+    layout: str | Path | Sequence[str | Path] = "long",
+    like: str | Path = "unimodal",
+    name: str = "",
+    step_timeout: float | None = None,
+    progress: bool = True,
+) -> Study:
+    """Return a study of every combination of some components, run.
+
+    Each of `dataset`, `hasher`, `attack`, `defense` and `surrogate` takes a component's name, an object, a class, or a
+    list of them; in the list of a defense, a list or tuple combines several (`[("atrdh", "retpur")]`).
+
+    A name has the options of the suite `like`, with its overrides, so that artifacts are shared with runs of that
+    suite. An object has its own options and no others; objects of one name with different options are variants in
+    rows and tables. A class that no plugin offers may be defined in a notebook or a script: its recipes carry the
+    digest of its source. A class stands for its name.
+
+    The study is remembered in the store like the run of a suite, so that `retbench gc` keeps its artifacts.
+
+    Args:
+        bits, task, threat, seed: values of the other axes, one or a list.
+        store: the folder of artifacts; by default that of RETBENCH_STORE, or `.retbench`.
+        protocol: changes of the protocol of `like`, such as `{"queries": 200}`, or a whole Protocol.
+        layout: of the tables: names of shipped layouts, or paths.
+        like: the suite that options, overrides, protocol and shard size come from.
+        name: what the run is remembered under; by default `evaluate-` and a digest of what is evaluated.
+        step_timeout: seconds that one step may take.
+        progress: show a progress bar.
+
+    Raises:
+        UserError: an unknown name, a component of another kind, a class whose source cannot be read.
+    """
+    given = {"dataset": dataset, "hasher": hasher, "attack": attack, "surrogate": surrogate, "defense": defense}
+    catalog = local_catalog(classes=classes_of(given))  # it gives local classes their names
+    axes = read_axes(given)
+    matrix: dict[str, Any] = {**axes.choices(), "bits": bits, "task": task, "threat": threat, "seed": seed}
+    layouts = [str(each) for each in ([layout] if isinstance(layout, str | Path) else layout)]
+    loaded = _make_suite(axes, matrix, layouts, protocol, like, name)
+    request = Request(None, device=device, precision=precision)
+    study = plan_study(request, loaded, _checked(catalog, axes), open_store(store))
+    return study.run(step_timeout, progress)
+
+
+def _make_suite(
+    axes: Axes,
+    matrix: Mapping[str, Any],
+    layouts: Sequence[str],
+    protocol: Mapping[str, Any] | Protocol | None,
+    like: str | Path,
+    name: str,
+) -> LoadedSuite:
+    """Return a suite of a matrix, with what the suite `like` sets for the names in it."""
+    model = read_suite(find_suite(str(like))).suite
+    document = Document("evaluate", {}, {})
+    fields: dict[str, Any] = {
+        "suite": name or "evaluate",
+        "description": f"made in Python; names have the options of suite {model.suite}",
+        "matrix": {axis: list(value) if isinstance(value, tuple) else value for axis, value in matrix.items()},
+        "components": {
+            kind: {each: options for each, options in named.items() if each in axes.names[kind]}
+            for kind, named in model.components.items()
+        },
+        "overrides": list(_overrides(model.overrides, axes, matrix)),
+        "protocol": _merge_protocol(model.protocol, protocol),
+        "report": {"layout": list(layouts)},
+        "shard": model.shard,
+    }
+    try:
+        suite = Suite.model_validate(fields)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where, message = ".".join(map(str, first["loc"])), first["msg"].removeprefix("Value error, ")
+        raise SuiteError(f"evaluate: {where}: {message[0].lower()}{message[1:]}: got {first['input']!r}") from None
+    if not name:
+        suite = suite.model_copy(update={"suite": f"evaluate-{digest(suite.model_dump(mode='json'))[:8]}"})
+    return LoadedSuite(suite, document, Path("evaluate"), "")
+
+
+def _merge_protocol(protocol: Protocol, changes: Mapping[str, Any] | Protocol | None) -> dict[str, Any]:
+    """Return a protocol with changes on top; those of its targets merge, as in a profile."""
+    if isinstance(changes, Protocol):
+        return changes.model_dump()
+    fields = protocol.model_dump()
+    for name, value in (changes or {}).items():
+        nested = isinstance(value, Mapping) and isinstance(fields.get(name), dict)
+        fields[name] = {**fields[name], **value} if nested else value
+    return fields
+
+
+def _overrides(overrides: Iterable[Override], axes: Axes, matrix: Mapping[str, Any]) -> Iterable[Override]:
+    """Yield the overrides that can hold in some cell, with the components that are in the matrix."""
+    for override in overrides:
+        components = {
+            kind: {name: options for name, options in named.items() if name in axes.names[kind]}
+            for kind, named in override.components.items()
+        }
+        values = {axis: _labels(matrix[axis]) for axis in override.when}
+        reachable = all(values[axis] & set(map(str, wanted)) for axis, wanted in override.when.items())
+        if reachable and any(components.values()):
+            when = {
+                axis: [value for value in wanted if str(value) in values[axis]]
+                for axis, wanted in override.when.items()
+            }
+            yield override.model_copy(update={"when": when, "components": components})
+
+
+def _labels(values: Any) -> set[str]:
+    """Return the values of an axis as rows print them."""
+    entries = values if isinstance(values, list | tuple) else [values]
+    return {entry.label if isinstance(entry, Choice) else str(entry) for entry in entries}
+
+
+def _checked(catalog: Catalog, axes: Axes) -> Catalog:
+    """Return the catalog; raises UserError where an object is of another class than the one of its name."""
+    for axis, entries in axes.entries.items():
+        for entry in entries:
+            for name, component in entry.objects.items():
+                offered = catalog.entry(COMPONENT_AXES[axis], name, f"evaluate: {axis}").component
+                if offered is not type(component):
+                    modules = f"{type(component).__module__} and {offered.__module__}"
+                    raise UserError(
+                        f"evaluate: {axis}: two classes have one name: got {name!r} of {modules}; give one of them a "
+                        "name of its own"
+                    )
+    return catalog
