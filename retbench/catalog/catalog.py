@@ -11,11 +11,13 @@ from typing import Any, NamedTuple, TypeVar, cast
 import pluggy
 
 from retbench.catalog.discover import Broken, Discovery, Origin, discover
-from retbench.contracts import Attack, Component, Dataset, Defense, Event, Hasher
+from retbench.contracts import Attack, Component, Dataset, Defense, Event, Hasher, Purifier
 from retbench.contracts.component import NAME
 from retbench.errors import DuplicateComponent, UnknownName
 
 KINDS: dict[str, type[Component]] = {"dataset": Dataset, "hasher": Hasher, "attack": Attack, "defense": Defense}
+DECLARED = ((Attack, "learns", "fit"), (Purifier, "learns", "fit"), (Hasher, "supervised", "loss"))
+"""Class attributes that say whether a class of a kind defines a method."""
 C = TypeVar("C", bound=Component)
 
 
@@ -130,4 +132,16 @@ def _class_problem(component: object, base: type[Component]) -> str | None:
         return f"{component.__name__}.name must be lower-case words with dashes, not 'none': got {component.name!r}"
     if not component.source:
         return f"{component.__name__}.source must name the paper or the origin it follows"
+    return _declaration_problem(component)
+
+
+def _declaration_problem(component: type[Component]) -> str | None:
+    """Return where a class attribute and the methods of a class contradict each other, or None."""
+    for base, attribute, method in DECLARED:
+        if issubclass(component, base):
+            declared, defined = getattr(component, attribute), getattr(component, method) is not getattr(base, method)
+            if declared is not defined:
+                does = "defines" if defined else "does not define"
+                said = f"got {attribute} = {declared!r}, expected {attribute} = {defined}"
+                return f"{component.__name__} {does} `{method}`: {said}"
     return None

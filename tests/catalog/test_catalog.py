@@ -2,12 +2,14 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any, ClassVar
 
 import pytest
 
+from retbench import hookimpl
 from retbench.catalog import Catalog, Discovery, Origin, load_catalog
-from retbench.contracts import Attack, Event, Hasher
+from retbench.contracts import Attack, Context, Event, Hasher, Knowledge, State
 from retbench.errors import DuplicateComponent, OptionError, UnknownName, UserError
 from retbench.testing.plugin_folder import write_plugin
 from retbench.testing.toys import TOYS, ToyAttack, ToyHasher, ToyPart, ToyPurifier
@@ -83,6 +85,85 @@ def test_a_plugin_that_offers_what_is_no_component_is_set_aside_whole(
     assert broken.origin == Origin("strange", "0.1")
     assert reason in broken.error
     assert catalog.names("attack") == ["faulty", "toy", "toy-untargeted"]
+
+
+DECLARED = """
+from typing import ClassVar
+from retbench import hookimpl
+from retbench.testing import toys
+
+class Restless:
+    def fit(self, known, ctx):
+        return {}
+
+class Rated:
+    def loss(self, outputs, labels, rows, memory):
+        return outputs.sum()
+
+class Unrated:
+    loss = toys.Hasher.loss
+
+@hookimpl
+def retbench_{kind}s():
+    return [type("Made", ({bases}), {"name": "made", {attributes}})]
+"""
+
+
+@pytest.mark.parametrize(
+    ("kind", "bases", "attributes", "problem"),
+    [
+        ("attack", "toys.ToyAttack,", "", None),
+        ("attack", "Restless, toys.ToyAttack", "'learns': True", None),
+        ("attack", "Restless, toys.ToyAttack", "", "defines `fit`: got learns = False, expected learns = True"),
+        ("attack", "toys.ToyAttack,", "'learns': True", "does not define `fit`: got learns = True, expected learns = "),
+        ("defense", "Restless, toys.ToyPurifier", "'learns': True", None),
+        ("defense", "Restless, toys.ToyPurifier", "", "defines `fit`: got learns = False, expected learns = True"),
+        ("defense", "toys.ToyPurifier,", "'learns': True", "does not define `fit`: got learns = True, expected"),
+        ("defense", "toys.ToyHardening,", "", None),
+        ("hasher", "Rated, toys.ToyHasher", "'supervised': True", None),
+        ("hasher", "Unrated, toys.ToyHasher", "'supervised': False", None),
+        (
+            "hasher",
+            "Rated, toys.ToyHasher",
+            "'supervised': False",
+            "defines `loss`: got supervised = False, expected supervised = True",
+        ),
+        (
+            "hasher",
+            "Unrated, toys.ToyHasher",
+            "'supervised': True",
+            "does not define `loss`: got supervised = True, expected supervised = False",
+        ),
+    ],
+)
+def test_what_a_class_declares_must_agree_with_its_methods(
+    site: Path, find_plugins: Find, kind: str, bases: str, attributes: str, problem: str | None
+) -> None:
+    source = DECLARED.replace("{kind}", kind).replace("{bases}", bases).replace("{attributes}", attributes)
+    write_plugin(site, "declared", "declared_module", source)
+    catalog = Catalog(find_plugins())
+    assert catalog.names(kind) == ([] if problem else ["made"])
+    assert len(catalog.broken) == bool(problem)
+    for broken in catalog.broken:
+        assert broken.error.startswith(f"retbench_{kind}s: Made {problem}")
+
+
+def test_a_method_that_a_class_inherits_from_another_component_counts() -> None:
+    class Fitted(ToyAttack):
+        name: ClassVar[str] = "fitted"
+        learns: ClassVar[bool] = True
+
+        def fit(self, knowledge: Knowledge, ctx: Context) -> State:
+            return {}
+
+    class Heir(Fitted):
+        name: ClassVar[str] = "heir"
+
+    offered = ModuleType("offered")
+    vars(offered)["retbench_attacks"] = hookimpl(lambda: [Fitted, Heir])
+    catalog = Catalog(Discovery([(Origin("heirs", "1"), offered)]))
+    assert catalog.broken == []
+    assert catalog.names("attack") == ["fitted", "heir"]
 
 
 def test_one_module_of_two_distributions_is_an_error_that_names_both(site: Path, find_plugins: Find) -> None:
