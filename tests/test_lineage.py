@@ -11,7 +11,7 @@ from retbench.catalog import Catalog
 from retbench.contracts import Event
 from retbench.document import parse_document
 from retbench.execute import LocalExecutor
-from retbench.lineage import changes
+from retbench.lineage import Root, changes, find_roots
 from retbench.plan import Plan, make_plan
 from retbench.store import Store
 from retbench.suite import LoadedSuite, expand
@@ -79,3 +79,37 @@ def test_a_suite_of_more_shards_tells_the_new_ones(ran: tuple[Plan, Store]) -> N
     after = make_plan(loaded.suite, expand(loaded, Catalog.of(*TOYS)), "float32")
     fields = {change.field for change in changes(score(plan), score(after), after, store)}
     assert "queries" in fields
+
+
+def keyed(name: str) -> str:
+    return name * 64
+
+
+def test_a_recipes_own_fields_come_before_those_of_its_inputs() -> None:
+    old = {
+        keyed("a"): {"stage": "score", "codes": keyed("b"), "queries": 1},
+        keyed("b"): {"stage": "encode", "bits": 8, "weights": keyed("c")},
+    }
+    new = {
+        keyed("d"): {"stage": "score", "codes": keyed("e"), "queries": 2},
+        keyed("e"): {"stage": "encode", "bits": 16, "weights": keyed("f")},
+    }
+    assert [*find_roots(keyed("a"), keyed("d"), old.get, new.get, "score")] == [
+        Root(keyed("a"), keyed("d"), "score.queries", "queries", 1, 2),
+        Root(keyed("b"), keyed("e"), "score.codes.bits", "bits", 8, 16),
+        Root(keyed("b"), keyed("e"), "score.codes.weights", "weights", keyed("c"), keyed("f")),
+    ]
+
+
+def test_a_digest_that_is_no_input_is_a_root_whatever_has_its_key() -> None:
+    old = {keyed("a"): {"stage": "score", "queries": keyed("b")}, keyed("b"): {"stage": "targets", "rule": 1}}
+    new = {keyed("d"): {"stage": "score", "queries": keyed("e")}, keyed("e"): {"stage": "targets", "rule": 2}}
+    (root,) = find_roots(keyed("a"), keyed("d"), old.get, new.get)
+    assert root == Root(keyed("a"), keyed("d"), "queries", "queries", keyed("b"), keyed("e"))
+
+
+def test_recipes_in_a_circle_end() -> None:
+    old = {keyed("a"): {"stage": "purify", "source": keyed("a"), "seed": 0}}
+    new = {keyed("b"): {"stage": "purify", "source": keyed("b"), "seed": 1}}
+    (root,) = find_roots(keyed("a"), keyed("b"), old.get, new.get)
+    assert (root.path, root.left, root.right) == ("seed", 0, 1)

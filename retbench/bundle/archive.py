@@ -29,12 +29,17 @@ _CHUNK = 1 << 16
 
 
 def write_archive(path: Path, members: Mapping[str, bytes], about: Mapping[str, Json]) -> bytes:
-    """Returns the bytes of a zip file: the members by name, and a manifest with `about` and their sizes and digests.
+    """Return the bytes of a zip file: the members by name, and a manifest with `about` and their sizes and digests.
 
-    Equal members give equal bytes: there is no clock and no order of its own in them.
+    Equal members give equal bytes: times are left out, and members are sorted.
+
+    Args:
+        path: names the file in messages; nothing is written.
+        members: the bytes by name.
+        about: fields of the manifest.
 
     Raises:
-        BundleError: a name that a reader would refuse, or more than it would read; `path` stands for the file.
+        BundleError: a name that a reader would refuse, or more bytes or members than it would read.
     """
     kept: dict[str, Json] = {
         name: {"sha256": sha256(data).hexdigest(), "size": len(data)} for name, data in sorted(members.items())
@@ -54,12 +59,12 @@ def write_archive(path: Path, members: Mapping[str, bytes], about: Mapping[str, 
 
 
 def _too_dense(data: bytes) -> bool:
-    """Returns whether a member shrinks nearly as far as a reader takes for a zip bomb; labels of sorted items do."""
+    """Return whether a member shrinks nearly as far as a reader takes for a zip bomb; labels of sorted items do."""
     return len(data) > SMALL and len(zlib.compress(data)) * MOST_RATIO / 2 < len(data)
 
 
 def read_archive(path: Path) -> dict[str, bytes]:
-    """Returns the members of a bundle by name, its manifest among them; nothing is written to the disk.
+    """Return the members of a bundle by name, its manifest among them; nothing is written to the disk.
 
     Raises:
         BundleError: not a bundle; one of a newer format; a member that is not a plain file with a plain relative name,
@@ -109,7 +114,7 @@ def _check_name(path: Path, name: str) -> None:
 
 
 def _entries(path: Path, archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
-    """Returns the entries of the directory by name, each of which may be unpacked."""
+    """Return the entries of the directory by name, each of which may be unpacked."""
     entries: dict[str, zipfile.ZipInfo] = {}
     for entry in archive.infolist():
         _check_name(path, entry.orig_filename)
@@ -123,7 +128,7 @@ def _entries(path: Path, archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]
 
 
 def _problem(entry: zipfile.ZipInfo) -> str:
-    """Returns why an entry may not be unpacked; empty where it may."""
+    """Return why an entry may not be unpacked; empty where it may."""
     kind = stat.S_IFMT(entry.external_attr >> 16)
     if entry.is_dir() or entry.external_attr & 0x10 or kind not in (0, stat.S_IFREG):
         return "not a plain file: got a folder, a link or a device"
@@ -139,7 +144,7 @@ def _problem(entry: zipfile.ZipInfo) -> str:
 
 
 def _unpack(path: Path, archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
-    """Returns the bytes of a member; never unpacks more than the directory said, whatever its data say."""
+    """Return the bytes of a member; stops at the size in the directory, whatever follows in its data."""
     pieces, size = [], 0
     try:
         with archive.open(entry) as stream:
@@ -154,9 +159,9 @@ def _unpack(path: Path, archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> byt
 
 
 def _check_format(path: Path, text: bytes) -> None:
-    """Raises BundleError for a newer format before anything else of the manifest is read: all of it may differ."""
-    told = read_json(f"{path}: {MANIFEST}", text)
-    found = told.get("format") if isinstance(told, dict) else None
+    """Raise BundleError for a newer format before anything else of the manifest is read: all of it may differ."""
+    manifest = read_json(f"{path}: {MANIFEST}", text)
+    found = manifest.get("format") if isinstance(manifest, dict) else None
     if isinstance(found, int) and found > FORMAT:
         raise BundleError(
             f"{path}: {MANIFEST}: a newer format: got {found}, expected at most {FORMAT}; update retbench"
@@ -164,7 +169,7 @@ def _check_format(path: Path, text: bytes) -> None:
 
 
 def _check_listing(path: Path, entries: Mapping[str, zipfile.ZipInfo], manifest: ManifestRecord) -> None:
-    """Raises BundleError unless the directory and the manifest name the same members, of the same sizes."""
+    """Raise BundleError unless the directory and the manifest name the same members, of the same sizes."""
     for name in manifest.members.keys() - entries.keys():
         raise BundleError(f"{path}: {name!r}: it is missing")
     for name in entries.keys() - manifest.members.keys() - {MANIFEST}:

@@ -1,19 +1,22 @@
-"""What a row's score was computed from, and how recipes, score and row must fit together."""
+"""What a row's score was computed from: computed again, and compared with the recipes and with the row."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
+import torch
 from torch import Tensor
 
 from retbench.bundle.bundle import read_protocol
 from retbench.bundle.compare import Comparison, compare_json
 from retbench.bundle.dataset import BundledDataset
 from retbench.bundle.packed import PackedArtifact
+from retbench.contracts import Protocol
 from retbench.plan.screening import MODALITIES
 from retbench.results import Row
 from retbench.stages import Queries
+from retbench.stages.scoring import rank_queries, summarise
 
 
 class Basis(NamedTuple):
@@ -33,9 +36,20 @@ class Basis(NamedTuple):
     queries: Queries
     labels: Mapping[str, Tensor]
 
+    def rank(self, bits: int, protocol: Protocol) -> dict[str, Tensor]:
+        """Return the values of every query's ranking; raises ValueError where codes and labels do not fit together."""
+        codes, database = self.codes.tensors["codes"], self.database.tensors["codes"]
+        answers = self.dataset.labels("database")
+        return rank_queries(codes, database, self.labels, answers, bits=bits, protocol=protocol)
+
+    def summarise(self, values: Mapping[str, Tensor], protocol: Protocol, targeted: bool) -> dict[str, Any]:
+        """Return the facts of a score with these values of its queries; raises ValueError for values without a mean."""
+        facts = summarise(values, self.labels, self.dataset.labels("database"), protocol, targeted=targeted)
+        return {**facts, "distinct_codes": len(torch.unique(self.database.tensors["codes"], dim=0))}
+
 
 def compare_recipes(row: Row, score: PackedArtifact, basis: Basis) -> Iterator[Comparison]:
-    """Yields how the recipes behind a row fit together, and how they fit what the row says of itself."""
+    """Yield how the recipes behind a row compare with each other, and with the fields of the row."""
     codes, database, targets, recipe = basis.codes.recipe, basis.database.recipe, basis.targets.recipe, score.recipe
     protocol, sample = read_protocol(row), basis.queries.key
     asks, answers = MODALITIES[protocol.task]
@@ -64,7 +78,7 @@ def compare_recipes(row: Row, score: PackedArtifact, basis: Basis) -> Iterator[C
 
 
 def compare_row(row: Row, facts: Mapping[str, Any], basis: Basis) -> Iterator[Comparison]:
-    """Yields how the numbers of a row compare with those computed from codes and labels."""
+    """Yield how the numbers of a row compare with those computed from codes and labels."""
     record: Any = row.record()
     protocol, data = record["protocol"], record["data"]
     database = basis.dataset.labels("database")

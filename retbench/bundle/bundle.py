@@ -45,14 +45,14 @@ _RANKED = ("map", "t_map", "map_recall", "t_map_recall", "map_depth", "t_map_dep
 
 @dataclass(frozen=True)
 class Bundle:
-    """Results and what they rest on, from a file or from several.
+    """Results, and the artifacts and recipes behind them, from a file or from several.
 
     Attributes:
-        name: of the file, as it was asked for; of several, joined by ` + `.
-        evidence: what a report is made from.
+        name: the file's path, as it was given; of several bundles, joined by ` + `.
+        evidence: the rows and steps that a report is made from.
         suites: those that the rows belong to, one a file.
         layouts, claims: YAML texts by name, as they were when the bundle was written; nothing here reads them.
-        galleries: what `retbench report` made of images, JSON as it was read, one a file that has any.
+        galleries: those that `retbench report` made of images, JSON as it was read, one a file that has any.
         labels: by fingerprint of the dataset.
         artifacts: by key: the scores, and the codes and targets that they were computed from.
         recipes: of every other step behind the scores, by key.
@@ -74,25 +74,25 @@ class Bundle:
         return tuple(row for row in self.evidence.rows if row.status == "done")
 
     def recipe(self, key: str) -> Mapping[str, Any]:
-        """Returns what a step was made of; empty where the bundle has no recipe of this key."""
+        """Return what a step was made of; empty where the bundle has no recipe of this key."""
         return self.artifacts[key].recipe if key in self.artifacts else self.recipes.get(key, {})
 
 
 def name_cell(row: Row) -> str:
-    """Returns the axes of a row as one path, such as `digits/dpsh/32/i2i/dhta/none/retpur/oblivious/0`."""
+    """Return the axes of a row as one path, such as `digits/dpsh/32/i2i/dhta/none/retpur/oblivious/0`."""
     variant = f"[{row.variant}]" if row.variant else ""
     return "/".join(str(getattr(row, axis)) for axis in AXES) + variant
 
 
 def read_protocol(row: Row) -> RowProtocol:
-    """Returns the protocol of a row that is done."""
+    """Return the protocol of a row that is done."""
     return RowProtocol.model_validate(dict(row.protocol))
 
 
 def open_bundle(path: Path) -> Bundle:
-    """Returns the bundle in a file: every byte checked against its manifest, every member against what it must be.
+    """Return the bundle in a file: every byte checked against its manifest, every member against what it must be.
 
-    Whether the numbers follow from what lies beside them is for `verify_bundle` to say.
+    Whether the numbers follow from the codes and labels beside them is checked by `verify_bundle`.
 
     Raises:
         BundleError: see `read_archive`; or a member whose content is not what it must be; or no row that is done.
@@ -123,14 +123,14 @@ def open_bundle(path: Path) -> Bundle:
 
 
 def _check_members(path: Path, members: Mapping[str, bytes]) -> None:
-    """Raises BundleError for a member that no bundle has; one that is not read could be anything."""
+    """Raise BundleError for a member that no bundle has; one that is not read could be anything."""
     for name in members:
         if name not in TEXTS and name != GALLERY and not _LABELS.fullmatch(name) and not name.startswith("objects/"):
             raise BundleError(f"{path}: {name}: no member of a bundle has this name")
 
 
 def _check_texts(path: Path, suite: SuiteRecord, layouts: Mapping[str, str], claims: Mapping[str, str]) -> None:
-    """Raises BundleError for a layout or a ledger that the suite names and the bundle lacks."""
+    """Raise BundleError for a layout or a ledger that the suite names and the bundle lacks."""
     report = suite.suite["report"]
     ledgers = [report["claims"]] if report.get("claims") else []
     for member, names, held in (("layouts.json", report["layout"], layouts), ("claims.json", ledgers, claims)):
@@ -153,13 +153,13 @@ class _Reader:
         self.path, self.members = path, members
 
     def read(self, name: str, kind: type[T]) -> T:
-        """Returns a JSON member as a record of a kind."""
+        """Return a JSON member as a record of a kind."""
         if name not in self.members:
             raise BundleError(f"{self.path}: {name}: it is missing")
         return parse_record(f"{self.path}: {name}", self.members[name], kind)
 
     def artifacts(self) -> dict[str, PackedArtifact]:
-        """Returns the artifacts by key."""
+        """Return the artifacts by key."""
         found: dict[str, dict[str, bytes]] = {}
         for name, data in self.members.items():
             if name.startswith("objects/"):
@@ -188,7 +188,7 @@ class _Reader:
         return artifact
 
     def labels(self) -> dict[str, Labels]:
-        """Returns the labels by fingerprint."""
+        """Return the labels by fingerprint."""
         names = [name for name in self.members if name.startswith("labels/") and name.endswith(".json")]
         found = [self._labels(name.removesuffix(".json")) for name in names]
         return {labels.record.fingerprint: labels for labels in found}
@@ -207,7 +207,7 @@ class _Reader:
         return Labels(record, query, database)
 
     def row(self, record: RowJson, artifacts: Mapping[str, PackedArtifact]) -> Row:
-        """Returns a row; one that is done has a protocol, sizes, a budget where it was attacked, and a score."""
+        """Return a row; one that is done has a protocol, sizes, a budget where it was attacked, and a score."""
         where = f"{self.path}: rows.json"
         try:
             row = read_row(record.model_dump())
@@ -224,7 +224,7 @@ class _Reader:
 
 
 def _check_score(where: str, tensors: Mapping[str, Tensor]) -> None:
-    """Raises BundleError unless these are per-query values as `Evidence.scores` describes them."""
+    """Raise BundleError unless these are per-query values as `Evidence.scores` describes them."""
     for name in _RANKED:
         if name not in tensors:
             raise BundleError(f"{where}: {name}: it is missing")
@@ -240,7 +240,7 @@ def _check_score(where: str, tensors: Mapping[str, Tensor]) -> None:
 
 
 def _check_protocol(where: str, row: Row) -> None:
-    """Raises BundleError unless a row has the suite's protocol, whether it is done or not."""
+    """Raise BundleError unless a row has the suite's protocol, whether it is done or not."""
     suite = {name: value for name, value in row.protocol.items() if name in Protocol.model_fields}
     if missing := [name for name in Protocol.model_fields if name not in suite]:
         raise BundleError(f"{where}: {name_cell(row)}: protocol: {missing[0]} is missing")

@@ -1,4 +1,4 @@
-"""A dataset as far as a bundle holds it: labels, and the ids of its queries."""
+"""The part of a dataset that a bundle holds: labels, and the ids of its queries."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from retbench.contracts.facts import Split
 
 @dataclass(frozen=True, eq=False)
 class Labels:
-    """What relevance hangs on.
+    """The labels that relevance is computed from.
 
     Attributes:
         record: the dataset's name and fingerprint, its classes, and the ids of its query split.
@@ -30,7 +30,7 @@ class Labels:
 
 
 class BundledDataset(Dataset):
-    """The labels of a bundle as a dataset without images: what draws of queries and of targets can be repeated on."""
+    """The labels of a bundle as a dataset without images, on which queries and targets can be drawn again."""
 
     name: ClassVar[str] = "bundled"
     source: ClassVar[str] = "a bundle of results"
@@ -39,7 +39,7 @@ class BundledDataset(Dataset):
 
     @classmethod
     def of(cls, labels: Labels) -> Self:
-        """Returns the dataset that these labels are of."""
+        """Return the dataset of these labels."""
         dataset = cls()
         dataset._labels = labels
         return dataset

@@ -16,7 +16,7 @@ from retbench import __version__
 from retbench.bundle.archive import write_archive
 from retbench.bundle.bundle import GALLERY, name_cell
 from retbench.bundle.packed import FILES, read_packed
-from retbench.bundle.paths import cut_paths
+from retbench.bundle.records import CUT
 from retbench.canon import Json, canonical, digest
 from retbench.contracts import Dataset
 from retbench.errors import BundleError
@@ -27,7 +27,8 @@ from retbench.store import Store
 from retbench.store.files import replace_file
 
 ATTACHMENTS = {"layouts.json": b"{}", "claims.json": b"{}"}
-"""Members that a caller may give, and what stands in for them; beside these, `gallery.json`."""
+"""Members that a caller may give, and what takes their place; beside these, `gallery.json`."""
+_ABSOLUTE = re.compile(r"(?<![\w:/.…~-])/(?:[^\s/'\",:;()\[\]]+/)+(?=[^\s/])")
 
 
 def export_bundle(
@@ -39,14 +40,14 @@ def export_bundle(
     profile: str,
     attachments: Mapping[str, bytes],
 ) -> int:
-    """Writes a bundle of a suite's results, whole or not at all, and returns its size in bytes.
+    """Write a bundle of a suite's results, whole or not at all, and returns its size in bytes.
 
     Equal results give equal bytes. No path of this machine is in it: texts are cut by `cut_paths`, and layouts and
     claims that were named by a path are called by the same cut name in the suite and among the attachments.
 
     Args:
         path: where to; a file there is replaced.
-        evidence: the rows, and what they rest on; those that are not done go along as they are.
+        evidence: the rows and the steps behind them; rows that are not done are exported as they are.
         plan: the plan of these rows.
         store: where their artifacts are.
         suite: the suite as it was read: its fields as JSON.
@@ -82,14 +83,35 @@ def export_bundle(
     return len(data)
 
 
+def cut_paths(value: Json, *roots: Path) -> Json:
+    """Return JSON in whose texts every absolute path is cut to its last name, as in `…/targets.txt`.
+
+    What looks like a path of two names or more counts as one; a path with a space in it is known by `roots` alone,
+    folders that are cut wherever their names occur. Numbers such as 8/255 and addresses (`https://…`) stay.
+    """
+    known = sorted({str(root.absolute()) for root in roots} | {str(Path.home())}, key=len, reverse=True)
+
+    def cut(inner: Json) -> Json:
+        if isinstance(inner, str):
+            for root in known:
+                inner = inner.replace(f"{root}/", CUT) if len(root) > 1 else inner
+                inner = inner.replace(root, "…") if len(root) > 1 else inner
+            return _ABSOLUTE.sub(CUT, inner)
+        if isinstance(inner, dict):
+            return {str(cut(key)): cut(kept) for key, kept in inner.items()}
+        return [cut(kept) for kept in inner] if isinstance(inner, list | tuple) else inner
+
+    return cut(value)
+
+
 def _named(suite: Mapping[str, Any]) -> list[str]:
-    """Returns the layouts and the ledger that a suite names."""
+    """Return the layouts and the ledger that a suite names."""
     claims = suite["report"].get("claims")
     return [*suite["report"]["layout"], *([claims] if claims else [])]
 
 
 def _cut_names(names: Iterable[str], root: Path) -> dict[str, str]:
-    """Returns what layouts and ledgers are called in a bundle: their names without paths, each another one."""
+    """Return what layouts and ledgers are called in a bundle: their names without paths, each another one."""
     cut: dict[str, str] = {}
     for name in dict.fromkeys(names):
         stem = str(cut_paths(name, root, Path.cwd()))
@@ -99,16 +121,16 @@ def _cut_names(names: Iterable[str], root: Path) -> dict[str, str]:
 
 
 def _renamed(suite: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
-    """Returns a suite that names its layouts and its ledger as a bundle does."""
-    told = suite["report"]
-    report = {**told, "layout": [names[name] for name in told["layout"]]}
-    if told.get("claims"):
-        report["claims"] = names[told["claims"]]
+    """Return a suite that names its layouts and its ledger as a bundle does."""
+    before = suite["report"]
+    report = {**before, "layout": [names[name] for name in before["layout"]]}
+    if before.get("claims"):
+        report["claims"] = names[before["claims"]]
     return {**suite, "report": report}
 
 
 def _attached(given: Mapping[str, bytes], suite: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, bytes]:
-    """Returns attachments whose texts are called as the suite calls them in the bundle."""
+    """Return attachments whose texts are called as the suite calls them in the bundle."""
     texts: dict[str, dict[str, str]] = {name: json.loads(given[name]) for name in ATTACHMENTS}
     if missing := [name for name in suite["report"]["layout"] if name not in texts["layouts.json"]]:
         raise ValueError(f"export_bundle: layouts.json: {missing[0]!r} is missing: the suite names it")
@@ -122,7 +144,7 @@ def _attached(given: Mapping[str, bytes], suite: Mapping[str, Any], names: Mappi
 def _recipes(
     path: Path, done: Sequence[Row], evidence: Evidence, plan: Plan, members: Mapping[str, bytes]
 ) -> dict[str, Json]:
-    """Returns the recipes of the steps behind rows, less those that lie with their objects."""
+    """Return the recipes of the steps behind rows, without those that are stored with their objects."""
     recipes: dict[str, Json] = {}
     for row in done:
         for key in row.steps:
@@ -135,7 +157,7 @@ def _recipes(
 
 
 def _texts(evidence: Evidence, store: Store, suite: Mapping[str, Json], profile: str) -> dict[str, bytes]:
-    told: dict[str, Json] = {
+    members: dict[str, Json] = {
         "suite.json": {
             "suite": dict(suite),
             "digest": evidence.digest,
@@ -145,11 +167,11 @@ def _texts(evidence: Evidence, store: Store, suite: Mapping[str, Json], profile:
         "rows.json": [row.record() for row in evidence.rows],
         "steps.json": {key: step._asdict() for key, step in evidence.steps.items()},
     }
-    return {name: canonical(cut_paths(value, store.root, Path.cwd())).encode() for name, value in told.items()}
+    return {name: canonical(cut_paths(value, store.root, Path.cwd())).encode() for name, value in members.items()}
 
 
 def _labels(dataset: Dataset) -> dict[str, bytes]:
-    """Returns the labels of a dataset's queries and database, with what belongs to their rows and columns."""
+    """Return the labels of a dataset's queries and database, with what belongs to their rows and columns."""
     fingerprint = dataset.fingerprint()
     record: Json = {
         "dataset": dataset.name,
@@ -165,7 +187,7 @@ def _labels(dataset: Dataset) -> dict[str, bytes]:
 
 
 def _objects(path: Path, done: Sequence[Row], scores: Mapping[str, Score], store: Store) -> dict[str, bytes]:
-    """Returns the files of everything that the rows' numbers follow from, as the store has them."""
+    """Return the files of all artifacts that the rows' numbers are computed from, as the store has them."""
     found: dict[str, bytes] = {}
     for row in done:
         for key in basis(row.key, scores[row.key]):
@@ -175,12 +197,12 @@ def _objects(path: Path, done: Sequence[Row], scores: Mapping[str, Score], store
 
 
 def basis(key: str, score: Score) -> Iterator[str]:
-    """Yields the keys of a score and of what it follows from: targets, database, codes."""
+    """Yield the keys of the targets, database and codes that a score is computed from, and its own."""
     yield from (score.targets, score.database, score.codes, key)
 
 
 def _object(where: str, key: str, store: Store) -> dict[str, bytes]:
-    """Returns the files of an artifact by member; raises BundleError for one that is damaged or gone."""
+    """Return the files of an artifact by member; raises BundleError for one that is damaged or gone."""
     try:
         files = {name: (store.root / "objects" / key[:2] / key / name).read_bytes() for name in FILES}
         problems = read_packed(key[:12], files).problems(key)

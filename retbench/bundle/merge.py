@@ -1,4 +1,4 @@
-"""Several bundles as one, where their numbers may stand side by side."""
+"""Several bundles as one, where their numbers may be compared."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class _Source(NamedTuple):
 
 
 def merge(bundles: Sequence[Bundle]) -> Bundle:
-    """Returns one bundle with the rows of all; of texts of one name, such as a layout's, the first bundle's is kept.
+    """Return one bundle with the rows of all; of texts of one name, such as a layout's, the first bundle's is kept.
 
     A cell that several have is there once: done where one has it done. Suites may differ. What is computed by one
     recipe may differ in its bytes between machines: an artifact is that of the first bundle, so each of them is to be
@@ -68,7 +68,7 @@ def merge(bundles: Sequence[Bundle]) -> Bundle:
 
 
 def _first(mappings: Sequence[Mapping[str, V]]) -> dict[str, V]:
-    """Returns the entries of all; of equal names, the first mapping's."""
+    """Return the entries of all; of equal names, the first mapping's."""
     return {name: value for mapping in reversed(mappings) for name, value in mapping.items()}
 
 
@@ -92,7 +92,7 @@ def _evidence(bundles: Sequence[Bundle], rows: tuple[Row, ...]) -> Evidence:
 
 
 def _check_protocols(bundles: Sequence[Bundle]) -> None:
-    """Raises BundleError for the first thing that must agree between the rows of two bundles, and does not."""
+    """Raise BundleError for the first thing that must agree between the rows of two bundles, and does not."""
     known: dict[str, tuple[Json, str]] = {}
     for bundle in bundles:
         for row in bundle.done:
@@ -104,7 +104,7 @@ def _check_protocols(bundles: Sequence[Bundle]) -> None:
 
 
 def _agreed(row: Row, bundle: Bundle) -> Iterator[tuple[str, Json]]:
-    """Yields what must agree wherever a row stands beside others."""
+    """Yield the fields that must agree before a row may be compared with others, and their values."""
     recipe, of = bundle.recipe(row.key), f"of dataset {row.dataset}"
     for field in AGREED:
         yield f"protocol.{field} {of}, task {row.task}", row.protocol[field]

@@ -1,4 +1,4 @@
-"""An artifact of a store as bytes: parsed, and checked against its own digests."""
+"""An artifact of a store as bytes: read, and checked against its own digests."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ FILES = (TENSORS, FACTS, META)
 
 @dataclass(frozen=True)
 class PackedArtifact:
-    """What a store holds under a key, byte for byte, and what it says.
+    """The files that a store holds under a key, byte for byte, and their content.
 
     Attributes:
         files: the bytes of its three files, by name.
@@ -37,32 +37,32 @@ class PackedArtifact:
 
     @property
     def recipe(self) -> dict[str, Any]:
-        """What it was made of; inputs by key."""
+        """The recipe, with inputs by key."""
         recipe: dict[str, Any] = self.meta["recipe"]
         return recipe
 
     def problems(self, key: str) -> list[str]:
-        """Returns what of it is not what a store wrote under this key; empty for a sound one."""
-        told = {name: self.meta["payload"].get(name) for name in (TENSORS, FACTS)}
-        wrong = [f"{name} does not match its digest" for name in told if _sha256(self.files[name]) != told[name]]
+        """Return the parts that a store did not write under this key; empty for a sound artifact."""
+        digests = {name: self.meta["payload"].get(name) for name in (TENSORS, FACTS)}
+        wrong = [f"{name} does not match its digest" for name in digests if _sha256(self.files[name]) != digests[name]]
         if digest({name: value for name, value in self.meta.items() if name != "self"}) != self.meta["self"]:
             wrong.append(f"{META} does not match its digest")
         return [*wrong, *([] if digest(self.recipe) == key else ["its recipe does not have this key"])]
 
 
 def read_packed(where: str, files: Mapping[str, bytes]) -> PackedArtifact:
-    """Returns the artifact in these files; raises BundleError, led by `where`, for bytes that are not one."""
+    """Return the artifact in these files; raises BundleError, led by `where`, for bytes that are not one."""
     meta, facts = (read_json(f"{where}/{name}", files[name]) for name in (META, FACTS))
     if not isinstance(facts, dict):
         raise BundleError(f"{where}/{FACTS}: wrong content: got {type(facts).__name__}, expected a mapping")
-    told = meta if isinstance(meta, dict) else {}
-    if not all(isinstance(told.get(part), dict) for part in ("recipe", "payload")) or "self" not in told:
+    known = meta if isinstance(meta, dict) else {}
+    if not all(isinstance(known.get(part), dict) for part in ("recipe", "payload")) or "self" not in known:
         raise BundleError(f"{where}/{META}: wrong content: expected a mapping with recipe, payload and self")
     return PackedArtifact(files, read_tensors(f"{where}/{TENSORS}", files[TENSORS]), facts, meta)
 
 
 def read_tensors(where: str, data: bytes) -> dict[str, Tensor]:
-    """Returns the tensors of a safetensors file; raises BundleError, led by `where`, for bytes that are not one."""
+    """Return the tensors of a safetensors file; raises BundleError, led by `where`, for bytes that are not one."""
     try:
         return load(data)
     except (SafetensorError, AssertionError, LookupError, ValueError, TypeError, RuntimeError) as error:
@@ -70,7 +70,7 @@ def read_tensors(where: str, data: bytes) -> dict[str, Tensor]:
 
 
 def check_tensor(where: str, tensor: Tensor | None, dtype: torch.dtype, *shape: int | None) -> Tensor:
-    """Returns the tensor if it has this dtype and shape, where None is any size; else raises BundleError."""
+    """Return the tensor if it has this dtype and shape, where None is any size; else raises BundleError."""
     if tensor is None:
         raise BundleError(f"{where}: it is missing")
     fits = len(tensor.shape) == len(shape) and all(

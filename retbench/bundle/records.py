@@ -1,4 +1,4 @@
-"""What the JSON members of a bundle must look like, whoever wrote them."""
+"""The schema of the JSON members of a bundle, which are checked against it whoever wrote them."""
 
 from __future__ import annotations
 
@@ -17,9 +17,12 @@ T = TypeVar("T")
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Number = Annotated[float, Field(allow_inf_nan=False)]
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-_TOLD = 200
+LONGEST = 200
+"""Characters of a problem in a message."""
 DEEPEST = 32
 """Levels of nesting in JSON."""
+CUT = "…/"
+"""In a text, in place of the folders of the machine that wrote it."""
 
 
 class _Record(BaseModel):
@@ -34,7 +37,7 @@ class MemberRecord(_Record):
 
 
 class ManifestRecord(_Record):
-    """`bundle.json`: what the bundle is, and every other member."""
+    """`bundle.json`: the format, title and run of the bundle, and every other member."""
 
     format: int
     retbench: str
@@ -44,7 +47,7 @@ class ManifestRecord(_Record):
 
 
 def _with_layouts(suite: dict[str, Any]) -> dict[str, Any]:
-    """Returns the fields of a suite; raises ValueError unless they name the layouts of its report."""
+    """Return the fields of a suite; raises ValueError unless they name the layouts of its report."""
     report = suite["report"] if isinstance(suite.get("report"), dict) else {}
     names = report.get("layout")
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
@@ -70,7 +73,7 @@ class SuiteRecord(_Record):
 
 
 class LabelsRecord(_Record):
-    """`labels/….json`: what belongs to labels: classes by column, ids of the query split by row."""
+    """`labels/….json`: the names of the columns and rows of labels: classes, and ids of the query split."""
 
     dataset: str
     fingerprint: str
@@ -104,7 +107,7 @@ class StepJson(_Record):
 
 
 class RowProtocol(Protocol):
-    """The protocol of a row that is done: the suite's, and what its cell and its score add."""
+    """The protocol of a row that is done: the suite's, and the fields that its cell and its score add."""
 
     task: Task
     bits: Annotated[int, Field(ge=1, le=4096)]
@@ -149,7 +152,7 @@ class RowJson(_Record):
 
 
 def parse_record(where: str, text: bytes, kind: type[T]) -> T:
-    """Returns a JSON text as a record of a kind; `where` names the member in messages.
+    """Return a JSON text as a record of a kind; `where` names the member in messages.
 
     Raises:
         BundleError: not JSON, an infinite number, a control character, or not such a record.
@@ -160,17 +163,17 @@ def parse_record(where: str, text: bytes, kind: type[T]) -> T:
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         place = ".".join(map(str, first["loc"]))
-        raise BundleError(f"{where}: {place}: {first['msg']}"[: _TOLD + len(where)].rstrip(": ")) from None
+        raise BundleError(f"{where}: {place}: {first['msg']}"[: LONGEST + len(where)].rstrip(": ")) from None
 
 
 def read_json(where: str, text: bytes) -> Any:
-    """Returns what a JSON text says; raises BundleError for what no member may hold."""
+    """Return the value of a JSON text; raises BundleError for content that no member may have."""
     try:
         value = json.loads(text, parse_constant=_refuse)
         _check(value, DEEPEST)
     except (ValueError, RecursionError) as error:
         problem = "nested too deeply" if isinstance(error, RecursionError) else str(error)
-        raise BundleError(f"{where}: not JSON as a bundle holds it: {problem[:_TOLD]}") from None
+        raise BundleError(f"{where}: not JSON as a bundle holds it: {problem[:LONGEST]}") from None
     return value
 
 
@@ -179,7 +182,7 @@ def _refuse(name: str) -> None:
 
 
 def _check(value: Any, depth: int) -> None:
-    """Raises ValueError for numbers out of range, and for control characters, which would speak to a terminal."""
+    """Raise ValueError for numbers out of range, and for control characters, which a terminal would obey."""
     if depth == 0:
         raise ValueError(f"nested too deeply: expected at most {DEEPEST} levels")
     if isinstance(value, dict | list):

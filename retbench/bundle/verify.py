@@ -1,8 +1,8 @@
-"""Computes the numbers of a bundle again, from the codes and labels in it."""
+"""The numbers of a bundle, computed again from the codes and labels in it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import torch
@@ -11,31 +11,41 @@ from torch import Tensor
 
 from retbench.bundle.basis import Basis, compare_recipes, compare_row
 from retbench.bundle.bundle import Bundle, name_cell, read_protocol
-from retbench.bundle.carried import carried_by_bundle, carried_by_row
 from retbench.bundle.compare import Agreement, Comparison, Difference, compare_json, compare_tensors
 from retbench.bundle.dataset import BundledDataset
 from retbench.bundle.identity import compare_identity
 from retbench.bundle.packed import PackedArtifact
-from retbench.bundle.paths import CUT
+from retbench.bundle.records import CUT
 from retbench.canon import canonical, digest
 from retbench.contracts import Context, Noise, TargetRule
 from retbench.errors import UserError
-from retbench.results import Row
+from retbench.results import Row, StepRecord
 from retbench.stages import DrawTargets, draw_queries
-from retbench.stages.scoring import rank_queries, summarise
 from retbench.store import Artifact
+
+CARRIED_FIELDS = ("cost", "details", "caveats", "variant")
+"""Fields of a row that nothing in a bundle can confirm."""
+CARRIED_ALWAYS = (
+    "that no row was left out",
+    "that codes come from the images, weights and options that recipes name",
+    "that labels are those of the data sets",
+    "the names of classes",
+    "the suite's title and description, and the versions that made it",
+    "that the suite's text is what was run",
+)
+"""What nothing in any bundle can confirm."""
 
 
 class Finding(NamedTuple):
-    """One thing that was looked at.
+    """One thing that was checked, or had to be taken as it is.
 
     Attributes:
         kind: `artifact`, `targets`, `recipe` (what a row was computed from, and is named after), `query` (values of
-            each query), `summary` (means, intervals, counts of a score), `row` (what the row says of them), `step` and
+            each query), `summary` (means, intervals, counts of a score), `row` (the row's copy of them), `step` and
             `bundle` (of what belongs to no row).
         where: the cell, the artifact, or the member.
-        field: what of it.
-        got, expected: what the bundle says, and what was computed; empty where they agree or nothing was.
+        field: the part of it.
+        got, expected: the value in the bundle and the one computed; empty where they agree or nothing was computed.
     """
 
     kind: str
@@ -46,7 +56,7 @@ class Finding(NamedTuple):
 
 
 class Verification(NamedTuple):
-    """What was computed again and agrees, what does not, and what had to be taken as it is."""
+    """The findings of a bundle: what was computed again and agrees, what disagrees, what had to be taken as it is."""
 
     agreed: tuple[Finding, ...]
     disagreed: tuple[Finding, ...]
@@ -59,7 +69,7 @@ class Verification(NamedTuple):
 
 
 def verify_bundle(bundle: Bundle) -> Verification:
-    """Returns what follows from the codes and labels of a bundle, compared with what the bundle says.
+    """Return how the contents of a bundle compare with the values computed again from its codes and labels.
 
     Computed again: the digests and keys of artifacts; the draw of the queries and of their targets; every query's
     ranking, with average precision under each order of ties, precision at recalls and depths; means, intervals and
@@ -67,15 +77,15 @@ def verify_bundle(bundle: Bundle) -> Verification:
     their keys: the recipes of everything behind a score, and against these the row's hasher, attack, surrogate,
     purifiers and hardening with their options, its seed, threat, budget and steps.
 
-    Carried, that is taken as it is: how far images were changed, query by query (their means are computed again);
+    Carried, that is, taken as it is: how far images were changed, query by query (their means are computed again);
     seconds, memory, machines and versions of steps; caveats, details, the labels of variants, the norm of a budget, the
     options of data sets and the sizes of what nobody ranked; a gallery, the texts of layouts and claims; and that codes
     come from the images, weights and options that recipes name, and labels from the data set of that fingerprint:
     neither images nor networks are in a bundle. All of it is in `carried`, by name.
 
     This finds what was changed by accident, or in one place. It cannot find rows that were left out, nor a forgery that
-    is consistent: who makes up codes, labels or recipes, and computes everything else from them as retbench would, has
-    a bundle that verifies. Against that only running the suite again helps: its keys tell whether the same was run.
+    is consistent: whoever makes up codes, labels or recipes, and computes everything else from them as retbench would,
+    has a bundle that verifies. Only running the suite again helps against that: equal keys mean that the same was run.
     """
     verifier = _Verifier(bundle)
     verifier.artifacts()
@@ -88,7 +98,7 @@ def verify_bundle(bundle: Bundle) -> Verification:
 
 
 class _Verifier:
-    """Looks at everything once, and ranks once what several rows share."""
+    """The findings so far; what several rows share is ranked once."""
 
     def __init__(self, bundle: Bundle) -> None:
         self.bundle = bundle
@@ -99,14 +109,14 @@ class _Verifier:
         self.ranked: dict[str, dict[str, Tensor]] = {}
 
     def compare(self, kind: str, where: str, found: Iterable[Comparison]) -> bool:
-        """Notes what agrees and what does not, and returns whether all agrees."""
+        """Note what agrees and what does not, and returns whether all agrees."""
         before = len(self.disagreed)
         for each in found:
             (self.disagreed if isinstance(each, Difference) else self.agreed).append(Finding(kind, where, *each))
         return len(self.disagreed) == before
 
     def artifacts(self) -> None:
-        """Checks every artifact against its own digests, and its count of distinct codes."""
+        """Check every artifact against its own digests, and its count of distinct codes."""
         for key, artifact in self.bundle.artifacts.items():
             where = f"{artifact.recipe['stage']} {key[:12]}"
             problems = [Difference("digests", problem, "as stored") for problem in artifact.problems(key)]
@@ -116,13 +126,13 @@ class _Verifier:
                 self.compare("artifact", where, compare_json("distinct", artifact.facts.get("distinct"), distinct))
 
     def targets(self) -> None:
-        """Draws targets again wherever their rule is a draw."""
+        """Draw targets again wherever their rule is a draw."""
         for key, artifact in self.bundle.artifacts.items():
             if artifact.recipe["stage"] == "targets":
                 self.compare("targets", f"targets {key[:12]}", self._drawn(key, artifact))
 
     def _drawn(self, key: str, artifact: PackedArtifact) -> list[Comparison]:
-        """Returns how a draw of targets compares with one made now; with a file, that rows carry the labels."""
+        """Return how a draw of targets compares with one made now; for a file, whether its rows carry the labels."""
         dataset = self.datasets.get(str(artifact.recipe.get("dataset")))
         if dataset is None:
             return [Difference("dataset", "no labels in the bundle", "its labels")]
@@ -135,11 +145,11 @@ class _Verifier:
         except (ValidationError, UserError) as error:
             return [Difference("rule", str(error).splitlines()[0], "a rule that can be drawn")]
         tensors = [compare_tensors(name, artifact.tensors.get(name), value) for name, value in outcome.tensors.items()]
-        told = {name: artifact.facts.get(name) for name in outcome.facts}
-        return [*compare_json("key", key, draw.key), *tensors, *compare_json("facts", told, outcome.facts)]
+        facts = {name: artifact.facts.get(name) for name in outcome.facts}
+        return [*compare_json("key", key, draw.key), *tensors, *compare_json("facts", facts, outcome.facts)]
 
     def _carrying(self, dataset: BundledDataset, artifact: PackedArtifact) -> Comparison:
-        """Returns whether the rows of targets that were read from a file carry their labels; the file is carried."""
+        """Return whether the rows of targets that were read from a file carry their labels; the file is carried."""
         self.carried.append(Finding("targets", str(artifact.meta.get("label")), "the file of target labels"))
         labels, rows, database = artifact.tensors["labels"], artifact.tensors["rows"], dataset.labels("database")
         if len(rows) and not 0 <= int(rows.min()) <= int(rows.max()) < len(database):
@@ -147,7 +157,7 @@ class _Verifier:
         return compare_tensors("labels", labels, database[rows])
 
     def row(self, row: Row) -> None:
-        """Computes the numbers of a row again, from its codes to its means."""
+        """Compute the numbers of a row again, from its codes to its means."""
         where, score = name_cell(row), self.bundle.artifacts[row.key]
         basis = self._basis(where, row, score)
         if basis is None:
@@ -156,14 +166,14 @@ class _Verifier:
         ranked = self._ranked(where, row, score, basis)
         if ranked is None:
             return
-        told = score.tensors
-        self.compare("query", where, [compare_tensors(name, told.get(name), value) for name, value in ranked.items()])
-        seen = {name: values for name, values in told.items() if name not in ranked}
+        held = score.tensors
+        self.compare("query", where, [compare_tensors(name, held.get(name), value) for name, value in ranked.items()])
+        seen = {name: values for name, values in held.items() if name not in ranked}
         self.compare("query", where, compare_json("values", sorted(seen), sorted(self._expected(row, score))))
         self.carried += [Finding("query", where, name) for name in seen]
         self.carried += [Finding("row", where, name) for name in carried_by_row(row, self._stages(row))]
         try:
-            facts = self._summary(row, score, {**ranked, **seen}, basis)
+            facts = basis.summarise({**ranked, **seen}, read_protocol(row).suite, bool(score.recipe.get("targeted")))
         except ValueError as error:
             self.compare("summary", where, [Difference("values", str(error), "values that have a mean")])
             return
@@ -171,7 +181,7 @@ class _Verifier:
         self.compare("row", where, compare_row(row, facts, basis))
 
     def _basis(self, where: str, row: Row, score: PackedArtifact) -> Basis | None:
-        """Returns what a score was computed from, or None, noted, where some of it is not there or does not fit."""
+        """Return what a score was computed from; None, with a finding, where some of it is missing or does not fit."""
         found: dict[str, PackedArtifact] = {}
         for role, stage in (("codes", "encode"), ("database", "encode"), ("targets", "targets")):
             artifact = self.bundle.artifacts.get(str(score.recipe.get(role)))
@@ -191,24 +201,20 @@ class _Verifier:
         return Basis(**found, dataset=dataset, queries=queries, labels=labels)
 
     def _ranked(self, where: str, row: Row, score: PackedArtifact, basis: Basis) -> dict[str, Tensor] | None:
-        """Returns what the ranking says of every query, or None, noted, where codes and labels do not fit together."""
+        """Return the values of every query's ranking; None, with a finding, where codes and labels do not fit."""
         protocol = read_protocol(row)
         inputs = [score.recipe[role] for role in ("codes", "database", "targets")]
-        asked = canonical([*inputs, basis.dataset.fingerprint(), row.bits, protocol.suite.model_dump(mode="json")])
-        if asked not in self.ranked:
-            codes, database = basis.codes.tensors["codes"], basis.database.tensors["codes"]
-            answers = basis.dataset.labels("database")
+        ranking = canonical([*inputs, basis.dataset.fingerprint(), row.bits, protocol.suite.model_dump(mode="json")])
+        if ranking not in self.ranked:
             try:
-                self.ranked[asked] = rank_queries(
-                    codes, database, basis.labels, answers, bits=row.bits, protocol=protocol.suite
-                )
+                self.ranked[ranking] = basis.rank(row.bits, protocol.suite)
             except ValueError as error:
                 self.compare("query", where, [Difference("codes", str(error), "codes and labels that fit together")])
                 return None
-        return self.ranked[asked]
+        return self.ranked[ranking]
 
     def _expected(self, row: Row, score: PackedArtifact) -> Iterator[str]:
-        """Yields which values of its queries a score has that do not follow from a ranking."""
+        """Yield the values of queries that a score must have beside those of its ranking."""
         yield from ("perceptibility", "ssim") if score.recipe.get("attacked") else ()
         yield from ("visibility",) if score.recipe.get("final") else ()
         yield from ("certified_radius",) if "certify" in self._stages(row) else ()
@@ -216,48 +222,78 @@ class _Verifier:
     def _stages(self, row: Row) -> list[Any]:
         return [self.bundle.recipe(key).get("stage") for key in row.steps]
 
-    def _summary(self, row: Row, score: PackedArtifact, values: Mapping[str, Tensor], basis: Basis) -> dict[str, Any]:
-        suite, answers = read_protocol(row).suite, basis.dataset.labels("database")
-        targeted = bool(score.recipe.get("targeted"))
-        facts = summarise(values, basis.labels, answers, suite, targeted=targeted)
-        return {**facts, "distinct_codes": len(torch.unique(basis.database.tensors["codes"], dim=0))}
-
     def steps(self) -> None:
-        """Compares what the steps are told to be with the artifacts that are there; of the others it is carried."""
+        """Compare recipes with their keys, and the records of steps with their artifacts or else their recipes."""
         for key, recipe in self.bundle.recipes.items():
             problem = "as stored" if digest(dict(recipe)) == key else "its recipe does not have this key"
             where = f"{recipe.get('stage')} {key[:12]}"
             self.compare("artifact", where, compare_json("digests", problem, "as stored"))
         for key, step in self.bundle.evidence.steps.items():
-            artifact = self.bundle.artifacts.get(key)
-            if artifact is None:
-                where, recipe = f"{step.stage} {key[:12]}", self.bundle.recipe(key)
-                self.carried.append(
-                    Finding("step", where, "seconds, memory, machine, versions, labels and facts of steps")
-                )
-                if recipe:
-                    said = {"stage": step.stage, "precision": step.precision}
-                    made = {"stage": recipe.get("stage"), "precision": recipe.get("precision") or ""}
-                    self.compare("artifact", where, compare_json("step", said, made))
+            where, artifact, recipe = (
+                f"{step.stage} {key[:12]}",
+                self.bundle.artifacts.get(key),
+                self.bundle.recipe(key),
+            )
+            if artifact:
+                self.compare("artifact", where, _compare_step(step, artifact))
                 continue
-            fields = ("label", "seconds", "peak_memory", "environment")
-            known: dict[str, Any] = {name: artifact.meta.get(name) for name in fields}
-            known["precision"] = artifact.recipe.get("precision") or ""
-            known["facts"] = {name: artifact.facts.get(name) for name in step.facts}
-            told = {name: getattr(step, name) for name in known}
-            self.compare("artifact", f"{step.stage} {key[:12]}", compare_json("step", told, known))
+            carried = "seconds, memory, machine, versions, labels and facts of steps"
+            self.carried.append(Finding("step", where, carried))
+            if recipe:
+                recorded = {"stage": step.stage, "precision": step.precision}
+                made = {"stage": recipe.get("stage"), "precision": recipe.get("precision") or ""}
+                self.compare("artifact", where, compare_json("step", recorded, made))
 
     def rest(self) -> None:
-        """Compares suites with their digests, and tells what else of the bundle is carried."""
+        """Compare suites with their digests, and list what else of the bundle is carried."""
         for suite in self.bundle.suites:
             if canonical(CUT).strip('"') in canonical(suite.suite):
                 self.carried.append(Finding("bundle", "suite.json", "the digest of a suite whose paths were cut"))
             else:
                 self.compare("bundle", "suite.json", compare_json("digest", suite.digest, digest(suite.suite)))
-        self.carried += [
-            Finding("bundle", self.bundle.evidence.title, field) for field in carried_by_bundle(self.bundle)
-        ]
+        title = self.bundle.evidence.title
+        self.carried += [Finding("bundle", title, field) for field in carried_by_bundle(self.bundle)]
+
+
+def _compare_step(step: StepRecord, artifact: PackedArtifact) -> Iterator[Comparison]:
+    """Yield how the record of a step compares with its artifact."""
+    fields = ("label", "seconds", "peak_memory", "environment")
+    known: dict[str, Any] = {name: artifact.meta.get(name) for name in fields}
+    known["precision"] = artifact.recipe.get("precision") or ""
+    known["facts"] = {name: artifact.facts.get(name) for name in step.facts}
+    yield from compare_json("step", {name: getattr(step, name) for name in known}, known)
 
 
 def _nothing(key: str) -> Artifact:
     raise LookupError(f"a draw of targets needs no other artifact: got {key}")
+
+
+def carried_by_row(row: Row, stages: Collection[Any]) -> Iterator[str]:
+    """Yield the fields of a row that must be believed.
+
+    Args:
+        row: one that is done.
+        stages: of the steps behind it; without an attack or a purifier there is less to confirm a row by.
+    """
+    yield from (name for name in CARRIED_FIELDS if getattr(row, name))
+    attack = row.options.get("attack")
+    yield from ("budget.norm",) if row.budget else ()
+    named = isinstance(attack, Mapping) and "eps" in attack
+    yield from ("budget.eps",) if row.budget.get("eps") is not None and not named else ()
+    yield from ("options.dataset",) if row.options.get("dataset") else ()
+    yield from (f"data.{name}" for name in ("train", "image_size") if name in row.data)
+    if "purify" not in stages:
+        yield "threat without a purifier"
+        yield from ("protocol.quantise of clean queries",) if "attack" not in stages else ()
+
+
+def carried_by_bundle(bundle: Bundle) -> Iterator[str]:
+    """Yield what of a bundle must be believed and belongs to no row with numbers."""
+    yield from CARRIED_ALWAYS
+    held = {
+        "the texts of layouts": bundle.layouts,
+        "the texts of claims": bundle.claims,
+        "the gallery": bundle.galleries,
+        "why rows have no numbers": [row for row in bundle.evidence.rows if row.status != "done"],
+    }
+    yield from (name for name, value in held.items() if value)

@@ -228,6 +228,20 @@ def test_attacks_of_two_revisions_are_named_by_step_and_version(one: Bundle, mak
     assert told.endswith(", versions.toys null and 9)")
 
 
+def test_one_recipe_under_two_keys_is_refused_with_both(one: Bundle) -> None:
+    row = one.done[1]
+    forged = replace(row, key="0" * 64)
+    artifacts = {**one.artifacts, forged.key: one.artifacts[row.key]}
+    evidence = replace(one.evidence, rows=(one.evidence.rows[0], forged))
+    told = refused(one, replace(one, name="b.zip", evidence=evidence, artifacts=artifacts))
+    assert f"differs between one.zip and b.zip: score: got {row.key} and {forged.key}, expected the same" in told
+
+
+def test_other_shards_are_named_though_only_digests_differ(one: Bundle, make: Make) -> None:
+    other = opened(make("b.zip", {"attack": ["none", "toy"]}, shard=4))
+    assert ": score.codes.draws.0.1: got null and " in refused(one, other)
+
+
 @pytest.mark.parametrize(
     ("changes", "told"),
     [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,9 @@ import pytest
 import torch
 from safetensors.torch import load, save
 
-from retbench.bundle import Finding, open_bundle
+from retbench.bundle import Finding, basis, open_bundle
 from retbench.bundle.archive import read_archive
+from retbench.bundle.verify import CARRIED_ALWAYS, carried_by_row
 from retbench.canon import canonical, digest
 from tests.bundle.conftest import MATRIX, Make, Members, disagreements, edit, edit_json, verified
 
@@ -260,15 +262,69 @@ def test_an_edited_step_is_caught_where_its_artifact_is_there(path: Path, field:
 
 
 def test_a_ranking_that_rows_share_is_computed_once(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    from retbench.bundle import verify
-
-    path, asked = make("toys.zip", {"attack": "none", "threat": ["oblivious", "adaptive"]}), []
-    rank = verify.rank_queries
-    monkeypatch.setattr(verify, "rank_queries", lambda *given, **how: asked.append(1) or rank(*given, **how))
+    path, rankings = make("toys.zip", {"attack": "none", "threat": ["oblivious", "adaptive"]}), []
+    rank = basis.rank_queries
+    monkeypatch.setattr(basis, "rank_queries", lambda *given, **how: rankings.append(1) or rank(*given, **how))
     assert verified(path).ok
     assert len(open_bundle(path).done) == 2
-    assert len(asked) == 1
+    assert len(rankings) == 1
 
 
 def test_a_finding_is_flat() -> None:
     assert Finding("row", "x", "y")._asdict() == {"kind": "row", "where": "x", "field": "y", "got": "", "expected": ""}
+
+
+def test_what_nothing_can_confirm_is_told_as_carried(path: Path) -> None:
+    found = verified(path)
+    assert {each.field for each in found.carried if each.kind == "query"} == {"perceptibility", "ssim", "visibility"}
+    assert {each.field for each in found.carried if each.kind == "row"} == {
+        "cost",
+        "budget.norm",
+        "data.train",
+        "data.image_size",
+        "options.dataset",
+        "protocol.quantise of clean queries",
+        "threat without a purifier",
+    }
+    told = {each.field for each in found.carried if each.kind == "bundle"}
+    assert told >= {*CARRIED_ALWAYS, "the texts of layouts"}
+    assert not told & {"the texts of claims", "the gallery", "why rows have no numbers"}
+    assert "step" in {each.kind for each in found.carried}
+
+
+@pytest.mark.parametrize(
+    ("member", "told"),
+    [("gallery.json", "the gallery"), ("claims.json", "the texts of claims"), ("suite.json", "whose paths were cut")],
+)
+def test_what_belongs_to_no_row_is_told_as_carried(path: Path, member: str, told: str) -> None:
+    def change(members: Members) -> None:
+        if member == "suite.json":
+            value = json.loads(members[member])
+            value["suite"]["protocol"] = {"targets": {"file": "…/targets.txt"}}
+            members[member] = canonical(value).encode()
+        else:
+            members[member] = b'{"x": "y"}'
+
+    found = verified(edit(path, change))
+    assert found.ok
+    assert any(told in each.field for each in found.carried)
+
+
+def test_a_row_tells_of_threat_and_rounding_only_where_no_step_does(path: Path) -> None:
+    clean, attacked = open_bundle(path).done
+    assert "threat without a purifier" in set(carried_by_row(attacked, ["attack"]))
+    assert "threat without a purifier" not in set(carried_by_row(attacked, ["attack", "purify"]))
+    assert "protocol.quantise of clean queries" in set(carried_by_row(clean, ["encode"]))
+    assert "protocol.quantise of clean queries" not in set(carried_by_row(attacked, ["attack"]))
+
+
+def test_variants_and_caveats_are_told_where_there_are_any(path: Path) -> None:
+    row = open_bundle(path).done[1]
+    assert not {"variant", "caveats"} & {*carried_by_row(row, [])}
+    assert {"variant", "caveats"} <= {*carried_by_row(replace(row, variant="eps=0.1", caveats=("mind",)), [])}
+
+
+def test_a_budget_that_no_option_tells_is_told(path: Path) -> None:
+    row = open_bundle(path).done[1]
+    assert "budget.eps" not in set(carried_by_row(row, []))
+    assert "budget.eps" in set(carried_by_row(replace(row, options={"attack": {}}), []))
