@@ -1,4 +1,4 @@
-"""What a dataset holds, and what is wrong with it: classes, repeated ids, rows without a label, broken images."""
+"""A dataset in numbers, and its defects: repeated ids, rows without a label, contradictions, broken images."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ TEXTS = 4096
 
 
 class Finding(NamedTuple):
-    """Something to know about a dataset.
+    """A defect or a surprising fact of a dataset.
 
     An `error` makes numbers wrong, a `warning` makes them unlike those of others, a `note` explains them.
     """
@@ -78,7 +78,10 @@ class Survey(NamedTuple):
 
 
 def survey(dataset: Dataset) -> Survey:
-    """Returns what ids and labels tell of a dataset; no image is read. Raises UserError where it cannot be read."""
+    """Return the numbers and defects in the ids and labels of a dataset; no image is read.
+
+    Raises UserError where the dataset cannot be read.
+    """
     facts = dataset.facts()
     ids = {split: dataset.ids(split) for split in SPLITS}
     labels = {split: dataset.labels(split) for split in SPLITS}
@@ -93,7 +96,7 @@ def survey(dataset: Dataset) -> Survey:
 
 
 def survey_split(ids: Sequence[str], labels: Tensor) -> SplitSurvey:
-    """Returns the numbers of one split, of any length.
+    """Return the numbers of one split, of any length.
 
     Args:
         ids: one a row.
@@ -111,16 +114,16 @@ def survey_split(ids: Sequence[str], labels: Tensor) -> SplitSurvey:
 
 
 def count_images(dataset: Dataset) -> int:
-    """Returns how many images `read_images` reads: those of all splits, each id once."""
+    """Return how many images `read_images` reads: those of all splits, each id once."""
     return len({name for split in SPLITS for name in dataset.ids(split)})
 
 
 def read_images(dataset: Dataset, advance: Callable[[int], object] = lambda count: None) -> Iterator[Finding]:
-    """Yields an error for each image that cannot be read, in the words of the dataset; every id is read once.
+    """Yield an error for each image that cannot be read, in the words of the dataset; every id is read once.
 
     Args:
         dataset: only its UserErrors are taken for broken images, anything else is a bug of its own.
-        advance: told after each batch how many images it had.
+        advance: called after each batch with the number of its images.
     """
     seen: set[str] = set()
     for split in SPLITS:
@@ -133,7 +136,7 @@ def read_images(dataset: Dataset, advance: Callable[[int], object] = lambda coun
 
 
 def read_texts(dataset: Dataset) -> Iterator[Finding]:
-    """Yields an error for the first text of each split that cannot be read; nothing for a dataset without texts."""
+    """Yield an error for the first text of each split that cannot be read; nothing for a dataset without texts."""
     if not dataset.facts().text_width:
         return
     for split in SPLITS:
@@ -145,7 +148,7 @@ def read_texts(dataset: Dataset) -> Iterator[Finding]:
 
 
 def _read_rows(dataset: Dataset, split: Split, rows: list[int]) -> Iterator[Finding]:
-    """Yields the broken images among some rows: a batch that fails is halved until the image is alone."""
+    """Yield the broken images among some rows: a batch that fails is halved until the image is alone."""
     try:
         dataset.images(split, rows)
     except UserError as error:
@@ -158,10 +161,10 @@ def _read_rows(dataset: Dataset, split: Split, rows: list[int]) -> Iterator[Find
 
 
 def _find_shared_ids(ids: Mapping[Split, Sequence[str]]) -> Iterator[Finding]:
-    for split, (level, told) in REPEATED.items():
+    for split, (level, effect) in REPEATED.items():
         if repeated := [name for name, times in Counter(ids[split]).items() if times > 1]:
             rows = f"{len(ids[split])} rows hold {len(set(ids[split]))} images"
-            yield Finding(level, f"{split}: {rows}: {told}; the first repeated one is {repeated[0]}")
+            yield Finding(level, f"{split}: {rows}: {effect}; the first repeated one is {repeated[0]}")
     queries, database = set(ids["query"]), set(ids["database"])
     for split in OTHERS:
         if shared := [name for name in dict.fromkeys(ids[split]) if name in queries]:
