@@ -33,7 +33,8 @@ def local_catalog(files: Sequence[str | Path] = (), classes: Iterable[type[Compo
 
     Args:
         files: Python files that define component classes, or implement the hooks of a plugin.
-        classes: component classes defined anywhere; one that an installed plugin offers is left to it.
+        classes: component classes defined anywhere; one that an installed plugin offers is left to it, and one of an
+            installed package has no digest: its revision identifies it, as that of a plugin's class does.
 
     Raises:
         UserError: a file that cannot be imported or offers no component, a class that is not a whole component, one
@@ -49,11 +50,12 @@ def local_catalog(files: Sequence[str | Path] = (), classes: Iterable[type[Compo
         discovery.add(Origin(LOCAL, str(file)), _load(Path(file)), f"--plugin {file}")
     if own:
         for each in own:
-            _complete(each)
+            if not is_installed(each):
+                _complete(each)
         discovery.add(Origin(LOCAL, "classes"), _module_of(own), "local classes")
     catalog = _checked(discovery, installed)
     for entry in catalog.entries().values():
-        if entry.component not in offered:
+        if entry.component not in offered and not is_installed(entry.component):
             identify(entry.component)
     return catalog
 

@@ -274,13 +274,13 @@ def _codes(text: str) -> Iterator[CodeType]:
 
 
 def _names_in(text: str) -> set[str]:
-    """Return the names that a definition reads from around it."""
+    """Return the names that a definition reads from around it; those of the module itself, `__name__`, do not count."""
     found: set[str] = set()
     for code in _codes(text):
         steps = list(dis.get_instructions(code))
         own = {step.argval for step in steps if step.opname == "STORE_NAME"}
         found |= {step.argval for step in steps if step.opname in _NAMED and step.argval not in own}
-    return found
+    return {name for name in found if not name.startswith("__")}
 
 
 def _imports_in(text: str) -> set[str]:

@@ -62,10 +62,14 @@ class Axes(NamedTuple):
 
 
 def classes_of(axes: Mapping[str, Any]) -> tuple[type[Component], ...]:
-    """Return the classes of the objects on some axes, and the classes among the values."""
-    pieces = [piece for value in axes.values() for entry in _entries(value) for piece in _pieces(entry)]
-    classes = (piece if isinstance(piece, type) else type(piece) for piece in pieces if not isinstance(piece, str))
-    return tuple(dict.fromkeys(classes))
+    """Return the classes of the objects on some axes, and the classes among the values.
+
+    Raises:
+        UserError: a value that is no name, or a component of another kind than its axis has.
+    """
+    pieces = [(axis, piece) for axis, value in axes.items() for entry in _entries(value) for piece in _pieces(entry)]
+    found = [_check_piece(axis, piece) for axis, piece in pieces if not isinstance(piece, str)]
+    return tuple(dict.fromkeys(found))
 
 
 def read_axes(axes: Mapping[str, Any]) -> Axes:
@@ -75,7 +79,7 @@ def read_axes(axes: Mapping[str, Any]) -> Axes:
         axes: by axis, a name, an object, a class, or a list of them; a list inside the list of a defense combines.
 
     Raises:
-        UserError: a value that is none of these, a component of another kind, or several where one is expected.
+        UserError: several where one is expected, or nothing.
     """
     found = {}
     for axis, value in axes.items():
@@ -101,7 +105,6 @@ def _read_entry(axis: str, entry: Any) -> Entry:
         raise UserError(f"evaluate: {axis}: only a defense may combine several: got {pieces!r}")
     names, objects = [], {}
     for piece in pieces:
-        _check_piece(axis, piece)
         name = piece if isinstance(piece, str) else piece.name
         names.append(name)
         if isinstance(piece, Component):
@@ -109,16 +112,13 @@ def _read_entry(axis: str, entry: Any) -> Entry:
     return Entry(tuple(names), objects)
 
 
-def _check_piece(axis: str, piece: Any) -> None:
-    """Raise UserError unless a piece of an entry is a name, an object or a class of the axis's kind."""
-    if isinstance(piece, str):
-        return
-    kind = COMPONENT_AXES[axis]
-    of = piece if isinstance(piece, type) else type(piece)
-    if not issubclass(of, KINDS[kind]):
-        expected = f"a name, an object or a class of {kind}"
-        got = f"class {of.__name__}" if isinstance(piece, type) else f"{piece!r} of {of.__name__}"
-        raise UserError(f"evaluate: {axis}: expected {expected}, got {got}")
+def _check_piece(axis: str, piece: Any) -> type[Component]:
+    """Return the class of an object, or a class itself; raises UserError unless it is of the axis's kind."""
+    kind, given = COMPONENT_AXES[axis], piece if isinstance(piece, type) else type(piece)
+    if not issubclass(given, KINDS[kind]):
+        got = f"class {given.__name__}" if isinstance(piece, type) else f"{piece!r} of {given.__name__}"
+        raise UserError(f"evaluate: {axis}: expected a name, an object or a class of {kind}, got {got}")
+    return given
 
 
 def _label_variants(entries: Sequence[Entry]) -> list[dict[str, str]]:

@@ -1,0 +1,261 @@
+"""Components that no installed plugin offers: how they enter a catalog, and what their digest depends on."""
+
+from __future__ import annotations
+
+import linecache
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any, ClassVar
+
+import pytest
+
+from retbench.catalog.local import local_catalog
+from retbench.contracts import AttackPart, Facts
+from retbench.errors import UserError
+from retbench.testing import ToyAttack, ToyHasher
+from retbench.testing.toys import ToyPrototype
+
+FIRST = """\
+from functools import lru_cache, partial
+from typing import ClassVar, Literal
+import torch
+from retbench.testing.toys import ToyAttack
+
+EPS = 8 / 255
+Kind = Literal["a", "b"]
+weights = torch.ones(3)
+
+@lru_cache
+def gain():
+    return 2
+
+def scale(x):  # a helper
+    return x * EPS * gain() + weights.sum()
+
+half = partial(scale, 0.5)
+unrelated = object()
+"""
+SECOND = '''\
+class Mine(ToyAttack):
+    """What it does."""
+
+    name: ClassVar[str] = "mine"
+    setting: Kind = "a"
+
+    def perturb(self, knowledge, batch, state, noise):
+        mean = 1
+        return scale(batch.images) + half() + mean
+'''
+
+
+class Notebook:
+    """A `__main__` without a file, whose cells are known to linecache alone, as IPython does it."""
+
+    def __init__(self) -> None:
+        self.main, self.count = ModuleType("__main__"), 0
+
+    def run(self, cell: str) -> None:
+        self.count += 1
+        name = f"/tmp/ipykernel_1/{self.count}.py"
+        linecache.cache[name] = (len(cell), None, cell.splitlines(keepends=True), name)
+        exec(compile(cell, name, "exec"), self.main.__dict__)
+
+    @property
+    def code(self) -> str:
+        """The digest of the class `Mine` as it is now."""
+        local_catalog(classes=[self.main.Mine])
+        return str(self.main.Mine.code)
+
+
+@pytest.fixture
+def notebook(monkeypatch: pytest.MonkeyPatch) -> Notebook:
+    made = Notebook()
+    monkeypatch.setitem(sys.modules, "__main__", made.main)
+    made.run(FIRST)
+    made.run(SECOND)
+    return made
+
+
+@pytest.fixture(autouse=True)
+def only_toys(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No plugin is installed, so that the catalog is quick."""
+    monkeypatch.setenv("RETBENCH_PLUGINS", "nothing")
+
+
+@pytest.mark.parametrize(
+    ("cell", "same"),
+    [
+        ("another = 2\nmean = 5\n", True),
+        ("unrelated = 1\n", True),
+        (FIRST.replace("# a helper", "# another comment"), True),
+        (SECOND.replace("What it does.", "What else it does."), True),
+        (SECOND.replace("mean = 1", "mean = 2"), False),
+        (SECOND.replace('= "a"', '= "b"'), False),
+        (FIRST.replace("x * EPS", "x + EPS"), False),
+        (FIRST.replace("return 2", "return 3"), False),
+        (FIRST.replace("partial(scale, 0.5)", "partial(scale, 0.25)"), False),
+        (FIRST.replace('["a", "b"]', '["a", "c"]') + SECOND, False),
+        ("EPS = 9 / 255\n", False),
+        ("weights = torch.zeros(3)\n", False),
+    ],
+)
+def test_a_digest_changes_with_what_a_class_uses_and_with_nothing_else(
+    notebook: Notebook, cell: str, same: bool
+) -> None:
+    before = notebook.code
+    assert len(before) == 64
+    notebook.run(cell)
+    assert (notebook.code == before) is same
+
+
+def test_a_file_and_a_notebook_give_one_digest(notebook: Notebook, tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(FIRST + SECOND)
+    catalog = local_catalog([tmp_path / "mine.py"])
+    assert catalog.entry("attack", "mine").component.code == notebook.code
+
+
+def test_a_value_that_has_no_digest_is_refused(notebook: Notebook) -> None:
+    notebook.run("import threading\nhalf = threading.Lock\nlock = threading.Lock()\n")
+    notebook.run(SECOND.replace("mean = 1", "mean = lock"))
+    with pytest.raises(UserError, match=r"^Mine: it uses lock, whose value cannot be digested: got lock; make it an "):
+        _ = notebook.code
+
+
+def test_a_class_without_source_says_where_to_define_it(notebook: Notebook) -> None:
+    exec(compile(SECOND, "<string>", "exec"), notebook.main.__dict__)
+    with pytest.raises(UserError, match=r"^Mine: the source of Mine cannot be read, .*in a file or in a notebook$"):
+        _ = notebook.code
+
+
+def test_a_class_in_a_function_depends_on_the_names_around_it() -> None:
+    def make(gain: float) -> type[ToyAttack]:
+        class Mine(ToyAttack):
+            name: ClassVar[str] = "mine"
+
+            def perturb(self, *_: Any) -> Any:
+                return gain
+
+        local_catalog(classes=[Mine])
+        return Mine
+
+    assert make(1).code != make(2).code
+    assert make(1).code == make(1).code
+
+
+class Part(ToyPrototype):
+    """A part of a local attack."""
+
+    name: ClassVar[str] = "part"
+
+
+class Owner(ToyAttack):
+    """An attack that names its part."""
+
+    name: ClassVar[str] = "owner"
+
+    def parts(self, facts: Facts) -> dict[str, AttackPart]:
+        return {"part": Part()}
+
+
+def test_the_parts_that_a_class_names_have_digests_too() -> None:
+    local_catalog(classes=[Owner])
+    assert Part.code
+    assert Part.code != Owner.code
+    assert ToyPrototype.code == ""
+    facts = Facts("toy", (12, 12), ("red",), {"train": 1, "query": 1, "database": 1})
+    assert Owner().spec(facts)["code"] == Owner.code
+
+
+def test_a_class_without_name_and_source_gets_them_from_its_class() -> None:
+    class TwiceAsStrong(ToyHasher):
+        name: ClassVar[str] = ""
+        source: ClassVar[str] = ""
+
+        def loss(self, *_: Any) -> Any:
+            return 0
+
+    catalog = local_catalog(classes=[TwiceAsStrong])
+    entry = catalog.entry("hasher", "twice-as-strong")
+    assert entry.component is TwiceAsStrong
+    assert entry.origin.distribution == "local"
+    assert "TwiceAsStrong" in TwiceAsStrong.source
+
+
+FILE = "from retbench.testing.toys import ToyAttack\nclass Mine(ToyAttack):\n    name = 'mine'\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("x = 1\n", "it defines no dataset, hasher, attack or defense, and no hook of a plugin"),
+        ("import nothing_like_it\n", "it does not import: ModuleNotFoundError"),
+        ("def broken(:\n", "it does not import: SyntaxError"),
+        (FILE.replace("'mine'", "'Mine'"), "must be lower-case words with dashes"),
+        (
+            "import retbench\n@retbench.hookimpl\ndef retbench_attakcs():\n    return []\n",
+            "hook",
+        ),
+    ],
+)
+def test_a_file_that_is_no_plugin_is_one_line(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "mine.py").write_text(text)
+    with pytest.raises(UserError) as caught:
+        local_catalog([tmp_path / "mine.py"])
+    assert "mine.py" in str(caught.value)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_file_that_is_not_there_is_named() -> None:
+    with pytest.raises(UserError, match=r"^--plugin nowhere\.py: no such file$"):
+        local_catalog(["nowhere.py"])
+
+
+def test_a_file_may_import_those_beside_it_and_depends_on_them(tmp_path: Path) -> None:
+    (tmp_path / "beside_mine.py").write_text("LIMIT = 1\n")
+    text = "import beside_mine\n" + FILE + "    def perturb(self, *_):\n        return beside_mine.LIMIT\n"
+    (tmp_path / "mine.py").write_text(text)
+    codes = []
+    for limit in (1, 1, 2):
+        (tmp_path / "beside_mine.py").write_text(f"LIMIT = {limit}\n")
+        sys.modules.pop("beside_mine", None)
+        linecache.clearcache()
+        codes.append(local_catalog([tmp_path / "mine.py"]).entry("attack", "mine").component.code)
+    assert codes[0] == codes[1] != codes[2]
+
+
+def test_a_file_with_hooks_offers_what_they_return(tmp_path: Path) -> None:
+    hook = "import retbench\n@retbench.hookimpl\ndef retbench_attacks():\n    return [Mine]\n"
+    (tmp_path / "mine.py").write_text(FILE + hook)
+    catalog = local_catalog([tmp_path / "mine.py"])
+    assert catalog.names("attack") == ["mine"]
+    assert catalog.entry("attack", "mine").component.code
+
+
+def test_a_name_that_an_installed_component_has_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, install: Callable[[str], None]
+) -> None:
+    install("retbench.testing.toy_plugin")
+
+    class Mine(ToyAttack):
+        def perturb(self, *_: Any) -> Any:
+            return 0
+
+    with pytest.raises(UserError, match=r"^Mine: its name is taken: got attack 'toy', which toys 0.1 offers; give the"):
+        local_catalog(classes=[Mine])
+    assert local_catalog(classes=[ToyAttack]).entry("attack", "toy").component.code == ""
+
+
+@pytest.fixture
+def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Installs a plugin module as the only one."""
+
+    def add(module: str) -> None:
+        from retbench.testing import write_plugin
+
+        monkeypatch.syspath_prepend(str(write_plugin(tmp_path / "plugins", "toys", module)))
+        monkeypatch.setenv("RETBENCH_PLUGINS", "toys")
+
+    return add

@@ -1,0 +1,222 @@
+"""The Python API as a notebook uses it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+from torch import Tensor
+
+import retbench
+from retbench.contracts import Batch, Knowledge, Noise, State
+from retbench.errors import UserError
+from retbench.testing import ToyAttack, write_plugin
+from retbench.testing.toys import ToyDataset, ToyHasher, ToyPurifier
+
+GAIN = 1.0
+
+
+def strengthen(eps: float) -> float:
+    """Return how far pixels move: what a changed helper changes."""
+    return GAIN * eps
+
+
+class Brighter(ToyAttack):
+    """Makes every picture brighter; installed nowhere."""
+
+    name: ClassVar[str] = "brighter"
+
+    def perturb(self, knowledge: Knowledge, batch: Batch, state: State, noise: Noise) -> Tensor:
+        return (batch.images + strengthen(self.eps)).clamp(0, 1)
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Iterator[retbench.Study]:
+    """The shipped suite `smoke` on digits, narrowed to clean queries, and run."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("RETBENCH_PLUGINS", raising=False)
+        store = tmp_path_factory.mktemp("api") / "store"
+        opened = retbench.open("smoke", only={"attack": "none", "defense": ["none"]}, store=store)
+        assert [cell.status for cell in opened.plan().cells] == ["planned"]
+        assert not store.exists()
+        assert opened.run(progress=False) is opened
+        yield opened
+
+
+@pytest.fixture
+def toys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A store, where the toy plugin is the only one."""
+    monkeypatch.syspath_prepend(str(write_plugin(tmp_path / "plugins", "toys", "retbench.testing.toy_plugin")))
+    monkeypatch.setenv("RETBENCH_PLUGINS", "toys")
+    return tmp_path / "store"
+
+
+def evaluate(store: Path, **axes: Any) -> retbench.Study:
+    named = {"dataset": "toy", "hasher": "toy", "bits": 8, "store": store, "progress": False}
+    return retbench.evaluate(**{**named, **axes})
+
+
+def test_a_study_is_planned_run_and_read(study: retbench.Study) -> None:
+    assert repr(study) == f"<Study smoke: 1 cells, store {study.store.root}>"
+    (row,) = study.rows()
+    assert (row.attack, row.status, row.reason) == ("none", "done", "")
+    assert 0 < row.metrics["map"].low <= row.metrics["map"].value <= row.metrics["map"].high <= 1
+
+
+def test_a_plan_shows_itself(study: retbench.Study) -> None:
+    plan = study.plan()
+    assert str(plan).startswith("smoke: 1 cells: 0 to run, 1 stored, 0 skipped\nstage ")
+    assert repr(plan) == str(plan)
+    html = plan._repr_html_()
+    assert "<strong>smoke: 1 cells: 0 to run, 1 stored, 0 skipped</strong>" in html
+    assert "<td>encode</td>" in html
+
+
+def test_a_second_study_finds_all_stored_and_the_last_run_is_the_default(study: retbench.Study) -> None:
+    again = retbench.open(store=study.store.root)
+    assert [cell.status for cell in again.plan().cells] == ["stored"]
+    assert again.run(progress=False).rows() == study.rows()
+    assert again.request.only.texts == ("attack=none", "defense=none")
+
+
+def test_a_mapping_changes_values(study: retbench.Study) -> None:
+    how = {"components.hasher.dpsh.epochs": 1, "protocol.queries": "12", "matrix.bits": [16, 32]}
+    changed = retbench.open("smoke", set=how, only={"attack": "none", "bits": 16}, store=study.store.root)
+    assert changed.loaded.suite.protocol.queries == 12
+    assert {cell.axes["bits"] for cell in changed.plan().cells} == {16}
+    assert {planned.cell.hasher.model_dump()["epochs"] for planned in changed.planned.cells} == {1}
+
+
+def test_rows_become_a_tidy_frame(study: retbench.Study) -> None:
+    pytest.importorskip("pandas")
+    frame = study.to_pandas()
+    assert list(frame["metric"]) == list(study.rows()[0].metrics)
+    (line,) = frame[frame["metric"] == "map"].to_dict("records")
+    assert (line["dataset"], line["hasher"], line["bits"], line["status"]) == ("digits", "dpsh", 32, "done")
+    assert (line["value"], line["low"], line["high"]) == tuple(study.rows()[0].metrics["map"])
+
+
+def test_a_table_shows_itself_and_is_written(study: retbench.Study) -> None:
+    tables = study.table("retpur-table-7")
+    assert len(tables) == 1
+    value = 100 * study.rows()[0].metrics["map"].value
+    for text in (tables._repr_html_(), tables.to_markdown(), tables.to_latex(), str(tables), repr(tables)):
+        assert f"{value:.2f}" in text
+    assert tables.to_csv().startswith("table,block,row,column,value,low,high")
+    assert tables.to_latex("A title").startswith("% A title")
+    assert "<script" not in tables._repr_html_()
+    assert len(study.table(["retpur-table-7", "long"])) == 2
+    assert len(study.table()[:1]) == 1
+
+
+def test_an_unknown_layout_names_the_nearest(study: retbench.Study) -> None:
+    with pytest.raises(UserError, match="nearest: retpur-table-7"):
+        study.table("retpur-table-77")
+
+
+def test_a_report_is_returned_or_written(study: retbench.Study, tmp_path: Path) -> None:
+    assert study.report(pictures=False).title == "smoke"
+    paths = study.report(tmp_path / "out", pictures=False)
+    assert [path.name for path in paths] == ["smoke.md", "smoke.html", "smoke.tex", "smoke.csv", "smoke.json"]
+    assert all(path.is_file() for path in paths)
+
+
+def test_nothing_stored_says_what_to_run(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"no stored results for smoke in .*: run it first: retbench run "):
+        retbench.open("smoke", only={"attack": "none"}, store=tmp_path).table()
+
+
+def test_a_class_defined_here_is_evaluated_beside_installed_ones(toys: Path) -> None:
+    study = evaluate(toys, attack=["none", "toy", Brighter(eps=8 / 255)], defense=["none", "toy"])
+    cells = [(row.attack, row.defense, row.variant, row.status) for row in study.rows()]
+    assert cells == [
+        (attack, defense, "", "done") for attack in ("none", "toy", "brighter") for defense in ("none", "toy")
+    ]
+    assert [row.options["attack"] for row in study.rows()[-2:]] == [{"eps": 8 / 255}] * 2
+    assert "brighter" in study.table()._repr_html_()
+
+
+def test_a_changed_helper_changes_keys_and_an_unchanged_one_does_not(
+    toys: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def keys() -> set[str]:
+        return {row.key for row in evaluate(toys, attack=Brighter(eps=8 / 255)).rows()}
+
+    first = keys()
+    assert keys() == first
+    monkeypatch.setitem(globals(), "UNUSED", 1)
+    assert keys() == first
+    monkeypatch.setitem(globals(), "GAIN", 0.5)
+    assert not keys() & first
+
+
+def test_every_axis_takes_a_name_an_object_a_class_or_a_list(toys: Path) -> None:
+    study = evaluate(
+        toys,
+        hasher=[ToyHasher, ToyHasher(gain=2.0)],
+        attack=Brighter,
+        defense=["none", ("toy-hardening", ToyPurifier(strength=0.25))],
+        bits=[8, 16],
+    )
+    rows = study.rows()
+    assert len(rows) == 8
+    assert {row.status for row in rows} == {"done"}
+    assert {row.variant for row in rows} == {"", "gain=2"}
+    assert {row.defense for row in rows} == {"none", "toy-hardening+toy"}
+    assert {row.hasher for row in rows} == {"toy"}
+
+
+def test_objects_of_one_name_are_told_apart_by_the_options_that_differ(toys: Path) -> None:
+    study = evaluate(toys, attack=[Brighter(eps=0.1), Brighter(eps=0.2), Brighter(eps=0.1)], hasher=ToyHasher(gain=1.0))
+    assert [row.variant for row in study.rows()] == ["eps=0.1", "eps=0.2"]
+    both = [cell.cell for cell in study.planned.cells]
+    assert [cell.hasher.model_dump()["gain"] for cell in both] == [1.0, 1.0]
+
+
+def test_a_failed_cell_is_a_row_and_no_exception(toys: Path) -> None:
+    study = evaluate(toys, attack=["none", "faulty"])
+    assert [row.status for row in study.rows()] == ["done", "invalid"]
+    assert "NaN" in study.rows()[1].reason
+    frame = study.to_pandas()
+    assert frame[frame["attack"] == "faulty"]["metric"].isna().all()
+
+
+def test_an_evaluation_is_remembered_but_has_no_file_to_read_again(toys: Path) -> None:
+    study = evaluate(toys, name="mine")
+    assert set(study.store.runs()["mine"]["keys"]) == set(study.planned.steps)  # type: ignore[arg-type]  # a JSON list
+    with pytest.raises(UserError, match=r"its last run, mine, was made in Python .*; name a suite, such as `retbench "):
+        retbench.open(store=toys)
+
+
+@pytest.mark.parametrize(
+    ("axes", "message"),
+    [
+        ({"attack": "tooy"}, "unknown attack: got 'tooy', expected one of "),
+        ({"attack": ToyPurifier()}, "evaluate: attack: expected a name, an object or a class of attack, got "),
+        (
+            {"hasher": ToyAttack},
+            "evaluate: hasher: expected a name, an object or a class of hasher, got class ToyAttack",
+        ),
+        ({"attack": 3}, "evaluate: attack: expected a name, an object or a class of attack, got 3 of int"),
+        ({"attack": []}, "evaluate: attack: expected at least one value, got an empty list"),
+        ({"attack": [("toy", "toy-untargeted")]}, "evaluate: attack: only a defense may combine several: got "),
+        ({"bits": 0}, "evaluate: matrix.bits.0: input should be greater than or equal to 1: got 0"),
+        ({"protocol": {"map": "half"}}, "evaluate: protocol.map"),
+    ],
+)
+def test_what_cannot_be_evaluated_is_one_line(toys: Path, axes: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError) as caught:
+        evaluate(toys, **axes)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert not toys.exists()
+
+
+def test_components_of_an_installed_package_need_no_plugin_and_get_no_digest(toys: Path) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RETBENCH_PLUGINS", "nothing")
+        study = evaluate(toys, dataset=ToyDataset(), hasher=ToyHasher(), defense=ToyPurifier)
+    assert [row.status for row in study.rows()] == ["done"]
+    assert ToyDataset.code == ToyHasher.code == ToyPurifier.code == ""
