@@ -1,4 +1,4 @@
-"""Prints what a purifier costs beyond its network, as ratios that hold from machine to machine.
+"""Print the cost of a purifier beyond its network, as ratios that hold from machine to machine.
 
     python benchmarks/purify.py                                     # a bundled denoiser, the ratios of the README
     python benchmarks/purify.py --network cifar10-32 --batch 8      # published architectures with random weights,
@@ -19,7 +19,7 @@ from typing import Any
 
 import torch
 from retbench_defenses.denoisers.bundled_denoiser import BundledDenoiser
-from retbench_defenses.denoisers.denoiser import Outline, build_unet, lay_out, load_predictor, pack_state, read_outline
+from retbench_defenses.denoisers.denoiser import Outline, build_predictor, lay_out, pack_state, read_outline
 from retbench_defenses.diffusion.chain import build_walk
 from retbench_defenses.diffusion.ddpm import Ddpm
 from retbench_defenses.diffusion.purifier import DiffusionPurifier
@@ -84,31 +84,31 @@ RATIOS = (
     ("noise in the time of retpur", "retpur noise", "retpur", "below 0.05"),
 )
 SIDE = 2048
-"""Of the matrices whose product measures the peak."""
+"""Side of the matrices whose product measures the peak."""
 
 
 def main() -> None:
-    """Times every variant in turn and prints the ratios with their goals."""
-    asked = _parser().parse_args()
-    torch.set_num_threads(asked.threads)
-    device = torch.device(asked.device)
-    state = _bundled(asked.dataset, device) if asked.network == "bundled" else _random(asked.network, device)
-    side = NETWORKS[asked.network][0] if asked.network in NETWORKS else 32
-    images = torch.rand(asked.batch, 3, side, side, generator=torch.Generator().manual_seed(0)).to(device)
-    variants = _variants(state, images, asked.steps, asked.compile)
+    """Time every variant in turn and print the ratios with their goals."""
+    options = _parser().parse_args()
+    torch.set_num_threads(options.threads)
+    device = torch.device(options.device)
+    state = _bundled(options.dataset, device) if options.network == "bundled" else _random(options.network, device)
+    side = NETWORKS[options.network][0] if options.network in NETWORKS else 32
+    images = torch.rand(options.batch, 3, side, side, generator=torch.Generator().manual_seed(0)).to(device)
+    variants = _variants(state, images, options.steps, options.compile)
     with torch.no_grad():
         _seconds(variants, device)  # once for what is built on first use
-        rounds = [_seconds(variants, device) for _ in range(asked.repeats)]
+        rounds = [_seconds(variants, device) for _ in range(options.repeats)]
     for name in variants:
         print(f"{name:13}{median(r[name] for r in rounds):8.3f} s")
     for what, numerator, denominator, goal in RATIOS:
         values = sorted(r[numerator] / r[denominator] for r in rounds)
         print(f"{what:45}{median(values):7.3f}   from {values[0]:.3f} to {values[-1]:.3f}, goal {goal}")
-    _print_rate(read_outline(state).config, images, asked.steps, rounds)
+    _print_rate(read_outline(state).config, images, options.steps, rounds)
 
 
 def _print_rate(config: Any, images: Tensor, steps: int, rounds: list[dict[str, float]]) -> None:
-    """Prints images per second through 45 steps, and what share of the matrix peak the bare calls reach."""
+    """Print images per second through 45 steps, and the share of the matrix peak that the bare calls reach."""
     per_step = median(r["retpur"] for r in rounds) / steps
     with torch.device("meta"), torch.no_grad(), FlopCounterMode(display=False) as counter:
         lay_out(config)(torch.zeros(1, *images.shape[1:]), torch.zeros(1))
@@ -127,14 +127,14 @@ def _variants(state: State, images: Tensor, steps: int, compiled: bool) -> dict[
     how: dict[str, Any] = {"t_p": steps, "respace": None, "variance": "fixed_small", "compile": compiled}
     purifiers: dict[str, DiffusionPurifier] = {"ddpm": Ddpm(**how), "retpur": RetPur(**how)}
     under_role = {f"denoiser/{name}": tensor for name, tensor in state.items()}
-    half: Any = load_predictor(state, device, compiled).unet
-    full: Any = build_unet(state, device).to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]  # the stub omits this argument
+    module = purifiers["ddpm"].module(under_role, device)
+    full: Any = build_predictor(state, device).unet.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]  # the stub omits this argument
     last = images.contiguous(memory_format=torch.channels_last)
     matrix = torch.randn(SIDE, SIDE, device=device, dtype=torch.bfloat16)
 
     def purify(name: str) -> Tensor:
         with torch.autocast(device.type, dtype=torch.bfloat16):
-            return purifiers[name].purify(images, under_role, noise)
+            return purifiers[name].purify(images, module, noise)
 
     def call(net: Any, inputs: Tensor, enabled: bool) -> None:
         with torch.inference_mode(), torch.autocast(device.type, dtype=torch.bfloat16, enabled=enabled):
@@ -147,7 +147,7 @@ def _variants(state: State, images: Tensor, steps: int, compiled: bool) -> dict[
                 noise.normal(purpose, shape, step)
 
     return {
-        "calls": lambda: call(half, last, True),
+        "calls": lambda: call(module.unet, last, True),
         "ddpm": lambda: purify("ddpm"),
         "retpur": lambda: purify("retpur"),
         "float32": lambda: call(full, images, False),

@@ -9,11 +9,11 @@ from typing import ClassVar
 import pytest
 import torch
 from diffusers import UNet2DModel
-from retbench_defenses.denoisers.denoiser import Outline, Predictor
+from retbench_defenses.denoisers.denoiser import Outline, Predictor, build_predictor
 from retbench_defenses.denoisers.trained_denoiser import TrainedDenoiser
-from torch import Tensor
+from torch import Tensor, nn
 
-from retbench import Context, Dataset, Facts, Noise, State, TrainingData
+from retbench import Context, Dataset, Facts, Noise, State, TrainingData, part_state
 
 SIDE = 16
 
@@ -56,10 +56,11 @@ def tiny() -> TrainedDenoiser:
 
 @pytest.fixture
 def train(data: TrainingData) -> Callable[..., State]:
-    """Fits a part as the core does: torch's global generator seeded around the call."""
+    """Fits a part as the core does, with torch's global generator seeded around the call; every checkpoint is due."""
 
     def fit(part: TrainedDenoiser, checkpoints: Path | None = None, **services: object) -> State:
         ctx = Context(torch.device("cpu"), "float32", Noise(0, ("fit",)), checkpoints=checkpoints, **services)
+        ctx = replace(ctx, checkpoint_every=0)
         with torch.random.fork_rng():
             torch.manual_seed(0)
             return part.fit(data, ctx)
@@ -69,9 +70,15 @@ def train(data: TrainingData) -> Callable[..., State]:
 
 @pytest.fixture
 def state(train: Callable[..., State], tiny: TrainedDenoiser) -> State:
-    """What `purify` is handed: a denoiser of almost random weights, under its role."""
+    """A denoiser of almost random weights, under its role."""
     weights = train(tiny.model_copy(update={"steps": 1}))
     return {f"denoiser/{name}": tensor for name, tensor in weights.items()}
+
+
+@pytest.fixture
+def module(state: State) -> Predictor:
+    """The module of a purifier by diffusion, with that denoiser."""
+    return build_predictor(part_state(state, "denoiser"), torch.device("cpu"))
 
 
 @pytest.fixture
@@ -84,23 +91,28 @@ def noise() -> Noise:
     return Noise(7, tuple(f"query-{row}" for row in range(8)))
 
 
+class Formula(nn.Module):
+    """A function of the noised image and its level in place of a network."""
+
+    def __init__(self, output: Callable[[Tensor, int], Tensor]) -> None:
+        super().__init__()
+        self.output = output
+
+    def forward(self, x: Tensor, level: Tensor) -> SimpleNamespace:
+        return SimpleNamespace(sample=self.output(x, int(level)))
+
+
 @pytest.fixture
-def predict(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Replaces the denoiser by a function of the noised image and its level; six channels learn the variance."""
+def predict() -> Callable[..., Predictor]:
+    """Makes a module of a purifier whose denoiser is a formula; six channels learn the variance."""
 
-    def install(
+    def build(
         output: Callable[[Tensor, int], Tensor], size: tuple[int, int] | None = None, channels: int = 3
-    ) -> None:
-        def answer(x: Tensor, level: Tensor) -> SimpleNamespace:
-            return SimpleNamespace(sample=output(x, int(level)))
-
+    ) -> Predictor:
         outline = Outline({"block_out_channels": (8, 8), "out_channels": channels}, 1000, size)
-        predictor = Predictor(answer, outline)  # type: ignore[arg-type]  # a function stands for the network
-        monkeypatch.setattr(
-            "retbench_defenses.diffusion.purifier.load_predictor", lambda state, device, compiled: predictor
-        )
+        return Predictor(Formula(output), outline)
 
-    return install
+    return build
 
 
 @pytest.fixture

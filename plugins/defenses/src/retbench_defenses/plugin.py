@@ -1,4 +1,4 @@
-"""What this distribution offers to retbench."""
+"""The defenses that this distribution offers to retbench."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 @hookimpl
 def retbench_defenses() -> list[type[Defense]]:
-    """Returns the defenses; imported here, so that listing plugins stays light."""
+    """Return the defenses; imported here, so that listing plugins stays light."""
     from retbench_defenses.controls.bit_depth import BitDepth
     from retbench_defenses.controls.gaussian_blur import GaussianBlur
     from retbench_defenses.controls.gaussian_noise import GaussianNoise

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 from retbench_defenses.controls.bit_depth import BitDepth
-from torch import Tensor
+from torch import Tensor, nn
 
 from retbench import Noise
 
@@ -12,7 +12,7 @@ NOISE = Noise(0, ("query",))
 
 
 def squeezed(images: Tensor, bits: int) -> Tensor:
-    return BitDepth(bits=bits).purify(images, {}, NOISE)
+    return BitDepth(bits=bits).purify(images, nn.Module(), NOISE)
 
 
 def random_images(seed: int) -> Tensor:

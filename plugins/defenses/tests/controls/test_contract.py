@@ -11,7 +11,7 @@ from retbench_defenses.controls.median import Median
 from retbench_defenses.controls.random_resize_pad import RandomResizePad
 from retbench_defenses.controls.resize import Resize
 from retbench_defenses.controls.tv import TV
-from torch import Tensor
+from torch import Tensor, nn
 
 from retbench import Noise, Purifier, TrainingData
 from retbench.testing import check_component
@@ -45,9 +45,9 @@ def test_a_name_is_its_module_s_with_dashes(purifier: Purifier) -> None:
 
 @pytest.mark.parametrize("purifier", CONTROLS, ids=str)
 def test_autocast_does_not_round_what_they_compute(purifier: Purifier, images: Tensor, noise: Noise) -> None:
-    plain = purifier.purify(images, {}, noise)
+    plain = purifier.purify(images, nn.Module(), noise)
     with torch.autocast("cpu", torch.bfloat16):
-        assert torch.equal(purifier.purify(images, {}, noise), plain)
+        assert torch.equal(purifier.purify(images, nn.Module(), noise), plain)
 
 
 @pytest.mark.parametrize("purifier", CONTROLS, ids=str)
@@ -56,7 +56,7 @@ def test_autocast_does_not_round_what_they_compute(purifier: Purifier, images: T
 def test_shape_type_and_range_stay(purifier: Purifier, seed: int, height: int, width: int, contrast: int) -> None:
     images = torch.rand(2, 3, height, width, generator=torch.Generator().manual_seed(seed))
     images = ((images - 0.5) * contrast + 0.5).clamp(0, 1)  # up to almost black and white
-    output = purifier.purify(images, {}, Noise(seed, ("first", "second")))
+    output = purifier.purify(images, nn.Module(), Noise(seed, ("first", "second")))
     assert output.shape == images.shape
     assert output.dtype == torch.float32
     assert 0 <= output.min() <= output.max() <= 1

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from retbench_defenses.controls.gaussian_blur import GaussianBlur
 from scipy import ndimage
-from torch import Tensor
+from torch import Tensor, nn
 
 from retbench import Facts, Noise
 
@@ -16,7 +16,7 @@ NOISE = Noise(0, ("query",))
 
 
 def blurred(images: Tensor, sigma: float = 0.7) -> Tensor:
-    return GaussianBlur(sigma=sigma).purify(images, {}, NOISE)
+    return GaussianBlur(sigma=sigma).purify(images, nn.Module(), NOISE)
 
 
 def random_images(seed: int) -> Tensor:

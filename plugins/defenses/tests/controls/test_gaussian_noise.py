@@ -2,14 +2,14 @@ import pytest
 import torch
 from pydantic import ValidationError
 from retbench_defenses.controls.gaussian_noise import GaussianNoise
-from torch import Tensor
+from torch import Tensor, nn
 
 from retbench import Noise
 
 
 def test_the_change_is_normal_with_the_std_asked_for(noise: Noise) -> None:
     grey = torch.full((8, 3, 64, 64), 0.5)
-    added = GaussianNoise(std=0.05).purify(grey, {}, noise) - grey
+    added = GaussianNoise(std=0.05).purify(grey, nn.Module(), noise) - grey
     assert abs(added.mean()) < 5 * 0.05 / added.numel() ** 0.5
     assert torch.isclose(added.std(), torch.tensor(0.05), rtol=0.02)
     within = (added.abs() < 0.05).float().mean()
@@ -18,7 +18,7 @@ def test_the_change_is_normal_with_the_std_asked_for(noise: Noise) -> None:
 
 def test_values_are_clamped_and_pass_no_gradient_there(noise: Noise) -> None:
     images = torch.tensor([0.0, 0.5, 1.0, 0.5])[:, None].expand(8, 3, 4, 4).clone().requires_grad_()
-    output = GaussianNoise(std=0.1).purify(images, {}, noise)
+    output = GaussianNoise(std=0.1).purify(images, nn.Module(), noise)
     assert output.min() == 0
     assert output.max() == 1
     (gradient,) = torch.autograd.grad(output.sum(), images)
@@ -27,14 +27,14 @@ def test_values_are_clamped_and_pass_no_gradient_there(noise: Noise) -> None:
 
 def test_queries_and_copies_have_noise_of_their_own(noise: Noise) -> None:
     grey = torch.full((8, 3, 16, 16), 0.5)
-    first, second = (GaussianNoise().purify(grey, {}, source) for source in (noise, noise.copy(0)))
+    first, second = (GaussianNoise().purify(grey, nn.Module(), source) for source in (noise, noise.copy(0)))
     assert not torch.allclose(first, second, atol=1e-3)
     assert not torch.allclose(first[0], first[1], atol=1e-3)
 
 
 def test_two_strengths_of_one_seed_share_their_noise(images: Tensor, noise: Noise) -> None:
     inside = images * 0.2 + 0.4
-    weak, strong = (GaussianNoise(std=std).purify(inside, {}, noise) - inside for std in (0.01, 0.02))
+    weak, strong = (GaussianNoise(std=std).purify(inside, nn.Module(), noise) - inside for std in (0.01, 0.02))
     assert torch.allclose(2 * weak, strong, atol=1e-6)
 
 

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 from retbench_defenses.controls.jpeg import Jpeg
-from torch import Tensor
+from torch import Tensor, nn
 
 from retbench import Noise
 
@@ -14,7 +14,7 @@ NOISE = Noise(0, ("query",))
 
 
 def coded(images: Tensor, **options: object) -> Tensor:
-    return Jpeg(**options).purify(images, {}, NOISE)
+    return Jpeg(**options).purify(images, nn.Module(), NOISE)
 
 
 def ripple(coefficient: float) -> Tensor:

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from retbench_defenses.controls.median import Median
 from scipy import ndimage
-from torch import Tensor
+from torch import Tensor, nn
 
 from retbench import Noise
 
@@ -13,7 +13,7 @@ NOISE = Noise(0, ("query",))
 
 
 def filtered(images: Tensor, window: int = 3) -> Tensor:
-    return Median(window=window).purify(images, {}, NOISE)
+    return Median(window=window).purify(images, nn.Module(), NOISE)
 
 
 def random_images(seed: int, height: int = 7, width: int = 9) -> Tensor:

@@ -4,7 +4,7 @@ import pytest
 import torch
 from pydantic import ValidationError
 from retbench_defenses.controls.random_resize_pad import RandomResizePad
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from retbench import Noise
@@ -24,7 +24,7 @@ def sources(count: int) -> Noise:
 
 
 def purified(images: Tensor, **options: object) -> Tensor:
-    return RandomResizePad(**options).purify(images, {}, sources(len(images)))
+    return RandomResizePad(**options).purify(images, nn.Module(), sources(len(images)))
 
 
 def boxes(count: int, height: int, width: int, **options: object) -> list[Box]:

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 from retbench_defenses.controls.resize import Resize
-from torch import Tensor
+from torch import Tensor, nn
 
 from retbench import Noise
 
@@ -12,7 +12,7 @@ NOISE = Noise(0, ("query",))
 
 
 def resized(images: Tensor, factor: float) -> Tensor:
-    return Resize(factor=factor).purify(images, {}, NOISE)
+    return Resize(factor=factor).purify(images, nn.Module(), NOISE)
 
 
 def test_halving_and_back_is_the_closed_form() -> None:
@@ -33,7 +33,7 @@ def test_the_default_of_224_pixels_passes_through_256() -> None:
     images = torch.rand(1, 3, 224, 224, generator=torch.Generator().manual_seed(0))
     through = torch.nn.functional.interpolate(images, (256, 256), mode="bilinear")
     back = torch.nn.functional.interpolate(through, (224, 224), mode="bilinear")
-    assert torch.allclose(Resize().purify(images, {}, NOISE), back, atol=1e-6)
+    assert torch.allclose(Resize().purify(images, nn.Module(), NOISE), back, atol=1e-6)
 
 
 def test_a_factor_of_one_changes_nothing(images: Tensor) -> None:

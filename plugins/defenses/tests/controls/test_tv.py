@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 from retbench_defenses.controls.tv import TV
-from torch import Tensor
+from torch import Tensor, nn
 
 from retbench import Noise
 
@@ -13,7 +13,7 @@ ALL = torch.ones(1, 3, 12, 10)
 
 
 def cleaned(images: Tensor, **options: object) -> Tensor:
-    return TV(**options).purify(images, {}, NOISE)
+    return TV(**options).purify(images, nn.Module(), NOISE)
 
 
 def random_images(seed: int) -> Tensor:

@@ -153,8 +153,10 @@ class Reference:
             share = torch.einsum("bct,bcs->bts", queries, keys).div(math.sqrt(WIDTH)).softmax(dim=2)
             seen.append(torch.einsum("bts,bcs->bct", share, values))
         seen_by_all = torch.cat(seen, dim=1)
-        told = F.conv1d(seen_by_all, self.weights[f"{name}.proj_out.weight"], self.weights[f"{name}.proj_out.bias"])
-        return x + told.reshape(x.shape)
+        projected = F.conv1d(
+            seen_by_all, self.weights[f"{name}.proj_out.weight"], self.weights[f"{name}.proj_out.bias"]
+        )
+        return x + projected.reshape(x.shape)
 
     def norm(self, name: str, x: Tensor) -> Tensor:
         return F.group_norm(x, 32, self.weights[f"{name}.weight"], self.weights[f"{name}.bias"], eps=1e-5)
@@ -220,7 +222,7 @@ def test_half_precision_weights_become_contiguous_float32() -> None:
     assert all(torch.equal(converted[name], floats[name]) for name in converted.keys() | floats.keys())
 
 
-def test_the_published_checkpoint_is_told_by_its_shapes() -> None:
+def test_the_published_checkpoint_is_recognized_by_its_shapes() -> None:
     shapes = list_shapes(PUBLISHED)
     assert len(shapes) == 566
     assert sum(math.prod(shape) for shape in shapes.values()) == 552_814_086

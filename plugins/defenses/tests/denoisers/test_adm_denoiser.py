@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 import torch
 from retbench_defenses.denoisers.adm_denoiser import FILE, PUBLISHED, AdmDenoiser
-from retbench_defenses.denoisers.denoiser import load_predictor, read_outline
+from retbench_defenses.denoisers.denoiser import read_outline
 from retbench_defenses.diffusion.ddpm import Ddpm
 from retbench_defenses.diffusion.retpur import RetPur
 from torch import Tensor
 
-from retbench import Context, Facts, Noise, TrainingData, UserError, part_state
+from retbench import Context, Facts, Noise, TrainingData, UserError
 
 BASE, TIME = 32, 128
 """Width of a network small enough for a test, and of its time embedding."""
@@ -78,13 +78,12 @@ def test_a_checkpoint_is_read_and_purifies(path: Path, data: TrainingData, image
     assert purifier.supports(data.facts) is None
     part = AdmDenoiser(path=str(path))
     state = part.fit(data, Context(torch.device("cpu"), "float32", Noise(0, ("fit",))))
-    state = {f"denoiser/{name}": tensor for name, tensor in state.items()}
-    purified = purifier.purify(images, state, noise)
+    predictor = part.module(state, torch.device("cpu"))
+    purified = purifier.purify(images, predictor, noise)
     assert purified.shape == images.shape
     assert purified.isfinite().all()
-    predictor = load_predictor(part_state(state, "denoiser"), torch.device("cpu"))
-    assert predictor.predict(images, 5).share is not None
-    assert read_outline(part_state(state, "denoiser")).variance == "learned_range"
+    assert predictor(images, 5).share is not None
+    assert read_outline(state).variance == "learned_range"
 
 
 def test_a_network_of_three_outputs_has_a_fixed_variance(tmp_path: Path, facts: Facts) -> None:

@@ -27,7 +27,7 @@ def test_what_is_bundled_is_what_the_part_loads(weights: Path, data: TrainingDat
     net = denoiser.module(state, torch.device("cpu"))
     assert read_outline(state).levels == 60
     assert (weights / "ramps.safetensors").stat().st_size < 2.2e6
-    assert net(torch.zeros(1, 3, 16, 16), 5).sample.shape == (1, 3, 16, 16)
+    assert net(torch.zeros(1, 3, 16, 16), 5).eps.shape == (1, 3, 16, 16)
 
 
 def test_the_header_tells_how_far_the_chain_may_go(weights: Path, data: TrainingData) -> None:

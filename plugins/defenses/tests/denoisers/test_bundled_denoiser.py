@@ -26,11 +26,11 @@ def test_the_shipped_weights_denoise_pictures_they_never_saw(dataset: Dataset) -
     net = denoiser.module(denoiser.fit(data, Context(cpu, "float32", Noise(0, ("fit",)))), cpu)
     clean = 2 * unit_images(dataset.images("query", range(16)), cpu) - 1
     eps = Noise(0, tuple(dataset.ids("query")[:16])).normal("eps", (3, 32, 32))
-    kept = alphas_cumprod()[44]
-    noised = kept**0.5 * clean + (1 - kept) ** 0.5 * eps
+    alpha_bar = alphas_cumprod()[44]
+    noised = alpha_bar**0.5 * clean + (1 - alpha_bar) ** 0.5 * eps
     with torch.no_grad():
-        restored = (noised - (1 - kept) ** 0.5 * net(noised, 44).sample) / kept**0.5
-    untouched = (noised / kept**0.5 - clean).square().mean()
+        restored = (noised - (1 - alpha_bar) ** 0.5 * net(noised, 44).eps) / alpha_bar**0.5
+    untouched = (noised / alpha_bar**0.5 - clean).square().mean()
     assert (restored - clean).square().mean() < 0.25 * untouched
 
 

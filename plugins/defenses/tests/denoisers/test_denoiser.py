@@ -1,11 +1,10 @@
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import torch
 from diffusers import UNet2DModel
-from retbench_defenses.denoisers.denoiser import Outline, Predictor, build_unet, read_outline
+from retbench_defenses.denoisers.denoiser import Predictor, build_predictor, read_outline
 from retbench_defenses.denoisers.trained_denoiser import TrainedDenoiser
 from retbench_defenses.diffusion.ddpm import Ddpm
 from retbench_defenses.diffusion.gdmp import Gdmp
@@ -13,14 +12,14 @@ from retbench_defenses.diffusion.gradual import Gradual
 from retbench_defenses.diffusion.purifier import DiffusionPurifier
 from torch import Tensor
 
-from retbench import Facts, Noise, OptionError, State, part_state
+from retbench import Facts, OptionError, State, part_state
 
 Save = Callable[..., UNet2DModel]
 
 
 def test_the_network_is_recovered_from_its_state(state: State) -> None:
     weights = part_state(state, "denoiser")
-    net = build_unet(weights, torch.device("cpu"))
+    net = build_predictor(weights, torch.device("cpu")).unet
     assert not net.training
     assert all(not weight.requires_grad for weight in net.parameters())
     assert all(torch.equal(net.state_dict()[name], weights[name]) for name in net.state_dict())
@@ -88,27 +87,13 @@ def test_a_step_that_is_not_read_may_be_outside_the_chain(facts: Facts) -> None:
         Gdmp.create({"respace": 36})
 
 
-def test_a_denoiser_is_asked_with_its_level_as_a_tensor(images: Tensor) -> None:
+def test_the_network_is_called_with_its_level_as_a_tensor(images: Tensor, predict: Callable[..., Predictor]) -> None:
     """A number would be compiled into the network once for each level."""
-    asked: list[Tensor] = []
-
-    def unet(x: Tensor, level: Tensor) -> SimpleNamespace:
-        asked.append(level)
-        return SimpleNamespace(sample=x)
-
-    predictor = Predictor(unet, Outline({"block_out_channels": (8,)}, 1000))  # type: ignore[arg-type]  # a function stands for the network
-    predictor.predict(images, 44)
-    assert (asked[0].dtype, asked[0].shape, asked[0].item()) == (torch.int64, (), 44)
-
-
-def test_a_network_made_in_inference_mode_can_be_differentiated_later(
-    images: Tensor, state: State, noise: Noise
-) -> None:
-    with torch.inference_mode():
-        Ddpm(t_p=2).purify(images, state, noise)
-    pixels = images.clone().requires_grad_()
-    Ddpm(t_p=2).purify(pixels, state, noise).sum().backward()
-    assert pixels.grad is not None
+    levels: list[Tensor] = []
+    predictor = predict(lambda x, level: x)
+    predictor.unet.register_forward_hook(lambda unet, inputs, output: levels.append(inputs[1]))
+    predictor(images, 44)
+    assert (levels[0].dtype, levels[0].shape, levels[0].item()) == (torch.int64, (), 44)
 
 
 def test_a_walk_in_more_steps_than_it_has_is_an_option_error() -> None:

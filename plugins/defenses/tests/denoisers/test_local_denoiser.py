@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 from diffusers import UNet2DModel
-from retbench_defenses.denoisers.denoiser import build_unet
 from retbench_defenses.denoisers.local_denoiser import LocalDenoiser
+from retbench_defenses.denoisers.schedule import betas
 from retbench_defenses.diffusion.ddpm import Ddpm
 
 from retbench import Context, Facts, Noise, TrainingData
@@ -23,10 +23,10 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def same_predictions(denoiser: LocalDenoiser, net: UNet2DModel, data: TrainingData) -> bool:
     ctx = Context(torch.device("cpu"), "float32", Noise(0, ("fit",)))
-    restored = build_unet(denoiser.fit(data, ctx), ctx.device)
+    restored = denoiser.module(denoiser.fit(data, ctx), ctx.device)
     x = torch.randn(2, 3, 16, 16, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
-        return torch.allclose(restored(x, 44).sample, net.eval()(x, 44).sample, atol=1e-5)
+        return torch.allclose(restored(x, 44).eps, net.eval()(x, 44).sample, atol=1e-5)
 
 
 @pytest.mark.parametrize("inside", [".", "unet"])
@@ -82,14 +82,14 @@ def test_a_network_that_learned_the_variance_is_known_by_its_channels(
 
 
 @pytest.mark.parametrize("inside", ["scheduler_config.json", "scheduler/scheduler_config.json"])
-@pytest.mark.parametrize(("told", "variance"), [("fixed_large", "fixed_large"), ("fixed_small_log", "fixed_small")])
+@pytest.mark.parametrize(("kind", "variance"), [("fixed_large", "fixed_large"), ("fixed_small_log", "fixed_small")])
 def test_the_variance_is_that_of_the_scheduler_beside_it(
-    inside: str, told: str, variance: str, save: Save, tmp_path: Path, facts: Facts
+    inside: str, kind: str, variance: str, save: Save, tmp_path: Path, facts: Facts
 ) -> None:
     save(tmp_path)
     before = LocalDenoiser(path=str(tmp_path)).spec(facts)
     (tmp_path / inside).parent.mkdir(exist_ok=True)
-    (tmp_path / inside).write_text(json.dumps({"variance_type": told, "beta_schedule": "linear"}))
+    (tmp_path / inside).write_text(json.dumps({"variance_type": kind, "beta_schedule": "linear"}))
     assert LocalDenoiser(path=str(tmp_path)).outline(facts).variance == variance
     assert LocalDenoiser(path=str(tmp_path)).spec(facts) != before
 
@@ -141,10 +141,10 @@ def test_a_folder_that_cannot_be_read_is_refused_in_one_line(save: Save, tmp_pat
     def reason(spoil: Callable[[Path], object]) -> str:
         save(tmp_path)
         spoil(tmp_path)
-        told = LocalDenoiser(path=str(tmp_path)).supports(facts)
-        assert told is not None
-        assert "\n" not in told
-        return told
+        answer = LocalDenoiser(path=str(tmp_path)).supports(facts)
+        assert answer is not None
+        assert "\n" not in answer
+        return answer
 
     def configure(**options: object) -> Callable[[Path], object]:
         def write(folder: Path) -> None:
@@ -158,24 +158,30 @@ def test_a_folder_that_cannot_be_read_is_refused_in_one_line(save: Save, tmp_pat
     assert "SafetensorError" in reason(lambda folder: (folder / weights).write_bytes(b"short"))
     assert "got (3, 8, 3, 3), expected (6, 8, 3, 3)" in reason(configure(out_channels=6))
     assert "TypeError" in reason(configure(no_such_option=1))
-    assert "asks for a class: got 10" in reason(configure(num_class_embeds=10))
+    assert "needs a class: got 10" in reason(configure(num_class_embeds=10))
     assert "cannot be read: " in reason(configure(down_block_types=["NoBlock2D", "DownBlock2D"]))
 
 
 @pytest.mark.parametrize(
-    ("told", "complaint"),
+    ("options", "complaint"),
     [
         ({"variance_type": "learned"}, "unknown variance_type: got learned"),
         ({"variance_type": "bogus"}, "unknown variance_type: got bogus"),
-        ({"trained_betas": [0.1]}, "trained on another chain: trained_betas"),
+        (
+            {"trained_betas": [0.1]},
+            "trained on another chain: trained_betas: got 1 from 0.1 to 0.1, expected 1000 from",
+        ),
+        ({"trained_betas": [*betas()[:-1], 0.019]}, "trained_betas: got 1000 from 0.0001 to 0.019, expected 1000 from"),
+        ({"trained_betas": 3}, "the denoiser cannot be read: TypeError"),
+        ({"beta_start": 0.00011}, "trained on another chain: beta_start: got 0.00011, expected 0.0001"),
         ({"rescale_betas_zero_snr": True}, "trained on another chain: rescale_betas_zero_snr"),
     ],
 )
 def test_a_scheduler_that_is_not_understood_is_refused(
-    told: dict[str, object], complaint: str, save: Save, tmp_path: Path, facts: Facts
+    options: dict[str, object], complaint: str, save: Save, tmp_path: Path, facts: Facts
 ) -> None:
     save(tmp_path)
-    (tmp_path / "scheduler_config.json").write_text(json.dumps(told))
+    (tmp_path / "scheduler_config.json").write_text(json.dumps(options))
     reason = LocalDenoiser(path=str(tmp_path)).supports(facts)
     assert reason is not None
     assert complaint in reason
@@ -188,3 +194,20 @@ def test_a_scheduler_that_says_learned_does_not_make_three_outputs_learn(
     (tmp_path / "scheduler_config.json").write_text(json.dumps({"variance_type": "learned_range"}))
     reason = Ddpm(denoiser=str(tmp_path)).supports(facts)
     assert reason == "variance learned_range needs a denoiser that learned it: got 3 output channels, expected 6"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"beta_start": torch.tensor(1e-4).item(), "beta_end": torch.tensor(0.02).item()},
+        {"trained_betas": torch.linspace(1e-4, 0.02, 1000, dtype=torch.float32).tolist()},
+        {"trained_betas": list(betas()), "beta_schedule": "squaredcos_cap_v2"},
+    ],
+    ids=["ends in float32", "betas in float32", "betas in float64"],
+)
+def test_the_same_chain_written_in_another_precision_is_accepted(
+    options: dict[str, object], save: Save, tmp_path: Path, facts: Facts
+) -> None:
+    save(tmp_path)
+    (tmp_path / "scheduler_config.json").write_text(json.dumps(options))
+    assert LocalDenoiser(path=str(tmp_path)).supports(facts) is None

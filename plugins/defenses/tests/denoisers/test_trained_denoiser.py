@@ -4,20 +4,22 @@ from pathlib import Path
 import pytest
 import torch
 from retbench_defenses.denoisers.denoiser import Outline
-from retbench_defenses.denoisers.trained_denoiser import TrainedDenoiser
+from retbench_defenses.denoisers.schedule import alphas_cumprod, diffuse
+from retbench_defenses.denoisers.trained_denoiser import TrainedDenoiser, _diffuse_each
 from retbench_defenses.diffusion.ddpm import Ddpm
 from retbench_defenses.diffusion.diffpure import DiffPure
 from retbench_defenses.diffusion.gdmp import Gdmp
 from retbench_defenses.diffusion.gradual import Gradual
 from retbench_defenses.diffusion.retpur import RetPur
+from torch import Tensor, nn
 
-from retbench import Facts, Noise, OptionError, State
+from retbench import Context, Facts, Noise, OptionError, State, TrainingData
 
 Train = Callable[..., State]
 
 
 class Killed(BaseException):
-    """Stands for whatever ends a process."""
+    """Ends a training as a signal would end its process."""
 
 
 def test_training_lowers_the_loss(train: Train, tiny: TrainedDenoiser) -> None:
@@ -34,9 +36,8 @@ def test_training_twice_gives_the_same_weights(train: Train, tiny: TrainedDenois
 
 
 def test_a_killed_training_resumes_to_the_weights_of_an_uninterrupted_one(
-    train: Train, tiny: TrainedDenoiser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    train: Train, tiny: TrainedDenoiser, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("retbench_defenses.denoisers.trained_denoiser.CHECKPOINT_EVERY", 8)
     steps: list[int] = []
 
     def kill(done: int, total: int) -> None:
@@ -45,10 +46,31 @@ def test_a_killed_training_resumes_to_the_weights_of_an_uninterrupted_one(
 
     with pytest.raises(Killed):
         train(tiny, tmp_path, progress=kill)
-    resumed = train(tiny, tmp_path, progress=lambda done, total: steps.append(done))
+    curves: dict[str, list[float]] = {}
+    resumed = train(tiny, tmp_path, progress=lambda done, total: steps.append(done), record=curves.__setitem__)
     uninterrupted = train(tiny)
-    assert steps[0] == 17
+    assert len(curves["loss"]) == tiny.steps
+    assert steps[0] == 20
     assert all(torch.equal(resumed[name], uninterrupted[name]) for name in resumed)
+
+
+def test_training_stops_at_the_first_loss_that_is_not_finite(
+    train: Train, tiny: TrainedDenoiser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    true_loss = TrainedDenoiser._loss
+
+    def loss(self: TrainedDenoiser, unet: nn.Module, inputs: TrainingData, ctx: Context, step: int) -> Tensor:
+        return true_loss(self, unet, inputs, ctx, step) * (float("nan") if step == 3 else 1.0)
+
+    monkeypatch.setattr(TrainedDenoiser, "_loss", loss)
+    with pytest.raises(ValueError, match="training: loss of step 4 is not finite: got nan"):
+        train(tiny)
+
+
+def test_images_are_noised_each_to_a_level_of_its_own(images: Tensor, noise: Noise) -> None:
+    eps, levels = noise.normal("eps", (3, 16, 16)), torch.tensor([0, 1, 44, 99, 177, 500, 998, 999])
+    expected = [diffuse(images[row], alphas_cumprod()[level], eps[row]) for row, level in enumerate(levels.tolist())]
+    assert torch.allclose(_diffuse_each(images, levels, eps), torch.stack(expected), rtol=1e-6, atol=1e-7)
 
 
 def test_half_of_a_batch_is_drawn_from_the_low_levels() -> None:
@@ -75,9 +97,9 @@ def test_channels_that_the_group_norm_cannot_divide_are_an_option_error() -> Non
 
 
 def test_the_picture_of_samples_shows_images_noised_and_denoised(train: Train, tiny: TrainedDenoiser) -> None:
-    kept: dict[str, torch.Tensor] = {}
-    train(tiny.model_copy(update={"levels": 80, "steps": 200}), record=kept.__setitem__)
-    picture = kept["samples"]
+    recorded: dict[str, torch.Tensor] = {}
+    train(tiny.model_copy(update={"levels": 80, "steps": 200}), record=recorded.__setitem__)
+    picture = recorded["samples"]
     assert picture.dtype == torch.uint8
     assert picture.shape == (3, 8 * 16, 7 * 16)
     tiles = picture.double().unflatten(1, (8, 16)).unflatten(3, (7, 16)).permute(3, 1, 0, 2, 4)

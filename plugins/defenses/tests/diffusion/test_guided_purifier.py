@@ -2,26 +2,27 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from retbench_defenses.denoisers.denoiser import Predictor
 from retbench_defenses.diffusion.chain import build_walk
 from retbench_defenses.diffusion.ddpm import Ddpm
 from retbench_defenses.diffusion.guided_purifier import GuidedPurifier
-from retbench_defenses.diffusion.purifier import Moment
+from retbench_defenses.diffusion.purifier import SamplerStep
 from retbench_defenses.diffusion.retpur import RetPur
 from torch import Tensor
 
-from retbench import Facts, Noise, State
+from retbench import Facts, Noise
 
 WALK = build_walk(45, None)
 
 
-def moment(x: Tensor, attacked: Tensor, noise: Noise, eps: Tensor | None = None, step: int = 0) -> Moment:
-    link = WALK.links[step]
-    return Moment(WALK, 0, link, x, torch.zeros_like(x) if eps is None else eps, attacked, link.small_variance, noise)
+def sampler_step(x: Tensor, attacked: Tensor, noise: Noise, eps: Tensor | None = None, index: int = 0) -> SamplerStep:
+    link, predicted = WALK.links[index], torch.zeros_like(x) if eps is None else eps
+    return SamplerStep(WALK, 0, link, x, predicted, attacked, link.small_variance, noise)
 
 
 def guided(purifier: GuidedPurifier, x: Tensor, attacked: Tensor, noise: Noise, eps: Tensor | None = None) -> Tensor:
     """One guided step at level 44 whose reverse mean is the image itself."""
-    return purifier.guide(x, moment(x, attacked, noise, eps))
+    return purifier.guide(x, sampler_step(x, attacked, noise, eps))
 
 
 @pytest.mark.parametrize("metric", ["ssim", "mse"])
@@ -50,8 +51,8 @@ def test_a_batch_mean_is_that_of_the_batch_named_and_not_of_this_one(images: Ten
 
 def test_guidance_of_gdmps_scale_grows_with_the_noise(images: Tensor, noise: Noise) -> None:
     purifier = RetPur(scale_form="gdmp", scale=1000.0, assumed_eps=8 / 255)
-    scales = [purifier._scale(moment(images, images, noise, step=step)) for step in (0, 44)]
-    noises = [((1 - WALK.links[step].kept) / WALK.links[step].kept) ** 0.5 for step in (0, 44)]
+    scales = [purifier._scale(sampler_step(images, images, noise, index=step)) for step in (0, 44)]
+    noises = [((1 - WALK.links[step].alpha_bar) / WALK.links[step].alpha_bar) ** 0.5 for step in (0, 44)]
     assert scales == pytest.approx([47_812.5 * each for each in noises], rel=1e-6)
 
 
@@ -62,7 +63,7 @@ def test_pull_is_the_share_that_mse_guidance_contracts_by_in_a_walk(
     purifier = RetPur(metric="mse", pull=0.3, guide_ref="clean", reduction=reduction)
     shares = []
     for step in range(45):
-        at = moment(2 * images, torch.zeros_like(images), noise, step=step)
+        at = sampler_step(2 * images, torch.zeros_like(images), noise, index=step)
         shares.append(1 - (purifier.guide(at.x, at) / at.x.clamp(min=1e-3)).mean().item())
     assert sum(shares) == pytest.approx(0.3, rel=1e-3)
 
@@ -82,24 +83,24 @@ def test_the_letter_of_equation_16_multiplies_the_gradient_by_the_predicted_nois
     assert torch.allclose(moved, -10 * 2 * (x - attacked) / x[0].numel() * eps, atol=1e-6)
 
 
-def test_guidance_leaves_the_other_noises_alone(images: Tensor, state: State, noise: Noise) -> None:
-    unguided = Ddpm(t_p=5).purify(images, state, noise)
-    assert torch.equal(RetPur(t_p=5, scale=0.0).purify(images, state, noise), unguided)
-    assert not torch.equal(RetPur(t_p=5).purify(images, state, noise), unguided)
+def test_guidance_leaves_the_other_noises_alone(images: Tensor, module: Predictor, noise: Noise) -> None:
+    unguided = Ddpm(t_p=5).purify(images, module, noise)
+    assert torch.equal(RetPur(t_p=5, scale=0.0).purify(images, module, noise), unguided)
+    assert not torch.equal(RetPur(t_p=5).purify(images, module, noise), unguided)
 
 
-def test_fixed_small_guidance_is_zero_at_the_last_step(images: Tensor, state: State, noise: Noise) -> None:
+def test_fixed_small_guidance_is_zero_at_the_last_step(images: Tensor, module: Predictor, noise: Noise) -> None:
     def one_step(purifier: Ddpm | RetPur) -> Tensor:
-        return purifier.purify(images, state, noise)
+        return purifier.purify(images, module, noise)
 
     assert torch.equal(one_step(RetPur(t_p=1)), one_step(Ddpm(t_p=1)))
     assert not torch.equal(one_step(RetPur(t_p=1, variance="fixed_large")), one_step(Ddpm(t_p=1)))
 
 
 @pytest.mark.parametrize("metric", ["ssim", "mse"])
-def test_a_strong_guide_ends_nearer_to_the_query(metric: str, images: Tensor, state: State, noise: Noise) -> None:
+def test_a_strong_guide_ends_nearer_to_the_query(metric: str, images: Tensor, module: Predictor, noise: Noise) -> None:
     def distance(purifier: Ddpm | RetPur) -> float:
-        return (purifier.purify(images, state, noise) - images).square().mean().item()
+        return (purifier.purify(images, module, noise) - images).square().mean().item()
 
     assert distance(RetPur(metric=metric, scale=2e4)) < 0.9 * distance(Ddpm())
 
@@ -108,11 +109,11 @@ def test_the_reference_is_what_the_option_says(images: Tensor, noise: Noise) -> 
     attacked = 2 * images - 1
 
     def reference(guide_ref: str, step: int) -> Tensor:
-        return RetPur(guide_ref=guide_ref)._reference(moment(attacked, attacked, noise, step=step))
+        return RetPur(guide_ref=guide_ref)._reference(sampler_step(attacked, attacked, noise, index=step))
 
     def eps(guide_ref: str, step: int) -> Tensor:
         link = WALK.links[step]
-        return (reference(guide_ref, step) - link.kept**0.5 * attacked) / (1 - link.kept) ** 0.5
+        return (reference(guide_ref, step) - link.alpha_bar**0.5 * attacked) / (1 - link.alpha_bar) ** 0.5
 
     assert torch.equal(reference("clean", 0), attacked)
     assert torch.allclose(eps("noised_shared", 0), noise.normal("forward", (3, 16, 16)), atol=1e-4)
@@ -128,15 +129,15 @@ def test_ssim_needs_room_for_its_window(tiny_facts: Callable[..., object]) -> No
     assert RetPur(denoiser="train", padding="zero").supports(tiny_facts(8, 16)) is None
 
 
-def test_an_attacker_sees_the_path_through_the_guide(images: Tensor, state: State, noise: Noise) -> None:
+def test_an_attacker_sees_the_path_through_the_guide(images: Tensor, module: Predictor, noise: Noise) -> None:
     """A strong guide to the query itself: most of the gradient comes through the reference."""
     purifier = RetPur(t_p=4, mean="eps_form", metric="mse", scale=3e5, guide_ref="clean")
     queries = images.clone().requires_grad_()
-    purifier.purify(queries, state, noise).square().sum().backward()
+    purifier.purify(queries, module, noise).square().sum().backward()
     assert queries.grad is not None
     direction = queries.grad / queries.grad.norm()
     with torch.no_grad():
         ends = [
-            purifier.purify(images + 0.05 * way * direction, state, noise).double().square().sum() for way in (1, -1)
+            purifier.purify(images + 0.05 * way * direction, module, noise).double().square().sum() for way in (1, -1)
         ]
     assert ((ends[0] - ends[1]) / 0.1).item() == pytest.approx(queries.grad.norm().item(), rel=0.02)

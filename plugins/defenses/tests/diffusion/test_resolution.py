@@ -16,7 +16,7 @@ from retbench_defenses.diffusion.resolution import (
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from retbench import Noise, State
+from retbench import Noise
 
 POLICIES = get_args(Resolution)
 NET = Outline({"block_out_channels": (8, 8, 8)}, 1000, (32, 32))
@@ -70,22 +70,22 @@ def tiles_of(answer: Callable[[Tensor], Tensor], x: Tensor, tile: tuple[int, int
 @pytest.mark.parametrize("size", [(32, 32), (40, 33), (100, 32), (65, 47)])
 def test_tiles_of_a_pointwise_network_give_what_the_whole_image_would(size: tuple[int, int]) -> None:
     x = torch.randn(3, 3, *size, generator=torch.Generator().manual_seed(0))
-    told = tiles_of(lambda images: torch.sin(images), x, (32, 32))
-    assert torch.allclose(told.eps, torch.sin(x), atol=1e-5)
-    assert told.share is None
+    found = tiles_of(lambda images: torch.sin(images), x, (32, 32))
+    assert torch.allclose(found.eps, torch.sin(x), atol=1e-5)
+    assert found.share is None
 
 
 def test_tiles_carry_the_learned_variance_too() -> None:
     x = torch.randn(2, 3, 24, 20, generator=torch.Generator().manual_seed(0))
-    told = tiles_of(lambda images: torch.cat([images, 2 * images], 1), x, (16, 16), 6)
-    assert told.share is not None
-    assert torch.allclose(told.share, 2 * x, atol=1e-5)
+    found = tiles_of(lambda images: torch.cat([images, 2 * images], 1), x, (16, 16), 6)
+    assert found.share is not None
+    assert torch.allclose(found.share, 2 * x, atol=1e-5)
 
 
 def test_where_tiles_overlap_the_nearer_middle_weighs_more() -> None:
     x = torch.zeros(1, 3, 16, 24)
-    told = tiles_of(lambda images: torch.arange(2.0).view(2, 1, 1, 1).expand_as(images), x, (16, 16))
-    row = told.eps[0, 0, 8]
+    found = tiles_of(lambda images: torch.arange(2.0).view(2, 1, 1, 1).expand_as(images), x, (16, 16))
+    row = found.eps[0, 0, 8]
     assert (row[:8] == 0).all()
     assert (row[16:] == 1).all()
     assert (row[8:16].diff() > 0).all()
@@ -132,14 +132,14 @@ def test_what_does_not_fit_is_refused() -> None:
 
 @pytest.mark.parametrize("policy", POLICIES)
 def test_a_purifier_gives_images_of_their_own_size_alike_in_any_batch(
-    policy: Resolution, state: State, noise: Noise
+    policy: Resolution, module: Predictor, noise: Noise
 ) -> None:
     """The tiny denoiser is for 16 pixels."""
     pictures = torch.rand(3, 3, 20, 28, generator=torch.Generator().manual_seed(0))
-    purifier, asked = Ddpm(t_p=3, resolution=policy), noise.rows(0, 3)
-    together = purifier.purify(pictures, state, asked)
+    purifier, lanes = Ddpm(t_p=3, resolution=policy), noise.rows(0, 3)
+    together = purifier.purify(pictures, module, lanes)
     assert together.shape == pictures.shape
     assert 0 <= together.min() <= together.max() <= 1
-    alone = torch.cat([purifier.purify(pictures[i : i + 1], state, asked.rows(i, i + 1)) for i in range(3)])
+    alone = torch.cat([purifier.purify(pictures[i : i + 1], module, lanes.rows(i, i + 1)) for i in range(3)])
     assert torch.allclose(together, alone, atol=1e-5)
-    assert purifier.purify(pictures[:0], state, asked.rows(0, 0)).shape == (0, 3, 20, 28)
+    assert purifier.purify(pictures[:0], module, lanes.rows(0, 0)).shape == (0, 3, 20, 28)

@@ -65,10 +65,13 @@ def trained() -> State:
 
 
 def harden(defense: ATRDH, hasher: Hasher, state: State, **context: Any) -> State:
+    """Hardens a hasher as the core does, with torch's global generator seeded; every checkpoint is due."""
     data = TrainingData(DATASET, replace(DATASET.facts(), bits=BITS), CPU)
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        return defense.fit(hasher, state, data, Context(CPU, "float32", Noise(0, ("atrdh",)), **context))
+        return defense.fit(
+            hasher, state, data, Context(CPU, "float32", Noise(0, ("atrdh",)), checkpoint_every=0, **context)
+        )
 
 
 def transcribed(defense: ATRDH, hasher: Small, state: State) -> State:
@@ -146,12 +149,17 @@ def test_the_attacked_term_is_the_pairwise_error_of_the_literature() -> None:
 
 
 @pytest.mark.parametrize("dropout", [0.0, 0.5])
-def test_a_killed_training_resumes_where_the_whole_one_would_be(trained: State, tmp_path: Path, dropout: float) -> None:
+@pytest.mark.parametrize("killed_at", [2, 7], ids=["in the prototype net's steps", "in the second epoch"])
+def test_a_killed_training_resumes_where_the_whole_one_would_be(
+    trained: State, tmp_path: Path, dropout: float, killed_at: int
+) -> None:
+    """Two steps of the prototype net, then three epochs of three batches each."""
     defense = ATRDH(epochs=3, batch=5, rate=1e-2, hidden=16, semantic=4, prototype_steps=2)
     whole = harden(defense, Small(dropout=dropout), trained)
 
     def kill(done: int, total: int) -> None:
-        if done == 5:  # in the second epoch of three batches each
+        assert total == 2 + 3 * 3
+        if done == killed_at:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -183,8 +191,18 @@ class Exploding(Small):
 
 
 def test_a_loss_that_is_not_finite_stops_the_training(trained: State) -> None:
-    with pytest.raises(ValueError, match="atrdh: the loss of epoch 1 diverged: got inf, expected a rate below"):
-        harden(ATRDH(epochs=1, hidden=8, semantic=4), Exploding(), trained)
+    with pytest.raises(ValueError, match="training: loss of step 3 is not finite: got inf"):
+        harden(ATRDH(epochs=1, hidden=8, semantic=4, prototype_steps=2), Exploding(), trained)
+
+
+def test_a_loss_of_the_prototype_net_that_is_not_finite_stops_the_training(
+    trained: State, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "retbench_defenses.hardening.atrdh.circle_loss", lambda codes, *rest: circle_loss(codes, *rest) * float("nan")
+    )
+    with pytest.raises(ValueError, match="training: loss of the prototype net of step 1 is not finite: got nan"):
+        harden(ATRDH(epochs=1, hidden=8, semantic=4), Small(), trained)
 
 
 def test_it_keeps_the_contract() -> None:

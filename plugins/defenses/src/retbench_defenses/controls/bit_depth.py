@@ -1,4 +1,4 @@
-"""Fewer bits for each colour.
+"""Fewer bits for each color.
 
 Sources: Xu, Evans and Qi 2018, Feature squeezing (4 or 5 bits); Guo et al. 2018, Countering adversarial images using
 input transformations (3 bits). Gradients pass as if it were the identity: backward pass differentiable approximation
@@ -10,9 +10,9 @@ from __future__ import annotations
 from typing import ClassVar
 
 from pydantic import Field
-from torch import Tensor
+from torch import Tensor, nn
 
-from retbench import Noise, Purifier, State
+from retbench import Noise, Purifier
 
 
 class BitDepth(Purifier):
@@ -21,10 +21,10 @@ class BitDepth(Purifier):
     name: ClassVar[str] = "bit-depth"
     source: ClassVar[str] = "Xu et al. 2018, section III.A; Guo et al. 2018; gradient: Athalye et al. 2018, section 4.1"
 
-    bits: int = Field(3, ge=1, le=8, description="bits of each colour channel")
+    bits: int = Field(3, ge=1, le=8, description="bits of each color channel")
 
-    def purify(self, images: Tensor, state: State, noise: Noise) -> Tensor:
-        """Returns round(x (2^bits - 1)) / (2^bits - 1); halves go to the even level."""
+    def purify(self, images: Tensor, module: nn.Module, noise: Noise) -> Tensor:
+        """Return round(x (2^bits - 1)) / (2^bits - 1); halves go to the even level."""
         highest = (1 << self.bits) - 1
         squeezed = (images.detach() * highest).round() / highest
         # The bracket is exactly zero, so that the levels stay exact.

@@ -9,10 +9,10 @@ import math
 from typing import ClassVar
 
 from pydantic import Field
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import pad
 
-from retbench import Facts, Noise, Purifier, State
+from retbench import Facts, Noise, Purifier
 
 
 class GaussianBlur(Purifier):
@@ -35,7 +35,7 @@ class GaussianBlur(Purifier):
             "lower `sigma`"
         )
 
-    def purify(self, images: Tensor, state: State, noise: Noise) -> Tensor:
+    def purify(self, images: Tensor, module: nn.Module, noise: Noise) -> Tensor:
         blurred = images
         for axis in (2, 3):
             blurred = self._blur(blurred, axis)

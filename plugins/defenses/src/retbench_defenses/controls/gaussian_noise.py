@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import ClassVar
 
 from pydantic import Field
-from torch import Tensor
+from torch import Tensor, nn
 
-from retbench import Noise, Purifier, State
+from retbench import Noise, Purifier
 
 
 class GaussianNoise(Purifier):
@@ -22,5 +22,5 @@ class GaussianNoise(Purifier):
 
     std: float = Field(8 / 255, gt=0, le=1, description="standard deviation of the noise; images are in [0, 1]")
 
-    def purify(self, images: Tensor, state: State, noise: Noise) -> Tensor:
+    def purify(self, images: Tensor, module: nn.Module, noise: Noise) -> Tensor:
         return (images + self.std * noise.normal("gaussian-noise", tuple(images.shape[1:]))).clamp(0, 1)

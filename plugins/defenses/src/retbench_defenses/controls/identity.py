@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from torch import Tensor
+from torch import Tensor, nn
 
-from retbench import Noise, Purifier, State
+from retbench import Noise, Purifier
 
 
 class Identity(Purifier):
@@ -18,5 +18,5 @@ class Identity(Purifier):
     name: ClassVar[str] = "identity"
     source: ClassVar[str] = "control"
 
-    def purify(self, images: Tensor, state: State, noise: Noise) -> Tensor:
+    def purify(self, images: Tensor, module: nn.Module, noise: Noise) -> Tensor:
         return images

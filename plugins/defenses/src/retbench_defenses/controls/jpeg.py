@@ -12,9 +12,9 @@ from typing import ClassVar, Literal
 import numpy as np
 import torch
 from pydantic import Field
-from torch import Tensor
+from torch import Tensor, nn
 
-from retbench import Noise, Purifier, State
+from retbench import Noise, Purifier
 
 
 class Jpeg(Purifier):
@@ -25,11 +25,11 @@ class Jpeg(Purifier):
 
     quality: int = Field(75, ge=1, le=100, description="libjpeg's quality, 100 the finest")
     subsampling: Literal["4:4:4", "4:2:2", "4:2:0"] = Field(
-        "4:2:0", description="resolution of the colour channels: full, half the width, or half the width and height"
+        "4:2:0", description="resolution of the color channels: full, half the width, or half the width and height"
     )
 
-    def purify(self, images: Tensor, state: State, noise: Noise) -> Tensor:
-        """Returns the decoded images: multiples of 1/255. The input is rounded to 8 bits first."""
+    def purify(self, images: Tensor, module: nn.Module, noise: Noise) -> Tensor:
+        """Return the decoded images: multiples of 1/255. The input is rounded to 8 bits first."""
         pixels = (images.detach() * 255).round().to("cpu", torch.uint8).permute(0, 2, 3, 1).numpy()
         decoded = images.detach().clone()
         for row, picture in enumerate(pixels):
@@ -38,7 +38,7 @@ class Jpeg(Purifier):
         return decoded + (images - images.detach())
 
     def _recode(self, picture: np.ndarray) -> np.ndarray:
-        """Returns uint8 (H, W, 3), what is left of `picture` (same shape and dtype)."""
+        """Return uint8 (H, W, 3), what is left of `picture` (same shape and dtype)."""
         from PIL import Image
 
         file = BytesIO()

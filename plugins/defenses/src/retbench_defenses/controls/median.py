@@ -1,7 +1,7 @@
-"""The median of each pixel's neighbourhood.
+"""The median of each pixel's neighborhood.
 
 Source: Xu, Evans and Qi 2018, Feature squeezing, with the conventions of the SciPy filter that they use. A window of
-2 x 2 holds the pixel and its neighbours above and to the left. The median of an even count is the upper of the two
+2 x 2 holds the pixel and its neighbors above and to the left. The median of an even count is the upper of the two
 middle values. The edge is reflected including the edge pixel.
 """
 
@@ -11,10 +11,10 @@ from typing import ClassVar
 
 import torch
 from pydantic import Field
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import pad
 
-from retbench import Noise, Purifier, State
+from retbench import Noise, Purifier
 
 
 class Median(Purifier):
@@ -25,11 +25,11 @@ class Median(Purifier):
 
     window: int = Field(3, ge=2, le=3, description="side of the square window in pixels")
 
-    def purify(self, images: Tensor, state: State, noise: Noise) -> Tensor:
+    def purify(self, images: Tensor, module: nn.Module, noise: Noise) -> Tensor:
         height, width = images.shape[2:]
         after = self.window - 2
         # One pixel of reflection that includes the edge pixel is its replication.
         padded = pad(images, (1, after, 1, after), mode="replicate")
         offsets = range(self.window)
-        neighbours = [padded[:, :, y : y + height, x : x + width] for y in offsets for x in offsets]
-        return torch.stack(neighbours, dim=-1).kthvalue(self.window**2 // 2 + 1, dim=-1).values
+        neighbors = [padded[:, :, y : y + height, x : x + width] for y in offsets for x in offsets]
+        return torch.stack(neighbors, dim=-1).kthvalue(self.window**2 // 2 + 1, dim=-1).values

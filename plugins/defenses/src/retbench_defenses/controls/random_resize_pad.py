@@ -12,9 +12,9 @@ from typing import ClassVar, Literal
 
 import torch
 from pydantic import Field
-from torch import Tensor
+from torch import Tensor, nn
 
-from retbench import Noise, Purifier, State
+from retbench import Noise, Purifier
 
 
 class RandomResizePad(Purifier):
@@ -34,7 +34,7 @@ class RandomResizePad(Purifier):
     )
     fill: float = Field(0.0, ge=0, le=1, description="value around the image, 0 black and 1 white")
 
-    def purify(self, images: Tensor, state: State, noise: Noise) -> Tensor:
+    def purify(self, images: Tensor, module: nn.Module, noise: Noise) -> Tensor:
         height, width = images.shape[2:]
         size, top, left = noise.uniform("random-resize-pad", (3,)).unbind(1)
         lowest = max(1, min(round(self.low * height), height - 1))
@@ -47,7 +47,7 @@ class RandomResizePad(Purifier):
         return torch.where(inside, shrunk, self.fill)
 
     def _sources(self, side: int, sizes: Tensor, place: Tensor) -> tuple[Tensor, Tensor]:
-        """Returns what each pixel along a side shows: its position in the image (B, side), and whether it shows any.
+        """Return what each pixel along a side shows: its position in the image (B, side), and whether it shows any.
 
         Args:
             sizes: int64 (B,), length of the shrunk image.
@@ -64,7 +64,7 @@ class RandomResizePad(Purifier):
 
 
 def _sample(images: Tensor, positions: Tensor, axis: int) -> Tensor:
-    """Returns `images` (B, 3, H, W) read along one axis at `positions`, linearly between two pixels."""
+    """Return `images` (B, 3, H, W) read along one axis at `positions`, linearly between two pixels."""
     below = positions.long()
     above = (below + 1).clamp(max=images.shape[axis] - 1)
     return torch.lerp(_pick(images, below, axis), _pick(images, above, axis), positions - below)

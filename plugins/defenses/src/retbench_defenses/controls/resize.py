@@ -9,10 +9,10 @@ from __future__ import annotations
 from typing import ClassVar
 
 from pydantic import Field
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
-from retbench import Noise, Purifier, State
+from retbench import Noise, Purifier
 
 
 class Resize(Purifier):
@@ -25,8 +25,8 @@ class Resize(Purifier):
         256 / 224, gt=0, le=8, description="height and width in between, in units of the image's; below 1 shrinks"
     )
 
-    def purify(self, images: Tensor, state: State, noise: Noise) -> Tensor:
-        """Returns the images scaled to `factor` times their height and width, rounded to whole pixels, and back."""
+    def purify(self, images: Tensor, module: nn.Module, noise: Noise) -> Tensor:
+        """Return the images scaled to `factor` times their height and width, rounded to whole pixels, and back."""
         height, width = images.shape[2:]
         between = max(1, round(self.factor * height)), max(1, round(self.factor * width))
         scaled = images

@@ -1,4 +1,4 @@
-"""Total variation minimisation.
+"""Total variation minimization.
 
 Sources: Rudin et al. 1992 (the model), Chambolle 2004 (its dual), Chambolle and Pock 2011, A first-order primal-dual
 algorithm for convex problems with applications to imaging (the solver); Guo et al. 2018, Countering adversarial images
@@ -14,14 +14,14 @@ from typing import ClassVar
 
 import torch
 from pydantic import Field
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import pad
 
-from retbench import Noise, Purifier, State
+from retbench import Noise, Purifier
 
 
 class TV(Purifier):
-    """Minimises 1/2 sum over kept values (u - x)^2 + weight * TV(u), with the gradient of the identity (BPDA).
+    """Minimizes 1/2 sum over kept values (u - x)^2 + weight * TV(u), with the gradient of the identity (BPDA).
 
     TV(u) is the sum over pixels and channels of the length of (u[y+1, x] - u[y, x], u[y, x+1] - u[y, x]): isotropic,
     each channel alone, differences beyond the edge zero.
@@ -34,7 +34,7 @@ class TV(Purifier):
     iterations: int = Field(100, ge=1, le=10_000, description="steps of the primal-dual solver")
     drop: float = Field(0.0, ge=0, le=0.99, description="probability of ignoring a value; Guo et al. ignore half")
 
-    def purify(self, images: Tensor, state: State, noise: Noise) -> Tensor:
+    def purify(self, images: Tensor, module: nn.Module, noise: Noise) -> Tensor:
         values = images.detach()
         keep = torch.ones_like(values)
         if self.drop:
@@ -43,7 +43,7 @@ class TV(Purifier):
         return self._solve(values, keep).clamp(0, 1) + (images - images.detach())
 
     def _solve(self, values: Tensor, keep: Tensor) -> Tensor:
-        """Returns the minimiser (B, 3, H, W); where every value is kept, by the accelerated steps of algorithm 2.
+        """Return the minimizer (B, 3, H, W); where every value is kept, by the accelerated steps of algorithm 2.
 
         The start shows the kept values and elsewhere their mean: nothing of the values that are ignored.
         """
@@ -64,16 +64,16 @@ class TV(Purifier):
 
 
 def _gradient(image: Tensor) -> Tensor:
-    """Returns (2, B, 3, H, W): forward differences down and to the right, zero at the last row and column."""
+    """Return (2, B, 3, H, W): forward differences down and to the right, zero at the last row and column."""
     return torch.stack([pad(image.diff(dim=2), (0, 0, 0, 1)), pad(image.diff(dim=3), (0, 1))])
 
 
 def _divergence(field: Tensor) -> Tensor:
-    """Returns (B, 3, H, W), minus the adjoint of `_gradient`, for a field that is zero where gradients are."""
+    """Return (B, 3, H, W), minus the adjoint of `_gradient`, for a field that is zero where gradients are."""
     down, right = field
     return pad(down, (0, 0, 1, 0)).diff(dim=2) + pad(right, (1, 0)).diff(dim=3)
 
 
 def _inside_disc(field: Tensor, radius: float) -> Tensor:
-    """Returns the field with vectors longer than the radius shortened to it."""
+    """Return the field with vectors longer than the radius shortened to it."""
     return field / (field.square().sum(0).sqrt() / radius).clamp(min=1)

@@ -1,4 +1,4 @@
-"""What a U-Net needs in memory beside its weights."""
+"""The memory that a U-Net needs beside its weights."""
 
 from __future__ import annotations
 
@@ -16,13 +16,14 @@ from torch.utils._pytree import tree_iter
 from retbench_defenses.denoisers.denoiser import lay_out
 
 SAFETY = 2.0
-"""Convolutions keep scratch copies of what they read and write, which their results do not show."""
+"""Factor on the counted bytes: convolutions also keep scratch copies, which their results do not show."""
 
 
 def activation_bytes(config: Mapping[str, Any], size: tuple[int, int]) -> int:
-    """Returns bytes that one image of `size` (height, width) needs in a float32 forward pass without gradients.
+    """Return the bytes that one image of `size` (height, width) needs in a float32 forward pass without gradients.
 
-    The network is run on the meta device, where tensors have a size and no content; what is alive at once is added up.
+    The network is run on the meta device, where tensors have a size and no content; the result is the most that is
+    alive at once.
     """
     return _activation_bytes(json.dumps(dict(config), sort_keys=True), size)
 
@@ -38,7 +39,7 @@ def _activation_bytes(config: str, size: tuple[int, int]) -> int:
 
 
 class _Alive(TorchDispatchMode):
-    """Follows the bytes of the tensors that operations make, for as long as these live, and not those of `given`."""
+    """Counts the bytes of the living tensors that operations made, without those of `given`."""
 
     def __init__(self, given: Iterable[Tensor] = ()) -> None:
         super().__init__()

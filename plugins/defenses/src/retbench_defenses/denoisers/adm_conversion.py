@@ -24,7 +24,7 @@ FIXED: dict[str, Any] = {
     "freq_shift": 0,
     "flip_sin_to_cos": True,
 }
-"""What the networks that are understood have in common."""
+"""The arguments that all supported networks share."""
 BLOCK = re.compile(r"^(input|output)_blocks\.(\d+)\.(\d+)\.(.+)$", re.MULTILINE)
 RESAMPLING = re.compile(r"input_blocks\.\d+\.\d+\.op\.|output_blocks\.\d+\.\d+\.conv\.")
 ATTENTION = ("norm.", "qkv.", "proj_out.")
@@ -33,17 +33,17 @@ Shapes = Mapping[str, Sequence[int]]
 
 
 def adm_config(shapes: Shapes, head_width: int = 64) -> dict[str, Any]:
-    """Returns the arguments of the diffusers `UNet2DModel` that a guided-diffusion checkpoint's tensor shapes describe.
+    """Return the arguments of the diffusers `UNet2DModel` that a guided-diffusion checkpoint's tensor shapes describe.
 
     The network has residual up- and downsampling, scale-shift norms and no classes. The size of its images is not among
-    the arguments, as no shape tells it.
+    the arguments: it cannot be read off the shapes.
 
     Args:
         shapes: the shape of every tensor by its name in the checkpoint.
-        head_width: channels of an attention head, which no shape tells either.
+        head_width: channels of an attention head, which cannot be read off the shapes either.
 
     Raises:
-        ValueError: a tensor is missing, unknown or of another shape, or the network is none that diffusers can express.
+        ValueError: a tensor is missing, unknown or of another shape, or diffusers cannot express the network.
     """
     _refuse_variants(shapes)
     conv_in, conv_out = _find(shapes, "input_blocks.0.0.weight", 4), _find(shapes, "out.2.weight", 4)
@@ -65,12 +65,12 @@ def adm_config(shapes: Shapes, head_width: int = 64) -> dict[str, Any]:
 
 
 def convert_adm(weights: Mapping[str, Tensor], head_width: int = 64) -> dict[str, Tensor]:
-    """Returns a checkpoint's weights under the names of `UNet2DModel`.
+    """Return a checkpoint's weights under the names of `UNet2DModel`.
 
     They are float32, contiguous and on the device of `weights`, the meta device too, and load strictly into the network
     of `adm_config`; a tensor that needs no change is not copied. Heads are taken as the outer axis of queries, keys and
-    values, guided-diffusion's default. The tensors do not tell: a network trained with `use_new_attention_order`
-    becomes a wrong one without an error.
+    values, guided-diffusion's default. The order cannot be read off the tensors: a network trained with
+    `use_new_attention_order` becomes a wrong one without an error.
 
     Raises:
         ValueError: as `adm_config`.
@@ -92,7 +92,7 @@ def convert_adm(weights: Mapping[str, Tensor], head_width: int = 64) -> dict[str
 
 
 class _Depth(NamedTuple):
-    """How many resolutions there are, and residual blocks at each on the way down."""
+    """The number of resolutions, and of residual blocks at each on the way down."""
 
     levels: int
     layers: int
@@ -145,7 +145,7 @@ def _read_widths(shapes: Shapes, depth: _Depth) -> tuple[int, ...]:
 
 
 def _read_attention(shapes: Shapes, depth: _Depth) -> list[bool]:
-    """Returns whether a level attends, by level, the finest first."""
+    """Return whether a level attends, by level, the finest first."""
     found = BLOCK.findall("\n".join(shapes))
     attending = {(side, int(number)) for side, number, _, rest in found if rest.startswith(ATTENTION)}
     counts = [0] * depth.levels
@@ -178,10 +178,10 @@ def _check_shapes(shapes: Shapes, config: Mapping[str, Any]) -> None:
 
 
 def _list_layers(config: Mapping[str, Any]) -> Iterator[_Layer]:
-    """Yields every layer of the network."""
+    """Yield every layer of the network."""
     widths, layers = config["block_out_channels"], config["layers_per_block"]
     first, last, time = widths[0], widths[-1], 4 * widths[0]
-    # What the input blocks leave for the output blocks: a level's residual blocks, then its downsampling.
+    # Widths of the skip connections, in the order of the input blocks: residual blocks, then downsampling.
     skips = [first, *(width for width in widths for _ in range(layers + 1))][:-1]
     yield _Layer("time_embed.0", "time_embedding.linear_1", (time, first))
     yield _Layer("time_embed.2", "time_embedding.linear_2", (time, time))

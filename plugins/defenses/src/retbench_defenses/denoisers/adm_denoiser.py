@@ -32,8 +32,8 @@ SIDE = 256
 class AdmDenoiser(Denoiser):
     """Reads a guided-diffusion checkpoint and lays it out as diffusers' `UNet2DModel`, of which it is an exact copy.
 
-    Architecture is read off the tensors' shapes; without `side` it takes images of any size as they are. No tensor
-    tells how heads are ordered: one trained with `use_new_attention_order` is misread without an error.
+    Architecture is read off the tensors' shapes; without `side` it takes images of any size as they are. The order
+    of attention heads cannot be read off: one trained with `use_new_attention_order` is misread without an error.
     """
 
     name: ClassVar[str] = "adm-denoiser"
@@ -42,9 +42,9 @@ class AdmDenoiser(Denoiser):
 
     path: str = Field(PUBLISHED, min_length=1, description=f"`{PUBLISHED}`, or the path of a checkpoint (.pt)")
     side: int | None = Field(
-        None, ge=1, le=65_536, description="pixels of the pictures it was trained on, which no shape tells"
+        None, ge=1, le=65_536, description="side in pixels of the images it was trained on; unknown if null"
     )
-    head_width: int = Field(64, ge=1, le=4096, description="channels of an attention head, which no shape tells")
+    head_width: int = Field(64, ge=1, le=4096, description="channels of an attention head, which no tensor shows")
 
     def missing(self, facts: Facts) -> str | None:
         if self.path == PUBLISHED:
@@ -61,7 +61,11 @@ class AdmDenoiser(Denoiser):
         return {"path": self._path} if self._path.is_file() else {}
 
     def outline(self, facts: Facts) -> Outline:
-        """Returns what the checkpoint's shapes tell. Raises UserError: the file is not such a checkpoint."""
+        """Return the outline read off the checkpoint's shapes.
+
+        Raises:
+            UserError: the file is not such a checkpoint.
+        """
         shapes = _shapes(str(self._path), self._path.stat().st_mtime_ns)
         try:
             config = adm_config(shapes, self.head_width)
@@ -86,7 +90,11 @@ def _shapes(path: str, modified: int) -> dict[str, tuple[int, ...]]:
 
 
 def _read(path: Path, device: str) -> dict[str, Tensor]:
-    """Returns a checkpoint's tensors by name; raises UserError where the file holds anything else, or is damaged."""
+    """Return a checkpoint's tensors by name.
+
+    Raises:
+        UserError: the file holds anything else, or is damaged.
+    """
     try:
         held = torch.load(path, map_location=device, weights_only=True, mmap=True)
     except Exception as error:  # a zip, pickle or file error, depending on what the file is

@@ -21,13 +21,13 @@ REPORT_EVERY = 50
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Trains on the dataset's training split and writes the weights in half precision, their outline in the header."""
-    asked = _parser().parse_args(arguments)
-    denoiser = TrainedDenoiser.create({"steps": asked.steps, "lr": asked.lr, "levels": asked.levels})
-    dataset = _dataset(asked.dataset)
+    """Train on the dataset's training split and write the weights in half precision, their outline in the header."""
+    options = _parser().parse_args(arguments)
+    denoiser = TrainedDenoiser.create({"steps": options.steps, "lr": options.lr, "levels": options.levels})
+    dataset = _dataset(options.dataset)
     ctx = Context(
         torch.device("cpu"),
-        asked.precision,
+        options.precision,
         Noise(seed=0, ids=("bundle",)),
         progress=_show_progress,
         record=_show_loss,
@@ -35,26 +35,26 @@ def main(arguments: list[str] | None = None) -> None:
     torch.manual_seed(0)
     start = time.monotonic()
     state = denoiser.fit(TrainingData(dataset, dataset.facts(), ctx.device), ctx)
-    out = asked.out or WEIGHTS / f"{asked.dataset}.safetensors"
+    out = options.out or WEIGHTS / f"{options.dataset}.safetensors"
     save_denoiser(state, denoiser.outline(dataset.facts()), out)
     print(f"{out}: {out.stat().st_size / 1e6:.1f} MB after {time.monotonic() - start:.0f} s")
 
 
 def save_denoiser(state: State, outline: Outline, path: Path) -> None:
-    """Writes a denoiser's state as a file that `BundledDenoiser` reads."""
+    """Write a denoiser's state as a file that `BundledDenoiser` reads."""
     header = {"config": json.dumps(dict(outline.config), sort_keys=True), "levels": str(outline.levels)}
     weights = {name: tensor.half() for name, tensor in state.items() if name != OUTLINE}
     save_file(weights, path, header)
-    path.chmod(0o644)  # safetensors leaves it to its owner alone, and a package is read by everybody
+    path.chmod(0o644)  # safetensors makes it readable by its owner alone, but a package is for every user
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m retbench_defenses.denoisers.bundle", description=__doc__)
-    options = TrainedDenoiser()
+    defaults = TrainedDenoiser()
     parser.add_argument("dataset", help="name of an installed dataset")
-    parser.add_argument("--steps", type=int, default=options.steps, help="gradient steps (%(default)s)")
-    parser.add_argument("--lr", type=float, default=options.lr, help="peak learning rate (%(default)s)")
-    parser.add_argument("--levels", type=int, default=options.levels, help="noise levels to train for (%(default)s)")
+    parser.add_argument("--steps", type=int, default=defaults.steps, help="gradient steps (%(default)s)")
+    parser.add_argument("--lr", type=float, default=defaults.lr, help="peak learning rate (%(default)s)")
+    parser.add_argument("--levels", type=int, default=defaults.levels, help="noise levels to train for (%(default)s)")
     parser.add_argument("--precision", choices=("float32", "bf16"), default="bf16", help="of the U-Net (%(default)s)")
     parser.add_argument("--out", type=Path, help="file to write (the package's own weights)")
     return parser

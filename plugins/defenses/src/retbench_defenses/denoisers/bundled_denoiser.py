@@ -1,4 +1,4 @@
-"""The small denoisers that this package ships, one for each embedded dataset."""
+"""The small denoisers shipped with this package, one for each embedded dataset."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ WEIGHTS = Path(__file__).parent / "weights"
 class BundledDenoiser(Denoiser):
     """Loads the weights shipped for the dataset; the file's header holds its outline.
 
-    They are what `TrainedDenoiser` makes of the dataset's training split, kept in half precision.
+    They are the result of `TrainedDenoiser` on the dataset's training split, in half precision.
     """
 
     name: ClassVar[str] = "bundled-denoiser"
@@ -35,7 +35,7 @@ class BundledDenoiser(Denoiser):
         )
 
     def files(self, facts: Facts) -> dict[str, Path]:
-        """Returns the weight file, if shipped: a recipe holds its sha256, so other weights are another artifact."""
+        """Return the weight file, if shipped: a recipe holds its sha256, so other weights are another artifact."""
         return {} if self.missing(facts) else {"weights": _path(facts)}
 
     def outline(self, facts: Facts) -> Outline:

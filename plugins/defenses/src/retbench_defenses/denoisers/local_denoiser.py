@@ -1,8 +1,9 @@
-"""A denoiser that somebody else trained, read from this machine's disk."""
+"""A denoiser that was trained elsewhere, read from this machine's disk."""
 
 from __future__ import annotations
 
 import json
+import math
 import re
 from pathlib import Path
 from typing import Any, ClassVar
@@ -13,13 +14,13 @@ from safetensors import SafetensorError, safe_open
 
 from retbench import Context, Facts, State, TrainingData
 from retbench_defenses.denoisers.denoiser import Denoiser, Outline, Variance, lay_out, pack_state
-from retbench_defenses.denoisers.schedule import LEVELS
+from retbench_defenses.denoisers.schedule import HIGHEST_BETA, LEVELS, LOWEST_BETA, betas
 
 CONFIG, SCHEDULER = "config.json", "scheduler_config.json"
 WEIGHTS = ("diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.bin")
 """Weight files, the better one first; the second is read as tensors alone."""
 FOLDERS = ("", "unet/", "scheduler/")
-"""Where a pipeline keeps them."""
+"""Folders inside a pipeline that hold them."""
 VARIANCES: dict[str, Variance] = {
     "fixed_small": "fixed_small",
     "fixed_small_log": "fixed_small",
@@ -27,24 +28,24 @@ VARIANCES: dict[str, Variance] = {
     "fixed_large_log": "fixed_large",
     "learned_range": "learned_range",
 }
-"""Variances by what diffusers calls them; `_log` only tabulates them otherwise."""
-SCHEDULE = {
+"""Variances by their names in diffusers; those on `_log` are the same ones, tabulated as logarithms."""
+TRAINING: dict[str, Any] = {
     "num_train_timesteps": LEVELS,
-    "beta_start": 1e-4,
-    "beta_end": 0.02,
-    "beta_schedule": "linear",
     "prediction_type": "epsilon",
-    "trained_betas": None,
     "rescale_betas_zero_snr": False,
 }
-"""What a purifier's chain assumes of the training."""
+"""The options of a scheduler that a purifier's chain assumes, beside its betas."""
+BETAS: dict[str, Any] = {"beta_start": LOWEST_BETA, "beta_end": HIGHEST_BETA, "beta_schedule": "linear"}
+"""The options that give its betas, where it does not list them under `trained_betas`."""
+TOLERANCE = 1e-6
+"""Largest relative difference of two betas that count as equal: another program's were computed in float32."""
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 
 class LocalDenoiser(Denoiser):
     """Loads a `UNet2DModel` from a folder in diffusers' layout, or from the hub's local cache; it never downloads.
 
-    Unless the weight file's header says otherwise under `levels`, it counts as trained for all 1000 noise levels. The
+    Without an entry `levels` in the weight file's header, it counts as trained for all 1000 noise levels. The
     reverse variance is that of `scheduler_config.json` where there is one, else learned with six output channels.
     """
 
@@ -65,18 +66,18 @@ class LocalDenoiser(Denoiser):
         try:
             return _foreign_chain(files.get("scheduler")) or _foreign_network(files["config"], files["path"])
         except (ValueError, TypeError, SafetensorError) as error:
-            told = str(error).splitlines()[0]
-            return f"{files['config'].parent}: the denoiser cannot be read: {type(error).__name__}: {told}"
+            problem = str(error).splitlines()[0]
+            return f"{files['config'].parent}: the denoiser cannot be read: {type(error).__name__}: {problem}"
 
     def _fetch(self) -> str:
-        """Returns how to get a hub model, where the path may be one."""
+        """Return how to get a hub model, if the path may be one."""
         if not HUB_ID.fullmatch(self.path):
             return ""
         wanted = f"{CONFIG} {WEIGHTS[0]} {SCHEDULER}"
         return f"; a hub model is put into the local cache by: hf download {self.path} {wanted}"
 
     def files(self, facts: Facts) -> dict[str, Path]:
-        """Returns what it reads: a recipe holds their sha256 in place of the path; nothing if missing."""
+        """Return the files it reads: a recipe holds their sha256 in place of the path; nothing if missing."""
         weights = next((found for name in WEIGHTS if (found := _find(self.path, name))), None)
         found = {"path": weights, "config": _find(self.path, CONFIG), "scheduler": _find(self.path, SCHEDULER)}
         return {option: path for option, path in found.items() if path}
@@ -98,7 +99,7 @@ class LocalDenoiser(Denoiser):
 
 
 def _find(where: str, name: str) -> Path | None:
-    """Returns a file of the folder, or of the hub's cache; a pipeline keeps its pieces in folders of their own."""
+    """Return a file of the folder, or of the hub's cache; a pipeline keeps its pieces in folders of their own."""
     from huggingface_hub import try_to_load_from_cache
     from huggingface_hub.errors import HFValidationError
 
@@ -120,30 +121,41 @@ def _size(config: dict[str, Any]) -> tuple[int, int] | None:
 
 
 def _foreign_chain(scheduler: Path | None) -> str | None:
-    """Returns why a network was not trained on the chain that purifiers walk, or None."""
+    """Return why a network was not trained on the chain that purifiers walk, or None."""
     if scheduler is None:
         return None
-    told = _read(scheduler)
-    for name, expected in SCHEDULE.items():
-        if (got := told.get(name, expected)) != expected:
+    options = _read(scheduler)
+    listed = options.get("trained_betas")
+    for name, expected in (TRAINING if listed else TRAINING | BETAS).items():
+        if not _equal(got := options.get(name, expected), expected):
             return f"{scheduler}: trained on another chain: {name}: got {got}, expected {expected}"
-    if (got := told.get("variance_type", "fixed_small")) not in VARIANCES:
+    if listed and not (len(listed) == LEVELS and all(map(_equal, listed, betas()))):
+        got = f"{len(listed)} from {listed[0]} to {listed[-1]}"
+        expected = f"{LEVELS} from {LOWEST_BETA} to {HIGHEST_BETA} in even steps"
+        return f"{scheduler}: trained on another chain: trained_betas: got {got}, expected {expected}"
+    if (got := options.get("variance_type", "fixed_small")) not in VARIANCES:
         return f"{scheduler}: unknown variance_type: got {got}, expected one of {', '.join(VARIANCES)}"
     return None
 
 
+def _equal(got: Any, expected: Any) -> bool:
+    """Return whether an option has the expected value, a number up to the rounding of float32."""
+    numbers = isinstance(got, float) and isinstance(expected, float)
+    return math.isclose(got, expected, rel_tol=TOLERANCE) if numbers else bool(got == expected)
+
+
 def _foreign_network(config: Path, weights: Path) -> str | None:
-    """Returns why the weights are not those of an unconditional `UNet2DModel` of this architecture, or None."""
-    told = _read(config)
-    if (kind := told.get("_class_name")) != "UNet2DModel":
+    """Return why the weights are not those of an unconditional `UNet2DModel` of this architecture, or None."""
+    options = _read(config)
+    if (kind := options.get("_class_name")) != "UNet2DModel":
         return f"{config}: not a U-Net: got {kind}, expected UNet2DModel"
-    if classes := told.get("num_class_embeds") or told.get("class_embed_type"):
-        return f"{config}: the network asks for a class: got {classes}, expected an unconditional one"
+    if classes := options.get("num_class_embeds") or options.get("class_embed_type"):
+        return f"{config}: the network needs a class: got {classes}, expected an unconditional one"
     with torch.device("meta"):
-        expected = lay_out(_public(told)).state_dict()
+        expected = lay_out(_public(options)).state_dict()
     shapes = _shapes(weights)
-    # Old checkpoints call their attention weights otherwise, which diffusers mends when it reads them.
-    for name in (name for name in expected if name in shapes):  # in the network's order: the first is told
+    # Old checkpoints have other names for attention weights, which diffusers renames when it reads them.
+    for name in (name for name in expected if name in shapes):  # in the network's order: the first is reported
         if tuple(expected[name].shape) != shapes[name]:
             return f"{weights}: {name}: got {shapes[name]}, expected {tuple(expected[name].shape)} by {config.name}"
     return None if "conv_in.weight" in shapes else f"{weights}: it holds no U-Net: conv_in.weight is missing"
@@ -176,5 +188,5 @@ def _read(config: Path) -> dict[str, Any]:
 
 
 def _public(config: dict[str, Any]) -> dict[str, Any]:
-    """Returns the model's arguments without diffusers' own notes (`_class_name`, `_diffusers_version`)."""
+    """Return the model's arguments without diffusers' own notes (`_class_name`, `_diffusers_version`)."""
     return {option: value for option, value in config.items() if not option.startswith("_")}

@@ -7,22 +7,30 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
-from typing import Any
+from itertools import accumulate
+from operator import mul
 
 from torch import Tensor
 
 LEVELS = 1000
+LOWEST_BETA, HIGHEST_BETA = 1e-4, 0.02
+
+
+@lru_cache(maxsize=1)
+def betas() -> tuple[float, ...]:
+    """Return the variance that each level adds, the lowest level first."""
+    return tuple(LOWEST_BETA + (HIGHEST_BETA - LOWEST_BETA) * level / (LEVELS - 1) for level in range(LEVELS))
 
 
 @lru_cache(maxsize=1)
 def alphas_cumprod() -> tuple[float, ...]:
-    """Return alpha-bar of the 1000 levels: beta linear from 1e-4 to 0.02, both ends included (Ho et al. 2020)."""
-    import diffusers
+    """Return alpha-bar of each level, the product of 1 - beta up to it, the lowest level first.
 
-    tables: Any = diffusers.DDPMScheduler
-    return tuple(tables(LEVELS, beta_start=1e-4, beta_end=0.02, beta_schedule="linear").alphas_cumprod.tolist())
+    In double precision: 1 - alpha-bar, on which every variance depends, loses four of the seven digits of float32.
+    """
+    return tuple(accumulate((1 - beta for beta in betas()), mul))
 
 
-def diffuse(images: Tensor, kept: float, eps: Tensor) -> Tensor:
-    """Return `images` in [-1, 1] noised to alpha-bar `kept` with standard normal `eps`: Ho et al. 2020, equation 4."""
-    return math.sqrt(kept) * images + math.sqrt(1 - kept) * eps
+def diffuse(images: Tensor, alpha_bar: float, eps: Tensor) -> Tensor:
+    """Return `images` in [-1, 1] noised to `alpha_bar` with standard normal `eps`: Ho et al. 2020, equation 4."""
+    return math.sqrt(alpha_bar) * images + math.sqrt(1 - alpha_bar) * eps

@@ -1,13 +1,12 @@
 """A small denoiser, trained on the dataset's own clean images.
 
 Source: Ho et al. 2020, algorithm 1 and equation 14; RetPur, algorithm 1 and equation 13. RetPur's equation 14, which
-noises attacked images to one fixed level while the network is told another, is not offered.
+noises attacked images to one fixed level while the network is given another, is not offered.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Annotated, Any, ClassVar
 
@@ -16,12 +15,11 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from retbench import Context, Facts, Noise, State, TrainingData
-from retbench_defenses.denoisers.denoiser import Denoiser, Outline, Predictor, build_unet, lay_out, pack_state
+from retbench import Context, Course, Facts, Noise, State, TrainingData
+from retbench_defenses.denoisers.denoiser import Denoiser, Outline, Predictor, lay_out, pack_state
 from retbench_defenses.denoisers.schedule import LEVELS, alphas_cumprod, diffuse
 
 CLIP = 1.0
-CHECKPOINT_EVERY = 200
 GROUPS = 8
 SHOWN = 8
 """Training images in the picture of samples."""
@@ -34,7 +32,7 @@ class TrainedDenoiser(Denoiser):
     """
 
     name: ClassVar[str] = "trained-denoiser"
-    revision: ClassVar[int] = 2
+    revision: ClassVar[int] = 3
     source: ClassVar[str] = "Ho et al. 2020, algorithm 1 and equation 14; RetPur, algorithm 1"
 
     channels: tuple[Annotated[int, Field(ge=GROUPS, multiple_of=GROUPS)], ...] = Field(
@@ -60,19 +58,28 @@ class TrainedDenoiser(Denoiser):
         return Outline(_config(self.channels, self.layers), self.levels, facts.image_size)
 
     def fit(self, inputs: TrainingData, ctx: Context) -> State:
+        """Return the moving average of the weights; records the `loss` of each step and a picture of `samples`."""
         outline = self.outline(inputs.facts)
-        run = _Run(outline.config, ctx, self.lr)
-        for step in range(len(run.losses), self.steps):
-            rate = _warm_cosine(step, self.steps, self.warmup)
-            run.update(self._loss(run.net, inputs, ctx, step), self.lr * rate, min(self.ema, 1 - (1 + step) ** -0.75))
-            ctx.progress(step + 1, self.steps)
-        ctx.record("loss", run.losses)
-        state = pack_state(run.average, outline)
-        ctx.record("samples", self._samples(Predictor(build_unet(state, ctx.device), outline), inputs, ctx))
+        unet: nn.Module = lay_out(outline.config).to(ctx.device, memory_format=torch.channels_last)
+        average = {name: weight.clone() for name, weight in unet.state_dict().items()}
+        optimizer = torch.optim.AdamW(unet.parameters(), self.lr, betas=(0.95, 0.999), weight_decay=1e-6)
+        course = Course(ctx, {"unet": unet, "optimizer": optimizer}, average)
+        for step in range(course.step, self.steps):
+            optimizer.param_groups[0]["lr"] = self.lr * _warm_cosine(step, self.steps, self.warmup)
+            loss = course.descend(optimizer, self._loss(unet, inputs, ctx, step), clip=CLIP)
+            decay = min(self.ema, 1 - (1 + step) ** -0.75)
+            for name, weight in unet.state_dict().items():
+                average[name].lerp_(weight, 1 - decay)
+            course.note("loss", float(loss))
+            course.advance(self.steps)
+            course.save_if_due()
+        course.record()
+        state = pack_state(average, outline)
+        ctx.record("samples", self._samples(self.module(state, ctx.device), inputs, ctx))
         return state
 
     def _samples(self, predictor: Predictor, inputs: TrainingData, ctx: Context) -> Tensor:
-        """Returns a picture, uint8 (3, H, W), of what the denoiser learned; a row for each of some training images.
+        """Return a picture, uint8 (3, H, W), of what the denoiser learned; a row for each of some training images.
 
         In each row: the image; then, for levels from low to the highest, it noised and what is left of the noise.
         """
@@ -80,64 +87,42 @@ class TrainedDenoiser(Denoiser):
         noise = replace(ctx.noise, ids=tuple(f"sample {row}" for row in range(len(clean))))
         columns = [clean]
         for level in sorted({self.levels // 8, self.levels // 2, self.levels - 1}):
-            kept = alphas_cumprod()[level]
-            noised = diffuse(clean, kept, noise.normal("eps", tuple(clean.shape[1:]), level))
+            alpha_bar = alphas_cumprod()[level]
+            noised = diffuse(clean, alpha_bar, noise.normal("eps", tuple(clean.shape[1:]), level))
             with torch.no_grad(), ctx.autocast():
-                eps = predictor.predict(noised, level).eps
-            columns += [noised / kept**0.5, ((noised - (1 - kept) ** 0.5 * eps) / kept**0.5)]
+                eps = predictor(noised, level).eps
+            columns += [noised / alpha_bar**0.5, ((noised - (1 - alpha_bar) ** 0.5 * eps) / alpha_bar**0.5)]
         sheet = torch.stack(columns, dim=1).clamp(-1, 1).add(1).mul(127.5).round().to(torch.uint8).cpu()
         return sheet.permute(2, 0, 3, 1, 4).flatten(3, 4).flatten(1, 2).contiguous()
 
-    def _loss(self, net: nn.Module, inputs: TrainingData, ctx: Context, step: int) -> Tensor:
+    def _loss(self, unet: nn.Module, inputs: TrainingData, ctx: Context, step: int) -> Tensor:
         rows = (ctx.noise.uniform("rows", (self.batch,), step)[0] * len(inputs)).long()
         images = 2 * inputs.images(rows.tolist()) - 1
         levels = self._levels(ctx.noise, step)
-        kept = torch.tensor(alphas_cumprod(), device=ctx.device)[levels, None, None, None]
         eps = ctx.noise.normal("eps", tuple(images.shape), step)[0]
-        noised = kept.sqrt() * images + (1 - kept).sqrt() * eps
+        noised = _diffuse_each(images, levels, eps)
         with ctx.autocast():
-            predicted = net(noised.contiguous(memory_format=torch.channels_last), levels).sample
+            predicted = unet(noised.contiguous(memory_format=torch.channels_last), levels).sample
         return F.mse_loss(predicted.float(), eps)
 
     def _levels(self, noise: Noise, step: int) -> Tensor:
-        """Returns int64 (batch,); purification walks the low levels most, so at least half of the work goes there."""
+        """Return int64 (batch,); purification walks the low levels most, so at least half of the work goes there."""
         low = torch.arange(self.batch, device=noise.device) < self.batch // 2
         bound = torch.where(low, min(self.dense_below, self.levels), self.levels)
         return (noise.uniform("levels", (self.batch,), step)[0] * bound).long()
 
 
-class _Run:
-    """What moves while a denoiser is trained, and its checkpoint."""
-
-    def __init__(self, config: Mapping[str, Any], ctx: Context, lr: float) -> None:
-        self.net: nn.Module = lay_out(config).to(ctx.device, memory_format=torch.channels_last)
-        self.average = {name: weight.clone() for name, weight in self.net.state_dict().items()}
-        self.optimizer = torch.optim.AdamW(self.net.parameters(), lr, betas=(0.95, 0.999), weight_decay=1e-6)
-        self.losses: list[float] = []
-        self.ctx = ctx
-        if saved := ctx.load_checkpoint("denoiser"):
-            self.net.load_state_dict(saved["net"])
-            self.optimizer.load_state_dict(saved["optimizer"])
-            self.average = {name: weight.to(ctx.device) for name, weight in saved["average"].items()}
-            self.losses = saved["losses"]
-
-    def update(self, loss: Tensor, lr: float, decay: float) -> None:
-        """Takes one gradient step, follows it with the moving average, and saves all of it now and then."""
-        self.optimizer.param_groups[0]["lr"] = lr
-        self.optimizer.zero_grad(set_to_none=True)
-        torch.autograd.backward(loss)
-        nn.utils.clip_grad_norm_(self.net.parameters(), CLIP)
-        self.optimizer.step()
-        for name, weight in self.net.state_dict().items():
-            self.average[name].lerp_(weight, 1 - decay)
-        self.losses.append(loss.item())
-        if len(self.losses) % CHECKPOINT_EVERY == 0:
-            moving = {"net": self.net.state_dict(), "optimizer": self.optimizer.state_dict()}
-            self.ctx.save_checkpoint("denoiser", {**moving, "average": self.average, "losses": self.losses})
+def _diffuse_each(images: Tensor, levels: Tensor, eps: Tensor) -> Tensor:
+    """Return each of the images in [-1, 1] noised to a level of its own, int64 (B,)."""
+    # In float32, 1 - alpha-bar of the lowest level would be wrong in the fourth digit.
+    roots = [(math.sqrt(alpha_bar), math.sqrt(1 - alpha_bar)) for alpha_bar in alphas_cumprod()]
+    signal, noise = torch.tensor(roots, device=images.device)[levels].T[..., None, None, None]
+    noised: Tensor = signal * images + noise * eps
+    return noised
 
 
 def _warm_cosine(step: int, steps: int, warmup: int) -> float:
-    """Returns the share of the peak learning rate at `step`: linear to 1, then half a cosine to 0."""
+    """Return the share of the peak learning rate at `step`: linear to 1, then half a cosine to 0."""
     if step < warmup:
         return (step + 1) / (warmup + 1)
     return 0.5 + 0.5 * math.cos(math.pi * (step - warmup) / max(1, steps - warmup))

@@ -16,4 +16,5 @@ class Ddpm(DiffusionPurifier):
     """The chain without guidance."""
 
     name: ClassVar[str] = "ddpm"
+    revision: ClassVar[int] = 2
     source: ClassVar[str] = "Ho et al. 2020, algorithm 2 from level t_p; Nie et al. 2022, section 3"

@@ -17,25 +17,25 @@ from retbench import Facts
 from retbench_defenses.denoisers.denoiser import Outline, Prediction
 from retbench_defenses.denoisers.schedule import LEVELS, alphas_cumprod
 from retbench_defenses.diffusion.chain import Link, Walk
-from retbench_defenses.diffusion.purifier import DiffusionPurifier, PurifyStep, Respace
+from retbench_defenses.diffusion.purifier import DiffusionPurifier, PurifyStep, Respace, Reverse
 
 LOWEST, HIGHEST = 0.1, 20.0
 """beta(0) and beta(1) of the variance-preserving equation: Song et al. 2021, appendix C."""
 END = 1e-5
 """The time it is integrated down to."""
-STEP = 1.0 / LEVELS
 
 
 class DiffPure(DiffusionPurifier):
     """Noises to level t_p - 1 of 1000 and denoises without guidance.
 
     `sampler: sde` integrates the reverse equation from t_p / 1000 to 1e-5 by Euler and Maruyama in steps of 1/1000, the
-    network asked at the whole number of thousandths; `mean`, `variance`, `respace` and `steps` are not read, whatever
-    the network learned. `sampler: ddpm` is the chain. Published: t_p 100 for CIFAR-10 at 8/255 (125 and 75 for other
+    network called with the whole number of thousandths; `mean`, `variance`, `respace` and `steps` are ignored, and so
+    is a learned variance. `sampler: ddpm` is the chain. Published: t_p 100 for CIFAR-10 at 8/255 (125 and 75 for other
     threats), 150 for ImageNet at 4/255.
     """
 
     name: ClassVar[str] = "diffpure"
+    revision: ClassVar[int] = 2
     source: ClassVar[str] = "Nie et al. 2022 (DiffPure), sections 3.1 and 3.2"
 
     t_p: PurifyStep = 100
@@ -45,33 +45,33 @@ class DiffPure(DiffusionPurifier):
     def walks(self, outline: Outline) -> tuple[Walk, ...]:
         if self.sampler == "ddpm":
             return super().walks(outline)
-        t_p = min(self.t_p if self.start == "t_p" else LEVELS, LEVELS - 1)  # the network knows no level 1000
+        t_p = min(self.t_p if self.start == "t_p" else LEVELS, LEVELS - 1)  # the network's levels end at 999
         times = [max(index / LEVELS, END) for index in range(t_p, -1, -1)]
         links = tuple(
-            Link(index, kept_at(now), kept_at(after))
+            Link(index, alpha_bar_at(now), alpha_bar_at(after))
             for index, now, after in zip(range(t_p, 0, -1), times[:-1], times[1:], strict=True)
         )
         return (Walk(alphas_cumprod()[t_p - 1], links),) * self.passes
 
     def details(self, facts: Facts) -> Mapping[str, Any]:
-        told = super().details(facts)
-        return {**told, "variance": "the equation's"} if self.sampler == "sde" else told
+        details = super().details(facts)
+        return {**details, "variance": "the equation's"} if self.sampler == "sde" else details
 
-    def reverse(self, x: Tensor, told: Prediction, link: Link, outline: Outline) -> tuple[Tensor, float | Tensor]:
+    def reverse(self, x: Tensor, prediction: Prediction, link: Link, outline: Outline) -> Reverse:
         if self.sampler == "ddpm":
-            return super().reverse(x, told, link, outline)
-        time = time_of(link.kept)
-        step = time - time_of(link.kept_after)
+            return super().reverse(x, prediction, link, outline)
+        time = time_of(link.alpha_bar)
+        step = time - time_of(link.alpha_bar_after)
         moved = (LOWEST + (HIGHEST - LOWEST) * time) * step
-        return x + moved * (x / 2 - told.eps / math.sqrt(1 - link.kept)), moved
+        return Reverse(x + moved * (x / 2 - prediction.eps / math.sqrt(1 - link.alpha_bar)), moved)
 
 
-def kept_at(time: float) -> float:
-    """Returns alpha-bar at a time in 0..1: exp of minus the integral of beta."""
+def alpha_bar_at(time: float) -> float:
+    """Return alpha-bar at a time in [0, 1]: exp of minus the integral of beta."""
     return math.exp(-LOWEST * time - (HIGHEST - LOWEST) / 2 * time**2)
 
 
-def time_of(kept: float) -> float:
-    """Returns the time in 0..1 at which alpha-bar is `kept`."""
+def time_of(alpha_bar: float) -> float:
+    """Return the time in [0, 1] at which alpha-bar has this value."""
     slope = HIGHEST - LOWEST
-    return (math.sqrt(LOWEST**2 - 2 * slope * math.log(kept)) - LOWEST) / slope
+    return (math.sqrt(LOWEST**2 - 2 * slope * math.log(alpha_bar)) - LOWEST) / slope

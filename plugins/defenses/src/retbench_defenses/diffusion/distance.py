@@ -1,4 +1,4 @@
-"""Which way an image moves away from a reference."""
+"""The distance of an image to its reference, and its gradient."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ class Distance(NamedTuple):
     Attributes:
         metric: mean squared error, or minus the mean structural similarity (Wang et al. 2004, Gaussian window of 11),
             so that a step against the gradient always pulls towards the reference.
-        data_range: width of the range that the similarity's constants assume: 2 for images in [-1, 1]; Wang et al. 2022
-            take 1.
-        padding: `valid` looks at whole windows alone; `zero` surrounds both images with zeros, as Wang et al. 2022 do.
+        data_range: width of the range that the similarity's constants assume: 2 for images in [-1, 1]; 1 in Wang et al.
+            2022.
+        padding: `valid` takes whole windows alone; `zero` surrounds both images with zeros, as Wang et al. 2022 do.
     """
 
     metric: Metric = "ssim"
@@ -33,7 +33,7 @@ class Distance(NamedTuple):
         return WINDOW if self.metric == "ssim" and self.padding == "valid" else 1
 
     def of(self, images: Tensor, reference: Tensor) -> Tensor:
-        """Returns each image's own distance, float32 (B,), to `reference` of the same shape (B, 3, H, W)."""
+        """Return each image's own distance, float32 (B,), to `reference` of the same shape (B, 3, H, W)."""
         if self.metric == "mse":
             return (images - reference).square().mean(dim=(1, 2, 3))
         from pytorch_msssim import ssim
@@ -44,10 +44,10 @@ class Distance(NamedTuple):
         return -similarity
 
     def gradient(self, images: Tensor, reference: Tensor) -> Tensor:
-        """Returns the gradient of each image's distance by the image, float32 (B, 3, H, W); no image sees another.
+        """Return the gradient of each image's distance by the image, float32 (B, 3, H, W); no image depends on another.
 
-        Where autograd is on, the gradient may itself be differentiated by both arguments, which an attacker who looks
-        through a guided purifier needs: the query enters every step as the reference.
+        Where autograd is on, the gradient may itself be differentiated by both arguments, which an adaptive attack
+        on a guided purifier needs: the query enters every step as the reference.
 
         Args:
             images, reference: float32 (B, 3, H, W), around [-1, 1]; sides of at least `least_side`. B = 0 gives B = 0.

@@ -8,9 +8,9 @@ configurations of the published code.
 - `setting: imagenet`: one pass of 45 steps of 250, learned variance, guided by SSIM to the query itself, scale 1000 for
   attacks of 4/255.
 
-The code takes D over its whole batch (100 and 60), which makes guidance as weak as the batch is large; here the
-published batch is a number, so that an image does not see the others. SSIM pads with zeros and assumes a data range of
-1, as in the code. The scale needs the attack's budget (`assumed_eps`), which a defender does not know.
+The code takes D over its whole batch (100 and 60), which makes guidance weaker the larger the batch; here the
+published batch is a number, so that an image does not depend on the others. SSIM pads with zeros and assumes a data
+range of 1, as in the code. The scale needs the attack's budget (`assumed_eps`), which a defender does not know.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from retbench_defenses.diffusion.guided_purifier import (
     Scale,
     ScaleForm,
 )
-from retbench_defenses.diffusion.purifier import Moment, Passes, PurifyStep, Respace, ReverseVariance
+from retbench_defenses.diffusion.purifier import Passes, PurifyStep, Respace, ReverseVariance, SamplerStep
 
 IMAGENET: dict[str, Any] = {
     "t_p": 45,
@@ -44,17 +44,18 @@ IMAGENET: dict[str, Any] = {
     "guide_ref": "clean",
     "guide_batch": 60,
 }
-"""What `setting: imagenet` takes instead of the class's own defaults, which are those for CIFAR-10."""
+"""Defaults of `setting: imagenet`; those of the class are for CIFAR-10."""
 
 
 class Gdmp(GuidedPurifier):
     """The chain with guidance that grows with the noise, in one of two published settings."""
 
     name: ClassVar[str] = "gdmp"
+    revision: ClassVar[int] = 2
     source: ClassVar[str] = "Wang et al. 2022 (GDMP), algorithm 1 and the published configurations"
 
     setting: Literal["cifar", "imagenet"] = Field(
-        "cifar", description="published configuration whose values hold where none is given"
+        "cifar", description="published configuration that the defaults of the other options are taken from"
     )
     t_p: PurifyStep = 36
     respace: Respace = None
@@ -82,7 +83,7 @@ class Gdmp(GuidedPurifier):
             return super().walks(outline)
         return (build_walk(self.t_p, self._respace(outline), self.steps, above=1),) * self.passes
 
-    def weight(self, moment: Moment) -> float | Tensor:
-        """Returns sigma_t^2; at the last step beta gives way to the variance that the published code puts there."""
-        last = moment.link.kept_after == 1 and self.variance == "fixed_large"
-        return moment.link.stand_in if last else moment.variance
+    def weight(self, step: SamplerStep) -> float | Tensor:
+        """Return sigma_t^2; at the last step, in place of beta, the variance that the published code has there."""
+        last = step.link.alpha_bar_after == 1 and self.variance == "fixed_large"
+        return step.link.fallback_variance if last else step.variance

@@ -2,8 +2,8 @@
 
 Source: Lee and Kim 2023, Robust evaluation of diffusion-based adversarial purification, section 5 and the published
 configurations: for CIFAR-10 four passes of 30 steps, two of 50 and two of 125, for ImageNet the last of 200; DDIM with
-eta 1 and without clipping, which is the chain's unclipped mean with its small variance; ten copies, put to the vote
-(here the option `copies`).
+eta 1 and without clipping, which is the chain's unclipped mean with its small variance; ten copies and
+their vote (here the options `copies` and `vote`).
 """
 
 from __future__ import annotations
@@ -21,12 +21,13 @@ Count = Annotated[int, Field(ge=1, le=LEVELS)]
 
 
 class Gradual(DiffusionPurifier):
-    """Passes over the chain without guidance, by `schedule`; `t_p`, `start` and `passes` are not read.
+    """Passes over the chain without guidance, by `schedule`; `t_p`, `start` and `passes` are ignored.
 
     `steps` is the most that a pass takes.
     """
 
     name: ClassVar[str] = "gradual"
+    revision: ClassVar[int] = 2
     source: ClassVar[str] = "Lee and Kim 2023, section 5, gradual noise scheduling"
 
     respace: Respace = None

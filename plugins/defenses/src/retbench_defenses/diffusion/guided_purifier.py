@@ -1,4 +1,4 @@
-"""A diffusion purifier whose every step is pulled towards the query.
+"""A purifier by diffusion whose every step is pulled towards the query.
 
 Sources: Wang et al. 2022, Guided diffusion model for adversarial purification (GDMP), with its published code; RetPur
 (2024 submission), equations 6, 15 and 16.
@@ -15,22 +15,22 @@ from torch import Tensor
 from retbench import Facts
 from retbench_defenses.denoisers.schedule import diffuse
 from retbench_defenses.diffusion.distance import Distance, Metric
-from retbench_defenses.diffusion.purifier import DiffusionPurifier, Moment
+from retbench_defenses.diffusion.purifier import DiffusionPurifier, SamplerStep
 from retbench_defenses.diffusion.resolution import network_size
 
 GuideMetric = Annotated[
     Metric, Field(description="distance D to the query: minus SSIM, or mean squared error (RetPur, Table 4)")
 ]
-Scale = Annotated[float, Field(ge=0, description="guidance scale s; 0 guides nowhere")]
+Scale = Annotated[float, Field(ge=0, description="guidance scale s; 0 is no guidance")]
 ScaleForm = Annotated[
     Literal["constant", "gdmp"],
     Field(
-        description="s at every level; or GDMP's, that grows with the noise: 3 s / (2 assumed_eps) "
+        description="s at every level; or GDMP's, which grows with the noise: 3 s / (2 assumed_eps) "
         "sqrt((1 - alpha-bar) / alpha-bar)"
     ),
 ]
 AssumedEps = Annotated[
-    float, Field(gt=0, le=1, description="what `scale_form: gdmp` takes the attack's budget for, pixels in [0, 1]")
+    float, Field(gt=0, le=1, description="the attack's budget that `scale_form: gdmp` assumes, pixels in [0, 1]")
 ]
 GuideForm = Annotated[
     Literal["sigma2", "literal_eps"],
@@ -99,30 +99,30 @@ class GuidedPurifier(DiffusionPurifier):
         """The distance D."""
         return Distance(self.metric, float(self.data_range), self.padding)
 
-    def guide(self, mean: Tensor, moment: Moment) -> Tensor:
-        gradient = self.distance.gradient(moment.x, self._reference(moment))
-        weight = moment.eps if self.guide_form == "literal_eps" else self.weight(moment)
-        return mean - self._scale(moment) * weight * gradient
+    def guide(self, mean: Tensor, step: SamplerStep) -> Tensor:
+        gradient = self.distance.gradient(step.x, self._reference(step))
+        weight = step.eps if self.guide_form == "literal_eps" else self.weight(step)
+        return mean - self._scale(step) * weight * gradient
 
-    def weight(self, moment: Moment) -> float | Tensor:
-        """Returns sigma_t^2 of a step: a number, or (B, 3, H, W) where it is learned."""
-        return moment.variance
+    def weight(self, step: SamplerStep) -> float | Tensor:
+        """Return sigma_t^2 of a step: a number, or (B, 3, H, W) where it is learned."""
+        return step.variance
 
-    def _scale(self, moment: Moment) -> float:
-        values = moment.attacked.shape[1:].numel()
+    def _scale(self, step: SamplerStep) -> float:
+        values = step.attacked.shape[1:].numel()
         if self.pull is not None:
-            return self.pull * values / (2 * moment.walk.total_variance)
+            return self.pull * values / (2 * step.walk.total_variance)
         reduced = {"per_image_mean": 1.0, "batch_mean": 1 / self.guide_batch, "per_image_sum": float(values)}
         scale = self.scale
         if self.scale_form == "gdmp":
-            scale *= 3 / (2 * self.assumed_eps) * math.sqrt((1 - moment.link.kept) / moment.link.kept)
+            scale *= 3 / (2 * self.assumed_eps) * math.sqrt((1 - step.link.alpha_bar) / step.link.alpha_bar)
         return scale * reduced[self.reduction]
 
-    def _reference(self, moment: Moment) -> Tensor:
+    def _reference(self, step: SamplerStep) -> Tensor:
         match self.guide_ref:
             case "clean":
-                return moment.attacked
+                return step.attacked
             case "noised_shared":
-                return diffuse(moment.attacked, moment.link.kept, moment.jump)
+                return diffuse(step.attacked, step.link.alpha_bar, step.jump)
             case "noised_fresh":
-                return diffuse(moment.attacked, moment.link.kept, moment.draw("guide"))
+                return diffuse(step.attacked, step.link.alpha_bar, step.draw("guide"))

@@ -1,4 +1,4 @@
-"""The reverse diffusion that every purifier here shares.
+"""The reverse diffusion that all purifiers by diffusion share.
 
 Sources: Ho et al. 2020 (the chain and its means), Nichol and Dhariwal 2021 (respacing, learned variance), Nie et al.
 2022 (purification by it). Where papers and codes read differently, the reading is an option.
@@ -9,17 +9,17 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple, Self
+from typing import Annotated, Any, Literal, NamedTuple, Self, cast
 
 import torch
 from pydantic import Field, model_validator
-from torch import Tensor
+from torch import Tensor, nn
 
 from retbench import Facts, Noise, Part, Purifier, State, part_state
 from retbench_defenses.denoisers.activations import activation_bytes
 from retbench_defenses.denoisers.adm_denoiser import PUBLISHED, SIDE, AdmDenoiser
 from retbench_defenses.denoisers.bundled_denoiser import BundledDenoiser
-from retbench_defenses.denoisers.denoiser import Denoiser, Outline, Prediction, Predictor, Variance, load_predictor
+from retbench_defenses.denoisers.denoiser import Denoiser, Outline, Prediction, Predictor, Variance, build_predictor
 from retbench_defenses.denoisers.local_denoiser import LocalDenoiser
 from retbench_defenses.denoisers.schedule import LEVELS, diffuse
 from retbench_defenses.denoisers.trained_denoiser import TrainedDenoiser
@@ -63,20 +63,20 @@ Respace = Annotated[
 ]
 
 
-class Moment(NamedTuple):
-    """One reverse step of one pass, as guidance sees it.
+class SamplerStep(NamedTuple):
+    """One reverse step of one pass, with everything that guidance depends on.
 
     Attributes:
         walk: the pass that the step belongs to.
-        number: how many passes came before.
+        pass_index: how many passes came before.
         link: where the step leads from and to.
-        x, eps, attacked: (B, 3, H, W): the current image, the noise predicted in it, the query; in [-1, 1] and around.
+        x, eps, attacked: (B, 3, H, W), around [-1, 1]: the current image, the noise predicted in it, the query.
         variance: of the step, a number or (B, 3, H, W).
-        noise: the queries' source.
+        noise: the source of the queries' random numbers.
     """
 
     walk: Walk
-    number: int
+    pass_index: int
     link: Link
     x: Tensor
     eps: Tensor
@@ -85,20 +85,27 @@ class Moment(NamedTuple):
     noise: Noise
 
     def draw(self, purpose: str) -> Tensor:
-        """Returns standard normal (B, 3, H, W), a stream of its own for each purpose, level and pass."""
-        return _draw(self.noise, purpose, self.x, self.number, self.link.level)
+        """Return standard normal (B, 3, H, W), a stream of its own for each purpose, level and pass."""
+        return _draw(self.noise, purpose, self.x, self.pass_index, self.link.level)
 
     @property
     def jump(self) -> Tensor:
         """The noise (B, 3, H, W) of the pass's jump up."""
-        return _draw(self.noise, "forward", self.x, self.number)
+        return _draw(self.noise, "forward", self.x, self.pass_index)
+
+
+class Reverse(NamedTuple):
+    """The normal distribution of a reverse step: mean (B, 3, H, W), and variance, a number or of the same shape."""
+
+    mean: Tensor
+    variance: float | Tensor
 
 
 class DiffusionPurifier(Purifier):
     """Noises a query up to one level (Ho et al. 2020, equation 4) and walks back down with a denoiser.
 
-    A subclass says how the walk is guided, or what it walks. Forward, reverse and guiding noise are separate streams of
-    each query, so two purifiers with the same seed differ by their guidance alone.
+    A subclass defines how the walk is guided, or which levels it takes. Forward, reverse and guiding noise are separate
+    streams of each query, so two purifiers with the same seed differ by their guidance alone.
     """
 
     t_p: PurifyStep = 45
@@ -136,7 +143,7 @@ class DiffusionPurifier(Purifier):
 
     @property
     def highest_step(self) -> int:
-        """The step that images are noised to and the chain must have, counted from 1; of several, the highest."""
+        """The highest step that images are noised to, counted from 1; the chain must have it."""
         return self.t_p if self.start == "t_p" else self.steps or 1
 
     def supports(self, facts: Facts) -> str | None:
@@ -153,18 +160,18 @@ class DiffusionPurifier(Purifier):
         return {"denoiser": self._denoiser()}
 
     def files(self, facts: Facts) -> dict[str, Path]:
-        """Returns the weight file behind `denoiser` where that option names one, so that no recipe holds its path."""
+        """Return the weight file that `denoiser` names, if any, so that no recipe holds its path."""
         files = self._denoiser().files(facts)
         return {"denoiser": files["path"]} if "path" in files else {}
 
     def spec(self, facts: Facts) -> dict[str, Any]:
-        """Returns what identifies it: not how it is compiled, and not how a denoiser is trained that is not."""
+        """Return what identifies it, without `compile`, and without `training` where nothing is trained."""
         spec: dict[str, Any] = super().spec(facts)
         idle = {"compile"} | ({"training"} if self.denoiser != "train" else set())
         return {**spec, "options": {name: value for name, value in spec["options"].items() if name not in idle}}
 
     def details(self, facts: Facts) -> Mapping[str, Any]:
-        """Returns the denoiser, where the walk starts, how many network calls it takes, and with what variance."""
+        """Return the denoiser, where the walk starts, how many network calls it takes, and with what variance."""
         outline = self._denoiser().outline(facts)
         walks = self.walks(outline)
         highest = max(walks, key=lambda walk: walk.start)
@@ -174,7 +181,7 @@ class DiffusionPurifier(Purifier):
             **super().details(facts),
             "denoiser": Path(self.denoiser).name,
             "start_level": highest.start,
-            "alpha_bar": highest.kept,
+            "alpha_bar": highest.alpha_bar,
             "network_calls": sum(len(walk.links) for walk in walks),
             "variance": self._variance_kind(outline),
             **scaled,
@@ -185,61 +192,70 @@ class DiffusionPurifier(Purifier):
         size = network_size(self.resolution, outline, facts.image_size)
         return activation_bytes(outline.config, size) * tile_count(self.resolution, size, facts.image_size)
 
-    def purify(self, images: Tensor, state: State, noise: Noise) -> Tensor:
+    def module(self, state: State, device: torch.device) -> Predictor:
+        """Return the denoiser's network with its outline; compiled, if asked for, once for each shape and precision."""
+        predictor = build_predictor(part_state(state, "denoiser"), device)
+        if self.compile:
+            predictor.unet.compile(dynamic=False)
+        return predictor
+
+    def purify(self, images: Tensor, module: nn.Module, noise: Noise) -> Tensor:
         if not len(images):
-            return images.clone()  # attention has no answer for no images
-        predictor = load_predictor(part_state(state, "denoiser"), images.device, self.compile)
+            return images.clone()  # attention does not accept an empty batch
+        predictor = cast(Predictor, module)
         own = (images.shape[2], images.shape[3])
         size = network_size(self.resolution, predictor.outline, own)
         purified = at_network_size(self.resolution, size, lambda x: self._walk_back(x, predictor, noise), images)
         return purified.clamp(0, 1)
 
     def walks(self, outline: Outline) -> tuple[Walk, ...]:
-        """Returns the passes over an image, in order."""
+        """Return the passes over an image, in order."""
         respace = self._respace(outline)
         t_p = self.t_p if self.start == "t_p" else respace or LEVELS
         return (build_walk(t_p, respace, self.steps),) * self.passes
 
-    def guide(self, mean: Tensor, moment: Moment) -> Tensor:
-        """Returns the reverse `mean` (B, 3, H, W) of a step, moved by guidance; here unmoved."""
+    def guide(self, mean: Tensor, step: SamplerStep) -> Tensor:
+        """Return the reverse `mean` (B, 3, H, W) of a step, moved by guidance; here unmoved."""
         return mean
 
-    def reverse(self, x: Tensor, told: Prediction, link: Link, outline: Outline) -> tuple[Tensor, float | Tensor]:
-        """Returns mean and variance of the step from `x` at a link."""
-        return self._mean(x, told.eps, link), self._variance(self._variance_kind(outline), told, link)
+    def reverse(self, x: Tensor, prediction: Prediction, link: Link, outline: Outline) -> Reverse:
+        """Return the distribution of the step from `x` at a link."""
+        kind = self._variance_kind(outline)
+        return Reverse(self._mean(x, prediction.eps, link), self._variance(kind, prediction, link))
 
     def _walk_back(self, images: Tensor, predictor: Predictor, noise: Noise) -> Tensor:
         attacked = x = 2 * images.contiguous() - 1
-        for number, walk in enumerate(self.walks(predictor.outline)):
-            x = diffuse(x, walk.kept, _draw(noise, "forward", x, number))
+        for pass_index, walk in enumerate(self.walks(predictor.outline)):
+            x = diffuse(x, walk.alpha_bar, _draw(noise, "forward", x, pass_index))
             for link in walk.links:
-                told = self._predict(predictor, x, link.level)
-                mean, variance = self.reverse(x, told, link, predictor.outline)
-                moment = Moment(walk, number, link, x, told.eps, attacked, variance, noise)
-                x = self.guide(mean, moment)
-                if link.kept_after < 1:
-                    x = x + _root(variance) * moment.draw("reverse")
+                prediction = self._predict(predictor, x, link.level)
+                mean, variance = self.reverse(x, prediction, link, predictor.outline)
+                step = SamplerStep(walk, pass_index, link, x, prediction.eps, attacked, variance, noise)
+                x = self.guide(mean, step)
+                if link.alpha_bar_after < 1:
+                    x = x + _root(variance) * step.draw("reverse")
         return (x + 1) / 2
 
     def _predict(self, predictor: Predictor, x: Tensor, level: int) -> Prediction:
         tile = predictor.outline.size
         if self.resolution == "tiles" and tile and tile != tuple(x.shape[2:]):
             return predict_tiles(predictor, tile, x, level)
-        return predictor.predict(x, level)
+        prediction: Prediction = predictor(x, level)
+        return prediction
 
     def _mean(self, x: Tensor, eps: Tensor, link: Link) -> Tensor:
-        beta, left = link.beta, 1 - link.kept
+        beta, noise_variance = link.beta, 1 - link.alpha_bar
         if self.mean == "posterior_clip":
-            clean = ((x - math.sqrt(left) * eps) / math.sqrt(link.kept)).clamp(-1, 1)
-            to_clean = math.sqrt(link.kept_after) * beta / left
-            return to_clean * clean + math.sqrt(1 - beta) * (1 - link.kept_after) / left * x
-        shrink = link.kept if self.mean == "literal_abar" else 1 - beta
-        return (x - beta / math.sqrt(left) * eps) / math.sqrt(shrink)
+            clean = ((x - math.sqrt(noise_variance) * eps) / math.sqrt(link.alpha_bar)).clamp(-1, 1)
+            to_clean = math.sqrt(link.alpha_bar_after) * beta / noise_variance
+            return to_clean * clean + math.sqrt(1 - beta) * (1 - link.alpha_bar_after) / noise_variance * x
+        shrink = link.alpha_bar if self.mean == "literal_abar" else 1 - beta
+        return (x - beta / math.sqrt(noise_variance) * eps) / math.sqrt(shrink)
 
-    def _variance(self, kind: Variance, told: Prediction, link: Link) -> float | Tensor:
-        if kind == "learned_range" and told.share is not None:
+    def _variance(self, kind: Variance, prediction: Prediction, link: Link) -> float | Tensor:
+        if kind == "learned_range" and prediction.share is not None:
             large, small = math.log(link.beta), math.log(link.clipped_variance)
-            return torch.exp(small + (told.share + 1) / 2 * (large - small))
+            return torch.exp(small + (prediction.share + 1) / 2 * (large - small))
         return link.beta if kind == "fixed_large" else link.small_variance
 
     def _variance_kind(self, outline: Outline) -> Variance:
@@ -275,8 +291,8 @@ class DiffusionPurifier(Purifier):
         )
 
 
-def _draw(noise: Noise, purpose: str, like: Tensor, number: int, level: int = 0) -> Tensor:
-    return noise.normal(purpose, tuple(like.shape[1:]), level + LEVELS * number)
+def _draw(noise: Noise, purpose: str, like: Tensor, pass_index: int, level: int = 0) -> Tensor:
+    return noise.normal(purpose, tuple(like.shape[1:]), level + LEVELS * pass_index)
 
 
 def _root(variance: float | Tensor) -> float | Tensor:

@@ -21,7 +21,7 @@ Size = tuple[int, int]
 
 
 def misfit(policy: Resolution, outline: Outline, size: Size) -> str | None:
-    """Returns why images of a size cannot be handled by the policy, or None."""
+    """Return why the policy cannot handle images of a size, or None."""
     shown = "x".join(map(str, size))
     if policy == "tiles" and outline.size and any(side < tile for side, tile in zip(size, outline.size, strict=True)):
         return (
@@ -35,15 +35,15 @@ def misfit(policy: Resolution, outline: Outline, size: Size) -> str | None:
 
 
 def network_size(policy: Resolution, outline: Outline, size: Size) -> Size:
-    """Returns the size of what the U-Net sees; a network of unknown size takes images as they are."""
+    """Return the size of the U-Net's input; a network of unknown size takes images as they are."""
     return outline.size if outline.size and policy != "native" else size
 
 
 def at_network_size(policy: Resolution, size: Size, purify: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
-    """Returns what `purify` makes of the images, which are scaled to `size` and back where the policy says so.
+    """Return the images after `purify`, scaled to `size` before and back after it, if the policy asks for that.
 
     Scaling is bilinear without antialiasing, corners not aligned, as in the published codes. Images of that size
-    already, and images that are tiled or taken as they are, are handed on unscaled.
+    already, and images that are tiled or taken as they are, are not scaled.
 
     Args:
         images: float32 (B, 3, H, W). B = 0 gives B = 0.
@@ -65,29 +65,29 @@ def _scale(images: Tensor, size: Size) -> Tensor:
 
 
 def predict_tiles(predictor: Predictor, tile: Size, x: Tensor, level: int) -> Prediction:
-    """Returns the prediction of tiles of the network's size, half a tile apart, blended by a Hann window.
+    """Return the prediction of tiles of the network's size, half a tile apart, blended by a Hann window.
 
-    The last tile of a row or column ends with the image, however much it overlaps the one before. The tiles of an image
-    never meet another image's.
+    The last tile of a row or column ends with the image, however much it overlaps the one before. An image's tiles do
+    not mix with another's.
     """
     height, width = tile
     corners = [(top, left) for top in _starts(x.shape[2], height) for left in _starts(x.shape[3], width)]
     patches = torch.stack([x[:, :, top : top + height, left : left + width] for top, left in corners], dim=1)
-    told = predictor.predict(patches.flatten(0, 1), level)
+    prediction: Prediction = predictor(patches.flatten(0, 1), level)
     window = _hann(height, x)[:, None] * _hann(width, x)
-    blended = [_blend(part, corners, window, x) if part is not None else None for part in told]
+    blended = [_blend(part, corners, window, x) if part is not None else None for part in prediction]
     return Prediction(blended[0], blended[1])  # type: ignore[arg-type]  # the noise is never None
 
 
 def tile_count(policy: Resolution, tile: Size, size: Size) -> int:
-    """Returns how many tiles an image of a size is seen in; 1 where it is not tiled."""
+    """Return how many tiles an image of a size is cut into; 1 if it is not tiled."""
     if policy != "tiles":
         return 1
     return len(_starts(size[0], tile[0])) * len(_starts(size[1], tile[1]))
 
 
 def _blend(patches: Tensor, corners: list[Size], window: Tensor, like: Tensor) -> Tensor:
-    """Returns (B, 3, H, W): the window's mean of `patches` (B * tiles, 3, h, w) at their corners."""
+    """Return (B, 3, H, W): the window's mean of `patches` (B * tiles, 3, h, w) at their corners."""
     total, weight = torch.zeros_like(like), like.new_zeros(like.shape[2:])
     by_image = patches.unflatten(0, (len(like), len(corners)))
     for index, (top, left) in enumerate(corners):
@@ -98,10 +98,10 @@ def _blend(patches: Tensor, corners: list[Size], window: Tensor, like: Tensor) -
 
 
 def _starts(side: int, tile: int) -> list[int]:
-    """Returns where tiles begin along a side."""
+    """Return where tiles begin along a side."""
     return list(dict.fromkeys([*range(0, side - tile, tile // 2), side - tile]))
 
 
 def _hann(length: int, like: Tensor) -> Tensor:
-    """Returns a Hann window without its zero ends, so that the rim of an image has a weight too."""
+    """Return a Hann window without its zero ends, so that the rim of an image has a weight too."""
     return torch.hann_window(length + 2, periodic=False, device=like.device, dtype=like.dtype)[1:-1]

@@ -21,4 +21,5 @@ class RetPur(GuidedPurifier):
     """The chain, pulled at every step towards the query noised to the same level."""
 
     name: ClassVar[str] = "retpur"
+    revision: ClassVar[int] = 2
     source: ClassVar[str] = "RetPur (2024 submission), equation 6"

@@ -6,8 +6,7 @@ Wang, Zhang, Lu and Xu 2021, "Targeted Attack and Defense for Deep Hashing", SIG
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -17,11 +16,10 @@ from retbench_attacks.prototypes.target_vectors import distinct_vectors, draw_ve
 from retbench_attacks.prototypes.tha_prototypes import CircleForm, circle_loss
 from torch import Tensor, nn
 from torch.nn.functional import mse_loss
-from torch.optim.lr_scheduler import MultiStepLR
 
-from retbench import Context, Hardening, Hasher, HashNetwork, Noise, State, TrainingData, relax, sign
+from retbench import Context, Course, Hardening, Hasher, HashNetwork, Noise, State, TrainingData, relax, sign
 
-QUANTISATION = 1e-4
+QUANTIZATION = 1e-4
 BETAS = (0.5, 0.999)
 
 
@@ -35,24 +33,22 @@ class ATRDH(Hardening):
 
         L = benign(o, U) + weight * mean_ij ( a_i . U_j / K - (2 s_ij - 1) )^2.
 
-    The published code leaves room, and this is what is taken:
+    The published code leaves choices, which are made as follows:
 
-    - `benign: own` is the hasher's own loss, as in SAAT's version of this defense and in lines that the code of ATRDH
-      holds as comments; `mse` is the line it runs, the second term's form on o, whatever the hasher. `own` is the
-      default, because a DPSH that is trained on as DPH would be another hasher than the one it is compared with.
+    - `benign: own` is the hasher's own loss, as in SAAT's version of this defense and in commented-out lines of ATRDH's
+      code; `mse` is the line that runs there, the second term's form on o, whatever the hasher. `own` is the default,
+      because a DPSH that is trained on as DPH would be another hasher than the one it is compared with.
     - The weight of the attacked images is 1 in the code of ATRDH and 2 in SAAT's.
-    - Dropout stays on while the images are attacked, as published. Batch normalisation, which the published nets do
-      not have, keeps the statistics of the trained hasher: attacked images would drag them along.
-    - The memories start with the codes of the trained hasher without dropout; in the published code dropout disturbs
-      them until each row is first visited.
-    - `prototype_steps` trains the prototype net before the first batch. The published code has no such steps, and
-      15 700 others (on FLICKR-25K) to make up for it; in three short epochs the images would be moved towards random
-      codes.
+    - Dropout stays on while the images are attacked, as published. Batch normalization, which the published nets do
+      not have, keeps the statistics of the trained hasher: attacked images would distort them.
+    - The memories start with the codes of the trained hasher without dropout; in the published code they have dropout
+      until each row is first visited.
+    - `prototype_steps` trains the prototype net before the first batch. The published code has no such steps, but
+      15 700 others (on FLICKR-25K) instead; in three short epochs the images would be moved towards random codes.
 
     The database is encoded with the hardened hasher, and an attacker sees that one. The final test in the published
-    code ranks the codes that the undefended hasher gave the database; this is not offered, because an attacked query is
-    then searched among codes of another network, which measures how far the two have drifted apart as much as any
-    robustness.
+    code ranks the codes of the database by the undefended hasher; this is not offered, because it measures how far the
+    two networks have drifted apart as much as any robustness.
     """
 
     name: ClassVar[str] = "atrdh"
@@ -68,29 +64,33 @@ class ATRDH(Hardening):
     weight: float = Field(1.0, ge=0, le=100, description="weight of the attacked images' term")
     benign: Literal["own", "mse"] = Field("own", description="loss of the clean images: the hasher's own, or the MSE")
     circle: CircleForm = Field("sum", description="form of the prototype net's circle loss")
-    triangular: bool = Field(False, description="leave out the pairs that the published codes leave out by a slip")
+    triangular: bool = Field(False, description="leave out the pairs that the published codes leave out by mistake")
     prototype_rate: float = Field(1e-4, gt=0, le=1, description="learning rate of the prototype net")
     prototype_steps: int = Field(0, ge=0, le=1_000_000, description="steps of the prototype net before the first batch")
     hidden: int = Field(4096, ge=1, le=65_536, description="units of the prototype net's first layer")
     semantic: int = Field(512, ge=1, le=65_536, description="units of its second layer")
 
     def fit(self, hasher: Hasher, state: State, data: TrainingData, ctx: Context) -> State:
-        """Returns the hardened weights; records the mean `loss` of each epoch. Resumes after its last whole epoch."""
+        """Return the hardened weights; records the mean `loss` of each epoch. Resumes after its last whole epoch."""
         run = _Run(self, hasher, state, data, ctx)
-        for epoch in range(len(run.losses), self.epochs):
+        for step in range(run.course.step, self.prototype_steps):
+            run.aim(self.batch, ctx.noise.copy(0), step)
+            run.course.advance(run.total)
+            run.course.save_if_due()
+        for epoch in range(run.course.epoch, self.epochs):
             torch.manual_seed(int(ctx.noise.uniform("dropout", (1,), epoch) * 2**24))
             total = torch.zeros((), device=ctx.device)
             order = ctx.noise.uniform("shuffle", (len(data),), epoch)[0].argsort(stable=True)
             for index, rows in enumerate(order.split(self.batch)):
-                step = epoch * run.batches + index
-                total += len(rows) * self._train(run, hasher, rows, step)
-                ctx.progress(step + 1, self.epochs * run.batches)
-            run.finish_epoch(float(total) / len(data))
-        ctx.record("loss", list(run.losses))
+                total += len(rows) * self._train(run, hasher, rows, epoch * run.batches + index)
+                run.course.advance(run.total)
+            run.course.close_epoch({"loss": float(total) / len(data)})
+        run.course.record()
         return run.network.state_dict()
 
     def _train(self, run: _Run, hasher: Hasher, rows: Tensor, step: int) -> Tensor:
-        """Returns the loss of one batch, after a step of both networks on it."""
+        """Return the loss of one batch, after a step of both networks on it."""
+        run.decay(step)
         images, labels = run.data.images(rows.tolist()), run.data.labels
         outputs = run.encode(images)
         run.codes[rows] = sign(outputs).float()
@@ -105,13 +105,10 @@ class ATRDH(Hardening):
         else:
             loss = pair_error(outputs, run.memory, similar)
         loss = loss + self.weight * pair_error(answers, run.memory, similar)
-        descend(run.hashing, loss)
-        for schedule in run.schedules:
-            schedule.step()
-        return loss.detach()
+        return run.course.descend(run.hashing, loss)
 
     def attack(self, run: _Run, images: Tensor, prototypes: Tensor, start: Tensor) -> Tensor:
-        """Returns the images moved towards the prototypes (B, K), from a start given in [0, 1) of the ball's width."""
+        """Return the images moved towards the prototypes (B, K), from a start given in [0, 1) of the ball's width."""
         lowest, highest = (images - self.eps).clamp_(min=0), (images + self.eps).clamp_(max=1)
         attacked = (images + self.eps * (2 * start - 1)).clamp(lowest, highest)
         for _ in range(self.attack_steps):
@@ -123,23 +120,25 @@ class ATRDH(Hardening):
 
 
 def pair_error(outputs: Tensor, memory: Tensor, similar: Tensor) -> Tensor:
-    """Returns mean_ij (u_i . U_j / K - (2 s_ij - 1))^2 of relaxed codes (B, K), a memory (N, K) and bool (B, N)."""
+    """Return mean_ij (u_i . U_j / K - (2 s_ij - 1))^2 of relaxed codes (B, K), a memory (N, K) and bool (B, N)."""
     return mse_loss(outputs @ memory.T / outputs.shape[1], 2 * similar.to(outputs) - 1)
 
 
-def descend(optimiser: torch.optim.Optimizer, loss: Tensor) -> None:
-    """Takes one step down a loss."""
-    optimiser.zero_grad()
-    torch.autograd.backward(loss)
-    optimiser.step()
-
-
 class _Run:
-    """What moves while a hasher is hardened, and its checkpoint."""
+    """The networks, memories and optimizers of a hardening, and the course that checkpoints them.
+
+    Attributes:
+        batches: steps of an epoch.
+        total: steps of the whole training, those of the prototype net before it included.
+        memory: relaxed codes of the training split, float32 (N, K), as last computed.
+        codes: their signs, updated before each attack.
+        vectors: distinct label vectors of the database, from which targets are drawn.
+    """
 
     def __init__(self, options: ATRDH, hasher: Hasher, state: State, data: TrainingData, ctx: Context) -> None:
         self.options, self.data, self.ctx = options, data, ctx
         self.batches = math.ceil(len(data) / options.batch)
+        self.total = options.prototype_steps + options.epochs * self.batches
         copied = {name: value.clone() for name, value in state.items()}
         self.network: HashNetwork = hasher.network(copied, ctx.device).requires_grad_(True)
         self.network.to(memory_format=torch.channels_last)
@@ -148,48 +147,40 @@ class _Run:
         self.vectors = distinct_vectors(data.dataset.labels("database")).to(ctx.device)
         bits, classes = self.memory.shape[1], self.vectors.shape[1]
         self.net = PrototypeNet(classes, bits, options.hidden, options.semantic, reconstruct=False).to(ctx.device)
-        self.losses: list[float] = []
         self.hashing = torch.optim.Adam(self.network.parameters(), lr=options.rate, betas=BETAS)
         self.prototyping = torch.optim.Adam(self.net.parameters(), lr=options.prototype_rate, betas=BETAS)
-        saved = ctx.load_checkpoint("atrdh")
-        for step in range(0 if saved else options.prototype_steps):
-            self.aim(options.batch, ctx.noise.copy(0), step)
-        steps = options.epochs * self.batches
-        tenths = [steps // 2, steps * 3 // 4]
-        self.schedules = [MultiStepLR(optimiser, tenths, gamma=0.1) for optimiser in (self.hashing, self.prototyping)]
-        if saved:
-            self._resume(saved)
+        networks = {"network": self.network, "prototypes": self.net}
+        optimizers = {"hashing": self.hashing, "prototyping": self.prototyping}
+        self.course = Course(ctx, networks | optimizers, {"memory": self.memory, "codes": self.codes})
 
     def encode(self, images: Tensor) -> Tensor:
-        """Returns relaxed codes float32 (B, K)."""
+        """Return relaxed codes float32 (B, K)."""
         with self.ctx.autocast():
             logits = self.network.image(images)
         return relax(logits.float())
 
     def similar(self, labels: Tensor) -> Tensor:
-        """Returns bool (B, N): who of the training split shares a class with each label vector."""
+        """Return bool (B, N): whether a row of the training split shares a class with each label vector."""
         return (labels.float() @ self.data.labels.float().T) > 0
 
     def aim(self, count: int, noise: Noise, step: int) -> Tensor:
-        """Returns prototype codes (count, K) in {-1, +1} of a step's targets, and then trains their net on these."""
+        """Return prototype codes (count, K) in {-1, +1} of a step's targets, and then train their net on these."""
         labels = draw_vectors(self.vectors, count, noise, step)
         codes = self.net(labels).codes
         pull = circle_loss(codes, self.codes, self.similar(labels), self.options.circle, self.options.triangular)
-        descend(self.prototyping, pull / count + QUANTISATION * quantisation_loss(codes))
+        loss = pull / count + QUANTIZATION * quantisation_loss(codes)
+        self.course.descend(self.prototyping, loss, "loss of the prototype net")
         return sign(codes.detach()).float()
 
-    def finish_epoch(self, loss: float) -> None:
-        """Keeps the epoch's loss and saves everything that moves; raises ValueError where it diverged."""
-        if not math.isfinite(loss):
-            epoch, rate = len(self.losses) + 1, self.options.rate
-            raise ValueError(f"atrdh: the loss of epoch {epoch} diverged: got {loss}, expected a rate below {rate}")
-        self.losses.append(loss)
-        tensors = {"memory": self.memory, "codes": self.codes}
-        states = [each.state_dict() for each in self._stateful()]
-        self.ctx.save_checkpoint("atrdh", {**tensors, "losses": self.losses, "states": states})
+    def decay(self, step: int) -> None:
+        """Lower both learning rates to a tenth at 1/2 and again at 3/4 of the steps; call it before each of them."""
+        steps = self.options.epochs * self.batches
+        if tenths := (steps // 2, steps * 3 // 4).count(step):
+            for optimizer in (self.hashing, self.prototyping):
+                optimizer.param_groups[0]["lr"] *= 0.1**tenths
 
     def _encode_all(self) -> Tensor:
-        """Returns the relaxed codes of the training split, float32 (N, K), without dropout."""
+        """Return the relaxed codes of the training split, float32 (N, K), without dropout."""
         self.network.eval()
         with torch.no_grad():
             batches = torch.arange(len(self.data)).split(self.ctx.batch_size)
@@ -197,15 +188,6 @@ class _Run:
         self.network.train()
         _freeze_statistics(self.network)
         return torch.cat(codes)
-
-    def _stateful(self) -> tuple[Any, ...]:
-        return (self.network, self.net, self.hashing, self.prototyping, *self.schedules)
-
-    def _resume(self, saved: Mapping[str, Any]) -> None:
-        self.memory, self.codes = saved["memory"].to(self.ctx.device), saved["codes"].to(self.ctx.device)
-        self.losses = saved["losses"]
-        for each, state in zip(self._stateful(), saved["states"], strict=True):
-            each.load_state_dict(state)
 
 
 def _freeze_statistics(network: nn.Module) -> None:
