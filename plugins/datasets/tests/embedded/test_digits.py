@@ -1,4 +1,6 @@
 import hashlib
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import numpy as np
@@ -8,7 +10,7 @@ import torch
 from retbench_datasets.embedded import digits
 from retbench_datasets.embedded.digits import Digits
 
-from retbench import Dataset, OptionError
+from retbench import Dataset, OptionError, UserError
 
 PINNED = "7f185abdbdd71093e31f8838835cdf57b10161b58227b7b329ede01c32455f4a"
 
@@ -68,16 +70,40 @@ def test_there_are_no_options() -> None:
 
 
 @pytest.mark.usefixtures("fresh_scans")
-@pytest.mark.parametrize("changed", ["images", "target"])
-def test_other_scans_change_the_fingerprint(monkeypatch: pytest.MonkeyPatch, changed: str) -> None:
+@pytest.mark.parametrize("column", [0, 64], ids=["a pixel", "a digit"])
+def test_other_scans_change_the_fingerprint(monkeypatch: pytest.MonkeyPatch, column: int) -> None:
     before = Digits().fingerprint()
     bunch = sklearn.datasets.load_digits()
-    bunch[changed].flat[3] += 1
-    monkeypatch.setattr(sklearn.datasets, "load_digits", lambda: bunch)
+    table = np.column_stack([bunch.data, bunch.target]).astype(np.uint8)
+    table[3, column] += 1
+    monkeypatch.setattr(np, "loadtxt", lambda path, delimiter, dtype: table)
     assert Digits().fingerprint() == before
     digits._scans.cache_clear()
     digits._scans_digest.cache_clear()
     assert Digits().fingerprint() != before
+
+
+def test_the_scans_are_those_that_scikit_learn_loads() -> None:
+    bunch, scans = sklearn.datasets.load_digits(), digits._scans()
+    assert np.array_equal(scans.grey.numpy(), bunch.images)
+    assert np.array_equal(scans.digits.numpy(), bunch.target)
+
+
+@pytest.mark.usefixtures("fresh_scans")
+def test_without_the_file_the_message_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(digits, "SCANS", "datasets/data/absent.csv.gz")
+    with pytest.raises(UserError, match=r"dataset digits: no such file: got .*absent\.csv\.gz"):
+        Digits().labels("query")
+
+
+def test_scikit_learn_is_not_imported() -> None:
+    script = (
+        "import sys\n"
+        "from retbench_datasets.embedded.digits import Digits\n"
+        "Digits().fingerprint(), Digits().labels('query')\n"
+        "sys.exit('sklearn' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
 
 
 def test_the_fingerprint_also_holds_name_and_revision(monkeypatch: pytest.MonkeyPatch) -> None:
