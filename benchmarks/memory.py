@@ -21,9 +21,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from retbench_hashers.dadh_losses import triplet_loss
-from retbench_hashers.dgcpn_similarity import graph_similarity
-from retbench_hashers.joint_similarity import cosines
+from retbench_hashers.cross_modal.dadh_losses import triplet_loss
+from retbench_hashers.cross_modal.dgcpn import graph_similarity
+from retbench_hashers.cross_modal.joint_similarity_hasher import cosines
 
 from retbench import TrainingData
 from retbench.canon import digest
@@ -55,7 +55,7 @@ def grown(work: Callable[[], object]) -> float:
 def measure_coherence(rows: int) -> str:
     """Returns what DGCPN's similarity takes beyond the features of its training rows."""
     images, texts = torch.rand(rows, 4096), torch.rand(rows, 1000)
-    more = grown(lambda: graph_similarity(images, texts, neighbours=2000, scale=4000.0))
+    more = grown(lambda: graph_similarity(images, texts, neighbors=2000, scale=4000.0))
     matrices = more * MIB / (4 * rows**2)
     return f"coherence of {rows} rows: {more:.0f} MiB beyond its inputs, {matrices:.2f} matrices of n x n"
 

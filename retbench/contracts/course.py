@@ -150,10 +150,10 @@ class Course:
         drawn = {"shuffle": self._shuffle.get_state(), "global": _generator_states(self.ctx.device)}
         place = {"step": self.step, "epoch": self.epoch, "curves": self.curves}
         moving = {name: it.state_dict() for name, it in self.moving.items()}
-        self.ctx.save_checkpoint("course", {**place, **drawn, "moving": moving, "tensors": dict(self.tensors)})
+        self.ctx.save_checkpoint("training", {**place, **drawn, "moving": moving, "tensors": dict(self.tensors)})
 
     def _load(self) -> None:
-        saved = self.ctx.load_checkpoint("course")
+        saved = self.ctx.load_checkpoint("training")
         if saved is None:
             return
         for name, it in self.moving.items():

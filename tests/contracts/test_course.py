@@ -142,8 +142,8 @@ def test_a_new_training_has_taken_no_step() -> None:
 
 def test_a_checkpoint_holds_tensors_and_numbers_alone_and_no_partial_file_is_left(tmp_path: Path) -> None:
     Rig(tmp_path).in_epochs()
-    assert [path.name for path in tmp_path.iterdir()] == ["course.pt"]
-    saved = torch.load(tmp_path / "course.pt", weights_only=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["training.pt"]
+    saved = torch.load(tmp_path / "training.pt", weights_only=True)
     assert saved["moving"].keys() == {"network", "optimizer", "schedule"}
     assert len(saved["curves"]["loss"]) == EPOCHS
 
@@ -162,7 +162,7 @@ def test_checkpoints_are_left_when_the_last_one_is_old_enough(
     kept = []
     for _ in epochs_kept:
         course.close_epoch({"loss": 1.0})
-        kept.append(torch.load(tmp_path / "course.pt")["epoch"] if any(tmp_path.iterdir()) else 0)
+        kept.append(torch.load(tmp_path / "training.pt")["epoch"] if any(tmp_path.iterdir()) else 0)
     assert kept == epochs_kept
 
 

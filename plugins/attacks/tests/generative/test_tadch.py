@@ -224,7 +224,7 @@ def test_it_is_the_published_loop(
     attack = ATTACK.model_copy(update=changed)
     curves: Curves = {}
     state = fit(attack, record=curves.__setitem__, checkpoints=tmp_path, checkpoint_every=0)
-    critic = Context(CPU, "float32", Noise(0, ()), checkpoints=tmp_path).load_checkpoint("course")["moving"]["critic"]
+    critic = Context(CPU, "float32", Noise(0, ()), checkpoints=tmp_path).load_checkpoint("training")["moving"]["critic"]
     expected_curves, expected_state, expected_critic = transcribed(attack, knowledge, prototypes)
     for name, curve in expected_curves.items():
         assert curves[name] == pytest.approx(curve, rel=1e-5), name
@@ -282,7 +282,7 @@ def test_a_killed_training_resumes_to_the_same_weights(fit: Callable[..., State]
 
     with pytest.raises(KeyboardInterrupt):
         fit(attack, checkpoints=tmp_path, checkpoint_every=0, progress=stop_in_the_third_epoch)
-    assert (tmp_path / "course.pt").exists()
+    assert (tmp_path / "training.pt").exists()
     resumed = fit(attack, checkpoints=tmp_path, checkpoint_every=0)
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
 

@@ -125,7 +125,7 @@ def test_an_epoch_is_the_published_steps_in_their_order(triplet: str, between: s
     distances = apart(network, state)
     assert len(distances) == 39
     assert max(distances.values()) < 2e-5, distances
-    kept = torch.load(tmp_path / "course.pt", weights_only=True)
+    kept = torch.load(tmp_path / "training.pt", weights_only=True)
     for name, critic in (("feature_critic", by_features), ("code_critic", by_codes)):
         for weight, expected in zip(kept["moving"][name].values(), critic.state_dict().values(), strict=True):
             torch.testing.assert_close(weight, expected, rtol=0, atol=2e-5)

@@ -213,7 +213,7 @@ def test_a_fit_that_was_killed_goes_on_to_the_same_bits(kind: type[JointSimilari
 
 def test_a_checkpoint_leaves_out_the_backbone_that_nothing_changes(tmp_path: Path) -> None:
     fit(SmoothJDSH.create(TINY), checkpoints=tmp_path, checkpoint_every=0.0)
-    saved = torch.load(tmp_path / "course.pt", weights_only=True)
+    saved = torch.load(tmp_path / "training.pt", weights_only=True)
     assert set(saved["moving"]["image"]) == {"0.weight", "0.bias"}
 
 
