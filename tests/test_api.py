@@ -8,9 +8,10 @@ from typing import Any, ClassVar
 
 import pytest
 from torch import Tensor
+from torch.nn import Module
 
 import retbench
-from retbench.contracts import Batch, Knowledge, Noise, State
+from retbench.contracts import Batch, Knowledge, Noise
 from retbench.errors import UserError
 from retbench.testing import ToyAttack, write_plugin
 from retbench.testing.toys import ToyDataset, ToyHasher, ToyPurifier
@@ -28,7 +29,7 @@ class Brighter(ToyAttack):
 
     name: ClassVar[str] = "brighter"
 
-    def perturb(self, knowledge: Knowledge, batch: Batch, state: State, noise: Noise) -> Tensor:
+    def perturb(self, knowledge: Knowledge, batch: Batch, module: Module, noise: Noise) -> Tensor:
         return (batch.images + strengthen(self.eps)).clamp(0, 1)
 
 

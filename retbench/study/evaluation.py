@@ -72,6 +72,14 @@ def evaluate(
 
     Raises:
         UserError: an unknown name, a component of another kind, a class whose source cannot be read.
+
+    >>> import tempfile
+    >>> from retbench.testing import ToyAttack, ToyDataset, ToyHasher
+    >>> toys = {"dataset": ToyDataset(), "hasher": ToyHasher(), "bits": 8, "progress": False}
+    >>> with tempfile.TemporaryDirectory() as store:
+    ...     study = evaluate(**toys, attack=["none", ToyAttack(eps=8 / 255)], store=store)
+    ...     [(row.attack, row.status) for row in study.rows()]
+    [('none', 'done'), ('toy', 'done')]
     """
     given = {"dataset": dataset, "hasher": hasher, "attack": attack, "surrogate": surrogate, "defense": defense}
     catalog = local_catalog(classes=classes_of(given))  # it gives local classes their names
