@@ -7,7 +7,7 @@ from retbench.contracts.course import Course
 from retbench.contracts.dataset import Dataset, data_root
 from retbench.contracts.defense import Defense, Hardening, Purifier, part_state
 from retbench.contracts.event import Event
-from retbench.contracts.facts import Facts, Split
+from retbench.contracts.facts import SPLITS, Facts, Split
 from retbench.contracts.hasher import Hasher, HashNetwork, Modality, relax, sign
 from retbench.contracts.noise import Noise
 from retbench.contracts.part import Part
@@ -18,6 +18,7 @@ from retbench.contracts.types import Batch, State
 from retbench.contracts.weights import Weights, weights_root
 
 __all__ = [
+    "SPLITS",
     "Attack",
     "AttackPart",
     "Ball",

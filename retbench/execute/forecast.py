@@ -64,15 +64,11 @@ class Rates:
         return Forecast(
             seconds=sum(self.seconds(step) or 0.0 for step in timed),
             unknown=len(steps) - len(timed),
-            peak_memory=max((t["peak_memory"] for s in timed for t in self._seen[_kind(s)]), default=0),
+            peak_memory=max((t["peak_memory"] for s in timed for t in self._seen[s.cost_kind]), default=0),
             disk=round(sum(self._scaled(step, "bytes") or 0.0 for step in timed)),
         )
 
     def _scaled(self, stage: Stage, what: str) -> float | None:
-        timings = self._seen.get(_kind(stage), [])[-5:]
+        timings = self._seen.get(stage.cost_kind, [])[-5:]
         units = sum(timing["units"] for timing in timings)
         return sum(timing[what] for timing in timings) / units * stage.units if units else None
-
-
-def _kind(stage: Stage) -> tuple[str, str, str]:
-    return stage.name, stage.work, stage.options

@@ -20,6 +20,7 @@ from retbench.execute.device import environment, free_memory, peak_memory, reset
 from retbench.execute.failure import Failure, FailureKind, StepTimeout, classify
 from retbench.plan import Plan
 from retbench.stages import Outcome, Stage
+from retbench.stages.stage import CostKind
 from retbench.stages.states import RECORDED
 from retbench.store import Artifact, Store
 
@@ -27,10 +28,6 @@ BATCH = 64
 SHARE = 0.5
 """Of the free memory that a step plans to take: estimates err, and other programs want some."""
 RETRIES = 2
-
-
-Kind = tuple[str, str, str]
-"""Stage, work and options: steps that cost alike."""
 
 
 class RunResult(NamedTuple):
@@ -67,7 +64,7 @@ class LocalExecutor:
     tell: Callable[[Event], None]
     step_timeout: float | None = None
     versions: Mapping[str, str] = field(default_factory=dict)
-    batch_sizes: dict[Kind, int] = field(default_factory=dict)
+    batch_sizes: dict[CostKind, int] = field(default_factory=dict)
 
     def run(self, plan: Plan) -> RunResult:
         """Returns what happened once every step is stored, failed, or waited for one that failed.
@@ -135,7 +132,7 @@ class LocalExecutor:
             return False
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
-        self.batch_sizes[_kind(stage)] = size
+        self.batch_sizes[stage.cost_kind] = size
         self._report("warning", stage, message=f"out of memory; trying again with {size} images at once")
         return True
 
@@ -143,7 +140,7 @@ class LocalExecutor:
         """Returns the micro-batch of a step: what the free memory should hold, less where it has run out before."""
         free = free_memory(self.device) if stage.memory else None
         fitting = BATCH if free is None else int(SHARE * free) // cast(int, stage.memory)
-        return max(1, min(BATCH, fitting, self.batch_sizes.get(_kind(stage), BATCH)))
+        return max(1, min(BATCH, fitting, self.batch_sizes.get(stage.cost_kind, BATCH)))
 
     def _recall(self) -> None:
         """Reads from the store's ledger where memory has run out in earlier runs on such a device."""
@@ -183,7 +180,7 @@ class LocalExecutor:
         meta = {"recipe": stage.full_recipe, "label": stage.label, "environment": around, **cost}
         size = self.store.put(Artifact(stage.key, outcome.tensors, outcome.facts, meta))
         kind = {"stage": stage.name, "work": stage.work, "options": stage.options, "device": self.device.type}
-        halved = {"halved_to": self.batch_sizes.get(_kind(stage))}
+        halved = {"halved_to": self.batch_sizes.get(stage.cost_kind)}
         self.store.append_timing({**kind, **cost, **halved, "bytes": size})
         self._report("step_done", stage, seconds=seconds)
 
@@ -198,10 +195,6 @@ class LocalExecutor:
 
     def _report(self, event: EventKind, stage: Stage, done: int = 0, total: int = 0, **facts: Any) -> None:
         self.tell(Event(event, stage.name, stage.label, stage.key, done, total, **facts))
-
-
-def _kind(stage: Stage) -> Kind:
-    return stage.name, stage.work, stage.options
 
 
 def _with_records(outcome: Outcome, records: dict[str, Any]) -> Outcome:

@@ -61,10 +61,10 @@ class Purify(Stage):
     @property
     def label(self) -> str:
         again = f", copy {self.copy + 1}" if self.copy else ""
-        return f"{self.purifier.name}, {self._kind} {self.queries}{again}"
+        return f"{self.purifier.name}, {self._condition} {self.queries}{again}"
 
     @property
-    def _kind(self) -> str:
+    def _condition(self) -> str:
         return "clean" if self.source is None else "purified" if self.position else "attacked"
 
     @property

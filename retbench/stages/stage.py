@@ -17,6 +17,8 @@ from retbench.stages.recipe import input_keys
 from retbench.store import Artifact
 
 Load = Callable[[str], Artifact]
+CostKind = tuple[str, str, str]
+"""Stage, work and options of steps that cost alike."""
 
 
 class Outcome(NamedTuple):
@@ -79,6 +81,11 @@ class Stage(ABC):
     def options(self) -> str:
         """What else the cost hangs on: a digest of the component's options; empty without a component."""
         return digest(self.culprit.model_dump(mode="json"))[:12] if self.culprit else ""
+
+    @property
+    def cost_kind(self) -> CostKind:
+        """Stage, work and options: steps that cost alike, in proportion to their units."""
+        return self.name, self.work, self.options
 
     @property
     def culprit(self) -> Component | None:

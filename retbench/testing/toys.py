@@ -238,7 +238,8 @@ class ToyPurifier(Purifier):
         return ToyPart().module(part_state(state, "mean"), device)
 
     def purify(self, images: Tensor, module: nn.Module, noise: Noise) -> Tensor:
-        flat = images.mean(dim=(2, 3), keepdim=True) + 0.0 * module(images.mean(dim=(2, 3)))[:, :, None, None]
+        brightness: Tensor = module(images.mean(dim=(2, 3)))
+        flat = images.mean(dim=(2, 3), keepdim=True) + 0.0 * brightness[:, :, None, None]
         jitter = 0.01 * noise.normal("jitter", tuple(images.shape[1:]))
         return (images + self.strength * (flat - images) + jitter).clamp(0, 1)
 

@@ -11,10 +11,9 @@ import pytest
 from retbench_datasets.editions.crossmodal_source import ImageTextPairs
 from retbench_datasets.editions.crossmodal_splits import arrange_rows, cut_rows, edition_files, write_edition
 from retbench_datasets.editions.text_table import read_text_tables
-from retbench_datasets.formats.split import SPLITS
 from retbench_datasets.images.image_index import read_index
 
-from retbench import UserError
+from retbench import SPLITS, UserError
 
 NAMES = tuple(f"pictures/{number}.jpg" for number in range(12))
 SIZES = {"train": 3, "query": 4, "database": 8}

@@ -15,10 +15,10 @@ from retbench_datasets.editions.text_table import (
     text_table_path,
     write_text_table,
 )
-from retbench_datasets.formats.split import SPLITS, Listing
+from retbench_datasets.formats.split import Listing
 from retbench_datasets.images.image_index import ImageIndex
 
-from retbench import UserError
+from retbench import SPLITS, UserError
 
 
 @pytest.fixture

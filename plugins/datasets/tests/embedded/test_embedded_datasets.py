@@ -5,9 +5,7 @@ import torch
 from retbench_datasets.embedded.digits import Digits
 from retbench_datasets.embedded.scenes import Scenes
 
-from retbench import Dataset
-
-SPLITS = ("train", "query", "database")
+from retbench import SPLITS, Dataset
 
 
 @pytest.fixture(params=[Digits, Scenes], ids=lambda cls: cls.name)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from retbench import Split, UserError
+from retbench import SPLITS, Split, UserError
 from retbench_datasets.editions.crossmodal_source import CrossmodalSource
 from retbench_datasets.editions.crossmodal_splits import arrange_rows, cut_rows, edition_files, write_edition
 from retbench_datasets.editions.edition import Edition, size_caveats
@@ -15,7 +15,6 @@ from retbench_datasets.editions.prepared_record import PreparedRecord
 from retbench_datasets.editions.text_table import TextTable, read_text_tables, text_table_path
 from retbench_datasets.formats.file_stamp import file_digest
 from retbench_datasets.formats.image_label_lists import list_paths
-from retbench_datasets.formats.split import SPLITS
 from retbench_datasets.images.image_index import ImageIndex, read_index
 
 DRAWN_CAVEAT = "all rows were put in order by retbench (sha256 of the paths) and cut: the published order is not known"

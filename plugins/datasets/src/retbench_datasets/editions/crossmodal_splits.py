@@ -9,14 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from retbench import Split, UserError
+from retbench import SPLITS, Split, UserError
 from retbench_datasets.editions.crossmodal_source import Arrangement, ImageTextPairs
 from retbench_datasets.editions.hash_sampling import hash_order
 from retbench_datasets.editions.prepared_record import PreparedRecord
 from retbench_datasets.editions.text_table import text_table_path, write_text_table
 from retbench_datasets.formats.file_stamp import file_digest
 from retbench_datasets.formats.image_label_lists import format_lists, list_paths
-from retbench_datasets.formats.split import SPLITS
 from retbench_datasets.formats.text_file import write_text
 
 Rows = NDArray[np.int64]

@@ -11,10 +11,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from retbench import Split, UserError
+from retbench import SPLITS, Split, UserError
 from retbench_datasets.formats.file_stamp import Stamp, file_digest, stamp
 from retbench_datasets.formats.image_label_lists import STEMS
-from retbench_datasets.formats.split import SPLITS
 from retbench_datasets.images.image_index import ImageIndex
 
 BLOCK = 4096

@@ -7,14 +7,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from retbench import Split
+from retbench import SPLITS, Split
 from retbench_datasets.editions.edition import Edition, size_caveats
 from retbench_datasets.editions.prepared_record import PreparedRecord
 from retbench_datasets.editions.text_table import TextTable
 from retbench_datasets.editions.unimodal_splits import BuiltSplits, Draw, Origin, build_splits, write_lists
 from retbench_datasets.formats.image_label_lists import complete_splits, list_paths, missing_lists
 from retbench_datasets.formats.label_matrix import LabeledImages
-from retbench_datasets.formats.split import SPLITS
 from retbench_datasets.images.image_index import ImageIndex, read_index
 
 ORIGIN_CAVEATS: dict[Origin, Callable[[str], str]] = {

@@ -9,10 +9,10 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from retbench import Split, UserError
+from retbench import SPLITS, Split, UserError
 from retbench_datasets.formats.image_label_lists import complete_splits, format_lists, list_paths, read_listing
 from retbench_datasets.formats.label_matrix import LabeledImages
-from retbench_datasets.formats.split import SPLITS, Listing
+from retbench_datasets.formats.split import Listing
 from retbench_datasets.formats.text_file import write_text
 
 Labels = dict[str, NDArray[np.uint8]]

@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from retbench import Split, UserError
+from retbench import SPLITS, Split, UserError
 from retbench_datasets.formats.label_matrix import read_label_matrix
-from retbench_datasets.formats.split import SPLITS, Listing, image_id
+from retbench_datasets.formats.split import Listing, image_id
 from retbench_datasets.formats.text_file import read_lines
 
 STEMS: dict[Split, str] = {"train": "train", "query": "test", "database": "database"}

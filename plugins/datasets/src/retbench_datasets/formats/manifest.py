@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from retbench import Split, UserError
-from retbench_datasets.formats.split import SPLITS, image_id
+from retbench import SPLITS, Split, UserError
+from retbench_datasets.formats.split import image_id
 from retbench_datasets.formats.text_file import read_lines
 
 NAMED_SPLITS: dict[str, Split] = {**{split: split for split in SPLITS}, "test": "query"}

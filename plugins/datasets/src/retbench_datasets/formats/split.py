@@ -9,9 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from retbench import Split, UserError
-
-SPLITS: tuple[Split, ...] = ("train", "query", "database")
+from retbench import UserError
 
 
 class Listing(NamedTuple):

@@ -12,8 +12,7 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor
 
-from retbench import Dataset, Facts, Split, UserError, data_root
-from retbench_datasets.formats.split import SPLITS
+from retbench import SPLITS, Dataset, Facts, Split, UserError, data_root
 from retbench_datasets.images.decoder_pool import decode_images
 from retbench_datasets.images.decoding import CROP_MEANINGS, Crop, Preprocessing
 from retbench_datasets.images.image_index import ImageIndex

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
 
-from retbench import Split, UserError
+from retbench import SPLITS, Split, UserError
 from retbench_datasets.formats.file_stamp import Stamp, stamp
 from retbench_datasets.formats.image_label_lists import list_paths, numbered_classes, read_classes, read_listing
-from retbench_datasets.formats.split import SPLITS, Listing
+from retbench_datasets.formats.split import Listing
 
 
 @dataclass(frozen=True, eq=False)

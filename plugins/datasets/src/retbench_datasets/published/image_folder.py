@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from retbench import Split, UserError, data_root
+from retbench import SPLITS, Split, UserError, data_root
 from retbench_datasets.editions.hash_sampling import draw_any, hash_order
 from retbench_datasets.formats.file_stamp import Stamp, stamp
 from retbench_datasets.formats.image_label_lists import read_classes
 from retbench_datasets.formats.manifest import Manifest, read_manifest
-from retbench_datasets.formats.split import SPLITS, Listing
+from retbench_datasets.formats.split import Listing
 from retbench_datasets.images.image_dataset import ImageDataset
 from retbench_datasets.images.image_index import ImageIndex
 from retbench_datasets.published.image_list import FOLDER_PATTERN
