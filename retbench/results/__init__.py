@@ -2,6 +2,7 @@
 
 from retbench.results.collect import collect
 from retbench.results.evidence import Evidence, Scores, StepRecord, shown_steps, stored_scores, stored_steps
+from retbench.results.frame import make_frame
 from retbench.results.row import Envelope, Row, Status, read_row
 
 __all__ = [
@@ -12,6 +13,7 @@ __all__ = [
     "Status",
     "StepRecord",
     "collect",
+    "make_frame",
     "read_row",
     "shown_steps",
     "stored_scores",

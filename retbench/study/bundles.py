@@ -17,7 +17,7 @@ from retbench.report.published.claims import Ledger, ledger_of, read_claims
 from retbench.report.tables.layout import layout_of
 from retbench.results import Evidence, Row
 from retbench.study.layouts import component_names
-from retbench.study.sources import Source
+from retbench.study.reports import Source
 from retbench.suite import AXES, Selection
 
 

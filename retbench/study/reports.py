@@ -1,11 +1,68 @@
-"""Reports of a source, and their text in each format."""
+"""What a report is made from, a study or bundles, and the report of it."""
 
 from __future__ import annotations
 
-from retbench.report import Report, make_tables
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from retbench.errors import UserError
+from retbench.report import Gallery, Layout, Report, make_tables
+from retbench.report.published.claims import Ledger, read_claims
+from retbench.report.published.verdict import judge
 from retbench.report.render import as_csv, as_html, as_json, as_markdown, document
 from retbench.report.tables.provenance import summary
-from retbench.study.sources import Source
+from retbench.report.tables.table import Judge
+from retbench.results import Evidence, Row
+
+if TYPE_CHECKING:
+    from retbench.study.study import Study
+
+
+class Source(NamedTuple):
+    """What a report is made from.
+
+    Attributes:
+        name: what its files are called.
+        evidence: rows, and what they rest on.
+        layouts: of its tables.
+        ledger: reads published numbers: by name or path, or, of None, those that its suite names, if it names any.
+        narrowed: whether the rows are a part of the suite's.
+        gallery: makes the gallery, or None where there is none.
+    """
+
+    name: str
+    evidence: Evidence
+    layouts: tuple[Layout, ...]
+    ledger: Callable[[str | None], Ledger | None]
+    narrowed: bool
+    gallery: Callable[[], Gallery | None]
+
+    def judge(self, against: str | None) -> Judge | None:
+        """Return what puts published numbers beside measured ones: of a ledger by name or path, else of the suite's.
+
+        Raises:
+            ClaimError: the ledger is not one.
+            UserError: bundles are judged by several.
+        """
+        ledger = self.ledger(against)
+        return None if ledger is None else lambda row, metric, interval: judge(row, metric, interval, ledger)
+
+
+def source_of(study: Study) -> Source:
+    """Return a study as the source of a report; raises UserError where nothing of it is done."""
+    evidence = study.evidence()
+    if not any(row.status == "done" for row in evidence.rows):
+        advice = _advise(study, evidence.rows)
+        raise UserError(f"report: no stored results for {study.run_name} in {study.store.root}: {advice}")
+    return Source(
+        study.run_name.replace("@", "-"),
+        evidence,
+        study.layouts,
+        lambda name: read_claims(name, Path(), study.known) if name else study.ledger,
+        bool(study.request.only.filters),
+        lambda: _gallery(study),
+    )
 
 
 def make_report(source: Source, against: str | None = None, *, uniform: bool = False, pictures: bool = False) -> Report:
@@ -40,3 +97,19 @@ def format_report(made: Report, form: str) -> str:
     if form == "csv":
         return as_csv(made.tables).rstrip("\n")
     return {"markdown": as_markdown, "html": as_html, "json": as_json}[form](made)
+
+
+def _gallery(study: Study) -> Gallery:
+    from retbench.report.gallery.gallery import make_gallery  # only reports with pictures need images
+
+    return make_gallery(study.planned, study.store)
+
+
+def _advise(study: Study, rows: Sequence[Row]) -> str:
+    """Return why there is nothing to report, and what to do about it."""
+    statuses = {row.status for row in rows}
+    if statuses == {"skipped"}:
+        return f"every cell is skipped; `retbench plan {study.loaded.path}` shows why"
+    if "missing" not in statuses:
+        return f"no cell is done; `retbench results {study.loaded.path}` shows what failed"
+    return f"run it first: retbench run {study.loaded.path}"

@@ -12,7 +12,7 @@ from retbench.errors import UserError
 from retbench.report.gallery.exhibit import gallery_record
 from retbench.report.published.claims import find_claims, shipped_claims
 from retbench.report.tables.layout import find_layout
-from retbench.study.sources import source_of
+from retbench.study.reports import source_of
 
 if TYPE_CHECKING:
     from retbench.study.study import Study

@@ -18,17 +18,15 @@ from retbench.contracts.context import Precision
 from retbench.plan import Plan
 from retbench.report import Layout, Report, write_report
 from retbench.report.published.claims import Ledger
-from retbench.results import Evidence, Row, collect, stored_scores, stored_steps
+from retbench.results import Evidence, Row, collect, make_frame, stored_scores, stored_steps
 from retbench.store import Store
 from retbench.study.execution import execute
-from retbench.study.frame import make_frame
 from retbench.study.history import read_run
 from retbench.study.layouts import component_names, find_layouts
 from retbench.study.overview import Overview, survey_plan
 from retbench.study.progress import watch
-from retbench.study.reports import make_report
+from retbench.study.reports import make_report, source_of
 from retbench.study.request import Request
-from retbench.study.sources import source_of
 from retbench.study.tables import Tables
 from retbench.suite import LoadedSuite
 

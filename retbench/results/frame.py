@@ -6,8 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from retbench.errors import UserError
-from retbench.results import Row
-from retbench.results.row import AXES
+from retbench.results.row import AXES, Row
 
 if TYPE_CHECKING:
     from pandas import DataFrame
