@@ -9,8 +9,7 @@ from retbench.bundle.bundle import Bundle
 from retbench.bundle.compare import Comparison, compare_json
 from retbench.results import Row
 from retbench.stages.recipe import Recipe, component_of, front_of, input_keys, victim_of
-
-NONE = "none"
+from retbench.suite.model import NONE
 
 
 class Purification(NamedTuple):
