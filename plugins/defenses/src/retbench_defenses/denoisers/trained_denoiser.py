@@ -114,11 +114,10 @@ class TrainedDenoiser(Denoiser):
 
 def _diffuse_each(images: Tensor, levels: Tensor, eps: Tensor) -> Tensor:
     """Return each of the images in [-1, 1] noised to a level of its own, int64 (B,)."""
-    # In float32, 1 - alpha-bar of the lowest level would be wrong in the fourth digit.
-    roots = [(math.sqrt(alpha_bar), math.sqrt(1 - alpha_bar)) for alpha_bar in alphas_cumprod()]
-    signal, noise = torch.tensor(roots, device=images.device)[levels].T[..., None, None, None]
-    noised: Tensor = signal * images + noise * eps
-    return noised
+    # 1 - alpha-bar in double precision: in float32, that of the lowest level is wrong in the fourth digit.
+    table = alphas_cumprod(), [1 - alpha_bar for alpha_bar in alphas_cumprod()]
+    signal, noise = (torch.tensor(power, device=images.device)[levels, None, None, None].sqrt() for power in table)
+    return signal * images + noise * eps
 
 
 def _warm_cosine(step: int, steps: int, warmup: int) -> float:
