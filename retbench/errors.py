@@ -129,7 +129,7 @@ class ArtifactCorrupt(ArtifactError):
 
 
 def suggest(name: str, known: Iterable[str]) -> str:
-    """Returns the end of a message about an unknown name: `expected one of …; nearest: …`."""
+    """Return the end of a message about an unknown name: `expected one of …; nearest: …`."""
     names = sorted(known)
     if not names:
         return "expected nothing here"

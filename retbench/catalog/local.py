@@ -69,12 +69,10 @@ def identify(component: type[Component]) -> None:
             other.code = digest(collect_source(other).pieces)
 
 
-def identify_parts(component: Component, facts: Facts) -> None:
-    """Set `code` of the local parts of a local component that its source does not name; raises UserError."""
-    if component.code:
-        for part in component.parts(facts).values():
-            if not part.code and not is_installed(type(part)):
-                identify(type(part))
+def local_parts(component: Component, facts: Facts) -> list[type[Component]]:
+    """Return the classes of the parts of a local component that no installed package defines."""
+    parts = component.parts(facts).values() if component.code else ()
+    return [type(part) for part in parts if not is_installed(type(part))]
 
 
 def _complete(component: type[Component]) -> None:

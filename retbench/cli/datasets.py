@@ -31,16 +31,16 @@ def list_datasets(as_json: bool) -> None:
     from retbench.contracts.facts import SPLITS
 
     entries = load_catalog().entries()
-    told = [describe(entry.component) for (kind, _), entry in entries.items() if kind == "dataset"]
+    record = [describe(entry.component) for (kind, _), entry in entries.items() if kind == "dataset"]
     if as_json:
-        click.echo(json.dumps(told))
+        click.echo(json.dumps(record))
         return
     rows = [
         (one["name"], one["state"], one["root"] or "generated", *(one["sizes"].get(split, "") for split in SPLITS))
-        for one in told
+        for one in record
     ]
     click.echo(tabulate(rows, ("name", "state", "where", *SPLITS), "simple"))
-    if any(one["state"] != "ready" for one in told):
+    if any(one["state"] != "ready" for one in record):
         click.echo("\nwhat is missing, and how to get it: retbench datasets check NAME")
 
 
@@ -73,7 +73,7 @@ def check(name: str, sets: tuple[str, ...], no_images: bool, as_json: bool) -> N
     if as_json:
         click.echo(json.dumps(_record(name, found, findings)))
     else:
-        _tell(found, findings)
+        _print(found, findings)
     if any(finding.level == "error" for finding in findings):
         raise click.exceptions.Exit(1)
 
@@ -96,7 +96,7 @@ def prepare(name: str, sets: tuple[str, ...]) -> None:
 
 
 def make_dataset(name: str, sets: Sequence[str]) -> Dataset:
-    """Returns the data set of a name with the options of `option=value` texts; raises UserError."""
+    """Return the data set of a name with the options of `option=value` texts; raises UserError."""
     from retbench.catalog import load_catalog
     from retbench.contracts import Dataset
     from retbench.document import parse_assignment
@@ -108,21 +108,21 @@ def make_dataset(name: str, sets: Sequence[str]) -> Dataset:
 
 
 def describe(component: type[Any]) -> dict[str, Any]:
-    """Returns a data set with its default options as JSON: state (ready, missing, broken), folder, sizes, reason."""
+    """Return a data set with its default options as JSON: state (ready, missing, broken), folder, sizes, reason."""
     from retbench.errors import UserError
 
-    told: dict[str, Any] = {"name": component.name, "state": "ready", "root": None, "sizes": {}, "why": None}
+    record: dict[str, Any] = {"name": component.name, "state": "ready", "root": None, "sizes": {}, "why": None}
     try:
         dataset = component.create()
-        told["root"] = None if dataset.root is None else str(dataset.root)
-        told["why"] = dataset.missing()
-        if told["why"] is None:
-            told["sizes"] = dict(dataset.facts().sizes)
+        record["root"] = None if dataset.root is None else str(dataset.root)
+        record["why"] = dataset.missing()
+        if record["why"] is None:
+            record["sizes"] = dict(dataset.facts().sizes)
         else:
-            told["state"] = "missing"
+            record["state"] = "missing"
     except UserError as error:
-        told.update(state="broken", why=str(error))
-    return told
+        record.update(state="broken", why=str(error))
+    return record
 
 
 def _broken_images(dataset: Dataset) -> list[Finding]:
@@ -137,20 +137,20 @@ def _broken_images(dataset: Dataset) -> list[Finding]:
 
 
 def _record(name: str, found: Survey | None, findings: Sequence[Finding]) -> dict[str, Any]:
-    told: dict[str, Any] = {"dataset": name, "findings": [finding._asdict() for finding in findings]}
+    record: dict[str, Any] = {"dataset": name, "findings": [finding._asdict() for finding in findings]}
     if found is not None:
         splits = {split: _json_safe(numbers._asdict()) for split, numbers in found.splits.items()}
         chances = _json_safe({"chance": found.chance, "target_chance": found.target_chance})
-        told.update(classes=found.classes, splits=splits, **chances)
-    return told
+        record.update(classes=found.classes, splits=splits, **chances)
+    return record
 
 
 def _json_safe(record: dict[str, Any]) -> dict[str, Any]:
-    """Returns a record with null for each NaN, the mean of nothing, which JSON does not have."""
+    """Return a record with null for each NaN, the mean of nothing, which JSON does not have."""
     return {name: None if value != value else value for name, value in record.items()}
 
 
-def _tell(found: Survey | None, findings: Sequence[Finding]) -> None:
+def _print(found: Survey | None, findings: Sequence[Finding]) -> None:
     from tabulate import tabulate
 
     if found is not None:

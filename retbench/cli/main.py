@@ -49,7 +49,7 @@ def cli() -> None:
 
 
 def main() -> None:
-    """Runs the command line and exits with its code; a user's mistake is one line, a bug is a traceback."""
+    """Run the command line and exits with its code; a user's mistake is one line, a bug is a traceback."""
     from retbench.errors import RetbenchError, UserError
 
     try:

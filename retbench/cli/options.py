@@ -14,7 +14,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def store_option(command: F) -> F:
-    """Adds `--store`."""
+    """Add `--store`."""
     return click.option(
         "--store",
         type=click.Path(path_type=Path, file_okay=True),
@@ -26,19 +26,19 @@ def store_option(command: F) -> F:
 
 
 def unused_store_option(command: F) -> F:
-    """Adds a `--store` that changes nothing, to a command that needs none, so that scripts may pass it everywhere."""
+    """Add a `--store` that changes nothing, to a command that needs none, so that scripts may pass it everywhere."""
     return click.option("--store", type=click.Path(), expose_value=False, help="Accepted, and not needed.")(command)
 
 
 def json_option(command: F) -> F:
-    """Adds `--json`."""
+    """Add `--json`."""
     return click.option("--json", "as_json", is_flag=True, help="JSON on standard output, people's text on the other.")(
         command
     )
 
 
 def suite_options(command: F) -> F:
-    """Adds what narrows or changes a suite, and what it is computed on."""
+    """Add what narrows or changes a suite, and what it is computed on."""
     for option in (
         click.option("--profile", default="", metavar="NAME", help="One of the profiles that the suite defines."),
         click.option("--set", multiple=True, metavar="PATH=VALUE", help="Change one value of the suite."),

@@ -61,11 +61,11 @@ def show(name: str, as_json: bool) -> None:
         click.echo(json.dumps([_described(kind, entry) for (kind, _), entry in entries.items()]))
         return
     for (kind, _), entry in entries.items():
-        _tell(kind, entry)
+        _print(kind, entry)
 
 
 def describe(catalog: Catalog) -> dict[str, Any]:
-    """Returns the catalog as JSON: components and broken plugins."""
+    """Return the catalog as JSON: components and broken plugins."""
     components = [_described(kind, entry) for (kind, _), entry in catalog.entries().items()]
     broken = [{"origin": str(broken.origin), "error": broken.error} for broken in catalog.broken]
     return {"components": components, "broken": broken}
@@ -83,7 +83,7 @@ def _described(kind: str, entry: Entry) -> dict[str, Any]:
     }
 
 
-def _tell(kind: str, entry: Entry) -> None:
+def _print(kind: str, entry: Entry) -> None:
     import inspect
 
     from tabulate import tabulate
@@ -99,7 +99,7 @@ def _tell(kind: str, entry: Entry) -> None:
 
 
 def _options(schema: dict[str, Any], nested: dict[str, Any], owner: str) -> Iterator[tuple[str, str, str, str]]:
-    """Yields name, type, default and meaning of each option; those of a component that is an option under its name."""
+    """Yield name, type, default and meaning of each option; those of a component that is an option under its name."""
     for option, facts in schema.get("properties", {}).items():
         inner = facts.get("$ref", "").rpartition("/")[2]
         if "properties" in nested.get(inner, {}):
@@ -110,7 +110,7 @@ def _options(schema: dict[str, Any], nested: dict[str, Any], owner: str) -> Iter
 
 
 def _type(facts: dict[str, Any]) -> str:
-    """Returns the type and range of an option's JSON schema in words."""
+    """Return the type and range of an option's JSON schema in words."""
     if "anyOf" in facts:
         return " or ".join(_type(choice) for choice in facts["anyOf"])
     if "enum" in facts or "const" in facts:

@@ -23,7 +23,7 @@ class ListingGroup(click.Group):
 def results() -> None:
     """List the numbers of a suite, or export them.
 
-    `retbench results SUITE` stands for `retbench results list SUITE`.
+    `retbench results SUITE` is short for `retbench results list SUITE`.
     """
 
 

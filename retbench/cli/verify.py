@@ -48,8 +48,8 @@ def verify(path: Path, as_json: bool) -> None:
     read_galleries(bundle)
     found = verify_bundle(bundle)
     if as_json:
-        told = {name: [finding._asdict() for finding in findings] for name, findings in found._asdict().items()}
-        click.echo(json.dumps({"title": bundle.evidence.title, "ok": found.ok, **told}))
+        record = {name: [finding._asdict() for finding in findings] for name, findings in found._asdict().items()}
+        click.echo(json.dumps({"title": bundle.evidence.title, "ok": found.ok, **record}))
     else:
         click.echo(f"{bundle.evidence.title}: {len(bundle.done)} of {len(bundle.evidence.rows)} rows have numbers\n")
         _show(found)
@@ -61,7 +61,7 @@ def _show(found: Verification) -> None:
     from tabulate import tabulate
 
     counts = [_count(findings) for findings in found]
-    rows = [(told, *(count[kind] or "" for count in counts)) for kind, told in KINDS.items()]
+    rows = [(label, *(count[kind] or "" for count in counts)) for kind, label in KINDS.items()]
     rows = [row for row in rows if any(row[1:])]
     click.echo(tabulate(rows, ("", "agree", "disagree", "carried"), "simple", disable_numparse=True))
     if found.ok:

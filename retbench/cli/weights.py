@@ -60,7 +60,7 @@ def prepare(suite: str, yes: bool, **how: Any) -> None:
 
 
 def _named(suite: str, how: dict[str, Any]) -> dict[Weights, str]:
-    """Returns the weight files of a suite's cells, each with a component that starts from it.
+    """Return the weight files of a suite's cells, each with a component that starts from it.
 
     The cells of a dataset that is not on disk are left out, and said so: what they need is not known.
     """
@@ -88,7 +88,7 @@ def _record(file: Weights, owner: str) -> dict[str, Any]:
 
 
 def _fetch(file: Weights) -> None:
-    """Fetches a file beside its place and moves it there once its digest is the published one; raises UserError."""
+    """Fetch a file beside its place and moves it there once its digest is the published one; raises UserError."""
     from http.client import HTTPException
 
     from torch.hub import download_url_to_file

@@ -16,7 +16,7 @@ from retbench.suite import Cell
 
 
 def collect(plan: Plan, store: Store, protocol: Protocol, failures: Mapping[str, str] | None = None) -> list[Row]:
-    """Returns a row for every cell of a plan, in its order.
+    """Return a row for every cell of a plan, in its order.
 
     Args:
         plan: the cells and their score keys.
@@ -39,17 +39,17 @@ class _Collector:
         self.targets: dict[str, Json] = {}
 
     def row(self, planned: PlannedCell) -> Row:
-        """Returns the row of a cell."""
+        """Return the row of a cell."""
         cell = planned.cell
         axes: dict[str, Any] = {**cell.axes, "variant": cell.variant}
         row = Row(**axes, status="skipped", reason=planned.reason or "", budget=_budget(cell), caveats=planned.caveats)
-        told = {**self._protocol, "task": cell.task, "bits": cell.bits}
+        protocol = {**self._protocol, "task": cell.task, "bits": cell.bits}
         if planned.key is None:
-            return replace(row, protocol=told)
-        told["targets"] = self._targets(cell)
+            return replace(row, protocol=protocol)
+        protocol["targets"] = self._targets(cell)
         row = replace(
             row,
-            protocol=told,
+            protocol=protocol,
             options=self._options(cell),
             data=self._data(cell),
             details=dict(planned.details),
@@ -60,8 +60,8 @@ class _Collector:
             facts = cast(dict[str, Any], self.store.facts(planned.key))
         except ArtifactError as error:
             return replace(row, **self._absence(planned.key, error))
-        told |= {"chance": facts["chance"], "scored_queries": facts["queries"], "ranked_queries": planned.queries}
-        told["target_labels"] = facts["target_labels"]
+        protocol |= {"chance": facts["chance"], "scored_queries": facts["queries"], "ranked_queries": planned.queries}
+        protocol["target_labels"] = facts["target_labels"]
         return replace(
             row,
             status="done",
@@ -76,7 +76,7 @@ class _Collector:
         return cast(dict[str, Json], self.protocol.model_dump(mode="json"))
 
     def _absence(self, key: str, error: ArtifactError) -> dict[str, Any]:
-        """Returns the status and the reason of a cell whose score is not in the store."""
+        """Return the status and the reason of a cell whose score is not in the store."""
         reason = self.failures.get(key, "")
         status: Status = "invalid" if reason.startswith("invalid:") else "failed" if reason else "missing"
         if status == "missing" and isinstance(error, ArtifactCorrupt):
@@ -108,7 +108,7 @@ class _Collector:
         return {**options, "defense": defenses} if defenses else options
 
     def _spec(self, component: Component, facts: Facts) -> Json:
-        """Returns a component's options; those that name a file, by its sha256."""
+        """Return a component's options; those that name a file, by its sha256."""
         key = (id(component), facts.dataset)
         if key not in self.specs:
             self.specs[key] = component.spec(facts)["options"]

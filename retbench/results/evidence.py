@@ -53,7 +53,7 @@ class Evidence:
             and `visibility`), NaN for a query that a metric leaves out; `cluster` int64 (Q,), equal where target labels
             are; `map_recall` and `t_map_recall` float32 (Q, 21), precision at recall 0, 0.05 ... 1; `map_depth` and
             `t_map_depth` float32 (Q, D), precision among the first of `depths` int64 (D,).
-        log: where failures are told in full; empty where there is no such file.
+        log: the file that failures are logged in; empty where there is no such file.
         notice: what a reader must know of where all of it comes from; empty for a store.
     """
 
@@ -68,13 +68,13 @@ class Evidence:
 
 
 def stored_steps(plan: Plan, store: Store) -> dict[str, StepRecord]:
-    """Returns the stored steps of a plan by key; what is missing or damaged is left out."""
+    """Return the stored steps of a plan by key; what is missing or damaged is left out."""
     found = {key: read_step(store, key) for key in plan.steps}
     return {key: step for key, step in found.items() if step is not None}
 
 
 def read_step(store: Store, key: str) -> StepRecord | None:
-    """Returns what a stored step was and took, or None for one that is not there or is damaged."""
+    """Return what a stored step was and took, or None for one that is not there or is damaged."""
     try:
         meta = cast(dict[str, Any], store.meta(key))
         recipe = meta["recipe"]
@@ -89,7 +89,7 @@ def read_step(store: Store, key: str) -> StepRecord | None:
 
 
 def stored_scores(store: Store) -> Scores:
-    """Returns the reader of a store's scores; each is read and checked once."""
+    """Return the reader of a store's scores; each is read and checked once."""
     read: dict[str, Mapping[str, Tensor]] = {}
 
     def scores(key: str) -> Mapping[str, Tensor]:
@@ -101,5 +101,5 @@ def stored_scores(store: Store) -> Scores:
 
 
 def shown_steps(rows: Sequence[Row], steps: Mapping[str, StepRecord]) -> list[StepRecord]:
-    """Returns what was computed for some rows, each step once, in the order it ran."""
+    """Return what was computed for some rows, each step once, in the order it ran."""
     return [steps[key] for key in dict.fromkeys(key for row in rows for key in row.steps) if key in steps]

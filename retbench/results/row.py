@@ -1,4 +1,4 @@
-"""One cell of the matrix as a flat record: its numbers and everything they hang on."""
+"""One cell of the matrix as a flat record: its numbers and everything they depend on."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Envelope(NamedTuple):
 
 @dataclass(frozen=True)
 class Row:
-    """One cell's numbers and everything they hang on.
+    """One cell's numbers and everything they depend on.
 
     Attributes:
         dataset, hasher, bits, task, attack, surrogate, defense, threat, seed, variant: the axes, by label.
@@ -75,7 +75,7 @@ class Row:
         return self.members or ((self.key,) if self.key else ())
 
     def record(self) -> dict[str, Json]:
-        """Returns the row as JSON; an interval that is a mean over nothing has nulls."""
+        """Return the row as JSON; an interval that is a mean over nothing has nulls."""
         metrics = {name: _plain(interval) for name, interval in self.metrics.items()}
         envelopes = {name: envelope._asdict() for name, envelope in self.envelopes.items()}
         lists = {name: list(getattr(self, name)) for name in ("caveats", "members", "steps")}
@@ -83,7 +83,7 @@ class Row:
 
 
 def read_row(record: Mapping[str, Any]) -> Row:
-    """Returns the row of a record: the inverse of `Row.record`; raises TypeError or KeyError for what is not one."""
+    """Return the row of a record: the inverse of `Row.record`; raises TypeError or KeyError for what is not one."""
     metrics = {name: read_interval(value) for name, value in record["metrics"].items()}
     envelopes = {name: Envelope(**value) for name, value in record["envelopes"].items()}
     lists = {name: tuple(record[name]) for name in ("caveats", "members", "steps")}
@@ -95,5 +95,5 @@ def _plain(interval: Interval) -> dict[str, Json]:
 
 
 def read_interval(value: Mapping[str, float | None]) -> Interval:
-    """Returns an interval from JSON, where null stands for a mean over nothing."""
+    """Return an interval from JSON, with null for a mean over nothing."""
     return Interval(*(float("nan") if value[part] is None else cast(float, value[part]) for part in Interval._fields))

@@ -56,7 +56,7 @@ def evaluate(
     A name has the options of the suite `like`, with its overrides, so that artifacts are shared with runs of that
     suite. An object has its own options and no others; objects of one name with different options are variants in
     rows and tables. A class that no plugin offers may be defined in a notebook or a script: its recipes carry the
-    digest of its source. A class stands for its name.
+    digest of its source. A class means its name.
 
     The study is remembered in the store like the run of a suite, so that `retbench gc` keeps its artifacts.
 

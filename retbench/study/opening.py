@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any, cast
 
 from retbench.catalog import Catalog
-from retbench.catalog.local import identify_parts, local_catalog
+from retbench.catalog.local import identify, local_catalog, local_parts
+from retbench.contracts import Component
 from retbench.errors import StoreUnwritable, UserError
 from retbench.execute import pick_device, resolve_precision
 from retbench.plan import make_plan
@@ -122,10 +123,12 @@ def open_source(what: Sequence[str], store: Path, how: Mapping[str, Any]) -> Sou
 
 def _identify_parts(cells: Sequence[Cell]) -> None:
     """Identify the parts of local components, which recipes hold too; a cell without its data set is skipped."""
+    parts: dict[type[Component], None] = {}
     for cell in cells:
         components = (cell.hasher, cell.surrogate, cell.attack, *cell.defenses)
         local = [component for component in components if component is not None and component.code]
         if local and cell.dataset.missing() is None:
             facts = replace(cell.dataset.facts(), bits=cell.bits, task=cell.task)
-            for component in local:
-                identify_parts(component, facts)
+            parts |= dict.fromkeys(part for component in local for part in local_parts(component, facts))
+    for part in parts:
+        identify(part)

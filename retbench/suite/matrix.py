@@ -75,7 +75,7 @@ def expand(loaded: LoadedSuite, catalog: Catalog, only: Selection = EVERYTHING) 
 
 
 def _laid_over(options: Options, layer: Options) -> Options:
-    """Returns `options` with `layer` on top: nested options merge, everything else is replaced."""
+    """Return `options` with `layer` on top: nested options merge, everything else is replaced."""
     both = {name for name in layer if isinstance(layer[name], dict) and isinstance(options.get(name), dict)}
     return {**options, **layer, **{name: _laid_over(options[name], layer[name]) for name in both}}
 
@@ -102,7 +102,7 @@ def _matches(point: Point, pattern: Mapping[str, list[Any]]) -> bool:
 
 
 class _Builder:
-    """Builds components with the options of a cell, and says where in the file a bad one stands."""
+    """Builds components with the options of a cell, and names the place in the file of a bad one."""
 
     def __init__(self, suite: Suite, document: Document, catalog: Catalog) -> None:
         self.suite, self.document, self.catalog = suite, document, catalog
@@ -111,7 +111,7 @@ class _Builder:
         self.swept_on = Counter(option for _, option in swept)
 
     def check(self) -> None:
-        """Raises SuiteError for the first unknown axis or component, wherever the file names one."""
+        """Raise SuiteError for the first unknown axis or component, wherever the file names one."""
         for path, axis, choice in self._written():
             for name in choice.names:
                 self._known(COMPONENT_AXES[axis], name, path)
@@ -133,7 +133,7 @@ class _Builder:
                     self._check_options(kind, name, options, at)
 
     def cell(self, point: Point) -> Cell:
-        """Returns the cell at a point of the matrix."""
+        """Return the cell at a point of the matrix."""
         build = {
             axis: [self._at(point, axis, kind, n) for n in point[axis].names] for axis, kind in COMPONENT_AXES.items()
         }
@@ -154,7 +154,7 @@ class _Builder:
         )
 
     def _written(self) -> Iterator[tuple[KeyPath, str, Choice]]:
-        """Yields every choice of components in the matrix, with its place and its axis."""
+        """Yield every choice of components in the matrix, with its place and its axis."""
         matrix = self.suite.matrix
         included = ((("matrix", "include", index), extra) for index, extra in enumerate(matrix.include))
         for place, axes in ((("matrix",), matrix), *included):
@@ -163,7 +163,7 @@ class _Builder:
                     yield (*place, axis, *choice.at), axis, choice
 
     def _variant(self, point: Point) -> str:
-        """Returns the labels of what is swept, led by the axis where several axes sweep an option of that name."""
+        """Return the labels of what is swept, led by the axis where several axes sweep an option of that name."""
         swept = {axis: point[axis].variant for axis in COMPONENT_AXES if point[axis].variant}
         shared = {axis for axis, label in swept.items() if self.swept_on[label.partition("=")[0]] > 1}
         return ",".join(f"{axis}.{label}" if axis in shared else label for axis, label in swept.items())

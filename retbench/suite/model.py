@@ -56,7 +56,7 @@ def _as_list(value: Any) -> Any:
 
 
 def _expand(entry: Any) -> list[Choice]:
-    """Returns the choices of one entry: a name, a list of names, or `{name: {sweep: {option: [values]}}}`."""
+    """Return the choices of one entry: a name, a list of names, or `{name: {sweep: {option: [values]}}}`."""
     if isinstance(entry, Choice):
         return [entry]
     if isinstance(entry, str):
@@ -82,7 +82,7 @@ _ENTRIES: TypeAdapter[list[list[Choice]]] = TypeAdapter(list[Annotated[list[Choi
 
 
 def _choices(value: Any) -> list[Choice]:
-    """Returns the choices of an axis, each with the place of its entry; a bad entry is reported at its index."""
+    """Return the choices of an axis, each with the place of its entry; a bad entry is reported at its index."""
     entries = enumerate(_ENTRIES.validate_python(_as_list(value)))
     placed = ((choice, (index,) if isinstance(value, list) else ()) for index, entry in entries for choice in entry)
     return [choice.model_copy(update={"at": at}) for choice, at in placed]
@@ -162,7 +162,7 @@ class Report(_Frozen):
 
 
 class Suite(_Frozen):
-    """What a suite file says, profile and command line applied."""
+    """The content of a suite file, with its profile and the changes of the command line applied."""
 
     suite: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")
     description: str = ""

@@ -25,7 +25,7 @@ class LoadedSuite(NamedTuple):
 
 
 def find_suite(name: str) -> Path:
-    """Returns the file of a suite: a path, or the name of one shipped with retbench; raises UnknownName."""
+    """Return the file of a suite: a path, or the name of one shipped with retbench; raises UnknownName."""
     path = Path(name)
     if path.suffix in {".yaml", ".yml"} or path.is_file():
         if path.is_file():
@@ -39,7 +39,7 @@ def find_suite(name: str) -> Path:
 
 
 def shipped_suites() -> dict[str, Path]:
-    """Returns the suites that came with retbench, by name: from the wheel, or from the checkout it runs in."""
+    """Return the suites that came with retbench, by name: from the wheel, or from the checkout it runs in."""
     package = Path(str(files("retbench")))
     for folder in (package / "suites", package.parent / "suites"):
         if folder.is_dir():
@@ -48,7 +48,7 @@ def shipped_suites() -> dict[str, Path]:
 
 
 def read_suite(path: Path, profile: str = "", sets: Sequence[str] = ()) -> LoadedSuite:
-    """Returns the suite in a file with a profile and `--set path=value` changes applied.
+    """Return the suite in a file with a profile and `--set path=value` changes applied.
 
     Raises:
         DocumentError: the file is not YAML, with file:line:column.
@@ -83,7 +83,7 @@ def _apply_profile(document: Document, profile: str) -> None:
 
 
 def _apply_set(document: Document, assignment: str) -> None:
-    """Lays one `a.b.c=value` over the document; options of components become a last override, so that they win."""
+    """Lay one `a.b.c=value` over the document; options of components become a last override, so that they win."""
     dotted, value = parse_assignment(assignment, "path.to.option=value")
     steps, place = tuple(dotted.split(".")), f"--set {assignment}"
     if steps[0] == "components" and len(steps) >= 3:
@@ -104,7 +104,7 @@ def _apply_set(document: Document, assignment: str) -> None:
 
 
 def _append_override(document: Document, steps: tuple[str, ...], value: Any, place: str) -> None:
-    """Adds an override of every cell: `steps` are a kind, a name and, unless `value` holds several, an option."""
+    """Add an override of every cell: `steps` are a kind, a name and, unless `value` holds several, an option."""
     overrides = document.data.get("overrides", [])
     if not isinstance(overrides, list):
         raise SuiteError(f"{document.where(('overrides',))}: it must be a list: got {overrides!r}")
@@ -129,7 +129,7 @@ def _located(document: Document, error: ErrorDetails) -> SuiteError:
 
 
 def _written_path(data: Any, location: tuple[int | str, ...]) -> tuple[int | str, ...]:
-    """Returns the steps of a pydantic location that exist in the file, plus the last one that does not."""
+    """Return the steps of a pydantic location that exist in the file, plus the last one that does not."""
     path: tuple[int | str, ...] = ()
     for step in location:
         if _holds(data, step):

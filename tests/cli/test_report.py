@@ -286,8 +286,8 @@ def test_a_mixture_is_refused_where_all_must_be_uniform(retbench: Retbench, toys
 @pytest.mark.parametrize(
     ("setting", "code", "told"),
     [
-        ("matrix.task=t2i", 0, "every cell is skipped; `retbench plan toy.yaml` says why"),
-        ("matrix.attack=faulty", 1, "no cell is done; `retbench results toy.yaml` says what failed"),
+        ("matrix.task=t2i", 0, "every cell is skipped; `retbench plan toy.yaml` shows why"),
+        ("matrix.attack=faulty", 1, "no cell is done; `retbench results toy.yaml` shows what failed"),
     ],
 )
 def test_a_report_of_nothing_but_skipped_or_failed_cells_says_where_to_look(
