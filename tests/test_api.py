@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar
@@ -221,3 +222,41 @@ def test_components_of_an_installed_package_need_no_plugin_and_get_no_digest(toy
         study = evaluate(toys, dataset=ToyDataset(), hasher=ToyHasher(), defense=ToyPurifier)
     assert [row.status for row in study.rows()] == ["done"]
     assert ToyDataset.code == ToyHasher.code == ToyPurifier.code == ""
+
+
+def test_the_example_of_the_readme_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As it is printed, but on the suite `smoke`, whose schedules take seconds."""
+    readme = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"## In Python\n\n```python\n(.*?)```", readme, re.DOTALL)
+    code = code.replace('"unimodal"', '"smoke"').replace('dataset="scenes"', 'dataset="digits", like="smoke"')
+    monkeypatch.chdir(tmp_path)
+    for name in ("RETBENCH_PLUGINS", "RETBENCH_STORE"):
+        monkeypatch.delenv(name, raising=False)
+    names: dict[str, Any] = {"MyAttack": Brighter}
+    exec(f"{code.rstrip()[: code.rindex('retbench.evaluate')]}mine = {code[code.rindex('retbench.evaluate') :]}", names)
+    assert {row.status for row in names["study"].rows()} == {"done"}
+    assert [(row.attack, row.defense, row.status) for row in names["mine"].rows()] == [
+        (attack, defense, "done") for attack in ("none", "brighter") for defense in ("none", "retpur")
+    ]
+    shared = {row.key for row in names["study"].rows()} & {row.key for row in names["mine"].rows()}
+    assert len(shared) == 2  # clean queries, without and behind a purifier
+    assert {path.suffix for path in (tmp_path / "out").iterdir()} >= {".md", ".html", ".tex", ".csv", ".json", ".png"}
+
+
+def test_names_share_the_artifacts_of_the_suite_whose_options_they_take(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("RETBENCH_PLUGINS", raising=False)
+    monkeypatch.setattr(retbench.Study, "run", lambda study, *_: study)
+    axes: dict[str, Any] = {
+        "dataset": "digits",
+        "hasher": "dpsh",
+        "attack": ["none", "p2p"],
+        "defense": ["none", "retpur"],
+    }
+    suite = retbench.open("unimodal", only=axes, store=tmp_path)
+    evaluated = retbench.evaluate(**axes, store=tmp_path)
+    assert evaluated.planned.steps.keys() == suite.planned.steps.keys()
+    changed = retbench.evaluate(**axes, store=tmp_path, protocol={"queries": 50})
+    assert changed.loaded.suite.protocol.queries == 50
+    assert changed.loaded.suite.protocol.targets == suite.loaded.suite.protocol.targets
