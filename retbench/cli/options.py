@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
-from retbench.study import STORE, STORE_VARIABLE
+from retbench.study.place import STORE, STORE_VARIABLE
 
 F = TypeVar("F", bound=Callable[..., Any])
 

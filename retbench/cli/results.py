@@ -63,7 +63,7 @@ def list_rows(suite: str | None, store: Path, as_json: bool, **how: Any) -> None
 def export(suite: str, path: Path, force: bool, store: Path, as_json: bool, **how: Any) -> None:
     """Write the results of a SUITE to PATH, a zip file with the codes and labels that they can be computed from."""
     from retbench.study import opening
-    from retbench.study.sharing import check_path, export_study
+    from retbench.study.bundles import check_path, export_study
 
     check_path(path, force=force)
     written = export_study(opening.open(suite, store=store, **how), path)

@@ -14,9 +14,9 @@ from retbench.errors import StoreUnwritable, UserError
 from retbench.execute import pick_device, resolve_precision
 from retbench.plan import make_plan
 from retbench.store import Store
-from retbench.study import default_store
 from retbench.study.history import continue_run
 from retbench.study.layouts import component_names, suite_layouts, suite_ledger
+from retbench.study.place import default_store
 from retbench.study.reports import Source, source_of
 from retbench.study.request import PrecisionChoice, Request, Sets, read_sets
 from retbench.study.study import Study
