@@ -171,10 +171,15 @@ _REMEDY = "lower the learning rate"
 def _generator_states(device: torch.device) -> list[Tensor]:
     """Return the states of torch's global generators: the CPU's and the device's."""
     states = [torch.get_rng_state()]
-    return states if device.type == "cpu" else [*states, torch.get_device_module(device).get_rng_state()]
+    return states if device.type == "cpu" else [*states, torch.get_device_module(device).get_rng_state(*_index(device))]
 
 
 def _set_generator_states(states: list[Tensor], device: torch.device) -> None:
     torch.set_rng_state(states[0])
     if device.type != "cpu":
-        torch.get_device_module(device).set_rng_state(states[1])
+        torch.get_device_module(device).set_rng_state(states[1], *_index(device))
+
+
+def _index(device: torch.device) -> tuple[torch.device, ...]:
+    """Return the argument that names a device where a machine may have several; others take none."""
+    return (device,) if device.type in ("cuda", "xpu") else ()

@@ -67,7 +67,7 @@ class Victim(NamedTuple):
 
 def frozen(owner: Attack | Purifier, states: States, load: Load, device: torch.device) -> nn.Module:
     """Return the networks of an attack or a purifier, frozen and in eval mode, on `device`."""
-    return owner.module(states.load(load, device), device).eval().requires_grad_(False)
+    return owner.module(states.load(load, device), device).to(device).eval().requires_grad_(False)
 
 
 def _on(tensors: State, device: torch.device) -> State:

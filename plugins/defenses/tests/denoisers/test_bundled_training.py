@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from retbench_defenses.denoisers import bundle
+from retbench_defenses.denoisers import bundled_training
 from retbench_defenses.denoisers.bundled_denoiser import BundledDenoiser
 from retbench_defenses.denoisers.denoiser import read_outline
 from retbench_defenses.diffusion.ddpm import Ddpm
@@ -13,11 +13,11 @@ from retbench import Context, Noise, TrainingData
 @pytest.fixture
 def weights(data: TrainingData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder for shipped weights, into which one step of training on the ramps was bundled."""
-    monkeypatch.setattr(bundle, "WEIGHTS", tmp_path)
+    monkeypatch.setattr(bundled_training, "WEIGHTS", tmp_path)
     monkeypatch.setattr("retbench_defenses.denoisers.bundled_denoiser.WEIGHTS", tmp_path)
-    monkeypatch.setattr(bundle, "_dataset", lambda name: data.dataset)
+    monkeypatch.setattr(bundled_training, "_dataset", lambda name: data.dataset)
     with torch.random.fork_rng():
-        bundle.main(["ramps", "--steps", "1", "--levels", "60", "--precision", "float32"])
+        bundled_training.main(["ramps", "--steps", "1", "--levels", "60", "--precision", "float32"])
     return tmp_path
 
 

@@ -1,4 +1,4 @@
-"""Train a denoiser that this package ships: `python -m retbench_defenses.denoisers.bundle DATASET --out FILE`."""
+"""Train a denoiser that this package ships: `python -m retbench_defenses.denoisers.bundled_training DATASET`."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def save_denoiser(state: State, outline: Outline, path: Path) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m retbench_defenses.denoisers.bundle", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m retbench_defenses.denoisers.bundled_training", description=__doc__)
     defaults = TrainedDenoiser()
     parser.add_argument("dataset", help="name of an installed dataset")
     parser.add_argument("--steps", type=int, default=defaults.steps, help="gradient steps (%(default)s)")
