@@ -37,6 +37,7 @@ def list_rows(suite: str | None, store: Path, as_json: bool, **how: Any) -> None
     from tabulate import tabulate
 
     from retbench.report.render import percent
+    from retbench.results import ROW_AXES
     from retbench.study import opening
 
     rows = opening.open(suite, store=store, **how).rows()
@@ -44,12 +45,12 @@ def list_rows(suite: str | None, store: Path, as_json: bool, **how: Any) -> None
         click.echo(json.dumps([row.record() for row in rows]))
         return
     names = dict.fromkeys(name for row in rows for name in row.metrics)
-    axes = ("dataset", "hasher", "bits", "task", "attack", "defense", "variant", "threat", "seed", "status")
+    columns = (*ROW_AXES, "status")
     table = [
-        [*(str(getattr(row, axis)) for axis in axes), *(percent(row.metrics.get(name)) for name in names)]
+        [*(str(getattr(row, column)) for column in columns), *(percent(row.metrics.get(name)) for name in names)]
         for row in rows
     ]
-    headers = (*axes, *names)
+    headers = (*columns, *names)
     click.echo(tabulate(table, headers, "simple", disable_numparse=True))
 
 

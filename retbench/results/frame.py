@@ -6,12 +6,12 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from retbench.errors import UserError
-from retbench.results.row import AXES, Row
+from retbench.results.row import ROW_AXES, Row
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-COLUMNS = (*AXES, "status", "reason", "metric", "value", "low", "high")
+COLUMNS = (*ROW_AXES, "status", "reason", "metric", "value", "low", "high")
 
 
 def make_frame(rows: Sequence[Row]) -> DataFrame:
@@ -28,7 +28,7 @@ def make_frame(rows: Sequence[Row]) -> DataFrame:
 
 
 def _lines(row: Row) -> Iterator[dict[str, Any]]:
-    cell = {name: getattr(row, name) for name in (*AXES, "status", "reason")}
+    cell = {name: getattr(row, name) for name in (*ROW_AXES, "status", "reason")}
     nothing = float("nan")
     for metric, interval in row.metrics.items():
         yield {**cell, "metric": metric, **interval._asdict()}

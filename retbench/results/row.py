@@ -8,10 +8,10 @@ from typing import Any, Literal, NamedTuple, cast
 
 from retbench.canon import Json
 from retbench.metrics import Interval
-from retbench.suite import AXES as MATRIX_AXES
+from retbench.suite import AXES
 
-AXES = (*MATRIX_AXES, "variant")
-"""The fields of a row that name its cell."""
+ROW_AXES = (*AXES, "variant")
+"""The fields of a row that name its cell: the axes of a suite's matrix, and the label of its swept options."""
 Status = Literal["done", "skipped", "failed", "invalid", "missing"]
 
 

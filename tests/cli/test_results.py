@@ -11,6 +11,7 @@ import pytest
 from retbench.bundle import open_bundle, verify_bundle
 from retbench.bundle.archive import read_archive
 from retbench.report.tables.layout import shipped_layouts
+from retbench.results import ROW_AXES
 from tests.cli.conftest import Retbench
 
 EXPORT = ("results", "export", "toy.yaml", "run.zip")
@@ -26,6 +27,11 @@ def test_a_suite_is_listed_with_and_without_the_word_for_it(retbench: Retbench) 
     rows = json.loads(retbench("results", "--json").out)
     assert json.loads(retbench("results", "toy.yaml", "--json").out) == rows
     assert json.loads(retbench("results", "list", "--json").out) == rows
+
+
+def test_a_list_has_a_column_for_every_axis(retbench: Retbench) -> None:
+    headers = retbench("results", "toy.yaml").out.splitlines()[0].split()
+    assert headers == [*ROW_AXES, "status"]
 
 
 def test_help_names_both_commands(retbench: Retbench) -> None:

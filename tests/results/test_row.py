@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import MISSING, fields
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from retbench.canon import canonical
 from retbench.metrics import Interval
-from retbench.results import Envelope, Row, read_row
+from retbench.results import ROW_AXES, Envelope, Row, read_row
 
 AXES: dict[str, Any] = {
     "dataset": "digits",
@@ -51,6 +52,11 @@ def rows(value: st.SearchStrategy[float]) -> st.SearchStrategy[Row]:
         **dict.fromkeys(("caveats", "members", "steps"), LISTS),
         key=WORDS,
     )
+
+
+def test_the_axes_of_a_row_are_its_fields_that_every_row_has_beside_its_status() -> None:
+    needed = {field.name for field in fields(Row) if field.default is field.default_factory is MISSING}
+    assert needed == {*ROW_AXES, "status"} == {*AXES, "status"}
 
 
 @given(rows(NUMBERS))

@@ -15,6 +15,7 @@ from retbench.errors import ClaimError, suggest
 from retbench.report.published.ledger import ELSEWHERE, Cells, Line, WrittenLedger, WrittenTable, check_ledger
 from retbench.report.tables.layout import common_names
 from retbench.report.tables.pattern import Pattern
+from retbench.suite import AXES
 
 METRICS = ("map", "t_map")
 _STATED = ("hasher", "protocol", "options", "data", "budget")
@@ -24,7 +25,8 @@ _RECORDED = {
     "budget": ("goal", "visibility", "norm", "eps"),
 }
 """What a row records under its fields of one shape; options are each component's own."""
-_NAMED = ("dataset", "hasher", "task", "attack", "surrogate", "defense", "threat")
+_NAMED = tuple(axis for axis in AXES if axis not in ("bits", "seed"))
+"""The axes whose values are names."""
 
 
 @dataclass(frozen=True)

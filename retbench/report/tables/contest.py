@@ -14,10 +14,9 @@ from torch import Tensor
 from retbench.metrics import PairedTest, compare_many, detectable_difference, holm
 from retbench.report.tables.layout import Layout, MetricBlock
 from retbench.report.tables.page import Point, point_of
-from retbench.report.tables.pattern import ROW_AXES
 from retbench.report.tables.sample import are_paired, sample_of
 from retbench.report.tables.table import Emphasis
-from retbench.results import Row, Scores
+from retbench.results import ROW_AXES, Row, Scores
 from retbench.stages.scoring import SQUARED
 
 LEVEL = 0.05

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, cast
 
-from retbench.report.tables.pattern import ROW_AXES
-from retbench.results import Row
+from retbench.results import ROW_AXES, Row
 
 DIGITS = 16
 """Of a key that are shown; `retbench why` takes the cell, not the key."""

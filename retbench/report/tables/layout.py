@@ -14,9 +14,9 @@ from pydantic import BeforeValidator, Field, ValidationError
 from retbench.document import Document, read_document
 from retbench.errors import LayoutError, UnknownName, suggest
 from retbench.report.schema import Schema, Schemas, describe_misfit
-from retbench.report.tables.pattern import ROW_AXES, Pattern, matches, settings_of
+from retbench.report.tables.pattern import Pattern, matches, settings_of
 from retbench.report.tables.unit import Unit
-from retbench.results import Row
+from retbench.results import ROW_AXES, Row
 
 
 class Cost(NamedTuple):

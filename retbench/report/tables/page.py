@@ -6,8 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from retbench.report.tables.layout import Layout
-from retbench.report.tables.pattern import ROW_AXES
-from retbench.results import Row
+from retbench.results import ROW_AXES, Row
 
 Point = tuple[str | int, ...]
 

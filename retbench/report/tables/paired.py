@@ -9,10 +9,9 @@ from typing import cast
 from retbench.errors import LayoutError, suggest
 from retbench.metrics import Interval, paired_difference
 from retbench.report.tables.layout import COSTS, MetricBlock, Paired
-from retbench.report.tables.pattern import ROW_AXES
 from retbench.report.tables.pool import pool_seeds
 from retbench.report.tables.sample import are_paired, sample_of
-from retbench.results import Evidence, Row, Scores
+from retbench.results import ROW_AXES, Evidence, Row, Scores
 from retbench.stages.scoring import SQUARED
 
 

@@ -10,10 +10,6 @@ from pydantic import BeforeValidator
 
 from retbench.report.schema import Schema
 from retbench.results import Row
-from retbench.suite import AXES
-
-ROW_AXES = (*AXES, "variant")
-"""The axes of a row: those of a suite's matrix, and the label of its swept options."""
 
 
 def _condition(value: Any) -> Any:

@@ -14,12 +14,11 @@ from retbench.report.tables.detail import details_of
 from retbench.report.tables.layout import COSTS, Cost, Layout, MetricBlock
 from retbench.report.tables.page import Page, Point, column_names, ordered_points, paginate, point_of, row_label
 from retbench.report.tables.paired import pair
-from retbench.report.tables.pattern import ROW_AXES
 from retbench.report.tables.pool import pool_seeds
 from retbench.report.tables.provenance import check_uniform, provenance
 from retbench.report.tables.sample import number_of
 from retbench.report.tables.table import CostLine, Judge, Published, Table, TableRow, Value
-from retbench.results import Evidence, Row, Scores
+from retbench.results import ROW_AXES, Evidence, Row, Scores
 
 DAGGER = "\u2020"
 

@@ -8,9 +8,8 @@ from typing import cast
 
 from retbench.canon import Json
 from retbench.errors import LayoutError
-from retbench.report.tables.pattern import ROW_AXES
 from retbench.report.tables.sample import interval_of, sample_of
-from retbench.results import Envelope, Row, Scores
+from retbench.results import ROW_AXES, Envelope, Row, Scores
 
 ALIKE = tuple(axis for axis in ROW_AXES if axis != "seed")
 

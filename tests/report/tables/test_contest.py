@@ -18,9 +18,8 @@ from retbench.report.tables import contest
 from retbench.report.tables.contest import Standings, hold_contests
 from retbench.report.tables.layout import Layout
 from retbench.report.tables.page import point_of
-from retbench.report.tables.pattern import ROW_AXES
 from retbench.report.tables.pool import pool_seeds
-from retbench.results import Row
+from retbench.results import ROW_AXES, Row
 
 Scored = Callable[..., Row]
 Values = dict[str, dict[str, Tensor]]
