@@ -23,13 +23,18 @@ def component_names(catalog: Catalog) -> dict[str, list[str]]:
 
 
 def find_layouts(names: str | Path | Sequence[str | Path], beside: Path, known: Names) -> tuple[Layout, ...]:
-    """Return layouts by name, or by path relative to a folder.
+    """Return layouts by name, or by path: relative to the current folder, or else to the suite's.
+
+    Args:
+        names: one name or path, or several.
+        beside: the suite's folder.
+        known: the names of components.
 
     Raises:
         UnknownName: no such layout.
         LayoutError: a file that is not a layout, or that names unknown components.
     """
-    return tuple(_layout(str(name), beside, known) for name in ([names] if isinstance(names, str | Path) else names))
+    return tuple(_find(str(name), beside, known) for name in ([names] if isinstance(names, str | Path) else names))
 
 
 def suite_layouts(loaded: LoadedSuite, known: Names) -> tuple[Layout, ...]:
@@ -56,6 +61,16 @@ def suite_ledger(loaded: LoadedSuite, known: Names) -> Ledger | None:
         return read_claims(name, loaded.path.parent, known)
     except ClaimError as error:
         raise SuiteError(f"{loaded.document.where(('report', 'claims'))}: {error}") from None
+
+
+def _find(name: str, beside: Path, known: Names) -> Layout:
+    """Return a layout that no suite names: of a notebook's own folder, before one that lies beside the suite."""
+    here = Path(name).is_file()
+    try:
+        return _layout(name, Path() if here else beside, known)
+    except UnknownName as error:
+        where = f"layout: no such file in {Path.cwd()} or {beside}" if name.endswith((".yaml", ".yml")) else "layout"
+        raise UnknownName(where, name, error.known) from None
 
 
 def _layout(name: str, beside: Path, known: Names) -> Layout:

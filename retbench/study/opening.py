@@ -18,7 +18,7 @@ from retbench.study.history import continue_run
 from retbench.study.layouts import component_names, suite_layouts, suite_ledger
 from retbench.study.place import default_store
 from retbench.study.reports import Source, source_of
-from retbench.study.request import PrecisionChoice, Request, Sets, read_sets
+from retbench.study.request import Files, PrecisionChoice, Request, Sets, read_files, read_sets
 from retbench.study.study import Study
 from retbench.suite import Cell, LoadedSuite, Only, expand, find_suite, read_selection, read_suite
 
@@ -35,19 +35,22 @@ def open(
     store: str | Path | None = None,
     device: str = "auto",
     precision: PrecisionChoice = "auto",
-    plugins: Sequence[str | Path] = (),
+    plugins: Files = (),
 ) -> Study:
     """Return a suite, planned against a store; nothing runs and nothing is written.
 
     Args:
-        suite: a path, or the name of a shipped suite; by default the last one run in the store.
+        suite: a path, or the name of a shipped suite; by default the last one run in the store, those made by
+            `retbench.evaluate` aside.
         profile: one of the profiles that the suite defines.
-        only: the part of the matrix that is wanted: a mapping from an axis to a value or a list of values.
-        set: changes of single values: a mapping from a dotted path (`components.attack.dhta.steps`) to a value.
+        only: the part of the matrix that is wanted: a mapping from an axis to a value or a list of values, or texts as
+            on the command line, one (`"dataset=digits"`) or a list.
+        set: changes of single values: a mapping from a dotted path (`components.attack.dhta.steps`) to a value, or
+            texts as on the command line, one or a list.
         store: the folder of artifacts; by default that of RETBENCH_STORE, or `.retbench`.
         device: `auto`, `cpu`, `cuda`, `cuda:1`, ...
         precision: of convolutions and matrix products; `auto` takes bf16 where the device has it.
-        plugins: Python files whose components are used beside the installed ones.
+        plugins: a Python file, or several, whose components are used beside the installed ones.
 
     Raises:
         UserError: an unknown suite, profile, axis or component, a suite or plugin file with a mistake, a device that
@@ -62,7 +65,7 @@ def open(
         profile,
         read_sets(set),
         read_selection(only),
-        tuple(str(Path(file).resolve()) for file in plugins),
+        read_files(plugins),
         device,
         precision,
     )

@@ -112,7 +112,7 @@ class LogFile:
     """
 
     def __init__(self, root: Path, name: str) -> None:
-        self.root, self.path = root, root / "logs" / f"{name}.log"
+        self.root, self.path = root, log_path(root, name)
         with writing(root):
             self.path.parent.mkdir(parents=True, exist_ok=True)
 
@@ -120,6 +120,11 @@ class LogFile:
         if event.event != "step_progress":
             with writing(self.root), open(self.path, "a", encoding="utf-8") as stream:
                 stream.write(f"{time.strftime('%H:%M:%S')} {json.dumps(event.record())}\n{event.trace}")
+
+
+def log_path(root: Path, name: str) -> Path:
+    """Return the file in the folder of a store that the runs of a name are logged in."""
+    return root / "logs" / f"{name}.log"
 
 
 def describe_event(event: Event) -> str:

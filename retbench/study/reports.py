@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -47,6 +48,19 @@ class Source(NamedTuple):
         """
         ledger = self.ledger(against)
         return None if ledger is None else lambda row, metric, interval: judge(row, metric, interval, ledger)
+
+
+class ShownReport(Report):
+    """A report that shows itself in a notebook: the page that is written as `.html`, in a frame of its own.
+
+    The frame keeps the page's style from the notebook's, and the sandbox its script from the notebook.
+    """
+
+    __slots__ = ()
+
+    def _repr_html_(self) -> str:
+        style = "width: 100%; height: 40em; border: 1px solid #ccc"
+        return f'<iframe srcdoc="{escape(as_html(self))}" sandbox="allow-scripts" style="{style}"></iframe>'
 
 
 def source_of(study: Study) -> Source:

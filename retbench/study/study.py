@@ -1,10 +1,17 @@
-"""A study: a suite opened against a store."""
+"""A study: a suite opened against a store.
+
+The examples use a small study of toy components, which has been run:
+
+>>> study
+<Study toys: 2 cells, store ...>
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, overload
 
@@ -16,7 +23,7 @@ from retbench.catalog import Catalog
 from retbench.catalog.local import LOCAL
 from retbench.contracts.context import Precision
 from retbench.plan import Plan
-from retbench.report import Layout, Report, write_report
+from retbench.report import Layout, write_report
 from retbench.report.published.claims import Ledger
 from retbench.results import Evidence, Row, collect, make_frame, stored_scores, stored_steps
 from retbench.store import Store
@@ -24,8 +31,8 @@ from retbench.study.execution import execute
 from retbench.study.history import read_run
 from retbench.study.layouts import component_names, find_layouts
 from retbench.study.overview import Overview, survey_plan
-from retbench.study.progress import watch
-from retbench.study.reports import make_report, source_of
+from retbench.study.progress import log_path, watch
+from retbench.study.reports import ShownReport, make_report, source_of
 from retbench.study.request import Request
 from retbench.study.tables import Tables
 from retbench.suite import LoadedSuite
@@ -64,8 +71,17 @@ class Study:
     def __repr__(self) -> str:
         return f"<Study {self.run_name}: {len(self.planned.cells)} cells, store {self.store.root}>"
 
+    def _repr_html_(self) -> str:
+        return f"{self.plan()._repr_html_()}<p>store: {escape(str(self.store.root))}</p>"
+
     def plan(self) -> Overview:
-        """Return what a run would do: cells with their status, steps to run and stored, a forecast of time and disk."""
+        """Return what a run would do: cells with their status, steps to run and stored, a forecast of time and disk.
+
+        >>> study.plan().summary
+        'toys: 2 cells: 0 to run, 2 stored, 0 skipped'
+        >>> [(cell.axes["attack"], cell.status) for cell in study.plan().cells]
+        [('none', 'stored'), ('toy', 'stored')]
+        """
         return survey_plan(self)
 
     def run(self, step_timeout: float | None = None, progress: bool = True) -> Study:
@@ -80,13 +96,23 @@ class Study:
 
         Raises:
             StoreUnwritable: the store's folder is read-only or full; finished steps stay.
+
+        >>> study.run(progress=False) is study
+        True
         """
         with watch(self, progress) as watcher:
             execute(self, watcher, step_timeout)
         return self
 
     def rows(self) -> list[Row]:
-        """Return a row for every cell, from what the store holds now; metrics are shares in 0..1."""
+        """Return a row for every cell, from what the store holds now; metrics are shares in 0..1.
+
+        >>> [(row.attack, row.defense, row.status) for row in study.rows()]
+        [('none', 'none', 'done'), ('toy', 'none', 'done')]
+        >>> clean, attacked = (row.metrics["map"] for row in study.rows())
+        >>> clean.low <= clean.value <= clean.high
+        True
+        """
         return collect(self.planned, self.store, self.loaded.suite.protocol, self.failures)
 
     def to_pandas(self) -> DataFrame:
@@ -97,6 +123,10 @@ class Study:
 
         Raises:
             UserError: pandas is not installed.
+
+        >>> frame = study.to_pandas()
+        >>> frame[frame.metric == "map"][["attack", "defense", "status"]].values.tolist()
+        [['none', 'none', 'done'], ['toy', 'none', 'done']]
         """
         return make_frame(self.rows())
 
@@ -104,24 +134,29 @@ class Study:
         """Return the tables of a layout, or of several, as one sequence.
 
         Args:
-            layout: a shipped layout's name, or the path of a YAML file; by default the suite's own layouts.
+            layout: a shipped layout's name, or the path of a YAML file, which is looked for in the current folder and
+                then beside the suite; by default the suite's own layouts.
 
         Raises:
             UserError: an unknown layout, or no stored results.
+
+        >>> [table] = study.table("long")
+        >>> [row.label for row in table.rows if row.block == "MAP"]
+        ['original', 'toy']
         """
         layouts = self.layouts if layout is None else find_layouts(layout, self.loaded.path.parent, self.known)
         source = source_of(self)._replace(layouts=layouts)
         return Tables(make_report(source).tables)
 
     @overload
-    def report(self, folder: None = None, against: str | None = None, pictures: bool = True) -> Report: ...
+    def report(self, folder: None = None, against: str | None = None, pictures: bool = True) -> ShownReport: ...
 
     @overload
     def report(self, folder: str | Path, against: str | None = None, pictures: bool = True) -> tuple[Path, ...]: ...
 
     def report(
         self, folder: str | Path | None = None, against: str | None = None, pictures: bool = True
-    ) -> Report | tuple[Path, ...]:
+    ) -> ShownReport | tuple[Path, ...]:
         """Write the report in every format, with its pictures, and return the paths; return it without a folder.
 
         Args:
@@ -131,10 +166,17 @@ class Study:
 
         Raises:
             UserError: no stored results, unknown published numbers, or a folder that cannot be written.
+
+        >>> [table.title for table in study.report(pictures=False).tables]
+        ['All cells']
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     [path.name for path in study.report(folder, pictures=False)]
+        ['toys.md', 'toys.html', 'toys.tex', 'toys.csv', 'toys.json']
         """
         source = source_of(self)
         made = make_report(source, against, pictures=pictures)
-        return made if folder is None else write_report(made, Path(folder), source.name)
+        return ShownReport(*made) if folder is None else write_report(made, Path(folder), source.name)
 
     @property
     def run_name(self) -> str:
@@ -165,7 +207,7 @@ class Study:
     @property
     def log(self) -> Path:
         """The file that runs of this suite are logged in, tracebacks included."""
-        return self.store.root / "logs" / f"{self.run_name}.log"
+        return log_path(self.store.root, self.run_name)
 
     def evidence(self) -> Evidence:
         """Return the rows and what they rest on, from what the store holds now."""

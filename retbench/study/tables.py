@@ -1,4 +1,10 @@
-"""Tables as a notebook shows them, and as text."""
+"""Tables as a notebook shows them, and as text.
+
+The examples use `tables`: those of the layout `retpur-table-7`, for a small study of toy components.
+
+>>> len(tables)
+1
+"""
 
 from __future__ import annotations
 
@@ -17,22 +23,31 @@ if TYPE_CHECKING:
 EMPHASIS = {"": "{}", "best": "<strong>{}</strong>", "tied": "<u>{}</u>"}
 
 
+class ShownTable(Table):
+    """A table that shows itself in a notebook."""
+
+    __slots__ = ()
+
+    def _repr_html_(self) -> str:
+        return _html(self)
+
+
 class Tables(Sequence[Table]):
-    """The tables of a report: a sequence that shows itself in a notebook.
+    """The tables of a report: a sequence that shows itself in a notebook, as each of them does.
 
     `str` gives Markdown.
     """
 
     def __init__(self, tables: Sequence[Table]) -> None:
-        self._tables = tuple(tables)
+        self._tables = tuple(ShownTable(*table) for table in tables)
 
     @overload
-    def __getitem__(self, index: int) -> Table: ...
+    def __getitem__(self, index: int) -> ShownTable: ...
 
     @overload
     def __getitem__(self, index: slice) -> Tables: ...
 
-    def __getitem__(self, index: int | slice) -> Table | Tables:
+    def __getitem__(self, index: int | slice) -> ShownTable | Tables:
         return Tables(self._tables[index]) if isinstance(index, slice) else self._tables[index]
 
     def __len__(self) -> int:
@@ -54,15 +69,43 @@ class Tables(Sequence[Table]):
         return "".join(map(_html, self._tables))
 
     def to_markdown(self) -> str:
-        """Return the tables as Markdown, with their footnotes and what they rest on."""
+        """Return the tables as Markdown, with their footnotes and what they rest on.
+
+        >>> print(tables.to_markdown())
+        ### Clean queries behind a defense, image to image (layout of RetPur, Table 7)
+        <BLANKLINE>
+        |       |          | toy toy ... |
+        |:------|:---------|:-...|
+        | MAP   | original | ... |
+        | T-MAP | original | ... |
+        <BLANKLINE>
+        Percent, with intervals over queries. ...
+        """
         return "\n\n".join(markdown(table) for table in self._tables)
 
     def to_latex(self, title: str = "") -> str:
-        """Return the tables as LaTeX environments; with a title, as a document that can be compiled."""
+        """Return the tables as LaTeX environments; with a title, as a document that can be compiled.
+
+        >>> print(tables.to_latex())
+        \\begin{table}[!htbp]
+          \\centering
+          \\caption{...}
+        ...
+        \\end{table}
+        >>> print(tables.to_latex("Toys"))
+        % Toys
+        \\documentclass...
+        """
         return document(self._tables, title) if title else "\n\n".join(latex(table) for table in self._tables)
 
     def to_csv(self) -> str:
-        """Return the tables as CSV in long form: a line of headers, then one line for each place."""
+        """Return the tables as CSV in long form: a line of headers, then one line for each place.
+
+        >>> print(tables.to_csv())
+        table,block,row,column,value,low,high,...
+        "Clean queries ...",MAP,original,toy / toy,...
+        "Clean queries ...",T-MAP,original,toy / toy,...
+        """
         return as_csv(self._tables)
 
 

@@ -9,8 +9,9 @@ from retbench.errors import UnknownName, UserError
 from retbench.suite.model import AXES, NONE
 
 T = TypeVar("T")
-Only = Sequence[str] | Mapping[str, Any]
-"""`axis=value[,value]` texts, or a mapping from an axis to its value or a list of values."""
+Only = str | Sequence[str] | Mapping[str, Any]
+"""An `axis=value[,value]` text, several of them, or a mapping from an axis to its value or a list of values."""
+LISTS = (list, tuple, set, frozenset, range)
 
 
 class Filter(NamedTuple):
@@ -61,29 +62,42 @@ class Selection(NamedTuple):
 
 
 def read_selection(only: Only | None = None) -> Selection:
-    """Return the selection that texts or a mapping describe; everything for None.
+    """Return the selection that a text, texts or a mapping describe; everything for None.
 
-    In a mapping, a list inside the list of an axis combines: `{"defense": ["none", ["atrdh", "retpur"]]}`.
+    In a mapping, a list inside the list of an axis combines: `{"defense": ["none", ["atrdh", "retpur"]]}`. Numbers and
+    arrays of numpy are read as Python's own.
 
     Raises:
-        UserError: a text that is not `axis=value[,value]`.
+        UserError: anything else, or a text that is not `axis=value[,value]`.
         UnknownName: an axis that a matrix does not have.
 
     >>> read_selection({"dataset": "digits", "bits": [16, 32]}).texts
     ('dataset=digits', 'bits=16,32')
+    >>> read_selection("dataset=digits").texts
+    ('dataset=digits',)
     """
     if isinstance(only, Mapping):
-        filters = [Filter(axis, _labels(values)) for axis, values in only.items()]
+        filters = [Filter(str(axis), _labels(values)) for axis, values in only.items()]
         selection = Selection(tuple(filters), "only")
+    elif only is None or isinstance(only, str | Sequence):
+        texts = [only] if isinstance(only, str) else only or ()
+        selection = Selection(tuple(map(_read_filter, texts)))
     else:
-        selection = Selection(tuple(map(_read_filter, only or ())))
+        raise UserError(f"only: expected axis=value[,value], a list of such texts, or a mapping, got {only!r}")
     for each in selection.filters:
         if each.axis not in AXES:
             raise UnknownName(f"{selection.where}: axis", each.axis, AXES)
     return selection
 
 
+def plain_value(value: Any) -> Any:
+    """Return a number or an array of numpy or torch as Python's own number or list; anything else as it is."""
+    return value.tolist() if callable(getattr(value, "tolist", None)) else value
+
+
 def _read_filter(text: str) -> Filter:
+    if not isinstance(text, str):
+        raise UserError(f"only: expected axis=value[,value], got {text!r}")
     axis, equals, values = text.partition("=")
     if not equals:
         raise UserError(f"--only: expected axis=value[,value], got {text!r}")
@@ -92,8 +106,9 @@ def _read_filter(text: str) -> Filter:
 
 def _labels(values: Any) -> tuple[str, ...]:
     """Return the values of an axis as rows print them."""
-    entries = values if isinstance(values, list | tuple | set | frozenset) else [values]
-    return tuple(_label(entry) for entry in entries)
+    values = plain_value(values)
+    entries = values if isinstance(values, LISTS) else [values]
+    return tuple(_label(plain_value(entry)) for entry in entries)
 
 
 def _label(entry: Any) -> str:

@@ -12,7 +12,7 @@ from rich.console import Console
 from retbench.contracts import Event
 from retbench.execute import LocalExecutor, Rates
 from retbench.store import Store
-from retbench.study.progress import Bars, LogFile, describe_event, duration
+from retbench.study.progress import Bars, LogFile, describe_event, duration, log_path
 from tests.test_lineage import planned
 
 
@@ -67,6 +67,7 @@ def test_the_log_keeps_tracebacks_and_leaves_progress_out(tmp_path: Path) -> Non
     log = LogFile(tmp_path, "toy")
     log(Event("step_progress", "attack", "dhta"))
     log(Event("step_failed", "attack", "dhta", message="bug", trace="Traceback: here\n"))
-    text = (tmp_path / "logs/toy.log").read_text()
+    assert log_path(tmp_path, "toy") == tmp_path / "logs/toy.log"
+    text = log_path(tmp_path, "toy").read_text()
     assert "step_progress" not in text
     assert text.endswith("Traceback: here\n")

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 import pytest
 
 from retbench.errors import UnknownName, UserError
@@ -30,6 +31,15 @@ def test_a_mapping_selects_what_its_texts_select(mapping: dict[str, Any], texts:
     assert read_selection(texts).filters == read_selection(mapping).filters
 
 
+def test_one_text_is_one_filter() -> None:
+    assert read_selection("dataset=digits,toy") == read_selection(["dataset=digits,toy"])
+
+
+@pytest.mark.parametrize("bits", [np.int64(16), [np.int32(16)], np.array([16]), np.array(16), range(16, 17)])
+def test_numbers_of_numpy_are_read_as_numbers(bits: Any) -> None:
+    assert read_selection({"bits": bits}).texts == ("bits=16",)
+
+
 def test_items_keep_their_order_and_numbers_match_their_text() -> None:
     selection = read_selection(["bits=32,16", "dataset=digits"])
     assert selection.select(POINTS, dict.__getitem__, "points") == POINTS[2:]
@@ -42,6 +52,9 @@ def test_items_keep_their_order_and_numbers_match_their_text() -> None:
         (["bits"], "--only: expected axis=value[,value], got 'bits'"),
         (["bitts=16"], "--only: axis: unknown name: got 'bitts', expected one of attack, bits, "),
         ({"bitts": 16}, "only: axis: unknown name: got 'bitts', expected one of attack, bits, "),
+        ({16: 16}, "only: axis: unknown name: got '16', expected one of attack, bits, "),
+        (16, "only: expected axis=value[,value], a list of such texts, or a mapping, got 16"),
+        ([16], "only: expected axis=value[,value], got 16"),
     ],
 )
 def test_a_filter_that_cannot_be_read_is_refused(only: Any, message: str) -> None:
