@@ -63,13 +63,13 @@ __all__ = [
     "evaluate",
     "hookimpl",
     "load_catalog",
-    "open",
     "part_state",
     "relax",
     "sign",
     "unit_images",
     "weights_root",
 ]
+# `open` is not listed: `from retbench import *` must not hide Python's own
 _ELSEWHERE = {
     "ContractBreach": "retbench.errors",
     "OptionError": "retbench.errors",
@@ -85,10 +85,10 @@ _ELSEWHERE = {
 
 
 def __getattr__(name: str) -> Any:
-    if name not in __all__:
+    if name not in __all__ and name not in _ELSEWHERE:
         raise AttributeError(f"module 'retbench' has no attribute {name!r}")
     return getattr(importlib.import_module(_ELSEWHERE.get(name, "retbench.contracts")), name)
 
 
 def __dir__() -> list[str]:
-    return [*__all__, "__version__"]
+    return [*__all__, "open", "__version__"]

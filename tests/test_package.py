@@ -1,5 +1,6 @@
 """What `import retbench` offers, and what it costs."""
 
+import builtins
 import subprocess
 import sys
 from types import ModuleType
@@ -22,7 +23,7 @@ def loaded_by(statement: str) -> list[str]:
 
 def test_the_exports_are_the_contracts_the_errors_a_plugin_meets_the_hook_marker_and_the_python_api() -> None:
     met = {"ContractBreach", "OptionError", "PluginError", "RetbenchError", "UserError"}
-    api = {"Study", "evaluate", "open"}
+    api = {"Study", "evaluate"}
     assert sorted(retbench.__all__) == sorted({*contracts.__all__, *met, *api, "hookimpl", "load_catalog"})
 
 
@@ -31,7 +32,7 @@ def test_the_contracts_export_their_public_names() -> None:
     assert sorted(contracts.__all__) == sorted(public - {"annotations"})  # ruff keeps the list itself in order
 
 
-@pytest.mark.parametrize("name", retbench.__all__)
+@pytest.mark.parametrize("name", [*retbench.__all__, "open"])
 def test_an_exported_name_is_the_one_that_its_module_defines(name: str) -> None:
     home = next(
         module
@@ -47,8 +48,14 @@ def test_a_star_import_brings_every_exported_name() -> None:
     assert set(retbench.__all__) <= set(names)
 
 
+def test_a_star_import_leaves_the_names_of_python_alone() -> None:
+    names: dict[str, object] = {}
+    exec("from retbench import *", names)
+    assert not {*names} & {*vars(builtins)} - {"__name__", "__doc__"}
+
+
 def test_dir_lists_what_can_be_imported() -> None:
-    assert set(dir(retbench)) == {*retbench.__all__, "__version__"}
+    assert set(dir(retbench)) == {*retbench.__all__, "open", "__version__"}
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:

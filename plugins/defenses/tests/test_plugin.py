@@ -42,11 +42,66 @@ def test_the_defenses_load_without_diffusers() -> None:
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
 
 
+HEAVY = {"diffusers", "sklearn", "transformers", "matplotlib"}
+"""What only networks, data and pictures need."""
+
+
+def loaded_by(*words: str, store: Path) -> tuple[str, set[str]]:
+    """Returns what a command prints, and the modules that it loads."""
+    command = [sys.executable, "-X", "importtime", str(Path(sys.executable).with_name("retbench")), *words]
+    ended = subprocess.run([*command, "--store", str(store)], capture_output=True, text=True, check=True)
+    times = [line for line in ended.stderr.splitlines() if line.startswith("import time:")]
+    said = [line for line in ended.stderr.splitlines() if not line.startswith("import time:")]
+    return "\n".join([ended.stdout, *said]), {line.rpartition("|")[2].strip() for line in times}
+
+
 @pytest.mark.parametrize("suite", ["unimodal", "ablation"])
 def test_planning_a_shipped_suite_loads_no_library_that_only_runs_and_reports_need(suite: str, tmp_path: Path) -> None:
-    command = [sys.executable, "-X", "importtime", str(Path(sys.executable).with_name("retbench")), "plan", suite]
-    planned = subprocess.run([*command, "--store", str(tmp_path)], capture_output=True, text=True, check=True)
-    assert f"{suite}: " in planned.stdout
-    loaded = {line.rpartition("|")[2].strip() for line in planned.stderr.splitlines()}
+    told, loaded = loaded_by("plan", suite, store=tmp_path)
+    assert f"{suite}: " in told
     assert "retbench_defenses.diffusion.retpur" in loaded
-    assert not loaded & {"diffusers", "sklearn", "transformers", "matplotlib"}
+    assert not loaded & HEAVY
+
+
+CLEAN = (
+    "--only",
+    "attack=none",
+    "--only",
+    "defense=none",
+    "--set",
+    "components.hasher.dpsh={warmup_epochs: 1, epochs: 1}",
+)
+"""One cell of the suite `smoke`, with the shortest training."""
+
+
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store with the clean, undefended cell of the suite `smoke`, which takes seconds."""
+    store = tmp_path_factory.mktemp("plugin") / "store"
+    told, _ = loaded_by("run", "smoke", *CLEAN, store=store)
+    assert "0 failed" in told
+    return store
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("run", "smoke", *CLEAN), "0 steps run"),
+        (("results", "smoke", *CLEAN), "done"),
+        (("report", "smoke", *CLEAN, "--no-pictures"), "What this table rests on"),
+        (("report", "smoke", *CLEAN, "--format", "html", "--no-pictures"), "</html>"),
+    ],
+    ids=["run", "results", "report", "html"],
+)
+def test_what_is_stored_is_read_without_a_library_that_only_runs_and_pictures_need(
+    stored: Path, words: tuple[str, ...], said: str
+) -> None:
+    told, loaded = loaded_by(*words, store=stored)
+    assert said in told
+    assert "retbench_defenses.diffusion.retpur" in loaded
+    assert not loaded & HEAVY
+
+
+def test_the_probe_sees_what_pictures_need(stored: Path) -> None:
+    _, loaded = loaded_by("report", "smoke", *CLEAN, "--format", "html", store=stored)
+    assert loaded & HEAVY == {"matplotlib"}
