@@ -1,10 +1,11 @@
 """Processor time of the commands that compute nothing: plan, a run with everything stored, results, a report.
 
-    python benchmarks/startup.py [SUITE] [--store DIR] [--rounds N]
+    python benchmarks/startup.py [SUITE] [--store DIR] [--rounds N] [--set PATH=VALUE ...]
 
 Each command is a process of its own; what is printed is user and system seconds, the least of several rounds, because
 other programs can only add to it, and beside it what is left without the import of torch, measured in the same rounds.
-The suite must have been run in the store.
+The suite must have been run in the store; what it computes makes no difference here, so that it may be run with short
+schedules first and measured with the same `--set`.
 """
 
 from __future__ import annotations
@@ -37,8 +38,10 @@ def main() -> None:
     parser.add_argument("suite", nargs="?", default="unimodal")
     parser.add_argument("--store", type=Path, default=Path(".retbench"))
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--set", action="append", default=[], help="as of the commands")
     asked = parser.parse_args()
-    where = (asked.suite, "--store", str(asked.store))
+    changes = (word for change in asked.set for word in ("--set", change))
+    where = (asked.suite, "--store", str(asked.store), *changes)
     commands = {
         "import torch": TORCH,
         "plan": (*RETBENCH, "plan", *where),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 from pathlib import Path
 
 import click
@@ -31,7 +32,7 @@ def gc(store: Path, dry_run: bool, forget: tuple[str, ...], as_json: bool) -> No
     from retbench.study.history import find_runs, forget_run, remembered_runs
 
     opened = Store(store)
-    with opened.alone():
+    with nullcontext() if dry_run else opened.alone():
         forgotten = find_runs(opened, forget)
         runs = [run for run in remembered_runs(opened) if run.name not in forgotten]
         named = {key for run in runs for key in run.keys}

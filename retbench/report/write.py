@@ -29,12 +29,16 @@ def write_report(report: Report, folder: Path, name: str) -> tuple[Path, ...]:
         raise UserError(f"--out {folder}: it is not a folder")
     files = list(_files(report, name))
     for file in reversed(files):  # the report last, so that what it shows is there
-        data = file.data()
-        try:
-            replace_file(folder / file.name, data)
-        except OSError as error:
-            raise UserError(f"--out {folder}: {file.name} cannot be written: {error.strerror}") from error
+        write_output(folder / file.name, file.data())
     return tuple(folder / file.name for file in files)
+
+
+def write_output(path: Path, data: bytes) -> None:
+    """Write a file that was asked for with `--out`; raises UserError for a folder that cannot be written."""
+    try:
+        replace_file(path, data)
+    except OSError as error:
+        raise UserError(f"--out {path.parent}: {path.name} cannot be written: {error.strerror}") from error
 
 
 def _files(report: Report, name: str) -> Iterator[File]:

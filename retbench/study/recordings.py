@@ -12,9 +12,9 @@ from torch import Tensor
 from retbench.canon import Json
 from retbench.errors import ArtifactCorrupt
 from retbench.report.filename import fresh_stem, slug
+from retbench.report.write import write_output
 from retbench.stages import Stage
 from retbench.stages.states import RECORDED
-from retbench.store.files import replace_file, writing
 
 if TYPE_CHECKING:
     from retbench.study.study import Study
@@ -39,6 +39,9 @@ def write_recordings(study: Study, folder: Path, warn: Warn) -> list[Path]:
         study: whose plan and store are read.
         folder: where the files go.
         warn: called with a line for each thing that is damaged or cannot be drawn.
+
+    Raises:
+        UserError: the folder cannot be written.
     """
     taken: set[str] = set()
     written = []
@@ -51,8 +54,7 @@ def write_recordings(study: Study, folder: Path, warn: Warn) -> list[Path]:
             continue
         pieces = (slug(step.name), slug(step.label), step.key[:8], slug(recorded.name))
         path = folder / f"{fresh_stem('-'.join(pieces), taken)}.png"
-        with writing(folder):
-            replace_file(path, png)
+        write_output(path, png)
         written.append(path)
     return written
 

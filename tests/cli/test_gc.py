@@ -110,3 +110,9 @@ def test_a_store_that_is_not_there_has_nothing_to_remove(retbench: Retbench) -> 
     assert retbench("gc", "--dry-run", "--store", "new").out == (
         "would remove 0 artifacts, 0.0 MB; kept 0 that remembered runs name\n"
     )
+
+
+def test_a_dry_run_makes_no_store(retbench: Retbench, tmp_path: Path) -> None:
+    ended = retbench("gc", "--dry-run", "--store", str(tmp_path / "absent"))
+    assert ended.out.startswith("would remove 0 artifacts, 0.0 MB; kept 0 that remembered runs name")
+    assert not (tmp_path / "absent").exists()
