@@ -19,7 +19,8 @@ from types import ModuleType
 from retbench.canon import digest
 from retbench.catalog.catalog import KINDS, Catalog
 from retbench.catalog.discover import Discovery, Origin, discover
-from retbench.catalog.source_code import collect_source, is_installed
+from retbench.catalog.module_files import is_installed
+from retbench.catalog.source_code import collect_source
 from retbench.contracts import Attack, Component, Dataset, Defense, Facts, Hasher
 from retbench.errors import UserError
 from retbench.hookspecs import hookimpl
@@ -66,7 +67,18 @@ def identify(component: type[Component]) -> None:
     component.code = digest(found.pieces)
     for other in found.components:
         if other is not component:
-            other.code = digest(collect_source(other).pieces)
+            other.code = compute_code(other)
+
+
+def compute_code(component: type[Component]) -> str:
+    """Return the digest of the source of a local class as it is now, and change nothing; raises UserError."""
+    return digest(collect_source(component).pieces)
+
+
+def name_of(component: type[Component]) -> str:
+    """Return the name of a class; without one of its own, that of the class in lower-case words with dashes."""
+    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", component.__name__).lower().replace("_", "-")
+    return component.name or words
 
 
 def local_parts(component: Component, facts: Facts) -> list[type[Component]]:
@@ -78,7 +90,7 @@ def local_parts(component: Component, facts: Facts) -> list[type[Component]]:
 def _complete(component: type[Component]) -> None:
     """Give a class what only a shipped component must state: a name and a source."""
     if not component.name:
-        component.name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", component.__name__).lower().replace("_", "-")
+        component.name = name_of(component)
     if not component.source:
         component.source = f"class {component.__name__}, defined locally"
 
@@ -138,8 +150,10 @@ def _beside(path: Path) -> Iterator[None]:
 
 
 def _defined_in(thing: object, module: ModuleType) -> bool:
+    """Return whether a thing is a whole component that a module defines; a private one is a base of others."""
     return (
         isinstance(thing, type)
+        and not thing.__name__.startswith("_")
         and issubclass(thing, tuple(KINDS.values()))
         and thing.__module__ == module.__name__
         and not inspect.isabstract(thing)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import linecache
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -186,6 +187,12 @@ def test_a_class_without_name_and_source_gets_them_from_its_class() -> None:
 FILE = "from retbench.testing.toys import ToyAttack\nclass Mine(ToyAttack):\n    name = 'mine'\n"
 
 
+def test_private_bases_in_a_file_are_no_components_of_their_own(tmp_path: Path) -> None:
+    text = FILE.replace("class Mine(ToyAttack)", "class _Base(ToyAttack):\n    pass\nclass Mine(_Base)")
+    (tmp_path / "mine.py").write_text(text)
+    assert local_catalog([tmp_path / "mine.py"]).names("attack") == ["mine"]
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -218,8 +225,9 @@ def test_a_file_may_import_those_beside_it_and_depends_on_them(tmp_path: Path) -
     text = "import beside_mine\n" + FILE + "    def perturb(self, *_):\n        return beside_mine.LIMIT\n"
     (tmp_path / "mine.py").write_text(text)
     codes = []
-    for limit in (1, 1, 2):
+    for second, limit in enumerate((1, 1, 2)):
         (tmp_path / "beside_mine.py").write_text(f"LIMIT = {limit}\n")
+        os.utime(tmp_path / "beside_mine.py", (second, second))  # Python compares whole seconds
         sys.modules.pop("beside_mine", None)
         linecache.clearcache()
         codes.append(local_catalog([tmp_path / "mine.py"]).entry("attack", "mine").component.code)
