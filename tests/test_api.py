@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
 import pytest
+import torch
 from torch import Tensor
 from torch.nn import Module
 
 import retbench
-from retbench.contracts import Batch, Knowledge, Noise
+from retbench.contracts import AttackPart, Batch, Facts, Knowledge, Noise
+from retbench.contracts.facts import Split
 from retbench.errors import UserError
 from retbench.testing import ToyAttack, write_plugin
-from retbench.testing.toys import ToyDataset, ToyHasher, ToyPurifier
+from retbench.testing.toys import ToyDataset, ToyHasher, ToyPrototype, ToyPurifier, ToyUntargeted
 
 GAIN = 1.0
 
@@ -152,6 +156,90 @@ def test_a_changed_helper_changes_keys_and_an_unchanged_one_does_not(
     assert keys() == first
     monkeypatch.setitem(globals(), "GAIN", 0.5)
     assert not keys() & first
+
+
+class Tinted(ToyDataset):
+    """A dataset whose pictures a method of its own makes; installed nowhere."""
+
+    name: ClassVar[str] = "tinted"
+
+    def images(self, split: Split, rows: Sequence[int]) -> Tensor:
+        return (GAIN * super().images(split, rows)).to(torch.uint8)
+
+
+def test_a_changed_method_of_a_dataset_changes_every_key(toys: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def keys() -> set[str]:
+        return set(evaluate(toys, dataset=Tinted(), hasher="toy-cached", attack="toy", defense="toy").planned.steps)
+
+    first = keys()
+    assert keys() == first
+    monkeypatch.setitem(globals(), "GAIN", 0.5)
+    assert not keys() & first
+
+
+@pytest.mark.parametrize("axes", [{"attack": Brighter(eps=8 / 255)}, {"dataset": Tinted()}])
+def test_a_helper_that_changed_after_planning_is_refused(
+    toys: Path, monkeypatch: pytest.MonkeyPatch, axes: dict[str, Any]
+) -> None:
+    study = evaluate(toys, **axes)
+    assert study.run(progress=False) is study
+    monkeypatch.setitem(globals(), "GAIN", 0.5)
+    message = r"^(Brighter|Tinted): its source changed since the study was planned: got the digest .*; open the study "
+    with pytest.raises(UserError, match=message):
+        study.run(progress=False)
+    evaluate(toys, **axes)  # it sets the digests of the classes, and leaves the plan of the first study as it is
+    with pytest.raises(UserError, match=message):
+        study.run(progress=False)
+
+
+def test_a_part_that_changed_after_planning_is_refused(toys: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    study = evaluate(toys, attack=Prototyped())
+    monkeypatch.setattr(Prototype, "strength", 2)
+    with pytest.raises(UserError, match=r"^Prototype: its source changed since the study was planned"):
+        study.run(progress=False)
+
+
+class Prototype(ToyPrototype):
+    """A part of a local attack."""
+
+    name: ClassVar[str] = "prototype"
+    strength: ClassVar[int] = 1
+
+
+class Prototyped(ToyUntargeted):
+    """An attack whose part nothing in its source names."""
+
+    name: ClassVar[str] = "prototyped"
+
+    def parts(self, facts: Facts) -> dict[str, AttackPart]:
+        made: type[AttackPart] = getattr(sys.modules[__name__], "Proto" + "type")
+        return {"prototype": made()}
+
+
+def test_two_classes_of_one_name_are_one_line(toys: Path) -> None:
+    again = type("Brighter", (Brighter,), {"__module__": __name__, "name": "brighter"})
+    message = (
+        f"evaluate: attack: two classes have one name: got 'brighter' twice, of {__name__}; make objects anew once "
+        "their class is defined again, or give one class a name of its own"
+    )
+    with pytest.raises(UserError, match=re.escape(message)):
+        evaluate(toys, attack=[Brighter(), again])
+
+
+def test_an_evaluation_takes_plugin_files(toys: Path, tmp_path: Path) -> None:
+    text = "from retbench.testing import ToyAttack\nclass Mine(ToyAttack):\n    name = 'mine'\n"
+    (tmp_path / "mine.py").write_text(text)
+    study = evaluate(toys, attack="mine", plugins=[tmp_path / "mine.py"])
+    assert [(row.attack, row.status) for row in study.rows()] == [("mine", "done")]
+    assert study.request.plugins == (str(tmp_path / "mine.py"),)
+
+
+def test_numbers_of_numpy_are_numbers(toys: Path) -> None:
+    plain = evaluate(toys, bits=[8], seed=[0, 1], protocol={"queries": 5}, attack=Brighter(eps=0.25))
+    given: dict[str, Any] = {"bits": np.array([8]), "seed": [np.int64(0), np.int32(1)]}
+    study = evaluate(toys, **given, protocol={"queries": np.int64(5)}, attack=Brighter(eps=np.float32(0.25)))
+    assert study.planned.steps.keys() == plain.planned.steps.keys()
+    assert study.run_name == plain.run_name
 
 
 def test_every_axis_takes_a_name_an_object_a_class_or_a_list(toys: Path) -> None:

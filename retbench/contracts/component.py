@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+import numpy as np
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
 from retbench.canon import Json, file_digest
@@ -33,7 +34,8 @@ class Component(BaseModel):
         name: lower-case with dashes, equal to its file's name.
         revision: raised by one whenever the same options give other outputs.
         source: the paper and the equation or section that it follows.
-        code: sha256 of the source of a class that no installed plugin offers; set by retbench, empty for a plugin's.
+        code: sha256 of the source of a class that no installed plugin offers; set by retbench, empty for a plugin's. It
+            enters recipes with the options, and with the fingerprint of a dataset (`identify_dataset`).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, validate_default=True)
@@ -51,6 +53,17 @@ class Component(BaseModel):
             return cls(**(options or {}))
         except ValidationError as error:
             raise _option_error(cls, error.errors(include_url=False)[0]) from None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_numpy(cls, options: Any) -> Any:
+        """Returns options with numpy's scalars and arrays as Python's own values, which recipes can hold."""
+        if not isinstance(options, Mapping):
+            return options
+        return {
+            name: value.tolist() if isinstance(value, np.generic | np.ndarray) else value
+            for name, value in options.items()
+        }
 
     def supports(self, facts: Facts) -> str | None:
         """Returns why this component cannot work in a cell with these facts, or None when it can.

@@ -20,6 +20,16 @@ def data_root() -> Path:
     return Path(os.environ.get("RETBENCH_DATA") or "data")
 
 
+def identify_dataset(dataset: Dataset, code: str | None = None) -> str:
+    """Return what identifies a dataset in a recipe: its fingerprint, and if it is local, its code too.
+
+    Args:
+        code: in place of that of its class.
+    """
+    fingerprint, code = dataset.fingerprint(), dataset.code if code is None else code
+    return digest([fingerprint, code]) if code else fingerprint
+
+
 class Dataset(Component):
     """Images with multi-hot labels, and texts where it has them.
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from retbench.canon import Json
 from retbench.contracts import Component, Context, HashNetwork, relax, sign, unit_images
 from retbench.contracts.context import Precision
-from retbench.contracts.dataset import Dataset
+from retbench.contracts.dataset import Dataset, identify_dataset
 from retbench.contracts.defense import Vote
 from retbench.contracts.facts import Split
 from retbench.contracts.hasher import Modality
@@ -109,7 +109,7 @@ class EncodeSplit(_Encode):
 
     def recipe(self) -> dict[str, Json]:
         stored: dict[str, Json] = {"features": list(self.features)} if self.features else {}
-        return {"dataset": self.dataset.fingerprint(), "split": self.split, **stored, **self._basis()}
+        return {"dataset": identify_dataset(self.dataset), "split": self.split, **stored, **self._basis()}
 
     @property
     def encoder(self) -> str:

@@ -12,6 +12,7 @@ from torch import Tensor
 from retbench.canon import Json
 from retbench.contracts import Component, Context, Dataset, Facts, Part, unit_images
 from retbench.contracts.context import Precision
+from retbench.contracts.dataset import identify_dataset
 from retbench.contracts.facts import Split
 from retbench.stages.check import breach
 from retbench.stages.stage import Load, Outcome, Stage
@@ -44,7 +45,7 @@ class ComputeFeatures(Stage):
         return {
             "part": self.part.spec(self.facts),
             "state": self.state.recipe(),
-            "dataset": self.dataset.fingerprint(),
+            "dataset": identify_dataset(self.dataset),
             "split": self.split,
             "rows": list(self.rows),
             "precision": self.precision,

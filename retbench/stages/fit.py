@@ -23,6 +23,7 @@ from retbench.contracts import (
     TrainingData,
 )
 from retbench.contracts.context import Precision
+from retbench.contracts.dataset import identify_dataset
 from retbench.stages.check import breach
 from retbench.stages.stage import Load, Outcome, Stage
 from retbench.stages.states import States, Victim
@@ -49,7 +50,7 @@ class _Fit(Stage):
         return {
             "component": self.component.spec(self.facts),
             "states": self.states.recipe(),
-            "dataset": self.dataset.fingerprint(),
+            "dataset": identify_dataset(self.dataset),
             "bits": self.facts.bits,
             "seed": self.seed,
             "precision": self.precision,

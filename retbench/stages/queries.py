@@ -13,6 +13,7 @@ from torch import Tensor
 
 from retbench.canon import digest
 from retbench.contracts import Dataset, unit_images
+from retbench.contracts.dataset import identify_dataset
 
 Draws = tuple[tuple[str, ...], ...]
 """Keys of the shards of the queries' images, once for each independent copy of them."""
@@ -47,8 +48,8 @@ class Queries:
 
     @cached_property
     def fingerprint(self) -> str:
-        """The dataset's fingerprint, asked for once: most steps of a plan hold it."""
-        return self.dataset.fingerprint()
+        """What identifies the dataset in a recipe, asked for once: most steps of a plan hold it."""
+        return identify_dataset(self.dataset)
 
     def shards(self, size: int) -> Iterator[Queries]:
         """Yields them `size` at a time."""

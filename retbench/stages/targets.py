@@ -11,6 +11,7 @@ from torch import Tensor
 
 from retbench.canon import Json
 from retbench.contracts import Context, Dataset, Noise, TargetRule
+from retbench.contracts.dataset import identify_dataset
 from retbench.errors import UserError
 from retbench.stages.stage import Load, Outcome, Stage
 
@@ -30,7 +31,7 @@ class DrawTargets(Stage):
     rule: TargetRule
 
     def recipe(self) -> dict[str, Json]:
-        return {"dataset": self.dataset.fingerprint(), "rule": self.rule.identity(self.dataset.name)}
+        return {"dataset": identify_dataset(self.dataset), "rule": self.rule.identity(self.dataset.name)}
 
     def check(self) -> None:
         """Raises UserError for a target file that is missing or is not a line of 0/1 columns for each query."""

@@ -1,4 +1,7 @@
-"""Values of the component axes given in Python: names, objects and classes, one or a list of them."""
+"""Values of the component axes given in Python: names, objects and classes, one or a list of them.
+
+A class stands for its name, with the options that a suite gives this name; an object has exactly its own options.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,12 @@ DIGITS = 6
 
 
 class Entry(NamedTuple):
-    """One value of an axis: names and objects, in order; several where a defense combines them, none for `none`."""
+    """One value of an axis; several components where a defense combines them, none for `none`.
+
+    Attributes:
+        names: of all components, in order.
+        objects: those that were given as objects, by name; a class is among the names alone.
+    """
 
     names: tuple[str, ...]
     objects: Mapping[str, Component]

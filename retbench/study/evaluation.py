@@ -6,11 +6,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from pydantic import ValidationError
 
 from retbench.canon import digest
-from retbench.catalog import Catalog
-from retbench.catalog.local import local_catalog
+from retbench.catalog.local import local_catalog, name_of
 from retbench.contracts import Component, Protocol
 from retbench.document import Document
 from retbench.errors import SuiteError, UserError
@@ -22,7 +22,7 @@ from retbench.suite import LoadedSuite, Suite, find_suite, read_suite
 from retbench.suite.model import COMPONENT_AXES, Choice, Override
 
 Value = str | Component | type[Component]
-"""A component: by its name, as an object, or as a class with its default options."""
+"""A component: by its name, as an object with exactly its options, or as a class, which stands for its name."""
 Values = Value | Sequence[Value | None] | None
 DEFAULT_BITS = 32
 
@@ -45,6 +45,7 @@ def evaluate(
     layout: str | Path | Sequence[str | Path] = "long",
     like: str | Path = "unimodal",
     name: str = "",
+    plugins: Sequence[str | Path] = (),
     step_timeout: float | None = None,
     progress: bool = True,
 ) -> Study:
@@ -54,9 +55,9 @@ def evaluate(
     list of them; in the list of a defense, a list or tuple combines several (`[("atrdh", "retpur")]`).
 
     A name has the options of the suite `like`, with its overrides, so that artifacts are shared with runs of that
-    suite. An object has its own options and no others; objects of one name with different options are variants in
-    rows and tables. A class that no plugin offers may be defined in a notebook or a script: its recipes carry the
-    digest of its source. A class means its name.
+    suite; a class stands for its name. An object has its own options and no others; objects of one name with different
+    options are variants in rows and tables. A class that no plugin offers may be defined in a notebook or a script:
+    its recipes carry the digest of its source.
 
     The study is remembered in the store like the run of a suite, so that `retbench gc` keeps its artifacts.
 
@@ -67,11 +68,13 @@ def evaluate(
         layout: of the tables: names of shipped layouts, or paths.
         like: the suite that options, overrides, protocol and shard size come from.
         name: what the run is remembered under; by default `evaluate-` and a digest of what is evaluated.
+        plugins: Python files whose components are used beside the installed ones.
         step_timeout: seconds that one step may take.
         progress: show a progress bar.
 
     Raises:
-        UserError: an unknown name, a component of another kind, a class whose source cannot be read.
+        UserError: an unknown name, a component of another kind, two classes of one name, a class whose source cannot
+            be read or was edited since it was imported.
 
     >>> import tempfile
     >>> from retbench.testing import ToyAttack, ToyDataset, ToyHasher
@@ -82,13 +85,17 @@ def evaluate(
     [('none', 'done'), ('toy', 'done')]
     """
     given = {"dataset": dataset, "hasher": hasher, "attack": attack, "surrogate": surrogate, "defense": defense}
-    catalog = local_catalog(classes=classes_of(given))  # it gives local classes their names
+    _check_names(given)
+    files = tuple(str(Path(file).resolve()) for file in plugins)
+    catalog = local_catalog(files, classes_of(given))  # it gives local classes their names
     axes = read_axes(given)
-    matrix: dict[str, Any] = {**axes.choices(), "bits": bits, "task": task, "threat": threat, "seed": seed}
+    others = {"bits": bits, "task": task, "threat": threat, "seed": seed}
+    matrix: dict[str, Any] = {**axes.choices(), **{axis: _without_numpy(value) for axis, value in others.items()}}
     layouts = [str(each) for each in ([layout] if isinstance(layout, str | Path) else layout)]
-    loaded = _make_suite(axes, matrix, layouts, protocol, like, name)
-    request = Request(None, device=device, precision=precision)
-    study = plan_study(request, loaded, _checked(catalog, axes), open_store(store))
+    changes = protocol if isinstance(protocol, Protocol) else _without_numpy(protocol or {})
+    loaded = _make_suite(axes, matrix, layouts, changes, like, name)
+    request = Request(None, plugins=files, device=device, precision=precision)
+    study = plan_study(request, loaded, catalog, open_store(store))
     return study.run(step_timeout, progress)
 
 
@@ -96,7 +103,7 @@ def _make_suite(
     axes: Axes,
     matrix: Mapping[str, Any],
     layouts: Sequence[str],
-    protocol: Mapping[str, Any] | Protocol | None,
+    protocol: Mapping[str, Any] | Protocol,
     like: str | Path,
     name: str,
 ) -> LoadedSuite:
@@ -127,12 +134,12 @@ def _make_suite(
     return LoadedSuite(suite, document, Path("evaluate"), "")
 
 
-def _merge_protocol(protocol: Protocol, changes: Mapping[str, Any] | Protocol | None) -> dict[str, Any]:
+def _merge_protocol(protocol: Protocol, changes: Mapping[str, Any] | Protocol) -> dict[str, Any]:
     """Return a protocol with changes on top; those of its targets merge, as in a profile."""
     if isinstance(changes, Protocol):
         return changes.model_dump()
     fields = protocol.model_dump()
-    for name, value in (changes or {}).items():
+    for name, value in changes.items():
         nested = isinstance(value, Mapping) and isinstance(fields.get(name), dict)
         fields[name] = {**fields[name], **value} if nested else value
     return fields
@@ -161,16 +168,25 @@ def _labels(values: Any) -> set[str]:
     return {entry.label if isinstance(entry, Choice) else str(entry) for entry in entries}
 
 
-def _checked(catalog: Catalog, axes: Axes) -> Catalog:
-    """Return the catalog; raises UserError where an object is of another class than the one of its name."""
-    for axis, entries in axes.entries.items():
-        for entry in entries:
-            for name, component in entry.objects.items():
-                offered = catalog.entry(COMPONENT_AXES[axis], name, f"evaluate: {axis}").component
-                if offered is not type(component):
-                    modules = f"{type(component).__module__} and {offered.__module__}"
-                    raise UserError(
-                        f"evaluate: {axis}: two classes have one name: got {name!r} of {modules}; give one of them a "
-                        "name of its own"
-                    )
-    return catalog
+def _check_names(given: Mapping[str, Any]) -> None:
+    """Raise UserError where two classes have one kind and name, as after a cell that defines one was run again."""
+    known: dict[tuple[str, str], type[Component]] = {}
+    for axis, value in given.items():
+        for component in classes_of({axis: value}):
+            name = name_of(component)
+            other = known.setdefault((COMPONENT_AXES[axis], name), component)
+            if other is not component:
+                modules = " and ".join(sorted({other.__module__, component.__module__}))
+                raise UserError(
+                    f"evaluate: {axis}: two classes have one name: got {name!r} twice, of {modules}; make objects anew "
+                    "once their class is defined again, or give one class a name of its own"
+                )
+
+
+def _without_numpy(value: Any) -> Any:
+    """Return a value with Python's own numbers and lists in place of numpy's."""
+    if isinstance(value, np.generic | np.ndarray):
+        return value.tolist()
+    if isinstance(value, Mapping):
+        return {key: _without_numpy(inner) for key, inner in value.items()}
+    return [_without_numpy(inner) for inner in value] if isinstance(value, list | tuple) else value
