@@ -76,9 +76,9 @@ def compute_code(component: type[Component]) -> str:
 
 
 def name_of(component: type[Component]) -> str:
-    """Return the name of a class; without one of its own, that of the class in lower-case words with dashes."""
+    """Return the name of a class: its own, not one that it inherits, or that of the class in words with dashes."""
     words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", component.__name__).lower().replace("_", "-")
-    return component.name or words
+    return str(vars(component).get("name") or words)
 
 
 def local_parts(component: Component, facts: Facts) -> list[type[Component]]:
@@ -89,8 +89,7 @@ def local_parts(component: Component, facts: Facts) -> list[type[Component]]:
 
 def _complete(component: type[Component]) -> None:
     """Give a class what only a shipped component must state: a name and a source."""
-    if not component.name:
-        component.name = name_of(component)
+    component.name = name_of(component)
     if not component.source:
         component.source = f"class {component.__name__}, defined locally"
 
@@ -132,6 +131,9 @@ def _load(path: Path) -> ModuleType:
         return module
     classes = [each for each in vars(module).values() if _defined_in(each, module)]
     if not classes:
+        for each in filter(inspect.isabstract, vars(module).values()):
+            if each.__module__ == module.__name__:
+                raise UserError(f"--plugin {path}: {each.__name__} lacks {', '.join(sorted(each.__abstractmethods__))}")
         raise UserError(f"--plugin {path}: it defines no dataset, hasher, attack or defense, and no hook of a plugin")
     for each in classes:
         _complete(each)

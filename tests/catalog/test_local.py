@@ -248,6 +248,8 @@ def test_a_name_that_an_installed_component_has_is_refused(
     install("retbench.testing.toy_plugin")
 
     class Mine(ToyAttack):
+        name: ClassVar[str] = "toy"
+
         def perturb(self, *_: Any) -> Any:
             return 0
 
@@ -267,3 +269,17 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], 
         monkeypatch.setenv("RETBENCH_PLUGINS", "toys")
 
     return add
+
+
+def test_a_subclass_of_a_local_class_has_a_name_of_its_own(tmp_path: Path) -> None:
+    path = tmp_path / "two.py"
+    first, second = "class FirstOne(ToyAttack):\n    'a'\n", "class SecondOne(FirstOne):\n    'b'\n"
+    path.write_text(f"from retbench.testing import ToyAttack\n{first}{second}")
+    assert {"first-one", "second-one"} <= set(local_catalog([path]).names("attack"))
+
+
+def test_the_message_on_an_unfinished_class_in_a_file_lists_what_it_lacks(tmp_path: Path) -> None:
+    path = tmp_path / "unfinished.py"
+    path.write_text("from retbench import Attack\nclass NoBall(Attack):\n    def perturb(self, *given): ...\n")
+    with pytest.raises(UserError, match=r"unfinished\.py: NoBall lacks ball"):
+        local_catalog([path])
