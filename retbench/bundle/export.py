@@ -19,6 +19,7 @@ from retbench.bundle.packed import FILES, read_packed
 from retbench.bundle.records import CUT
 from retbench.canon import Json, canonical, digest
 from retbench.contracts import Dataset
+from retbench.contracts.dataset import identify_dataset
 from retbench.errors import BundleError
 from retbench.plan import Plan
 from retbench.results import Evidence, Row
@@ -172,7 +173,7 @@ def _texts(evidence: Evidence, store: Store, suite: Mapping[str, Json], profile:
 
 def _labels(dataset: Dataset) -> dict[str, bytes]:
     """Return the labels of a dataset's queries and database, with what belongs to their rows and columns."""
-    fingerprint = dataset.fingerprint()
+    fingerprint = identify_dataset(dataset)
     record: Json = {
         "dataset": dataset.name,
         "fingerprint": fingerprint,

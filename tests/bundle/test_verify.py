@@ -17,6 +17,7 @@ from retbench.bundle import Finding, basis, open_bundle
 from retbench.bundle.archive import read_archive
 from retbench.bundle.verify import CARRIED_ALWAYS, carried_by_row
 from retbench.canon import canonical, digest
+from retbench.testing.toys import ToyDataset
 from tests.bundle.conftest import MATRIX, Make, Members, disagreements, edit, edit_json, verified
 
 
@@ -328,3 +329,8 @@ def test_a_budget_that_no_option_tells_is_told(path: Path) -> None:
     row = open_bundle(path).done[1]
     assert "budget.eps" not in set(carried_by_row(row, []))
     assert "budget.eps" in set(carried_by_row(replace(row, options={"attack": {}}), []))
+
+
+def test_a_dataset_that_no_plugin_offers_is_verified_too(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ToyDataset, "code", "ab" * 32)
+    assert verified(make("local.zip", {"attack": ["none", "toy"]})).ok
