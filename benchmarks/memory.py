@@ -5,7 +5,7 @@
 
 `coherence`: DGCPN's similarity of all pairs of 10 500 training rows. `triplets`: DADH's loss and its gradient on a
 batch of 128, and the bytes of a tensor over all triples of it. `features`: rows gathered at random from a store that
-holds the features of a whole data set, against their size on disk. Memory is the largest resident set; of `features`,
+holds the features of a whole dataset, against their size on disk. Memory is the largest resident set; of `features`,
 which are mapped, the resident pages that only this process can give back (Linux's RssAnon), because the kernel keeps
 pages of files as long as nobody else wants the memory.
 """

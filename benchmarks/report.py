@@ -27,7 +27,7 @@ from retbench.plan import Plan, make_plan
 from retbench.report import Layout, Report, as_markdown, make_tables
 from retbench.report.render import as_csv, document
 from retbench.results import Evidence, collect, stored_scores, stored_steps
-from retbench.stages.scoring import summarise
+from retbench.stages.scoring import summarize
 from retbench.store import Artifact, Store
 from retbench.suite import LoadedSuite, Suite, expand
 from retbench.testing.toys import TOYS
@@ -71,7 +71,7 @@ def fill(plan: Plan, store: Store) -> None:
     for planned in plan.cells:
         attacked = bool(planned.attacked)
         values = random_scores(generator, attacked=attacked)
-        facts = summarise(values, {"map": labels, "t_map": labels}, labels, Protocol(), targeted=attacked)
+        facts = summarize(values, {"map": labels, "t_map": labels}, labels, Protocol(), targeted=attacked)
         step = plan.steps[planned.key or ""]
         meta = {"recipe": step.full_recipe, "label": step.label, "environment": environment}
         cost = {"seconds": 0.01, "peak_memory": 1 << 28}

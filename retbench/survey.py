@@ -46,7 +46,7 @@ class SplitSurvey(NamedTuple):
         rows: how many.
         distinct_ids: how many images, if an id may repeat.
         distinct_labels: how many different label vectors.
-        unlabelled: rows without any label.
+        unlabeled: rows without any label.
         mean_labels: labels a row; NaN without rows.
         class_counts: rows of each class.
     """
@@ -54,7 +54,7 @@ class SplitSurvey(NamedTuple):
     rows: int
     distinct_ids: int
     distinct_labels: int
-    unlabelled: int
+    unlabeled: int
     mean_labels: float
     class_counts: tuple[int, ...]
 
@@ -107,7 +107,7 @@ def survey_split(ids: Sequence[str], labels: Tensor) -> SplitSurvey:
         rows=len(ids),
         distinct_ids=len(set(ids)),
         distinct_labels=len(torch.unique(labels, dim=0)),
-        unlabelled=int((per_row == 0).sum()),
+        unlabeled=int((per_row == 0).sum()),
         mean_labels=float(per_row.double().mean()),
         class_counts=tuple(labels.sum(0).tolist()),
     )

@@ -24,7 +24,7 @@ DATASETS = {
 CELLS = 5 * 2 * (2 * 2 * 3 + 2)
 SMALL = {
     **{f"dataset.{name}": {"size": 64} for name in DATASETS},
-    "hasher.dgcpn": {"backbone": "conv", "weights": "auto", "hidden": 8, "neighbours": 2, "epochs": 1},
+    "hasher.dgcpn": {"backbone": "conv", "weights": "auto", "hidden": 8, "neighbors": 2, "epochs": 1},
     "hasher.dadh": {"backbone": "conv", "weights": "auto", "hidden": "[8, 8, 8]", "epochs": 1},
     "attack.tadch": {"epochs": 1, "decay_epochs": 0, "width": 4, "blocks": 1, "critic_width": 4, "reconstruction": 1},
     "attack.tadch.prototypes": {"epochs": 1, "hidden": 8, "width": 16},
@@ -92,7 +92,7 @@ def test_without_the_weights_of_cnn_f_the_cells_say_where_to_put_them(
 
 
 def test_at_the_paper_s_scale_no_option_of_the_small_suite_is_left() -> None:
-    catalog, own = load_catalog(), {"dgcpn": {"hidden", "neighbours", "scale", "validation"}}
+    catalog, own = load_catalog(), {"dgcpn": {"hidden", "neighbors", "scale", "validation"}}
     path = find_suite("crossmodal")
     cells = expand(read_suite(path, profile="paper"), catalog)
     for hasher in {type(cell.hasher): cell.hasher for cell in cells if cell.dataset.name == "flickr25k"}.values():
@@ -108,7 +108,7 @@ def test_with_ten_pairs_a_split_it_runs(tmp_path: Path, at_paper_scale: Callable
     for name, sizes in DATASETS.items():
         write_pairs(tmp_path / "data" / name, *sizes)
     write_denoiser(tmp_path / "weights/tiny")
-    # Numbers of training pairs that only a whole data set has; a setting cannot change what an override sets.
+    # Numbers of training pairs that only a whole dataset has; a setting cannot change what an override sets.
     small = settings(SMALL | {"hasher.dgcpn": {**SMALL["hasher.dgcpn"], "validation": 0}})
     ended = at_paper_scale("run", "crossmodal", *small)
     assert ended["failed"] == 0

@@ -21,13 +21,13 @@ class Seeded(ToyDataset):
 
     Args:
         renamed: ids put in the place of others: split, row, id.
-        relabelled: label rows put in the place of others: split, row, values.
+        relabeled: label rows put in the place of others: split, row, values.
         broken: ids whose images cannot be read.
         warned: what the dataset warns of.
     """
 
     renamed: tuple[tuple[Split, int, str], ...] = ()
-    relabelled: tuple[tuple[Split, int, tuple[int, int, int]], ...] = ()
+    relabeled: tuple[tuple[Split, int, tuple[int, int, int]], ...] = ()
     broken: tuple[str, ...] = ()
     warned: tuple[str, ...] = ()
 
@@ -40,7 +40,7 @@ class Seeded(ToyDataset):
 
     def labels(self, split: Split) -> Tensor:
         labels = super().labels(split)
-        for where, row, values in self.relabelled:
+        for where, row, values in self.relabeled:
             if where == split:
                 labels[row] = torch.tensor(values, dtype=torch.uint8)
         return labels
@@ -70,7 +70,7 @@ def test_the_numbers_of_a_split() -> None:
         "rows": 4,
         "distinct_ids": 3,
         "distinct_labels": 3,
-        "unlabelled": 1,
+        "unlabeled": 1,
         "mean_labels": 1.25,
         "class_counts": (2, 0, 3),
     }
@@ -104,7 +104,7 @@ def test_a_query_among_the_training_rows_is_an_error() -> None:
 
 
 def test_a_repeated_query_is_an_error() -> None:
-    first, *_ = found(renamed=(("query", 3, "toy-query-0"),), relabelled=(("query", 3, (1, 1, 0)),))
+    first, *_ = found(renamed=(("query", 3, "toy-query-0"),), relabeled=(("query", 3, (1, 1, 0)),))
     assert first == (
         "error: query: 10 rows hold 9 images: query ids must be unique; the first repeated one is toy-query-0"
     )
@@ -124,14 +124,14 @@ def test_a_repeated_database_row_is_a_warning() -> None:
 
 
 def test_one_image_with_two_labels_is_an_error() -> None:
-    assert found(relabelled=(("train", 4, (1, 1, 1)),)) == [
+    assert found(relabeled=(("train", 4, (1, 1, 1)),)) == [
         "error: database: toy-item-4 has other labels than in train, the first of such images"
     ]
 
 
 def test_rows_without_a_label_are_noted_with_the_ceiling_of_map() -> None:
     bare = (0, 0, 0)
-    told = found(relabelled=(("query", 1, bare), ("query", 2, bare), ("database", 39, bare)))
+    told = found(relabeled=(("query", 1, bare), ("query", 2, bare), ("database", 39, bare)))
     assert told == [
         "note: database: 1 rows have no label: they match nothing",
         "note: query: 2 rows match no database item, 2 of them without a label: where they count as 0, "
@@ -141,7 +141,7 @@ def test_rows_without_a_label_are_noted_with_the_ceiling_of_map() -> None:
 
 def test_a_class_that_no_row_shows_is_a_warning() -> None:
     blue_gone = tuple(("query", row, (1, 0, 0)) for row in range(10))
-    assert found(relabelled=blue_gone) == ["warning: query: no row shows green, blue"]
+    assert found(relabeled=blue_gone) == ["warning: query: no row shows green, blue"]
 
 
 def test_what_the_dataset_warns_of_is_a_warning_and_errors_come_first() -> None:
@@ -205,7 +205,7 @@ def test_the_published_lists_have_the_chance_levels_known_of_them() -> None:
 
     told = survey(Listed())
     assert told.target_chance == pytest.approx(0.667, abs=5e-4)
-    assert {split: numbers.unlabelled for split, numbers in told.splits.items()} == {
+    assert {split: numbers.unlabeled for split, numbers in told.splits.items()} == {
         "train": 95,
         "query": 38,
         "database": 381,

@@ -16,7 +16,7 @@ from retbench.contracts import Protocol
 from retbench.plan.screening import MODALITIES
 from retbench.results import Row
 from retbench.stages import Queries
-from retbench.stages.scoring import rank_queries, summarise
+from retbench.stages.scoring import rank_queries, summarize
 
 
 class Basis(NamedTuple):
@@ -42,9 +42,9 @@ class Basis(NamedTuple):
         answers = self.dataset.labels("database")
         return rank_queries(codes, database, self.labels, answers, bits=bits, protocol=protocol)
 
-    def summarise(self, values: Mapping[str, Tensor], protocol: Protocol, targeted: bool) -> dict[str, Any]:
+    def summarize(self, values: Mapping[str, Tensor], protocol: Protocol, targeted: bool) -> dict[str, Any]:
         """Return the facts of a score with these values of its queries; raises ValueError for values without a mean."""
-        facts = summarise(values, self.labels, self.dataset.labels("database"), protocol, targeted=targeted)
+        facts = summarize(values, self.labels, self.dataset.labels("database"), protocol, targeted=targeted)
         return {**facts, "distinct_codes": len(torch.unique(self.database.tensors["codes"], dim=0))}
 
 
@@ -53,7 +53,7 @@ def compare_recipes(row: Row, score: PackedArtifact, basis: Basis) -> Iterator[C
     codes, database, targets, recipe = basis.codes.recipe, basis.database.recipe, basis.targets.recipe, score.recipe
     protocol, sample = read_protocol(row), basis.queries.key
     asks, answers = MODALITIES[protocol.task]
-    suite = protocol.suite.model_dump(mode="json", exclude={"queries", "targets", "quantise"})
+    suite = protocol.suite.model_dump(mode="json", exclude={"queries", "targets", "quantize"})
     yield from compare_json("protocol", suite, recipe.get("protocol"))
     yield from compare_json("protocol.targets", row.protocol["targets"], targets.get("rule"))
     yield from compare_json("protocol.task", row.task, protocol.task)

@@ -78,7 +78,7 @@ def compare_identity(row: Row, bundle: Bundle) -> Iterator[Comparison]:
     recipes = [past.recipe(key) for key in past.keys]
     seeds = [recipe["seed"] for recipe in recipes if "seed" in recipe]
     yield from compare_json("seed", row.seed, next((seed for seed in seeds if seed != row.seed), row.seed))
-    for name, expected in (("quantise", row.protocol["quantise"]), ("dataset", past.score.get("dataset"))):
+    for name, expected in (("quantize", row.protocol["quantize"]), ("dataset", past.score.get("dataset"))):
         found = [recipe[name] for recipe in recipes if name in recipe]
         yield from compare_json(f"{name} of steps", [value for value in found if value != expected], [])
 

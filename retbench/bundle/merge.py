@@ -16,7 +16,7 @@ from retbench.lineage import Root, find_roots
 from retbench.results import Evidence, Row
 
 V = TypeVar("V")
-AGREED = ("relevance", "map", "depth", "ties", "quantise", "confidence", "resamples")
+AGREED = ("relevance", "map", "depth", "ties", "quantize", "confidence", "resamples")
 """Fields of the protocol that are the same in all rows of one dataset and task."""
 SAMPLED = ("targets", "ranked_queries", "scored_queries")
 """Fields that are the same where the same queries were ranked; a variant of a dataset may have others."""

@@ -28,7 +28,7 @@ CARRIED_FIELDS = ("cost", "details", "caveats", "variant")
 CARRIED_ALWAYS = (
     "that no row was left out",
     "that codes come from the images, weights and options that recipes name",
-    "that labels are those of the data sets",
+    "that labels are those of the datasets",
     "the names of classes",
     "the suite's title and description, and the versions that made it",
     "that the suite's text is what was run",
@@ -79,8 +79,8 @@ def verify_bundle(bundle: Bundle) -> Verification:
 
     Carried, that is, taken as it is: how far images were changed, query by query (their means are computed again);
     seconds, memory, machines and versions of steps; caveats, details, the labels of variants, the norm of a budget, the
-    options of data sets and the sizes of what nobody ranked; a gallery, the texts of layouts and claims; and that codes
-    come from the images, weights and options that recipes name, and labels from the data set of that fingerprint:
+    options of datasets and the sizes of what nobody ranked; a gallery, the texts of layouts and claims; and that codes
+    come from the images, weights and options that recipes name, and labels from the dataset of that fingerprint:
     neither images nor networks are in a bundle. All of it is in `carried`, by name.
 
     This finds what was changed by accident, or in one place. It cannot find rows that were left out, nor a forgery that
@@ -173,7 +173,7 @@ class _Verifier:
         self.carried += [Finding("query", where, name) for name in seen]
         self.carried += [Finding("row", where, name) for name in carried_by_row(row, self._stages(row))]
         try:
-            facts = basis.summarise({**ranked, **seen}, read_protocol(row).suite, bool(score.recipe.get("targeted")))
+            facts = basis.summarize({**ranked, **seen}, read_protocol(row).suite, bool(score.recipe.get("targeted")))
         except ValueError as error:
             self.compare("summary", where, [Difference("values", str(error), "values that have a mean")])
             return
@@ -284,7 +284,7 @@ def carried_by_row(row: Row, stages: Collection[Any]) -> Iterator[str]:
     yield from (f"data.{name}" for name in ("train", "image_size") if name in row.data)
     if "purify" not in stages:
         yield "threat without a purifier"
-        yield from ("protocol.quantise of clean queries",) if "attack" not in stages else ()
+        yield from ("protocol.quantize of clean queries",) if "attack" not in stages else ()
 
 
 def carried_by_bundle(bundle: Bundle) -> Iterator[str]:

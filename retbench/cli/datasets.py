@@ -1,4 +1,4 @@
-"""`retbench datasets`: which data sets there are and where, whether one is whole, and making one ready."""
+"""`retbench datasets`: which datasets there are and where, whether one is whole, and making one ready."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 @click.group()
 def datasets() -> None:
-    """List data sets, check one, prepare one."""
+    """List datasets, check one, prepare one."""
 
 
 @datasets.command("list")
 @unused_store_option
 @json_option
 def list_datasets(as_json: bool) -> None:
-    """List every data set: ready or missing, where it is looked for, how many rows its splits have."""
+    """List every dataset: ready or missing, where it is looked for, how many rows its splits have."""
     from tabulate import tabulate
 
     from retbench.catalog import load_catalog
@@ -46,12 +46,12 @@ def list_datasets(as_json: bool) -> None:
 
 @datasets.command("check")
 @click.argument("name")
-@click.option("--set", "sets", multiple=True, metavar="OPTION=VALUE", help="Change one option of the data set.")
+@click.option("--set", "sets", multiple=True, metavar="OPTION=VALUE", help="Change one option of the dataset.")
 @click.option("--no-images", is_flag=True, help="Look at ids and labels only, and read no image and no text.")
 @unused_store_option
 @json_option
 def check(name: str, sets: tuple[str, ...], no_images: bool, as_json: bool) -> None:
-    """Check the data set NAME: sizes, classes, ids, labels, and that every image and text can be read.
+    """Check the dataset NAME: sizes, classes, ids, labels, and that every image and text can be read.
 
     Exit code 1 if something makes its numbers wrong (an `error` below), else 0.
     """
@@ -80,10 +80,10 @@ def check(name: str, sets: tuple[str, ...], no_images: bool, as_json: bool) -> N
 
 @datasets.command("prepare")
 @click.argument("name")
-@click.option("--set", "sets", multiple=True, metavar="OPTION=VALUE", help="Change one option of the data set.")
+@click.option("--set", "sets", multiple=True, metavar="OPTION=VALUE", help="Change one option of the dataset.")
 @unused_store_option
 def prepare(name: str, sets: tuple[str, ...]) -> None:
-    """Make the data set NAME ready from what is on disk; what is still missing is said, and the exit code is 1."""
+    """Make the dataset NAME ready from what is on disk; what is still missing is said, and the exit code is 1."""
     dataset = make_dataset(name, sets)
     done = False
     for line in dataset.prepare():
@@ -96,7 +96,7 @@ def prepare(name: str, sets: tuple[str, ...]) -> None:
 
 
 def make_dataset(name: str, sets: Sequence[str]) -> Dataset:
-    """Return the data set of a name with the options of `option=value` texts; raises UserError."""
+    """Return the dataset of a name with the options of `option=value` texts; raises UserError."""
     from retbench.catalog import load_catalog
     from retbench.contracts import Dataset
     from retbench.document import parse_assignment
@@ -108,7 +108,7 @@ def make_dataset(name: str, sets: Sequence[str]) -> Dataset:
 
 
 def describe(component: type[Any]) -> dict[str, Any]:
-    """Return a data set with its default options as JSON: state (ready, missing, broken), folder, sizes, reason."""
+    """Return a dataset with its default options as JSON: state (ready, missing, broken), folder, sizes, reason."""
     from retbench.errors import UserError
 
     record: dict[str, Any] = {"name": component.name, "state": "ready", "root": None, "sizes": {}, "why": None}
@@ -154,7 +154,7 @@ def _print(found: Survey | None, findings: Sequence[Finding]) -> None:
     from tabulate import tabulate
 
     if found is not None:
-        columns = ("rows", "distinct_ids", "distinct_labels", "unlabelled", "mean_labels")
+        columns = ("rows", "distinct_ids", "distinct_labels", "unlabeled", "mean_labels")
         numbers = found.splits.items()
         rows = [(split, *(getattr(one, column) for column in columns)) for split, one in numbers]
         heads = ("split", "rows", "images", "label vectors", "no label", "labels a row")

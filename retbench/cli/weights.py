@@ -31,7 +31,7 @@ def list_weights(suite: str, as_json: bool, **how: Any) -> None:
     if as_json:
         click.echo(json.dumps([_record(file, owner) for file, owner in found.items()]))
         return
-    rows = [(file.file, file.problem() or "ready", owner, file.licence) for file, owner in found.items()]
+    rows = [(file.file, file.problem() or "ready", owner, file.license) for file, owner in found.items()]
     click.echo(tabulate(rows, ("file", "state", "for", "terms"), "simple", disable_numparse=True, maxcolwidths=60))
     if not rows:
         click.echo("the cells that can be asked start from no published weights")
@@ -49,9 +49,9 @@ def prepare(suite: str, yes: bool, **how: Any) -> None:
             click.echo(f"{file.path}: ready")
             continue
         if not file.sha256:
-            click.echo(f"{file.file}, for {owner}: {file.problem()}; terms: {file.licence}; {file.by_hand}")
+            click.echo(f"{file.file}, for {owner}: {file.problem()}; terms: {file.license}; {file.by_hand}")
             continue
-        click.echo(f"{file.file}, for {owner}: from {file.address}; terms: {file.licence}")
+        click.echo(f"{file.file}, for {owner}: from {file.address}; terms: {file.license}")
         if yes or click.confirm(f"fetch it to {file.path}?"):
             _fetch(file)
             click.echo(f"{file.path}: ready")

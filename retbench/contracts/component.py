@@ -1,4 +1,4 @@
-"""A component: frozen options and behaviour, nothing else."""
+"""A component: frozen options and behavior, nothing else."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 
 
 class Component(BaseModel):
-    """Frozen options (the pydantic fields) and the behaviour they configure.
+    """Frozen options (the pydantic fields) and the behavior they configure.
 
     Weights, codes and images are never attributes: they are artifacts that the core hands in. Two components with
     equal options are equal, hash alike and share every artifact.

@@ -35,7 +35,7 @@ class Context:
         device: where tensors belong.
         precision: what `autocast` computes convolutions and matrix products in.
         noise: the step's only source of randomness. While a `fit` runs, torch's global generator is seeded from it too,
-            because weight initialisers and dropout read that one; the old state comes back afterwards.
+            because weight initializers and dropout read that one; the old state comes back afterwards.
         parts: the states of the component's own parts, by role.
         batch_size: how many images to work on at once; halved by the core when memory runs out.
         progress: call with (done, total) now and then; this is also where a time limit or Ctrl-C takes effect.

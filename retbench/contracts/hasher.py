@@ -36,7 +36,7 @@ class HashNetwork(nn.Module):
     """The network of a trained hasher: differentiable from pixels to logits."""
 
     def image(self, images: Tensor) -> Tensor:
-        """Returns logits (B, K) of float images (B, 3, H, W) in [0, 1]; normalisation happens inside."""
+        """Returns logits (B, K) of float images (B, 3, H, W) in [0, 1]; normalization happens inside."""
         raise LookupError(f"{type(self).__name__}: it does not encode images")
 
     def text(self, texts: Tensor) -> Tensor:

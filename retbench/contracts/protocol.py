@@ -77,7 +77,7 @@ class Protocol(BaseModel):
     depth: int | None = Field(None, ge=1, description="k of the cut MAP definitions, in database items")
     ties: TieRule = Field("stable", description="order of items at one Hamming distance")
     targets: TargetRule = TargetRule()
-    quantise: bool = Field(False, description="round attacked and purified images to 8 bits before they are encoded")
+    quantize: bool = Field(False, description="round attacked and purified images to 8 bits before they are encoded")
     confidence: float = Field(0.95, gt=0, lt=1, description="level of the bootstrap intervals over queries")
     resamples: int = Field(2000, ge=100, le=100_000, description="bootstrap resamples")
 

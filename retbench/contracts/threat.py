@@ -15,7 +15,7 @@ class Ball(NamedTuple):
 
     Attributes:
         norm: over all pixels and channels of one image in [0, 1].
-        eps: radius; 8/255 is eight grey levels for `linf`.
+        eps: radius; 8/255 is eight gray levels for `linf`.
     """
 
     norm: Norm

@@ -22,13 +22,13 @@ class Weights(NamedTuple):
         address: where it is published.
         sha256: the first digits of its digest, eight or more; empty where nobody publishes one: such a file is fetched
             by its user, and never by a command that could not check it.
-        licence: under what terms, in words.
+        license: under what terms, in words.
     """
 
     file: str
     address: str
     sha256: str
-    licence: str
+    license: str
 
     @property
     def path(self) -> Path:

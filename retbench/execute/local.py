@@ -207,7 +207,7 @@ def _with_records(outcome: Outcome, records: dict[str, Any]) -> Outcome:
 
 @contextmanager
 def _seeded(noise: Noise, device: torch.device) -> Iterator[None]:
-    """Seeds torch's global generators for the block, because initialisers and dropout read them, and restores them."""
+    """Seeds torch's global generators for the block, because initializers and dropout read them, and restores them."""
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         if len(noise.ids) == 1:
             torch.manual_seed(noise.generator("global").initial_seed())

@@ -38,7 +38,7 @@ def compare_pairs(first: Tensor, second: Tensor, *, clusters: Tensor | None = No
     the pair.
 
     Cases without a t: differences that are all zero have p = 1. Equal ones that are not zero have error 0 and p =
-    2^(1 - G), the least that G clusters can show when each sign is as likely as the other (Fisher's randomisation
+    2^(1 - G), the least that G clusters can show when each sign is as likely as the other (Fisher's randomization
     test), for t is infinite however few they are. Fewer than two clusters separate nothing: an infinite error, 0
     degrees of freedom, p = 1.
 

@@ -2,7 +2,7 @@
 
 Imported on first use only (see `compiled`). A tie group is `size` items at one distance, `relevant` of them relevant,
 with `before` items in front of it, `hits` of them relevant. Every sum below has only non-negative terms, so nothing
-cancels; the probabilities grow from their mode outwards by exact ratios and are normalised by their sum, so nothing
+cancels; the probabilities grow from their mode outwards by exact ratios and are normalized by their sum, so nothing
 overflows.
 """
 

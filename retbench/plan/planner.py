@@ -140,9 +140,9 @@ class _Planner(Remembering):
         if attack.learns:
             own = self.add(FitAttack(attack, sight, states, self.queries(dataset), seed, self.precision))
             states = replace(states, own=own)
-        quantise = self.protocol.quantise
+        quantize = self.protocol.quantize
         return tuple(
-            self.add(Perturb(attack, sight, states, shard, seed, "float32", targets, quantise))
+            self.add(Perturb(attack, sight, states, shard, seed, "float32", targets, quantize))
             for shard in self.shards(dataset)
         )
 
@@ -170,7 +170,7 @@ class _Planner(Remembering):
         """Returns the keys of one copy of purified shards: of attacked or purified ones, or of the clean queries."""
         facts = self.facts(dataset)
         states, shards = self.states(purifier, dataset, seed), self.shards(dataset)
-        how = (seed, self.protocol.quantise, self.precision, position, copy)
+        how = (seed, self.protocol.quantize, self.precision, position, copy)
         pairs = zip(shards, sources or [None] * len(shards), strict=True)
         return tuple(self.add(Purify(purifier, states, facts, shard, source, *how)) for shard, source in pairs)
 

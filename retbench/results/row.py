@@ -16,7 +16,7 @@ Status = Literal["done", "skipped", "failed", "invalid", "missing"]
 
 
 class Envelope(NamedTuple):
-    """A mean over queries when ties are broken against them, and in favour of them: 0..1."""
+    """A mean over queries when ties are broken against them, and in favor of them: 0..1."""
 
     worst: float
     best: float

@@ -151,10 +151,10 @@ class Perturb(_Attacking):
     revision: ClassVar[int] = 3
     attack: Attack
     targets: str
-    quantise: bool
+    quantize: bool
 
     def recipe(self) -> dict[str, Json]:
-        extra: dict[str, Json] = {"targets": self.targets, "queries": self.queries.key, "quantise": self.quantise}
+        extra: dict[str, Json] = {"targets": self.targets, "queries": self.queries.key, "quantize": self.quantize}
         return {**super().recipe(), **extra}
 
     @property
@@ -174,7 +174,7 @@ class Perturb(_Attacking):
             seen = replace(knowledge, network=Guarded(knowledge.network, front, noise)) if front else knowledge
             images = checked_images(self.attack.perturb(seen, batch, module, noise), batch.images, self.attack)
             images = inside_ball(images, batch.images, self.attack.ball, self.attack)
-            images = eight_bits(images, batch.images) if self.quantise else images
+            images = eight_bits(images, batch.images) if self.quantize else images
             batches.append({"images": images.cpu(), **measured(images, batch.images)})
         tensors = concatenated(batches, (3, *self.sight.facts.image_size))
         return Outcome(tensors, {"largest_linf": float(tensors["linf"].max()) if batches else 0.0})

@@ -35,7 +35,7 @@ class Purify(Stage):
     queries: Queries
     source: str | None
     seed: int
-    quantise: bool
+    quantize: bool
     precision: Precision
     position: int = 0
     copy: int = 0
@@ -50,7 +50,7 @@ class Purify(Stage):
             "queries": self.queries.key,
             "source": self.source,
             "seed": self.seed,
-            "quantise": self.quantise,
+            "quantize": self.quantize,
             "precision": self.precision,
         }
 
@@ -102,4 +102,4 @@ class Purify(Stage):
         with torch.no_grad(), ctx.autocast():
             purified = self.purifier.purify(images, module, noise)
         purified = checked_images(purified, images, self.purifier)
-        return eight_bits(purified) if self.quantise else purified
+        return eight_bits(purified) if self.quantize else purified

@@ -11,7 +11,7 @@ from torch import Tensor
 from retbench.canon import Json
 from retbench.contracts import Context, Protocol
 from retbench.stages.queries import Draws, Queries
-from retbench.stages.scoring import rank_queries, summarise
+from retbench.stages.scoring import rank_queries, summarize
 from retbench.stages.stage import Load, Outcome, Stage
 
 
@@ -42,7 +42,7 @@ class Score(Stage):
 
     def recipe(self) -> dict[str, Json]:
         return {
-            "protocol": self.protocol.model_dump(mode="json", exclude={"queries", "targets", "quantise"}),
+            "protocol": self.protocol.model_dump(mode="json", exclude={"queries", "targets", "quantize"}),
             "dataset": self.queries.fingerprint,
             "queries": self.queries.key,
             "codes": self.codes,
@@ -74,7 +74,7 @@ class Score(Stage):
             codes, database.tensors["codes"], labels, database_labels, bits=self.bits, protocol=self.protocol
         )
         values = {**ranked, **self._seen(load)}
-        facts = summarise(values, labels, database_labels, self.protocol, targeted=self.targeted)
+        facts = summarize(values, labels, database_labels, self.protocol, targeted=self.targeted)
         return Outcome(values, {**facts, "distinct_codes": database.facts["distinct"]})
 
     def _seen(self, load: Load) -> dict[str, Tensor]:

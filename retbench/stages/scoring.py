@@ -44,7 +44,7 @@ def rank_queries(
     """Return everything that is measured of each query's ranking of the database by Hamming distance.
 
     `map` and `t_map` are its average precision by its own labels and by its target's: float64 (Q,). `map_worst`,
-    `map_best` and their likes are the same with ties broken against it and in its favour, where the order inside ties
+    `map_best` and their likes are the same with ties broken against it and in its favor, where the order inside ties
     is bounded by these (`ranking.average_precision`) and the protocol does not itself break them so. `map_recall` is
     the precision at `RECALLS`, float32 (Q, 21), `map_depth` among the first `depths`, float32 (Q, D), int64 (D,).
     `cluster` numbers the distinct target labels: int64 (Q,).
@@ -75,7 +75,7 @@ def rank_queries(
     return found
 
 
-def summarise(
+def summarize(
     values: Mapping[str, Tensor],
     labels: Mapping[str, Tensor],
     database_labels: Tensor,

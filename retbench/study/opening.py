@@ -125,7 +125,7 @@ def open_source(what: Sequence[str], store: Path, how: Mapping[str, Any]) -> Sou
 
 
 def _identify_parts(cells: Sequence[Cell]) -> None:
-    """Identify the parts of local components, which recipes hold too; a cell without its data set is skipped."""
+    """Identify the parts of local components, which recipes hold too; a cell without its dataset is skipped."""
     parts: dict[type[Component], None] = {}
     for cell in cells:
         components = (cell.hasher, cell.surrogate, cell.attack, *cell.defenses)

@@ -22,7 +22,7 @@ def check_component(component: Component, dataset: Dataset | None = None) -> Non
 
     Args:
         component: with options that make it cheap; its fit runs, and a hasher's or a part's runs twice.
-        dataset: what to try it on; by default flat-coloured 32-pixel pictures of `ToyDataset`.
+        dataset: what to try it on; by default flat-colored 32-pixel pictures of `ToyDataset`.
     """
     check_identity(component)
     if isinstance(component, Dataset):

@@ -37,7 +37,7 @@ from retbench.contracts.threat import Goal
 
 
 class ToyDataset(Dataset):
-    """Flat-coloured pictures of three classes, one or two of them at once, with a text that names them."""
+    """Flat-colored pictures of three classes, one or two of them at once, with a text that names them."""
 
     name: ClassVar[str] = "toy"
     source: ClassVar[str] = "made for tests"
@@ -63,16 +63,16 @@ class ToyDataset(Dataset):
 
     def images(self, split: Split, rows: Sequence[int]) -> Tensor:
         rows = list(rows)
-        colours = self.labels(split)[rows].float() * 150 + 40
+        colors = self.labels(split)[rows].float() * 150 + 40
         noise = Noise(0, tuple(self.ids(split)[row] for row in rows)).uniform("toy", (3, self.side, self.side)) * 50
-        return (colours[:, :, None, None] + noise).to(torch.uint8)
+        return (colors[:, :, None, None] + noise).to(torch.uint8)
 
     def texts(self, split: Split, rows: Sequence[int]) -> Tensor:
         return self.labels(split)[list(rows)].float()
 
 
 class ToyPart(Part):
-    """The mean colour of the training pictures, and how often its fit was asked for pictures."""
+    """The mean color of the training pictures, and how often its fit was asked for pictures."""
 
     name: ClassVar[str] = "toy-mean"
     source: ClassVar[str] = "made for tests"
@@ -87,7 +87,7 @@ class ToyPart(Part):
 
 
 class ToyNetwork(HashNetwork):
-    """A random projection of the mean colour, less the mean of the training pictures."""
+    """A random projection of the mean color, less the mean of the training pictures."""
 
     def __init__(self, state: State) -> None:
         super().__init__()
@@ -102,7 +102,7 @@ class ToyNetwork(HashNetwork):
 
 
 class ToyHasher(Hasher):
-    """Projects the mean colour; nothing is learned but the mean."""
+    """Projects the mean color; nothing is learned but the mean."""
 
     name: ClassVar[str] = "toy"
     source: ClassVar[str] = "made for tests"
@@ -127,7 +127,7 @@ class ToyHasher(Hasher):
 
 
 class ToyEyes(Part):
-    """Maps a picture to its mean colour; nothing is learned."""
+    """Maps a picture to its mean color; nothing is learned."""
 
     name: ClassVar[str] = "toy-eyes"
     source: ClassVar[str] = "made for tests"
@@ -140,7 +140,7 @@ class ToyEyes(Part):
 
 
 class ToyCached(ToyHasher):
-    """Projects the mean colour, which a part of it sees and the core keeps."""
+    """Projects the mean color, which a part of it sees and the core keeps."""
 
     name: ClassVar[str] = "toy-cached"
     cached: ClassVar[str | None] = "eyes"
@@ -157,7 +157,7 @@ class ToyCached(ToyHasher):
 
 
 class ToyCachedNetwork(ToyNetwork):
-    """The same projection, from the mean colour too."""
+    """The same projection, from the mean color too."""
 
     def from_features(self, features: Tensor) -> Tensor:
         return (features - self.mean) @ self.weight.T
@@ -224,12 +224,12 @@ class ToyUntargeted(ToyAttack):
 
 
 class ToyPurifier(Purifier):
-    """Pulls pictures towards their mean colour, with a little noise; owns the part that the hasher owns too."""
+    """Pulls pictures towards their mean color, with a little noise; owns the part that the hasher owns too."""
 
     name: ClassVar[str] = "toy"
     source: ClassVar[str] = "made for tests"
 
-    strength: float = Field(0.5, ge=0, le=1, description="share of the way to the mean colour")
+    strength: float = Field(0.5, ge=0, le=1, description="share of the way to the mean color")
 
     def parts(self, facts: Facts) -> dict[str, Part]:
         return {"mean": ToyPart()}

@@ -100,7 +100,7 @@ def put(*names: str, value: Any) -> Callable[[Any], None]:
         (put("options", "hasher", value={}), "options.hasher"),
         (put("options", "defense", value={}), "options.defense"),
         (put("options", "bogus", value=1), "options.bogus"),
-        (put("protocol", "quantise", value=True), "quantise of steps"),
+        (put("protocol", "quantize", value=True), "quantize of steps"),
         (put("steps", value=[]), "steps left out"),
     ],
 )

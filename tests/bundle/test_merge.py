@@ -148,8 +148,8 @@ def test_other_data_of_one_name_are_refused(one: Bundle, make: Make) -> None:
             "protocol.ties of dataset toy, task i2i differs between one.zip and b.zip: got stable and expected",
         ),
         (
-            {"quantise": True},
-            "protocol.quantise of dataset toy, task i2i differs between one.zip and b.zip: got false and true",
+            {"quantize": True},
+            "protocol.quantize of dataset toy, task i2i differs between one.zip and b.zip: got false and true",
         ),
         (
             {"confidence": 0.9},

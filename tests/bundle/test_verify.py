@@ -70,7 +70,7 @@ def test_what_was_exported_agrees_whole(make: Make) -> None:
         {"queries": 4},
         {"map": "top-k", "depth": 5, "ties": "expected"},
         {"map": "top-k-skip", "depth": 2, "ties": "worst"},
-        {"map": "first-k-relevant", "depth": 3, "quantise": True},
+        {"map": "first-k-relevant", "depth": 3, "quantize": True},
         {"targets": {"rule": "uniform", "seed": 4}, "confidence": 0.9, "resamples": 100},
     ],
     ids=str,
@@ -284,7 +284,7 @@ def test_what_nothing_can_confirm_is_told_as_carried(path: Path) -> None:
         "data.train",
         "data.image_size",
         "options.dataset",
-        "protocol.quantise of clean queries",
+        "protocol.quantize of clean queries",
         "threat without a purifier",
     }
     told = {each.field for each in found.carried if each.kind == "bundle"}
@@ -315,8 +315,8 @@ def test_a_row_tells_of_threat_and_rounding_only_where_no_step_does(path: Path) 
     clean, attacked = open_bundle(path).done
     assert "threat without a purifier" in set(carried_by_row(attacked, ["attack"]))
     assert "threat without a purifier" not in set(carried_by_row(attacked, ["attack", "purify"]))
-    assert "protocol.quantise of clean queries" in set(carried_by_row(clean, ["encode"]))
-    assert "protocol.quantise of clean queries" not in set(carried_by_row(attacked, ["attack"]))
+    assert "protocol.quantize of clean queries" in set(carried_by_row(clean, ["encode"]))
+    assert "protocol.quantize of clean queries" not in set(carried_by_row(attacked, ["attack"]))
 
 
 def test_variants_and_caveats_are_told_where_there_are_any(path: Path) -> None:

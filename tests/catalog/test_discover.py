@@ -76,7 +76,7 @@ def test_every_entry_point_of_a_distribution_is_loaded(site: Path, find_plugins:
         ("import a_module_that_nobody_has", "ModuleNotFoundError: No module named 'a_module_that_nobody_has'"),
         ("1 / 0", "ZeroDivisionError: division by zero"),
         ("def (", "SyntaxError"),
-        ("raise SystemExit('needs a licence')", "SystemExit: needs a licence"),
+        ("raise SystemExit('needs a license')", "SystemExit: needs a license"),
         ("from retbench import Hashers", "AttributeError|ImportError"),
     ],
 )

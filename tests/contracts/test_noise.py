@@ -78,7 +78,7 @@ def test_every_part_of_the_key_gives_other_uncorrelated_numbers(kind: str) -> No
 
 
 @pytest.mark.parametrize("kind", DRAWS)
-def test_neighbouring_numbers_of_a_lane_and_of_the_lanes_are_uncorrelated(kind: str) -> None:
+def test_neighboring_numbers_of_a_lane_and_of_the_lanes_are_uncorrelated(kind: str) -> None:
     numbers = draw(Noise(0, IDS), kind, shape=(5000,))
     bound = 5 / math.sqrt(numbers.numel())
     for lag in (1, 2, 3, 64, 2500):

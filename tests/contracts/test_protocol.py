@@ -57,7 +57,7 @@ def test_every_field_tells_two_protocols_apart() -> None:
         {"targets": TargetRule(rule="uniform")},
         {"targets": TargetRule(above=9)},
         {"targets": TargetRule(seed=1)},
-        {"quantise": True},
+        {"quantize": True},
         {"confidence": 0.9},
         {"resamples": 100},
     ]

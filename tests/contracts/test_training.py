@@ -14,7 +14,7 @@ def toy_training() -> TrainingData:
     return TrainingData(dataset, dataset.facts(), CPU)
 
 
-def test_grey_levels_become_their_share_of_255() -> None:
+def test_gray_levels_become_their_share_of_255() -> None:
     levels = torch.arange(256, dtype=torch.uint8).repeat(3).reshape(1, 3, 16, 16)
     images = unit_images(levels, CPU)
     assert images.dtype == torch.float32

@@ -118,7 +118,7 @@ def test_wave_retrieval_gives_the_golden_means(options: dict[str, Any], golden: 
     assert mean_average_precision(torch.from_numpy(WAVES.score(**options))) == pytest.approx(golden, abs=6e-7)
 
 
-def test_unlabelled_query_counts_as_zero_or_is_left_out() -> None:
+def test_unlabeled_query_counts_as_zero_or_is_left_out() -> None:
     scores = WAVES.score(definition="top-k-skip", depth=5)
     assert np.isnan(scores[2])
     kept = mean_average_precision(torch.from_numpy(scores))

@@ -37,7 +37,7 @@ def test_counts_do_not_depend_on_the_block(monkeypatch: pytest.MonkeyPatch) -> N
     assert torch.equal(relevant_counts(left, right), counts)
 
 
-def test_an_unlabelled_query_has_nothing_relevant() -> None:
+def test_an_unlabeled_query_has_nothing_relevant() -> None:
     assert relevant_counts(torch.zeros(1, 3, dtype=torch.uint8), torch.ones(4, 3, dtype=torch.uint8)).tolist() == [0]
 
 

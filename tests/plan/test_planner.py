@@ -155,7 +155,7 @@ ALL = {"fit_part", "targets", *AFTER_FIT}
         ({"defense": ["toy-hardening", "toy"]}, {}, {"fit_defense", *AFTER_FIT} - {"fit"}),
         ({}, {"precision": "bf16"}, ALL - {"targets"}),
         ({}, {"protocol": {"queries": 6}}, {"attack", *AFTER_ATTACK}),
-        ({}, {"protocol": {"quantise": True}}, {"attack", *AFTER_ATTACK}),
+        ({}, {"protocol": {"quantize": True}}, {"attack", *AFTER_ATTACK}),
         ({}, {"protocol": {"targets": {"seed": 1}}}, {"targets", "attack", *AFTER_ATTACK}),
         ({}, {"protocol": {"targets": {"rule": "uniform"}}}, {"targets", "attack", *AFTER_ATTACK}),
         ({}, {"protocol": {"map": "top-k", "depth": 5}}, {"score"}),

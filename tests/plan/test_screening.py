@@ -125,7 +125,7 @@ def test_a_cell_that_can_run_is_not_skipped(toy_plan: Planner, matrix: dict[str,
     assert only(toy_plan(matrix, Silent, Seeing, Picky, Opaque)).reason is None
 
 
-def test_a_skipped_cell_does_not_stop_its_neighbours(toy_plan: Planner) -> None:
+def test_a_skipped_cell_does_not_stop_its_neighbors(toy_plan: Planner) -> None:
     plan = toy_plan({"dataset": ["absent", "toy"]}, Absent)
     assert [cell.reason is None for cell in plan.cells] == [False, True]
     assert plan.steps.keys() == toy_plan({}).steps.keys()

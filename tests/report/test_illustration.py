@@ -23,7 +23,7 @@ LAYOUT = Layout(
 
 @pytest.fixture
 def told(row: Callable[..., Row], evidence: Callable[..., Evidence]) -> Evidence:
-    """A swept defense on two data sets."""
+    """A swept defense on two datasets."""
     return evidence(
         row("dhta", "retpur", 0.5, f"t_p={x}", dataset=name) for name in ("digits", "scenes") for x in (1, 2)
     )

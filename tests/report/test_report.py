@@ -10,7 +10,7 @@ import pytest
 
 from retbench.errors import LayoutError, UserError
 from retbench.report import Layout, Report, make_tables, pivot, read_layout
-from retbench.report.tables.table import Judgement, Published
+from retbench.report.tables.table import Judgment, Published
 from retbench.results import Evidence, Row, StepRecord
 
 Rows = Callable[..., Row]
@@ -90,9 +90,9 @@ def test_every_table_is_refused_that_mixes_what_must_be_uniform(
 def test_a_judge_is_asked_for_every_number(row: Rows, evidence: Gather) -> None:
     asked = []
 
-    def judge(row: Row, metric: str, interval: object) -> Judgement | None:
+    def judge(row: Row, metric: str, interval: object) -> Judgment | None:
         asked.append((row.attack, metric))
-        return Judgement(Published((50.0,), None, "not comparable", "Paper"), ())
+        return Judgment(Published((50.0,), None, "not comparable", "Paper"), ())
 
     given = evidence([row(attack, "none", 0.5) for attack in ("p2p", "dhta")])
     tables = make_tables(given, [PLAIN, ABSENT], judge=judge)

@@ -34,7 +34,7 @@ LINES = (("suite", "suite, digest 0123"), ("versions", "retbench 1.0"))
 
 @pytest.fixture
 def report(row: Callable[..., Row], evidence: Callable[..., Evidence]) -> Report:
-    """A table without a curve, and two with one, of two data sets; their pictures, and another one."""
+    """A table without a curve, and two with one, of two datasets; their pictures, and another one."""
     rows = [row("dhta", "retpur", 0.5, f"t_p={x}", dataset=name) for name in ("digits", "scenes") for x in (1, 2)]
     pages = pivot(evidence(rows), LAYOUT)
     plain = pages[0]._replace(title="Plain", curve=None)

@@ -70,7 +70,7 @@ class Learned(ToyAttack):
 
 
 class Turning(Purifier):
-    """Swaps the colours, so that whoever does not see it pushes the wrong one."""
+    """Swaps the colors, so that whoever does not see it pushes the wrong one."""
 
     name: ClassVar[str] = "turning"
     source: ClassVar[str] = "made for tests"
@@ -183,16 +183,16 @@ def test_neither_batch_nor_shard_size_changes_the_images(
         assert torch.allclose(cut[name], values, rtol=0, atol=1e-6), name
 
 
-def test_quantised_images_are_eight_bit_pictures_in_the_ball(
+def test_quantized_images_are_eight_bit_pictures_in_the_ball(
     toy_plan: Planner, store: Store, executor: LocalExecutor
 ) -> None:
-    plan = toy_plan({"attack": "learned"}, Learned, protocol={"quantise": True})
+    plan = toy_plan({"attack": "learned"}, Learned, protocol={"quantize": True})
     images = attacked(plan, store, executor)["images"]
     assert torch.equal(images, (images * 255).round() / 255)
     assert float((images - clean(plan)).abs().max()) <= 0.2 + 1e-5
 
 
-def test_without_quantising_the_images_are_as_the_attack_left_them(
+def test_without_quantizing_the_images_are_as_the_attack_left_them(
     toy_plan: Planner, store: Store, executor: LocalExecutor
 ) -> None:
     images = attacked(toy_plan({"attack": "learned"}, Learned), store, executor)["images"]

@@ -20,7 +20,7 @@ SHAPE = (2, 3, 4, 4)
 NORMS: tuple[Norm, ...] = ("linf", "l2")
 
 
-def grey(level: float = 0.5) -> Tensor:
+def gray(level: float = 0.5) -> Tensor:
     return torch.full(SHAPE, level)
 
 
@@ -39,35 +39,35 @@ def pushed(clean: Tensor, ball: Ball, seed: int) -> Tensor:
 @pytest.mark.parametrize(
     ("images", "problem"),
     [
-        (grey() * float("nan"), "NaN or infinity in 96 pixels"),
-        (grey() / 0, "NaN or infinity in 96 pixels"),
-        (grey()[:, :, 1:], r"wrong shape: got \(2, 3, 3, 4\), expected \(2, 3, 4, 4\)"),
-        (grey().double(), "wrong dtype: got torch.float64, expected torch.float32"),
-        (grey(1.00002), r"out of range: got \[1.00002, 1.00002\], expected \[0, 1\]"),
-        (grey(-0.00002), "out of range"),
-        (grey().tolist(), "it must return a tensor: got list"),
+        (gray() * float("nan"), "NaN or infinity in 96 pixels"),
+        (gray() / 0, "NaN or infinity in 96 pixels"),
+        (gray()[:, :, 1:], r"wrong shape: got \(2, 3, 3, 4\), expected \(2, 3, 4, 4\)"),
+        (gray().double(), "wrong dtype: got torch.float64, expected torch.float32"),
+        (gray(1.00002), r"out of range: got \[1.00002, 1.00002\], expected \[0, 1\]"),
+        (gray(-0.00002), "out of range"),
+        (gray().tolist(), "it must return a tensor: got list"),
     ],
     ids=["nan", "inf", "shape", "dtype", "above", "below", "type"],
 )
 def test_a_fault_is_a_breach_that_names_component_and_package(images: Any, problem: str) -> None:
     with pytest.raises(ContractBreach, match=rf"^defense toy \(package retbench\): {problem}"):
-        checked_images(images, grey(), ToyPurifier())
+        checked_images(images, gray(), ToyPurifier())
 
 
 def test_rounding_residue_outside_the_range_is_clamped() -> None:
-    images = torch.cat([grey(-9e-6), grey(1 + 9e-6)])
+    images = torch.cat([gray(-9e-6), gray(1 + 9e-6)])
     checked = checked_images(images, images, ToyAttack())
     assert checked.min() == 0
     assert checked.max() == 1
 
 
 def test_checked_images_carry_no_gradient() -> None:
-    assert not checked_images(grey().requires_grad_(), grey(), ToyAttack()).requires_grad
+    assert not checked_images(gray().requires_grad_(), gray(), ToyAttack()).requires_grad
 
 
 @pytest.mark.parametrize("norm", NORMS)
 def test_leaving_the_ball_by_more_than_rounding_is_a_breach(norm: Norm) -> None:
-    clean, ball = grey(), Ball(norm, 0.1)
+    clean, ball = gray(), Ball(norm, 0.1)
     images = clean.clone()
     images[1, 0, 0, 0] += 0.1 + 2e-5
     with pytest.raises(
@@ -93,7 +93,7 @@ def test_images_inside_the_ball_stay_as_they_are(norm: Norm, share: float, seed:
 
 
 def test_an_attack_without_a_ball_may_go_anywhere() -> None:
-    assert torch.equal(inside_ball(grey(1.0), grey(0.0), None, ToyAttack()), grey(1.0))
+    assert torch.equal(inside_ball(gray(1.0), gray(0.0), None, ToyAttack()), gray(1.0))
 
 
 @given(norm=st.sampled_from(NORMS), eps=st.floats(1e-3, 1), seed=st.integers(0, 1000), clean=st.integers(0, 1000))
@@ -106,7 +106,7 @@ def test_eight_bits_land_on_the_grid_and_keep_the_ball(norm: Norm, eps: float, s
 
 
 @pytest.mark.parametrize("levels", [8, 16])
-def test_eight_bits_keep_a_step_of_whole_grey_levels(levels: int) -> None:
+def test_eight_bits_keep_a_step_of_whole_gray_levels(levels: int) -> None:
     clean = torch.arange(240)[:, None, None, None].expand(-1, 3, 4, 4) / 255
     assert torch.allclose(eight_bits(clean + levels / 255, clean) - clean, torch.tensor(levels / 255))
 

@@ -157,15 +157,15 @@ def test_a_role_that_is_no_part_stops_the_plan(toy_plan: Planner) -> None:
 
 
 class Rounded(ToyEyes):
-    """Colours in steps of an eighth, in bf16 alone."""
+    """Colors in steps of an eighth, in bf16 alone."""
 
     name: ClassVar[str] = "rounded"
 
     def module(self, state: State, device: torch.device) -> nn.Module:
         eyes = super().module(state, device)
 
-        def rounded(module: nn.Module, images: Any, colours: Tensor) -> Tensor:
-            return (colours * 8).round() / 8 if torch.is_autocast_enabled("cpu") else colours
+        def rounded(module: nn.Module, images: Any, colors: Tensor) -> Tensor:
+            return (colors * 8).round() / 8 if torch.is_autocast_enabled("cpu") else colors
 
         eyes.register_forward_hook(rounded)
         return eyes

@@ -43,8 +43,8 @@ class Stained(Purifier):
         return (images + module.get_parameter("stain")).clamp(0, 1)
 
 
-def purify(purifier: Purifier, source: str | None = None, quantise: bool = False) -> Purify:
-    return Purify(purifier, STATES, TOY.facts(), QUERIES, source, 5, quantise, "float32")
+def purify(purifier: Purifier, source: str | None = None, quantize: bool = False) -> Purify:
+    return Purify(purifier, STATES, TOY.facts(), QUERIES, source, 5, quantize, "float32")
 
 
 @pytest.fixture
@@ -100,8 +100,8 @@ def test_the_noise_of_a_step_is_that_of_its_seed_and_query_ids() -> None:
     assert torch.equal(noise.uniform("x", (2,)), Noise(5, QUERIES.ids).uniform("x", (2,)))
 
 
-def test_quantised_images_are_eight_bit_pictures(load: Load, ctx: Context) -> None:
-    images = purify(ToyPurifier(), quantise=True).run(load, with_noise(ctx)).tensors["images"]
+def test_quantized_images_are_eight_bit_pictures(load: Load, ctx: Context) -> None:
+    images = purify(ToyPurifier(), quantize=True).run(load, with_noise(ctx)).tensors["images"]
     assert torch.equal(images, (expected(CLEAN) * 255).round() / 255)
 
 

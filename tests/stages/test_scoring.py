@@ -16,7 +16,7 @@ from torch import Tensor
 from retbench.contracts import Protocol
 from retbench.contracts.protocol import TieRule
 from retbench.metrics import Interval, average_precision, bootstrap_interval, pack, precision_at, precision_recall
-from retbench.stages.scoring import DEPTHS, RECALLS, interval_of, rank_queries, summarise
+from retbench.stages.scoring import DEPTHS, RECALLS, interval_of, rank_queries, summarize
 
 Ints = NDArray[np.int64]
 Order = Literal["stable", "best", "worst"]
@@ -188,10 +188,10 @@ def test_no_queries_are_no_values() -> None:
 def summary(*, targeted: bool = False, **protocol: Any) -> dict[str, Any]:
     squares = torch.linspace(0.01, 0.3, QUERIES, dtype=torch.float64)
     values = {**ranked(**protocol), "perceptibility": squares, "visibility": squares / 2, "ssim": 1 - squares}
-    return summarise(values, LABELS, ANSWERS, Protocol(**protocol), targeted=targeted)
+    return summarize(values, LABELS, ANSWERS, Protocol(**protocol), targeted=targeted)
 
 
-def test_means_are_summarised_and_squares_by_the_root_of_theirs() -> None:
+def test_means_are_summarized_and_squares_by_the_root_of_theirs() -> None:
     squares, metrics = np.linspace(0.01, 0.3, QUERIES), summary()["metrics"]
     assert {name: told["value"] for name, told in metrics.items()} == {
         "map": pytest.approx(np.mean([precision(row) for row in hits("map", "stable")])),
@@ -207,7 +207,7 @@ def test_what_hangs_on_the_target_is_drawn_by_target_label(targeted: bool) -> No
     clustered = {"map", "t_map", "perceptibility", "visibility", "ssim"} if targeted else {"t_map"}
     values = {**ranked(), "ssim": torch.linspace(0, 1, QUERIES, dtype=torch.float64)}
     values |= dict.fromkeys(("perceptibility", "visibility"), values["ssim"] / 2)
-    told: Any = summarise(values, LABELS, ANSWERS, Protocol(resamples=300), targeted=targeted)["metrics"]
+    told: Any = summarize(values, LABELS, ANSWERS, Protocol(resamples=300), targeted=targeted)["metrics"]
     for name, interval in told.items():
         clusters = values["cluster"] if name in clustered else None
         statistic: Any = "rms" if name in ("perceptibility", "visibility") else "mean"
@@ -223,7 +223,7 @@ def test_what_hangs_on_the_target_is_drawn_by_target_label(targeted: bool) -> No
 @pytest.mark.parametrize("targeted", [False, True])
 def test_queries_of_one_target_label_leave_what_hangs_on_it_without_bounds(targeted: bool) -> None:
     values = {**ranked(), "cluster": torch.zeros(QUERIES, dtype=torch.int64)}
-    told: Any = summarise(values, LABELS, ANSWERS, Protocol(resamples=300), targeted=targeted)
+    told: Any = summarize(values, LABELS, ANSWERS, Protocol(resamples=300), targeted=targeted)
     bounds = {name: [interval["low"] is None, interval["high"] is None] for name, interval in told["metrics"].items()}
     assert bounds == {"map": [targeted] * 2, "t_map": [True] * 2}
     assert told["metrics"]["t_map"]["value"] == pytest.approx(float(values["t_map"].mean()))

@@ -28,7 +28,7 @@ VECTORS = st.tuples(*[st.integers(0, 1)] * 3)
 CTX = Context(torch.device("cpu"), "float32", Noise(0, ()))
 
 
-class Labelled(ToyDataset):
+class Labeled(ToyDataset):
     """Exactly these labels."""
 
     asked: tuple[Vector, ...]
@@ -36,7 +36,7 @@ class Labelled(ToyDataset):
 
     def facts(self) -> Facts:
         sizes: dict[Split, int] = {"train": 1, "query": len(self.asked), "database": len(self.stored)}
-        return Facts("labelled", (12, 12), tuple(map(str, range(len(self.stored[0])))), sizes)
+        return Facts("labeled", (12, 12), tuple(map(str, range(len(self.stored[0])))), sizes)
 
     def ids(self, split: Split) -> Sequence[str]:
         return [f"{split}-{row}" for row in range(self.facts().sizes[split])]
@@ -48,7 +48,7 @@ class Labelled(ToyDataset):
 
 def draw(asked: Sequence[Vector], stored: Sequence[Vector], **rule: Any) -> tuple[Tensor, Tensor]:
     """Target labels and database rows."""
-    dataset = Labelled(asked=tuple(asked), stored=tuple(stored))
+    dataset = Labeled(asked=tuple(asked), stored=tuple(stored))
     outcome = DrawTargets(dataset, TargetRule(**rule)).run(lambda key: pytest.fail(key), CTX)
     return outcome.tensors["labels"], outcome.tensors["rows"]
 

@@ -172,7 +172,7 @@ def picture(level: int) -> bytes:
 
 
 def gallery(query: str, *levels: int) -> Gallery:
-    """Returns a gallery of one exhibit, whose pictures are in the order of the levels of grey."""
+    """Returns a gallery of one exhibit, whose pictures are in the order of the levels of gray."""
     hits = (Hit(2, 1, True, False), Hit(0, 2, False, True))
     rankings = tuple(Ranking(label, 0.5, 0.25, hits) for label in ("before", "under attack"))
     which: Any = "median change"

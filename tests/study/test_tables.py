@@ -71,11 +71,11 @@ def test_the_best_is_strong_and_ties_are_underlined() -> None:
 
 
 def test_a_place_has_its_interval_ties_and_marks() -> None:
-    values = (place(envelope=Envelope(0.1, 0.9), notes=("a", "b")), Value(None, "c"), place(unit=Unit.GREY), place())
-    noted, skipped, grey, _ = shown(table(values, footnotes=(("a", "first"), ("c", "later")))).findall(".//td")
+    values = (place(envelope=Envelope(0.1, 0.9), notes=("a", "b")), Value(None, "c"), place(unit=Unit.GRAY), place())
+    noted, skipped, gray, _ = shown(table(values, footnotes=(("a", "first"), ("c", "later")))).findall(".//td")
     assert [line.text for line in noted.findall("small")] == ["[25.00, 75.00]", "ties 10.00 to 90.00"]
     assert [noted.findtext("sup"), skipped.findtext("sup")] == ["a,b", "c"]
-    assert grey.text == "127.50"
+    assert gray.text == "127.50"
 
 
 def test_every_text_is_escaped() -> None:

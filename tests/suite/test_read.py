@@ -259,7 +259,7 @@ def test_an_unknown_suite_is_refused_with_the_nearest(shipped: Path, name: str) 
         find_suite(name)
 
 
-def test_a_missing_file_is_refused_with_its_neighbours(shipped: Path, tmp_path: Path) -> None:
+def test_a_missing_file_is_refused_with_its_neighbors(shipped: Path, tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text("suite: mine\n")
     with pytest.raises(UnknownName) as caught:
         find_suite(str(tmp_path / "mime.yaml"))

@@ -56,7 +56,7 @@ def test_a_purifier_that_breaks_its_contract_is_found(fault: Any) -> None:
 
 
 class BatchAttack(ToyAttack):
-    """Looks at its neighbours in the batch."""
+    """Looks at its neighbors in the batch."""
 
     def perturb(self, knowledge: Knowledge, batch: Batch, module: nn.Module, noise: Noise) -> Tensor:
         images = super().perturb(knowledge, batch, module, noise)

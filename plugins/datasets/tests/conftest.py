@@ -26,13 +26,13 @@ PUBLISHED: dict[type[TwoEditionDataset], str] = {
 
 @pytest.fixture
 def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder that data sets are looked for under, empty."""
+    """The folder that datasets are looked for under, empty."""
     monkeypatch.setenv("RETBENCH_DATA", str(tmp_path))
     return tmp_path
 
 
 def write_picture(path: Path, seed: int, size: tuple[int, int] = (40, 30)) -> None:
-    """Writes a JPEG with soft colours, another one for every seed."""
+    """Writes a JPEG with soft colors, another one for every seed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     noise = np.random.default_rng(seed).integers(0, 256, (4, 4, 3), dtype=np.uint8)
     Image.fromarray(noise).resize(size, Image.Resampling.BILINEAR).save(path)
@@ -57,7 +57,7 @@ def lists() -> Callable[..., None]:
 
 @pytest.fixture
 def published_folder(data: Path, lists: Callable[..., None]) -> Callable[[type[TwoEditionDataset]], Path]:
-    """Writes a data set's folder in its real format: ten pictures a split and every class, training rows from the
+    """Writes a dataset's folder in its real format: ten pictures a split and every class, training rows from the
     database, one of them twice."""
 
     def write(dataset: type[TwoEditionDataset]) -> Path:
@@ -158,7 +158,7 @@ def tiny_bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def bert(tiny_bert: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of it where the data sets look for BERT."""
+    """A copy of it where the datasets look for BERT."""
     folder = tmp_path / "weights" / "bert-large-uncased"
     shutil.copytree(tiny_bert, folder)
     monkeypatch.setenv("RETBENCH_WEIGHTS", str(folder.parent))

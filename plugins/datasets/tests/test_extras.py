@@ -1,4 +1,4 @@
-"""Packages that only some data sets need."""
+"""Packages that only some datasets need."""
 
 from __future__ import annotations
 

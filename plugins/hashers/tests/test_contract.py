@@ -38,13 +38,13 @@ def test_dadh_keeps_its_contract(triplet: str) -> None:
     check_component(DADH.create({**options, **critics}))
 
 
-@pytest.mark.parametrize("optimiser", ["sgd", "rmsprop"])
-def test_a_hasher_keeps_its_contract_under_every_optimiser(optimiser: str) -> None:
-    check_component(DPSH.create({"warmup_epochs": 1, "epochs": 1, "batch": 8, "optimiser": optimiser, "rate": 1e-4}))
+@pytest.mark.parametrize("optimizer", ["sgd", "rmsprop"])
+def test_a_hasher_keeps_its_contract_under_every_optimizer(optimizer: str) -> None:
+    check_component(DPSH.create({"warmup_epochs": 1, "epochs": 1, "batch": 8, "optimizer": optimizer, "rate": 1e-4}))
 
 
 def test_a_hasher_on_a_published_backbone_keeps_its_contract() -> None:
-    options = {"backbone": "resnet18", "weights": "random", "normalise": True, "epochs": 1, "batch": 6}
+    options = {"backbone": "resnet18", "weights": "random", "normalize": True, "epochs": 1, "batch": 6}
     check_component(CSQ.create(options), ToyDataset(side=32, database=12))
 
 

@@ -46,7 +46,7 @@ def draw_chart(chart: Chart) -> Drawn:
     """Return a chart as PNG and PDF, equal bytes each time: bands shaded around its lines, levels dashed across.
 
     A hue has its color, dash and fill of marks, and a mark its shape, by their places in the chart's lists; clean
-    queries are a black line without marks, attacked ones without a defense grey and dashed.
+    queries are a black line without marks, attacked ones without a defense gray and dashed.
     """
     legend = legend_looks(chart)
     sheet = _sheet(chart, list(legend))

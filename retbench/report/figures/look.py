@@ -46,7 +46,7 @@ def look_of(chart: Chart, thing: Line | Spot) -> Look:
 
 
 def level_look(chart: Chart, label: str) -> Look:
-    """Return the look of a level: grey and dashed."""
+    """Return the look of a level: gray and dashed."""
     place = chart.level_labels.index(label)
     return Look(LEVEL_COLORS[place % len(LEVEL_COLORS)], LEVEL_DASHES[place % len(LEVEL_DASHES)], width=1.2)
 

@@ -96,7 +96,7 @@ class Exhibit(NamedTuple):
         change: of the average precision it was chosen by, under attack less clean, signed: that by the target's labels
             for a targeted attack, by the query's own for an untargeted one.
         classes, target: names of the query's and the target's classes; an untargeted attack has no target.
-        amplified: what the perturbation is multiplied by in its picture, around a middle grey.
+        amplified: what the perturbation is multiplied by in its picture, around a middle gray.
         clean, perturbation, attacked, purified: places of pictures in the gallery; no purified one where the defense
             has no purifier, or was attacked by other images.
         rankings: before the attack, under attack, behind the defense.

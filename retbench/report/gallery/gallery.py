@@ -246,7 +246,7 @@ class _ExhibitMaker:
 
 
 class Amplified(NamedTuple):
-    """A perturbation made visible: what it is multiplied by, and float32 (3, H, W) in [0, 1] around a middle grey."""
+    """A perturbation made visible: what it is multiplied by, and float32 (3, H, W) in [0, 1] around a middle gray."""
 
     factor: float
     image: Tensor

@@ -40,13 +40,13 @@ FRAME = 3
 EXHIBITS = 6
 """As many a picture has, which is a page; the report's HTML page has them all."""
 
-GREEN, RED, GREY = COLORS[2], COLORS[1], "#b0b0b0"
+GREEN, RED, GRAY = COLORS[2], COLORS[1], "#b0b0b0"
 INK, PALE = "#202020", "#606060"
 RELEVANT, WANTED = "\N{CHECK MARK}", "\N{CIRCLED PLUS}"
 
 
 def make_showcases(gallery: Gallery, name: str) -> tuple[Picture, ...]:
-    """Return a picture of a gallery for each data set: its first six exhibits; none of an empty gallery.
+    """Return a picture of a gallery for each dataset: its first six exhibits; none of an empty gallery.
 
     Its title has their number where there are more.
 
@@ -81,7 +81,7 @@ def draw_showcase(gallery: Gallery, which: Sequence[Exhibit], title: str) -> Dra
     Each shows the query clean, its amplified perturbation, the query attacked and purified; and the answers to it
     before the attack, under it and behind the defense, nearest first, with their Hamming distances. An answer that
     shares a class with the query has a green frame and a tick, one that the attacker wants a red frame and a cross in
-    a circle, one that is both has both, one that is neither a thin grey frame. Without exhibits there are the title
+    a circle, one that is both has both, one that is neither a thin gray frame. Without exhibits there are the title
     and the legend.
     """
     scene = _Scene(gallery, tuple(which), title)
@@ -196,15 +196,15 @@ class _Painter(NamedTuple):
     def _hit(self, hit: Hit, x: int, y: int) -> None:
         """Paint an answer, its distance, and a frame and a mark for each whose classes it shares, one in the other."""
         marks = [(GREEN, RELEVANT)] * hit.relevant + [(RED, WANTED)] * hit.wanted
-        frames = [(FRAME * at, colour) for at, (colour, _) in enumerate(marks, start=1)] or [(1, GREY)]
-        for wide, colour in reversed(frames):  # the picture and the inner frame cover the outer one
+        frames = [(FRAME * at, color) for at, (color, _) in enumerate(marks, start=1)] or [(1, GRAY)]
+        for wide, color in reversed(frames):  # the picture and the inner frame cover the outer one
             side = SMALL + 2 * wide
-            self.axes.add_patch(Rectangle((x - wide, y - wide), side, side, facecolor=colour, linewidth=0))
+            self.axes.add_patch(Rectangle((x - wide, y - wide), side, side, facecolor=color, linewidth=0))
         self._picture(hit.image, x, y, SMALL)
         middle, below = x + SMALL / 2, y + SMALL + 15
         self.axes.text(middle + 2, below, str(hit.distance), ha="left", va="center", size=7.5, color=PALE)
-        for at, (colour, mark) in enumerate(reversed(marks)):
-            self.axes.text(middle - 4 - 14 * at, below, mark, ha="right", va="center", size=7.5, color=colour)
+        for at, (color, mark) in enumerate(reversed(marks)):
+            self.axes.text(middle - 4 - 14 * at, below, mark, ha="right", va="center", size=7.5, color=color)
 
     def _picture(self, place: int, x: int, y: int, side: int) -> None:
         """Paint a picture in the middle of a square, as large as it fits."""
@@ -222,8 +222,8 @@ def _paint_legend(axes: Axes, targeted: bool) -> None:
         ("3", PALE, "Hamming distance to the query"),
     ]
     x = MARGIN
-    for mark, colour, meaning in entries:
-        axes.text(x, LEGEND / 2, mark, va="center", size=8.5, color=colour)
+    for mark, color, meaning in entries:
+        axes.text(x, LEGEND / 2, mark, va="center", size=8.5, color=color)
         axes.text(x + 22, LEGEND / 2, meaning, va="center", size=8, color=PALE)
         x += 40 + 9 * len(meaning)
 

@@ -10,7 +10,7 @@ from retbench.metrics import Interval
 from retbench.report.published.claims import Claim, Ledger
 from retbench.report.tables.detail import format_eps
 from retbench.report.tables.layout import common_names, printed_name
-from retbench.report.tables.table import Judgement, Published, Verdict
+from retbench.report.tables.table import Judgment, Published, Verdict
 from retbench.report.tables.unit import Unit
 from retbench.results import Row
 
@@ -19,11 +19,11 @@ class _Absent:
     """In place of a fact that a row does not record."""
 
 
-def judge(row: Row, metric: str, interval: Interval, ledger: Ledger) -> Judgement | None:
-    """Return the judgement of a ledger on a measured number, or None where it lacks the cell.
+def judge(row: Row, metric: str, interval: Interval, ledger: Ledger) -> Judgment | None:
+    """Return the judgment of a ledger on a measured number, or None where it lacks the cell.
 
     A cell is one of the ledger's if metric, hasher, bits, task, attack, surrogate, defense, threat and variant are the
-    same. Where the ledger has it for other data sets only, all their numbers are shown, as not comparable. Else each
+    same. Where the ledger has it for other datasets only, all their numbers are shown, as not comparable. Else each
     fact that the paper states must be the row's, numbers up to a relative 1e-6; a fact that the row does not record
     counts as another, because it may be. If all are, the two agree where the published number
     lies in the interval, widened by half a unit of its last digit.
@@ -42,19 +42,19 @@ def judge(row: Row, metric: str, interval: Interval, ledger: Ledger) -> Judgemen
 
 
 def _is_of(claim: Claim, row: Row) -> bool:
-    """Return whether a claim is of a row's cell, on whatever data set."""
+    """Return whether a claim is of a row's cell, on whatever dataset."""
     return all(getattr(row, axis) == value for axis, value in claim.axes.items() if axis != "dataset")
 
 
-def _on_other_data(row: Row, claims: Sequence[Claim], ledger: Ledger) -> Judgement:
+def _on_other_data(row: Row, claims: Sequence[Claim], ledger: Ledger) -> Judgment:
     datasets = dict.fromkeys(str(claim.axes["dataset"]) for claim in claims)
     there = ", ".join(printed_name("dataset", name) for name in datasets)
     reason = f"dataset differs: measured on {printed_name('dataset', row.dataset)}, published on {there}"
     return _published(claims, None, "not comparable", ledger, (reason,))
 
 
-def _compared(row: Row, claims: Sequence[Claim], interval: Interval, ledger: Ledger) -> Judgement:
-    """Return the judgement of a number on the paper's own data; of several published ones, of the nearest."""
+def _compared(row: Row, claims: Sequence[Claim], interval: Interval, ledger: Ledger) -> Judgment:
+    """Return the judgment of a number on the paper's own data; of several published ones, of the nearest."""
     measured, low, high = (Unit.PERCENT.scale * bound for bound in interval)
     claim = min(claims, key=lambda claim: abs(claim.value - measured))
     if math.isnan(measured) or math.isnan(low):
@@ -72,11 +72,11 @@ def _compared(row: Row, claims: Sequence[Claim], interval: Interval, ledger: Led
 
 def _published(
     claims: Sequence[Claim], difference: float | None, verdict: Verdict, ledger: Ledger, notes: tuple[str, ...]
-) -> Judgement:
+) -> Judgment:
     tables = list(dict.fromkeys(claim.table for claim in claims))
     source = f"{ledger.paper}, Table{'s' if len(tables) > 1 else ''} {' and '.join(tables)}"
     values = tuple(sorted({claim.value for claim in claims}))
-    return Judgement(Published(values, difference, verdict, source), notes)
+    return Judgment(Published(values, difference, verdict, source), notes)
 
 
 def _difference(row: Row, path: str, said: Json) -> str:

@@ -61,7 +61,7 @@ def compose(value: Value) -> Cell:
 def number(interval: Interval | None, unit: Unit) -> str:
     """Return `93.12 [91.20, 94.90]`: a value in a unit, with its interval; a dash for none.
 
-    Percent and grey levels have two decimals, seconds three significant digits, mebibytes none.
+    Percent and gray levels have two decimals, seconds three significant digits, mebibytes none.
     """
     cell = compose(Value(interval, unit=unit))
     return f"{cell.value} {cell.interval}".rstrip()

@@ -22,7 +22,7 @@ from retbench.stages.scoring import SQUARED
 LEVEL = 0.05
 POWER = 0.8
 PAIRS = 50
-"""Neighbours compared where there is no contest, spread over the page: enough for a median."""
+"""Neighbors compared where there is no contest, spread over the page: enough for a median."""
 
 
 class Comparison(NamedTuple):
@@ -62,7 +62,7 @@ def hold_contests(rows: Sequence[Row], layout: Layout, scores: Scores) -> Standi
 
     Every pair of rivals is compared on the same queries (`compare_pairs`), and the p-values of the whole page are
     adjusted together (`holm`). The best by value is `best` where it is separated from every rival at 5 %; otherwise it
-    and those it is not separated from are `tied`. Where there is no contest, some neighbouring rows of a column are
+    and those it is not separated from are `tied`. Where there is no contest, some neighboring rows of a column are
     compared, for the detectable difference alone.
     """
     contests = [(block, rivals) for block in layout.metrics for rivals in _contests(rows, layout, block)]
@@ -78,7 +78,7 @@ def hold_contests(rows: Sequence[Row], layout: Layout, scores: Scores) -> Standi
     emphasis: dict[tuple[Point, str], Emphasis] = {}
     for block, rivals in contests:
         emphasis |= {(_cell(row), block.name): kind for row, kind in _judged(block, rivals, adjusted)}
-    near = [] if comparisons else list(_neighbours(rows, layout))
+    near = [] if comparisons else list(_neighbors(rows, layout))
     few = near[:: math.ceil(len(near) / PAIRS)] if near else []
     seen = comparisons or [
         comparison for block in layout.metrics if _is_mean(block) for comparison in _comparisons(block, few, scores)
@@ -151,7 +151,7 @@ def _cell(row: Row) -> Point:
     return point_of(row, ROW_AXES)
 
 
-def _neighbours(rows: Sequence[Row], layout: Layout) -> Iterator[tuple[Row, Row]]:
+def _neighbors(rows: Sequence[Row], layout: Layout) -> Iterator[tuple[Row, Row]]:
     """Yield each two cells that follow each other in a column."""
     columns: dict[tuple[str | int, ...], list[Row]] = {}
     for row in rows:

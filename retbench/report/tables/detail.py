@@ -40,7 +40,7 @@ def protocol_of(row: Row) -> str:
     queries = protocol.get("ranked_queries", protocol["queries"])
     return (
         f"{queries} queries, MAP {protocol['map']}{depth}, ties {protocol['ties']}, relevance {protocol['relevance']}, "
-        f"targets {targets['rule']}{above} ({drawn}), {'8-bit' if protocol['quantise'] else 'float'} images"
+        f"targets {targets['rule']}{above} ({drawn}), {'8-bit' if protocol['quantize'] else 'float'} images"
     )
 
 
@@ -52,5 +52,5 @@ def budget_of(row: Row) -> str:
 
 
 def format_eps(eps: float) -> str:
-    """Return a budget of 0..1 in grey levels, such as `8/255`."""
+    """Return a budget of 0..1 in gray levels, such as `8/255`."""
     return f"{255 * eps:.3g}/255"

@@ -217,7 +217,7 @@ def layout_of(document: Document) -> Layout:
     if layout.curve and "variant" not in (*layout.columns, *layout.rows):
         raise LayoutError(f"{name}: a curve needs `variant` among rows or columns: got neither")
     for at, block in enumerate(layout.metrics):
-        units = (COSTS[block.name].unit,) if block.name in COSTS else (Unit.PERCENT, Unit.GREY)
+        units = (COSTS[block.name].unit,) if block.name in COSTS else (Unit.PERCENT, Unit.GRAY)
         if block.unit not in units:
             where, expected = document.where(("metrics", at)), " or ".join(unit.value for unit in units)
             raise LayoutError(

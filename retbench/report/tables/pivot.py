@@ -171,10 +171,10 @@ class _Tabulation:
     def _published(self, row: Row, block: MetricBlock, interval: Interval) -> tuple[Published | None, tuple[str, ...]]:
         if self.judge is None or self.layout.paired or block.at is not None:  # papers print neither of these
             return None, ()
-        judgement = self.judge(row, block.name, interval)
-        if judgement is None:
+        judgment = self.judge(row, block.name, interval)
+        if judgment is None:
             return None, ()
-        return judgement.published, tuple(self.notes.mark(note) for note in judgement.notes)
+        return judgment.published, tuple(self.notes.mark(note) for note in judgment.notes)
 
 
 def _statistics(standings: Standings, layout: Layout) -> Iterator[str]:
@@ -188,7 +188,7 @@ def _statistics(standings: Standings, layout: Layout) -> Iterator[str]:
         )
     if standings.detectable:
         least = " and ".join(f"{100 * points:.2f} points of {label}" for label, points in standings.detectable.items())
-        pairs = "the pairs" if standings.comparisons else "neighbouring rows"
+        pairs = "the pairs" if standings.comparisons else "neighboring rows"
         how = "at Holm's first step" if standings.comparisons else f"by a single test at {100 * LEVEL:g} %"
         yield f"A paired difference of {least} would be found {100 * POWER:g} times in 100 {how} (median of {pairs})."
 

@@ -33,7 +33,7 @@ class Published(NamedTuple):
     source: str
 
 
-class Judgement(NamedTuple):
+class Judgment(NamedTuple):
     """A published number beside a measured one, and what a reader must know to compare them.
 
     Attributes:
@@ -46,8 +46,8 @@ class Judgement(NamedTuple):
     notes: tuple[str, ...]
 
 
-Judge = Callable[[Row, str, Interval], Judgement | None]
-"""Returns the judgement of a row's metric and its interval in 0..1."""
+Judge = Callable[[Row, str, Interval], Judgment | None]
+"""Returns the judgment of a row's metric and its interval in 0..1."""
 
 
 class Value(NamedTuple):

@@ -37,8 +37,8 @@ def pixels(png: bytes) -> np.ndarray:
     return np.asarray(imread(io.BytesIO(png)))[..., :3]
 
 
-def has_colour(drawn: Chart, colour: str) -> bool:
-    wanted = np.array([int(colour[at : at + 2], 16) for at in (1, 3, 5)]) / 255
+def has_color(drawn: Chart, color: str) -> bool:
+    wanted = np.array([int(color[at : at + 2], 16) for at in (1, 3, 5)]) / 255
     return bool((np.abs(pixels(draw_chart(drawn).png) - wanted).max(axis=-1) < 0.004).any())
 
 
@@ -47,28 +47,28 @@ def test_a_chart_drawn_twice_is_the_same_bytes() -> None:
     assert draw_chart(drawn) == draw_chart(drawn)
 
 
-def test_a_defense_has_its_colour_whatever_else_is_drawn() -> None:
-    assert [has_colour(chart(line("DHTA", "B")), colour) for colour in COLORS[:2]] == [False, True]
-    assert [has_colour(chart(spot("DHTA", "B")), colour) for colour in COLORS[:2]] == [False, True]
-    assert has_colour(chart(line()), CLEAN)
+def test_a_defense_has_its_color_whatever_else_is_drawn() -> None:
+    assert [has_color(chart(line("DHTA", "B")), color) for color in COLORS[:2]] == [False, True]
+    assert [has_color(chart(spot("DHTA", "B")), color) for color in COLORS[:2]] == [False, True]
+    assert has_color(chart(line()), CLEAN)
 
 
-def test_attacks_and_defenses_are_told_apart_without_colour() -> None:
-    def grey(drawn: Chart) -> bytes:
+def test_attacks_and_defenses_are_told_apart_without_color() -> None:
+    def gray(drawn: Chart) -> bytes:
         return (pixels(draw_chart(drawn).png).mean(axis=-1) < 0.9).tobytes()
 
     names = tuple("ABCDEFGHI")
-    looks = {grey(chart(line("DHTA", name), defenses=names)) for name in names[:6]}
+    looks = {gray(chart(line("DHTA", name), defenses=names)) for name in names[:6]}
     assert len(looks) == 6
-    assert grey(chart(spot("DHTA", "A"))) != grey(chart(spot("P2P", "A")))
-    twins = [chart(spot("DHTA", name), defenses=names) for name in ("A", "G")]  # of one colour
-    assert grey(twins[0]) != grey(twins[1])
+    assert gray(chart(spot("DHTA", "A"))) != gray(chart(spot("P2P", "A")))
+    twins = [chart(spot("DHTA", name), defenses=names) for name in ("A", "G")]  # of one color
+    assert gray(twins[0]) != gray(twins[1])
 
 
 @pytest.mark.parametrize("seconds", [(0.0, 0.03), (0.0, 0.0), (0.02, 5.0)])
 def test_a_cost_of_0_is_seen(seconds: tuple[float, float]) -> None:
     drawn = chart(*(spot("DHTA", name, x) for name, x in zip("AB", seconds, strict=True)), scale="cost")
-    assert all(has_colour(drawn, colour) for colour in COLORS[:2])
+    assert all(has_color(drawn, color) for color in COLORS[:2])
 
 
 def test_more_panels_take_more_room_and_stay_apart() -> None:

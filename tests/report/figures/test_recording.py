@@ -12,7 +12,7 @@ from torch import Tensor
 
 from retbench.report.figures.recording import draw_course, encode_picture, is_course, running_mean
 
-COLOURED = torch.arange(2 * 5 * 3, dtype=torch.uint8).view(2, 5, 3) * 8
+COLORED = torch.arange(2 * 5 * 3, dtype=torch.uint8).view(2, 5, 3) * 8
 
 
 def read(png: bytes) -> Tensor:
@@ -22,16 +22,16 @@ def read(png: bytes) -> Tensor:
 
 @pytest.mark.parametrize(
     "image",
-    [COLOURED, COLOURED.permute(2, 0, 1), COLOURED.permute(2, 0, 1).float() / 255],
+    [COLORED, COLORED.permute(2, 0, 1), COLORED.permute(2, 0, 1).float() / 255],
     ids=["uint8 last", "uint8 first", "float"],
 )
-def test_a_coloured_picture_keeps_every_pixel(image: Tensor) -> None:
-    assert torch.equal(read(encode_picture(image))[..., :3], COLOURED)
+def test_a_colored_picture_keeps_every_pixel(image: Tensor) -> None:
+    assert torch.equal(read(encode_picture(image))[..., :3], COLORED)
 
 
-def test_a_grey_picture_keeps_every_pixel() -> None:
-    grey = torch.tensor([[0, 1, 128], [200, 254, 255]], dtype=torch.uint8)
-    assert torch.equal(read(encode_picture(grey))[..., :3], grey[..., None].expand(2, 3, 3))
+def test_a_gray_picture_keeps_every_pixel() -> None:
+    gray = torch.tensor([[0, 1, 128], [200, 254, 255]], dtype=torch.uint8)
+    assert torch.equal(read(encode_picture(gray))[..., :3], gray[..., None].expand(2, 3, 3))
 
 
 @pytest.mark.parametrize(

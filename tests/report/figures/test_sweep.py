@@ -38,8 +38,8 @@ def pixels(png: bytes) -> np.ndarray:
     return np.asarray(imread(io.BytesIO(png)))[..., :3]
 
 
-def has_colour(png: bytes, colour: str) -> bool:
-    wanted = np.array([int(colour[at : at + 2], 16) for at in (1, 3, 5)]) / 255
+def has_color(png: bytes, color: str) -> bool:
+    wanted = np.array([int(color[at : at + 2], 16) for at in (1, 3, 5)]) / 255
     return bool((np.abs(pixels(png) - wanted).max(axis=-1) < 0.004).any())
 
 
@@ -80,13 +80,13 @@ def _dots(png: bytes) -> int:
     return int.from_bytes(png[at : at + 4], "big")
 
 
-def test_each_line_has_a_colour_of_its_own() -> None:
+def test_each_line_has_a_color_of_its_own() -> None:
     png = draw_curve(curve(line("one", 1, 5), line("two", 2, 7)))
-    assert [has_colour(png, colour) for colour in COLORS[:3]] == [True, True, False]
+    assert [has_color(png, color) for color in COLORS[:3]] == [True, True, False]
 
 
 def test_a_line_of_one_point_is_seen() -> None:
-    assert has_colour(draw_curve(curve(line("one", 5))), COLORS[0])
+    assert has_color(draw_curve(curve(line("one", 5))), COLORS[0])
 
 
 def test_more_panels_and_more_labels_take_more_room() -> None:
@@ -99,7 +99,7 @@ def test_more_panels_and_more_labels_take_more_room() -> None:
 
 @pytest.mark.parametrize("xs", [(1, 10, 100), (0, 1, 10, 100), (-10, 0, 10), (0,), (-3, -1)])
 def test_a_logarithmic_axis_takes_any_number(xs: tuple[float, ...]) -> None:
-    assert has_colour(draw_curve(curve(line("one", *xs), scale="log")), COLORS[0])
+    assert has_color(draw_curve(curve(line("one", *xs), scale="log")), COLORS[0])
 
 
 def test_powers_of_ten_are_evenly_spaced_on_a_logarithmic_axis() -> None:
@@ -122,7 +122,7 @@ def test_a_long_name_in_the_legend_is_not_cut() -> None:
 
 
 def test_a_dollar_in_a_name_is_no_formula() -> None:
-    assert has_colour(draw_curve(curve(line("cost $x_{ and $", 1, 5))), COLORS[0])
+    assert has_color(draw_curve(curve(line("cost $x_{ and $", 1, 5))), COLORS[0])
 
 
 def test_lines_without_a_label_need_no_legend() -> None:

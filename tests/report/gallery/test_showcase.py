@@ -1,4 +1,4 @@
-"""Exhibits as figures: what is on them, at which place, in which colour."""
+"""Exhibits as figures: what is on them, at which place, in which color."""
 
 from __future__ import annotations
 
@@ -84,8 +84,8 @@ def cut(drawn: NDArray[np.uint8], x: int, y: int, side: int) -> NDArray[np.uint8
     return drawn[y : y + side, x : x + side]
 
 
-def rgb(colour: str) -> list[int]:
-    return [int(colour[at : at + 2], 16) for at in (1, 3, 5)]
+def rgb(color: str) -> list[int]:
+    return [int(color[at : at + 2], 16) for at in (1, 3, 5)]
 
 
 @pytest.mark.parametrize("at", [0, 1, 2])
@@ -108,8 +108,8 @@ def test_frames_say_whose_classes_an_answer_shares() -> None:
     drawn, y = draw(EXHIBIT), TOP + SMALL // 2
     outside = [drawn[y, ANSWERS + at * PITCH - 2 * FRAME : ANSWERS + at * PITCH].tolist() for at in range(4)]
     white, green, red = [255] * 3, rgb(GREEN), rgb(RED)
-    grey = outside[0].pop()
-    assert len(set(grey)) == 1
+    gray = outside[0].pop()
+    assert len(set(gray)) == 1
     assert outside == [
         [white] * 5,
         [white] * 3 + [green] * 3,
@@ -118,7 +118,7 @@ def test_frames_say_whose_classes_an_answer_shares() -> None:
     ]
 
 
-def test_marks_say_it_without_colour() -> None:
+def test_marks_say_it_without_color() -> None:
     drawn, dark = draw(EXHIBIT).astype(int), []
     for at in range(4):
         left = ANSWERS + at * PITCH

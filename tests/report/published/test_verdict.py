@@ -16,7 +16,7 @@ from retbench.document import parse_document
 from retbench.metrics import Interval
 from retbench.report.published.claims import Ledger, ledger_of, read_claims
 from retbench.report.published.verdict import fact_name, judge
-from retbench.report.tables.table import Judge, Judgement
+from retbench.report.tables.table import Judge, Judgment
 from retbench.results import Row
 
 LEDGER = """\
@@ -90,12 +90,12 @@ def row_of(**changes: Any) -> Row:
     return Row(**{**axes, **fixed, **record, **changes})
 
 
-def judged(ledger: Ledger, value: float, metric: str = "map", spread: float = 1.0, **changes: Any) -> Judgement:
+def judged(ledger: Ledger, value: float, metric: str = "map", spread: float = 1.0, **changes: Any) -> Judgment:
     """Judges a value in percent with an interval of `spread` points to either side."""
     interval = Interval(value / 100, (value - spread) / 100, (value + spread) / 100)
-    judgement = judge(row_of(**changes), metric, interval, ledger)
-    assert judgement is not None
-    return judgement
+    judgment = judge(row_of(**changes), metric, interval, ledger)
+    assert judgment is not None
+    return judgment
 
 
 OPEN = "compared as far as Mine says; not stated: MAP rule, order of ties"
@@ -233,11 +233,11 @@ def test_a_swept_cell_has_the_number_of_its_own_variant(ledger: Ledger) -> None:
         {"bits": 16, "dataset": "digits"},
     ],
 )
-def test_a_cell_that_the_paper_does_not_have_has_no_judgement(ledger: Ledger, changes: dict[str, Any]) -> None:
+def test_a_cell_that_the_paper_does_not_have_has_no_judgment(ledger: Ledger, changes: dict[str, Any]) -> None:
     assert judge(row_of(**changes), "map", Interval(0.5, 0.4, 0.6), ledger) is None
 
 
-def test_a_metric_that_the_paper_does_not_have_has_no_judgement(ledger: Ledger) -> None:
+def test_a_metric_that_the_paper_does_not_have_has_no_judgment(ledger: Ledger) -> None:
     assert judge(row_of(), "perceptibility", Interval(0.5, 0.4, 0.6), ledger) is None
 
 
@@ -269,27 +269,27 @@ def test_a_run_like_the_papers_is_compared_with_retpur() -> None:
     sampled = judge(replace(row, protocol=some), "map", Interval(0.8, 0.79, 0.815), read_claims("retpur", Path()))
     assert sampled is not None
     assert sampled.notes[0] == "not comparable because number of queries ranked differs: 60, published 1700"
-    judgement = judge(replace(row, protocol=every), "map", Interval(0.8, 0.79, 0.815), read_claims("retpur", Path()))
-    assert judgement is not None
-    assert (judgement.published.values, judgement.published.verdict) == ((81.06,), "agrees")
-    assert judgement.published.source == "RetPur, Tables 1 and 7"
-    assert judgement.notes == ("compared as far as RetPur says; not stated: MAP rule, order of ties, image size",)
+    judgment = judge(replace(row, protocol=every), "map", Interval(0.8, 0.79, 0.815), read_claims("retpur", Path()))
+    assert judgment is not None
+    assert (judgment.published.values, judgment.published.verdict) == ((81.06,), "agrees")
+    assert judgment.published.source == "RetPur, Tables 1 and 7"
+    assert judgment.notes == ("compared as far as RetPur says; not stated: MAP rule, order of ties, image size",)
 
 
 def test_embedded_data_sets_have_retpurs_numbers_beside_them() -> None:
-    judgement = judge(row_of(dataset="scenes"), "map", Interval(0.8, 0.79, 0.815), read_claims("retpur", Path()))
-    assert judgement is not None
-    assert (judgement.published.values, judgement.published.difference) == ((63.69, 73.06, 81.06), None)
-    assert judgement.notes == ("dataset differs: measured on scenes, published on FLICKR-25K, MS-COCO, NUS-WIDE",)
+    judgment = judge(row_of(dataset="scenes"), "map", Interval(0.8, 0.79, 0.815), read_claims("retpur", Path()))
+    assert judgment is not None
+    assert (judgment.published.values, judgment.published.difference) == ((63.69, 73.06, 81.06), None)
+    assert judgment.notes == ("dataset differs: measured on scenes, published on FLICKR-25K, MS-COCO, NUS-WIDE",)
 
 
 def test_a_full_map_is_not_compared_with_saats() -> None:
     row = row_of(hasher="dph", options={"hasher": {"backbone": "alexnet"}})
     row = replace(row, protocol={**row.protocol, "depth": None})
-    judgement = judge(row, "map", Interval(0.8, 0.79, 0.815), read_claims("saat", Path()))
-    assert judgement is not None
-    assert judgement.published.verdict == "not comparable"
-    assert judgement.notes[0] == (
+    judgment = judge(row, "map", Interval(0.8, 0.79, 0.815), read_claims("saat", Path()))
+    assert judgment is not None
+    assert judgment.published.verdict == "not comparable"
+    assert judgment.notes[0] == (
         "not comparable because MAP rule differs: full, published top-k; depth of MAP differs: none, published 5000"
     )
 

@@ -35,7 +35,7 @@ def table() -> Table:
                 ),
             ),
             TableRow(
-                "RMS", "RetPur", (Value(None, "\u2020", Unit.GREY), Value(Interval(0.1, 0.0, 0.2), "", Unit.GREY))
+                "RMS", "RetPur", (Value(None, "\u2020", Unit.GRAY), Value(Interval(0.1, 0.0, 0.2), "", Unit.GRAY))
             ),
             TableRow("RMS", "DDPM", (Value(None, "missing"), Value(Interval(math.nan, math.nan, math.nan)))),
         ),

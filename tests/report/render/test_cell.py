@@ -23,8 +23,8 @@ def test_a_number_keeps_its_two_decimals_and_its_interval() -> None:
     assert percent(HALF) == "50.00 [40.00, 60.00]"
 
 
-def test_a_root_mean_square_is_printed_in_grey_levels() -> None:
-    assert number(Interval(0.1, 0.0, 0.2), Unit.GREY) == "25.50 [0.00, 51.00]"
+def test_a_root_mean_square_is_printed_in_gray_levels() -> None:
+    assert number(Interval(0.1, 0.0, 0.2), Unit.GRAY) == "25.50 [0.00, 51.00]"
 
 
 def test_seconds_have_three_significant_digits_and_memory_is_whole() -> None:

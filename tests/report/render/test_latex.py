@@ -174,7 +174,7 @@ def nasty() -> list[Table]:
         Value(None, "\u2020"),
         Value(None, "\u20202"),
         Value(None, "missing"),
-        Value(Interval(-0.1, -0.2, 0.0), unit=Unit.GREY),
+        Value(Interval(-0.1, -0.2, 0.0), unit=Unit.GRAY),
     )
     columns = tuple((outer, NASTY if middle else "", inner) for outer in "XY" for middle in (0, 1) for inner in "abc")
     rows = (TableRow(NASTY, NASTY, values * 2), TableRow(NASTY, "r", values * 2), TableRow("[x]", "*s", values * 2))

@@ -135,13 +135,13 @@ def test_another_axis_may_compete(scored: Scored, queries: Values) -> None:
 def test_squares_compete_by_the_root_of_their_mean(scored: Scored, queries: Values) -> None:
     squares = [(0.1 + torch.tensor(near(shift, seed))).square().tolist() for seed, shift in enumerate((0.3, 0.0))]
     rows = [scored("p2p", name, {"visibility": each}) for name, each in zip("ab", squares, strict=True)]
-    metrics = ({"name": "visibility", "label": "change", "unit": "grey", "better": "lower"},)
+    metrics = ({"name": "visibility", "label": "change", "unit": "gray", "better": "lower"},)
     found = standings(rows, queries, metrics=metrics)
     assert crowned(rows, found, "visibility") == ["", "best"]
 
 
 def test_squares_have_no_detectable_difference(scored: Scored, queries: Values) -> None:
-    metrics = (*HIGHER, {"name": "visibility", "label": "change", "unit": "grey", "better": "lower"})
+    metrics = (*HIGHER, {"name": "visibility", "label": "change", "unit": "gray", "better": "lower"})
     rows = []
     for seed, name in enumerate("ab"):
         values = near(0.1, seed)
@@ -156,7 +156,7 @@ def test_shares_neither_compete_nor_have_a_detectable_difference(scored: Scored,
     assert found == Standings({}, 0, {})
 
 
-def test_without_a_contest_neighbours_tell_what_could_be_detected(scored: Scored, queries: Values) -> None:
+def test_without_a_contest_neighbors_tell_what_could_be_detected(scored: Scored, queries: Values) -> None:
     rows = [scored("p2p", name, near(0.1 * seed, seed)) for seed, name in enumerate("abc")]
     for changes in ({"contest": None}, {"metrics": ({"name": "map", "label": "MAP"},)}):
         found = standings(rows, queries, **changes)
@@ -166,12 +166,12 @@ def test_without_a_contest_neighbours_tell_what_could_be_detected(scored: Scored
         assert found.detectable == {"MAP": pytest.approx(expected)}
 
 
-def test_neighbours_stand_in_one_column(scored: Scored, queries: Values) -> None:
+def test_neighbors_stand_in_one_column(scored: Scored, queries: Values) -> None:
     rows = [scored("p2p", "a", near(0.0, 1), hasher=hasher) for hasher in ("dph", "dpsh")]
     assert standings(rows, queries).detectable == {}
 
 
-def test_only_some_of_many_neighbours_are_compared(
+def test_only_some_of_many_neighbors_are_compared(
     scored: Scored, queries: Values, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rows = [scored("p2p", f"d{seed}", near(0.0, seed, 0.01 * seed + 0.01)) for seed in range(9)]

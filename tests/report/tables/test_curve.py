@@ -73,9 +73,9 @@ def test_a_number_of_unknown_uncertainty_is_read_all_the_same(row: Rows, curve_o
 
 
 def test_each_metric_is_a_panel_with_its_unit(row: Rows, curve_of: Draw) -> None:
-    metrics = [{"name": "map", "label": "MAP"}, {"name": "visibility", "label": "change", "unit": "grey"}]
+    metrics = [{"name": "map", "label": "MAP"}, {"name": "visibility", "label": "change", "unit": "gray"}]
     curve = curve_of(swept(row, {5: 0.4, 15: 0.5}), metrics=metrics)
-    assert [(panel.label, panel.unit) for panel in curve.panels] == [("MAP", "percent"), ("change", "grey")]
+    assert [(panel.label, panel.unit) for panel in curve.panels] == [("MAP", "percent"), ("change", "gray")]
     (line,) = curve.panels[1].lines
     assert [reading.interval.value for reading in line.readings] == pytest.approx([0.04, 0.05])
 

@@ -52,7 +52,7 @@ def test_a_pooled_cell_tells_the_key_of_every_seed(scored: Rows) -> None:
     [
         ({"map": "top-k", "depth": 50}, "MAP top-k at 50, "),
         ({"ties": "expected"}, "ties expected, "),
-        ({"quantise": True}, "8-bit images"),
+        ({"quantize": True}, "8-bit images"),
         ({"ranked_queries": 7}, "7 queries, "),
         (
             {"targets": {"rule": "uniform", "above": 9, "seed": 3, "file": None}},

@@ -56,7 +56,7 @@ def test_an_unknown_layout_names_the_nearest(tmp_path: Path) -> None:
         ),
         *(
             ("map, label: mAP", f"{name}, label: x{unit}", f"mine.yaml:3:11: metrics.0: {name} is not measured in")
-            for unit in ("", ", unit: grey", ", unit: percent")
+            for unit in ("", ", unit: gray", ", unit: percent")
             for name in ("attack_seconds", "defense_seconds", "peak_memory")
         ),
         ("label: mAP", "label: mAP, better: more", "got 'more'"),
@@ -64,7 +64,7 @@ def test_an_unknown_layout_names_the_nearest(tmp_path: Path) -> None:
         ("label: mAP", "label: mAP, select: [{atack: x}]", "got 'atack', expected one of attack"),
         ("label: mAP", "label: mAP, select: {attack: x}", "mine.yaml:3"),
         ("columns: [bits]", "columns: [bits]\nselect: [{hashers: x}]", "got 'hashers', expected one of attack"),
-        ("columns: [bits]", "columns: [bits]\nnames: {defence: {x: y}}", "got 'defence', expected one of attack"),
+        ("columns: [bits]", "columns: [bits]\nnames: {defense: {x: y}}", "got 'defense', expected one of attack"),
         (
             "columns: [bits]",
             "columns: [bits]\nblocks: bits",
@@ -76,12 +76,12 @@ def test_an_unknown_layout_names_the_nearest(tmp_path: Path) -> None:
             "{name: map, label: mAP}, {name: t_map, label: T}]\nblocks: defense #",
             "got 'defense'",
         ),
-        ("columns: [bits]", "columns: [bits]\ncontest: {axis: defence}", "got 'defence', expected one of attack"),
+        ("columns: [bits]", "columns: [bits]\ncontest: {axis: defense}", "got 'defense', expected one of attack"),
         ("columns: [bits]", "columns: [bits]\ncontest: {rivals: all}", "mine.yaml:3"),
         (
             "columns: [bits]",
-            "columns: [bits]\npaired: {axis: defence, first: x, second: y}",
-            "got 'defence', expected one of attack",
+            "columns: [bits]\npaired: {axis: defense, first: x, second: y}",
+            "got 'defense', expected one of attack",
         ),
         ("columns: [bits]", "columns: [bits]\npaired: {axis: defense, first: x}", "mine.yaml:3"),
         ("columns: [bits]", "columns: [bits]\nbold: [retpur]", "mine.yaml:3"),
@@ -153,7 +153,7 @@ def test_a_block_says_what_is_better_and_what_it_shows(tmp_path: Path) -> None:
     ("name", "unit", "heading"),
     [
         ("map", "percent", "mAP"),
-        ("visibility", "grey", "mAP (grey levels)"),
+        ("visibility", "gray", "mAP (gray levels)"),
         ("attack_seconds", "seconds", "mAP (s)"),
         ("defense_seconds", "seconds", "mAP (s)"),
         ("peak_memory", "mebibytes", "mAP (MiB)"),

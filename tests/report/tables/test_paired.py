@@ -142,7 +142,7 @@ def test_queries_of_one_target_are_drawn_together_where_either_side_is_targeted(
 @pytest.mark.parametrize(
     "block",
     [
-        *({"name": name, "unit": "grey"} for name in ("visibility", "perceptibility")),
+        *({"name": name, "unit": "gray"} for name in ("visibility", "perceptibility")),
         *({"name": name, "unit": "seconds"} for name in ("attack_seconds", "defense_seconds")),
         {"name": "peak_memory", "unit": "mebibytes"},
         {"name": "map", "at": 0.5},

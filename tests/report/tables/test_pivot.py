@@ -156,16 +156,16 @@ def test_metrics_across_are_the_innermost_headers_and_leave_no_blocks(row: Rows,
     by = layout(
         columns=("attack",),
         rows=("variant",),
-        metrics=({"name": "map", "label": "MAP"}, {"name": "t_map", "label": "RMS", "unit": "grey"}),
+        metrics=({"name": "map", "label": "MAP"}, {"name": "t_map", "label": "RMS", "unit": "gray"}),
         across=True,
         names={"variant": {"metric=ssim": "SSIM", "metric=mse": "MSE"}},
         order={"attack": ("dhta", "p2p")},
     )
     table = only(evidence(given), by)
-    headers = (("DHTA", "MAP"), ("DHTA", "RMS (grey levels)"), ("P2P", "MAP"), ("P2P", "RMS (grey levels)"))
+    headers = (("DHTA", "MAP"), ("DHTA", "RMS (gray levels)"), ("P2P", "MAP"), ("P2P", "RMS (gray levels)"))
     assert table.columns == headers
     assert [(line.block, line.label) for line in table.rows] == [("", "SSIM"), ("", "MSE")]
-    assert [value.unit for value in table.rows[0].values] == ["percent", "grey"] * 2
+    assert [value.unit for value in table.rows[0].values] == ["percent", "gray"] * 2
     assert [value.interval for value in table.rows[1].values] == [given[3].metrics[n] for n in ("map", "t_map")] * 2
 
 

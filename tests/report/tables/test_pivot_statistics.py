@@ -16,7 +16,7 @@ from retbench.errors import UserError
 from retbench.metrics import Interval, compare_pairs, detectable_difference
 from retbench.report import Layout, Table, pivot, read_layout
 from retbench.report.tables.pivot import DAGGER
-from retbench.report.tables.table import Judgement, Published
+from retbench.report.tables.table import Judgment, Published
 from retbench.results import Evidence, Row, StepRecord
 
 Rows = Callable[..., Row]
@@ -86,7 +86,7 @@ def test_a_caption_without_a_contest_says_nothing_of_bold(rivals: list[Row], evi
     table = only(evidence(rivals), layout(contest=None))
     assert table.caption.startswith("A paired difference of ")
     assert table.caption.endswith(
-        " points of MAP would be found 80 times in 100 by a single test at 5 % (median of neighbouring rows)."
+        " points of MAP would be found 80 times in 100 by a single test at 5 % (median of neighboring rows)."
     )
 
 
@@ -171,12 +171,12 @@ def test_a_pair_that_lacks_a_side_says_why(
     assert dict(table.footnotes) == told
 
 
-def printed(row: Row, metric: str, interval: Interval) -> Judgement | None:
+def printed(row: Row, metric: str, interval: Interval) -> Judgment | None:
     """Stands for a ledger: what a paper prints of MAP."""
     if metric != "map":
         return None
     published = Published((50.0,), 100 * interval.value - 50.0, "differs", f"Paper, {row.attack}")
-    return Judgement(published, ("not stated how", f"of {row.attack}"))
+    return Judgment(published, ("not stated how", f"of {row.attack}"))
 
 
 def test_what_a_paper_printed_stands_beside_its_number_with_footnotes(row: Rows, evidence: Gather) -> None:

@@ -62,7 +62,7 @@ def told(toy_plan: Callable[..., Plan], store: Store, executor: LocalExecutor) -
     return tell
 
 
-def labelled(lines: Lines, label: str) -> list[str]:
+def labeled(lines: Lines, label: str) -> list[str]:
     return [text for name, text in lines if name == label]
 
 
@@ -81,7 +81,7 @@ def test_the_draw_of_targets_is_told_by_its_address(
     plan = toy_plan({})
     executor.run(plan)
     (key,) = (key for key, step in plan.steps.items() if step.name == "targets")
-    assert labelled(lines_of(plan, store), "targets") == [f"toy {key[:16]}"]
+    assert labeled(lines_of(plan, store), "targets") == [f"toy {key[:16]}"]
 
 
 def test_the_chance_level_and_the_number_of_distinct_targets_are_those_of_the_score(
@@ -92,12 +92,12 @@ def test_the_chance_level_and_the_number_of_distinct_targets_are_those_of_the_sc
     facts: Any = store.facts(plan.cells[0].key or "")
     lines = lines_of(plan, store)
     chance = f"a random ranking has a T-MAP of about toy {100 * facts['chance']['t_map']:.2f} %"
-    assert labelled(lines, "chance") == [chance]
-    assert f"(toy {facts['target_labels']} distinct target labels)" in labelled(lines, "intervals")[0]
+    assert labeled(lines, "chance") == [chance]
+    assert f"(toy {facts['target_labels']} distinct target labels)" in labeled(lines, "intervals")[0]
 
 
 def test_plain_options_of_attacks_are_told(told: Told) -> None:
-    lines = labelled(told({"attack": ["none", "toy"]}), "options")
+    lines = labeled(told({"attack": ["none", "toy"]}), "options")
     assert len(lines) == 1
     assert lines[0].startswith("toy on toy: ")
     assert "eps 0.2" in lines[0]
@@ -105,35 +105,35 @@ def test_plain_options_of_attacks_are_told(told: Told) -> None:
 
 def test_machine_versions_and_cost_are_those_of_the_steps(told: Told) -> None:
     lines = told({"attack": "toy"})
-    (machine,) = labelled(lines, "computed on")
+    (machine,) = labeled(lines, "computed on")
     assert machine.startswith("cpu (")
     assert machine.endswith("; networks in float32")
-    assert labelled(lines, "versions") == [f"retbench 1.2, retbench-toys 0.1, torch {torch.__version__}"]
-    (cost,) = labelled(lines, "wall time")
+    assert labeled(lines, "versions") == [f"retbench 1.2, retbench-toys 0.1, torch {torch.__version__}"]
+    (cost,) = labeled(lines, "wall time")
     assert "attack 0 s" in cost
     assert cost.endswith("MiB of memory")
 
 
-def test_a_declared_ball_is_printed_in_grey_levels_once(told: Told) -> None:
+def test_a_declared_ball_is_printed_in_gray_levels_once(told: Told) -> None:
     lines = told({"attack": ["none", "toy"], "defense": ["none", "toy"]})
-    assert labelled(lines, "threat") == ["toy on toy, targeted, oblivious: linf 51/255"]
+    assert labeled(lines, "threat") == ["toy on toy, targeted, oblivious: linf 51/255"]
 
 
 def test_an_attack_without_a_ball_is_called_unbounded_and_its_change_is_printed(told: Told) -> None:
-    (line,) = labelled(told({"attack": "unbounded"}, Unbounded), "threat")
+    (line,) = labeled(told({"attack": "unbounded"}, Unbounded), "threat")
     assert line.startswith("unbounded on toy, targeted, oblivious: unbounded, measured root mean square ")
     assert 30 < float(line.split("square ")[1].split("/255")[0]) <= 51  # every pixel moves by 51, unless cut to [0, 1]
 
 
 def test_goals_are_told(told: Told) -> None:
-    (line,) = labelled(told({"attack": "toy-untargeted"}), "threat")
+    (line,) = labeled(told({"attack": "toy-untargeted"}), "threat")
     assert line.startswith("toy-untargeted on toy, untargeted, oblivious: ")
 
 
 def test_caveats_are_printed_once_with_who_says_it(told: Told) -> None:
     lines = told({"hasher": "doubtful", "attack": ["none", "toy"]}, Doubtful)
-    assert labelled(lines, "note") == ["hasher doubtful: random weights of 8 bits"]
-    assert labelled(told({}), "note") == []
+    assert labeled(lines, "note") == ["hasher doubtful: random weights of 8 bits"]
+    assert labeled(told({}), "note") == []
 
 
 class Telling(ToyPurifier):
@@ -156,7 +156,7 @@ class Silent(Telling):
 def test_what_components_recorded_is_told_once_with_all_who_did(told: Told) -> None:
     swept = {"telling": {"sweep": {"strength": [0.1, 0.2]}}}
     lines = told({"attack": ["none", "toy"], "defense": ["none", "telling", swept, "silent"]}, Telling, Silent)
-    assert labelled(lines, "details") == [
+    assert labeled(lines, "details") == [
         "telling, silent: alpha bar 0.1235, start level 5",
         "telling strength=0.1: alpha bar 0.1235, start level 1",
         "telling strength=0.2: alpha bar 0.1235, start level 2",
@@ -164,10 +164,8 @@ def test_what_components_recorded_is_told_once_with_all_who_did(told: Told) -> N
 
 
 def test_it_says_what_asks_and_what_is_searched(told: Told) -> None:
-    assert labelled(told({"task": "i2t"}), "protocol")[0].startswith("image to text; 10 queries, ")
-    assert labelled(told({"task": ["i2i", "t2t"]}), "protocol")[0].startswith(
-        "image to image, text to text; 10 queries"
-    )
+    assert labeled(told({"task": "i2t"}), "protocol")[0].startswith("image to text; 10 queries, ")
+    assert labeled(told({"task": ["i2i", "t2t"]}), "protocol")[0].startswith("image to image, text to text; 10 queries")
 
 
 def test_a_report_of_an_unfinished_run_says_so_first(toy_plan: Callable[..., Plan], store: Store) -> None:
@@ -188,8 +186,8 @@ class Flat(ToyHasher):
 
 def test_a_hasher_that_has_collapsed_is_named(told: Told) -> None:
     lines = told({"hasher": "flat", "attack": ["none", "toy"]}, Flat)
-    assert labelled(lines, "collapsed") == ["flat has 1 distinct codes for the 40 items of toy"]
-    assert labelled(told({"bits": 32}), "collapsed") == []
+    assert labeled(lines, "collapsed") == ["flat has 1 distinct codes for the 40 items of toy"]
+    assert labeled(told({"bits": 32}), "collapsed") == []
 
 
 @pytest.fixture
@@ -234,7 +232,7 @@ def test_attacks_are_float32_under_every_precision_and_mix_nothing(
     for first in (step("attack", "float32"), step("score", "")):
         alike = resting(first, step("encode", "bf16"))
         check_uniform(alike.rows, alike, "Table 1")
-        (machine,) = labelled(list(provenance(alike.rows, alike)), "computed on")
+        (machine,) = labeled(list(provenance(alike.rows, alike)), "computed on")
         assert machine.endswith("networks in bf16")
 
 
@@ -243,10 +241,10 @@ def test_a_mixture_that_is_not_refused_is_told(
 ) -> None:
     mixed = resting(step(seconds=40), step("purify", "bf16", 90, device="cuda", device_name="H200", torch="2.1"))
     lines = list(provenance(mixed.rows, mixed))
-    assert labelled(lines, "computed on") == ["cpu (plain); cuda (H200), 2 threads; networks in bf16 and float32"]
-    assert labelled(lines, "versions") == ["retbench 1.0, torch 2.0", "retbench 1.0, torch 2.1"]
-    assert labelled(lines, "wall time") == ["2.2 minutes: purify 90 s, encode 40 s; at most 3 MiB of memory"]
-    assert labelled(list(provenance(mixed.rows[:1], mixed)), "versions") == ["retbench 1.0, torch 2.0"]
+    assert labeled(lines, "computed on") == ["cpu (plain); cuda (H200), 2 threads; networks in bf16 and float32"]
+    assert labeled(lines, "versions") == ["retbench 1.0, torch 2.0", "retbench 1.0, torch 2.1"]
+    assert labeled(lines, "wall time") == ["2.2 minutes: purify 90 s, encode 40 s; at most 3 MiB of memory"]
+    assert labeled(list(provenance(mixed.rows[:1], mixed)), "versions") == ["retbench 1.0, torch 2.0"]
 
 
 def test_what_bf16_networks_change_of_codes_is_told(
@@ -255,7 +253,7 @@ def test_what_bf16_networks_change_of_codes_is_told(
     steps = [step(precision="bf16")._replace(facts={"float32_agreement": share}) for share in (0.999, 0.9876)]
     mixed = resting(*steps)
     expected = "at least 98.76 % of the bits checked are those of float32 networks"
-    assert labelled(list(provenance(mixed.rows, mixed)), "precision") == [expected]
+    assert labeled(list(provenance(mixed.rows, mixed)), "precision") == [expected]
 
 
 def test_a_summary_tells_the_suite_who_computed_it_and_what_that_took(
@@ -286,15 +284,15 @@ def test_the_seeds_that_were_pooled_are_told(
     both = replace(first, data={"seeds": pooled}, members=tuple(map(str, pooled)))
     rows = [both if pooled else first, row("p2p", "none", 0.5, seed=alone)]
     lines = list(provenance(rows, evidence(rows)))
-    assert labelled(lines, "seeds") == [told]
-    assert labelled(lines, "intervals")[0].startswith(f"95 % bootstrap over {drawn}; ")
+    assert labeled(lines, "seeds") == [told]
+    assert labeled(lines, "intervals")[0].startswith(f"95 % bootstrap over {drawn}; ")
 
 
 def test_a_collapse_is_told_once_for_each_hasher_and_defense(row: Rows, evidence: Callable[..., Evidence]) -> None:
     data = {"distinct_codes": 2, "database": 40}
     cells = [("none", "none", "dph"), ("p2p", "none", "dph"), ("p2p", "atrdh", "dph"), ("p2p", "none", "dpsh")]
     rows = [replace(row(attack, defense, 0.5, hasher=hasher), data=data) for attack, defense, hasher in cells]
-    assert labelled(list(provenance(rows, evidence(rows))), "collapsed") == [
+    assert labeled(list(provenance(rows, evidence(rows))), "collapsed") == [
         "dph has 2 distinct codes for the 40 items of digits",
         "dph behind atrdh has 2 distinct codes for the 40 items of digits",
         "dpsh has 2 distinct codes for the 40 items of digits",

@@ -55,7 +55,7 @@ def by_hand(relaxed: Tensor, codes: Tensor, targeted: bool) -> Tensor:
     return torch.stack(terms).mean()
 
 
-class Labelled(Dataset):
+class Labeled(Dataset):
     """Training labels, and no pictures."""
 
     def facts(self) -> Facts:
@@ -74,7 +74,7 @@ class Labelled(Dataset):
 @pytest.fixture
 def known(knowledge: Knowledge) -> Knowledge:
     """What SDHA needs: 30 training codes of the first two of three classes."""
-    training = TrainingData(Labelled(), knowledge.facts, torch.device("cpu"))
+    training = TrainingData(Labeled(), knowledge.facts, torch.device("cpu"))
     return replace(knowledge, data=training, grants={"training_codes": knowledge.grant("database_codes")})
 
 

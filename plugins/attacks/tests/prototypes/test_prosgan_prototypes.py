@@ -6,7 +6,7 @@ import pytest
 import torch
 from retbench_attacks.prototypes.prosgan_prototypes import ProsGanPrototypes, likelihood_loss
 from retbench_attacks.prototypes.prototype_net import Prototypes
-from retbench_attacks.prototypes.prototype_part import quantisation_loss
+from retbench_attacks.prototypes.prototype_part import quantization_loss
 from torch import Tensor
 
 from retbench import sign
@@ -27,17 +27,17 @@ def test_the_likelihood() -> None:
     assert gradient_of(loss, codes) == pytest.approx([0.006860, -0.000701, 0.025351, -0.006860], abs=1e-6)
 
 
-def test_the_quantisation_with_its_published_weight() -> None:
+def test_the_quantization_with_its_published_weight() -> None:
     codes = OUTPUTS[:3].clone().requires_grad_()
-    loss = 1e-4 * quantisation_loss(codes)
+    loss = 1e-4 * quantization_loss(codes)
     assert loss.item() == pytest.approx(0.000075, abs=1e-6)
     assert gradient_of(loss, codes) == pytest.approx([-1.1e-5, -6e-6, -5.7e-5, 1.6e-5], abs=1e-6)
 
 
 def test_the_three_terms_are_added_with_their_weights() -> None:
     read_back = torch.full((3, 3), 0.25)
-    part = ProsGanPrototypes(quantisation=0.5, reconstruction=2.0)
+    part = ProsGanPrototypes(quantization=0.5, reconstruction=2.0)
     loss = part.loss(Prototypes(OUTPUTS, OUTPUTS[:3], read_back), LABELS[:3], sign(OUTPUTS).float(), SIMILAR)
     errors = (read_back - LABELS[:3]).square().mean()
-    expected = 0.665983 + 0.5 * quantisation_loss(OUTPUTS[:3]) + 2.0 * errors
+    expected = 0.665983 + 0.5 * quantization_loss(OUTPUTS[:3]) + 2.0 * errors
     assert loss.item() == pytest.approx(expected.item(), abs=1e-5)

@@ -9,7 +9,7 @@ import pytest
 import torch
 from retbench_attacks.prototypes.prosgan_prototypes import ProsGanPrototypes
 from retbench_attacks.prototypes.prototype_net import Prototypes
-from retbench_attacks.prototypes.prototype_part import PrototypePart, quantisation_loss
+from retbench_attacks.prototypes.prototype_part import PrototypePart, quantization_loss
 from retbench_attacks.prototypes.tha_prototypes import ThaPrototypes
 from torch import Tensor
 
@@ -113,8 +113,8 @@ def test_the_module_has_the_sizes_of_the_weights(knowledge: Knowledge) -> None:
     assert [tuple(out.shape) for out in net(torch.zeros(2, 3))] == [(2, 4), (2, BITS), (2, 3)]
 
 
-def test_the_quantisation_loss_is_a_sum_over_bits() -> None:
-    assert quantisation_loss(torch.full((5, 4), 0.5)).item() == pytest.approx(1.0)
+def test_the_quantization_loss_is_a_sum_over_bits() -> None:
+    assert quantization_loss(torch.full((5, 4), 0.5)).item() == pytest.approx(1.0)
 
 
 @pytest.mark.parametrize("part", [ProsGanPrototypes(steps=2), ThaPrototypes(steps=2)], ids=str)
@@ -125,5 +125,5 @@ def test_a_part_keeps_its_contract(part: PrototypePart) -> None:
 def test_the_defaults_are_the_published_ones() -> None:
     part = ProsGanPrototypes()
     assert (part.hidden, part.semantic, part.steps, part.batch, part.lr) == (4096, 512, 30_000, 64, 1e-4)
-    assert (part.quantisation, part.reconstruction) == (1e-4, 1.0)
-    assert (ThaPrototypes().batch, ThaPrototypes().form, ThaPrototypes().quantisation) == (32, "sum", 1e-4)
+    assert (part.quantization, part.reconstruction) == (1e-4, 1.0)
+    assert (ThaPrototypes().batch, ThaPrototypes().form, ThaPrototypes().quantization) == (32, "sum", 1e-4)

@@ -58,8 +58,8 @@ def test_the_loss_is_the_published_one() -> None:
     training_codes = torch.sign(torch.sin(1.9 * torch.arange(6)[:, None] + 0.6 * columns + 0.3))
     labels = torch.tensor([[1, 0, 0], [0, 1, 0], [1, 1, 0], [0, 0, 1], [0, 1, 1], [1, 0, 0]]).float()
     outputs, similar = Prototypes(torch.empty(0), codes, read_back), labels[:3] @ labels.T > 0
-    alone: dict[str, float] = {"class_weight": 0, "similarity": 0, "quantisation": 0}
-    for term, value in (("class_weight", 0.315518), ("similarity", 0.872311), ("quantisation", 1.168669)):
+    alone: dict[str, float] = {"class_weight": 0, "similarity": 0, "quantization": 0}
+    for term, value in (("class_weight", 0.315518), ("similarity", 0.872311), ("quantization", 1.168669)):
         loss = TadchPrototypes(**{**alone, term: 1}).loss(outputs, labels[:3], training_codes, similar)
         assert loss.item() == pytest.approx(value, abs=1e-5), term
     assert TadchPrototypes().loss(outputs, labels[:3], training_codes, similar).item() == pytest.approx(
@@ -206,7 +206,7 @@ def test_the_part_keeps_its_contract() -> None:
 def test_the_defaults_are_the_published_ones() -> None:
     part = TadchPrototypes()
     assert (part.hidden, part.width, part.epochs, part.batch, part.lr) == (4096, 64, 20, 64, 1e-4)
-    assert (part.class_weight, part.similarity, part.quantisation, part.milestones) == (1.0, 5.0, 1e-3, "exact")
+    assert (part.class_weight, part.similarity, part.quantization, part.milestones) == (1.0, 5.0, 1e-3, "exact")
 
 
 @pytest.mark.parametrize(

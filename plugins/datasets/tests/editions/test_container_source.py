@@ -84,10 +84,10 @@ def test_the_pairs_are_those_of_the_file(root: Path, transposed: bool) -> None:
 
 def test_what_the_data_set_is_comes_from_the_other_source() -> None:
     source = Published()
-    assert (source.name, source.classes, source.licence) == (
+    assert (source.name, source.classes, source.license) == (
         "wikipedia",
         WikipediaSource.classes,
-        WikipediaSource.licence,
+        WikipediaSource.license,
     )
     assert source.contents()[:4] == ("wikipedia", 10, 10, 4)
     assert source.remarks == ContainerSource.remarks

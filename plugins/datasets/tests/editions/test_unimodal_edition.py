@@ -16,7 +16,7 @@ from retbench import UserError
 PublishedFolder = Callable[[type[TwoEditionDataset]], Path]
 DRAWN = "train, query, database rows were drawn by retbench (sha256 of the paths): not the published split"
 REBUILT = (
-    "database rows were rebuilt by retbench (every labelled picture but the queries): the published order is not "
+    "database rows were rebuilt by retbench (every labeled picture but the queries): the published order is not "
     "known, and matters to ties only"
 )
 
@@ -31,10 +31,10 @@ def annotations(data: Path) -> Path:
     return folder
 
 
-def test_an_empty_folder_gets_all_steps_and_the_licence(data: Path) -> None:
+def test_an_empty_folder_gets_all_steps_and_the_license(data: Path) -> None:
     told = Flickr25k().missing() or ""
     assert told.startswith(f"{data / 'flickr25k'}: not there: train_img.txt, train_label.txt, test_img.txt, ")
-    for part in ("(1) download", "mirflickr25k.zip", "(4) run `retbench datasets prepare flickr25k`", "Licence:"):
+    for part in ("(1) download", "mirflickr25k.zip", "(4) run `retbench datasets prepare flickr25k`", "License:"):
         assert part in told
 
 

@@ -91,6 +91,6 @@ def test_lists_of_other_pictures_are_refused(tmp_path: Path, lists: Callable[...
 
 def test_too_few_pictures_are_refused(tmp_path: Path) -> None:
     few = LabeledImages(NAMES[:5], LABELS[:5])
-    with pytest.raises(UserError, match=r"no picture is left for the train split: got 5 labelled ones"):
+    with pytest.raises(UserError, match=r"no picture is left for the train split: got 5 labeled ones"):
         build_splits(tmp_path, few, SIZES, draw_any)
     assert list(tmp_path.iterdir()) == []

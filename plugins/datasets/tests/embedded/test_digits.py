@@ -42,7 +42,7 @@ def test_a_picture_is_its_scan_enlarged_and_repeated_in_three_channels() -> None
         assert Digits().labels("query")[row].nonzero().item() == bunch.target[scan]
 
 
-def test_the_whole_range_of_grey_is_used() -> None:
+def test_the_whole_range_of_gray_is_used() -> None:
     pictures = Digits().images("database", range(1597))
     assert pictures.min() == 0
     assert pictures.max() == 255
@@ -85,7 +85,7 @@ def test_other_scans_change_the_fingerprint(monkeypatch: pytest.MonkeyPatch, col
 
 def test_the_scans_are_those_that_scikit_learn_loads() -> None:
     bunch, scans = sklearn.datasets.load_digits(), digits._scans()
-    assert np.array_equal(scans.grey.numpy(), bunch.images)
+    assert np.array_equal(scans.gray.numpy(), bunch.images)
     assert np.array_equal(scans.digits.numpy(), bunch.target)
 
 

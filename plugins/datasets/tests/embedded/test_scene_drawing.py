@@ -50,13 +50,13 @@ def test_a_shape_stands_out_from_its_background() -> None:
     assert strongest.mean(axis=1).min() > 0.35
 
 
-def test_backgrounds_are_told_apart_by_their_colours_and_how_those_vary() -> None:
+def test_backgrounds_are_told_apart_by_their_colors_and_how_those_vary() -> None:
     kinds = draw_contents(SceneRandom(0, np.arange(600))).backgrounds
     pictures = backgrounds_of(range(600))
     along, down = np.abs(np.diff(pictures, axis=3)), np.abs(np.diff(pictures, axis=2))
     looks = np.concatenate([part.mean(axis=(2, 3)) for part in (pictures, along, down)], axis=1)
-    centres = np.stack([looks[:300][kinds[:300] == kind].mean(axis=0) for kind in range(len(BACKGROUNDS))])
-    nearest = np.abs(looks[300:, None] - centres).sum(axis=-1).argmin(axis=1)
+    centers = np.stack([looks[:300][kinds[:300] == kind].mean(axis=0) for kind in range(len(BACKGROUNDS))])
+    nearest = np.abs(looks[300:, None] - centers).sum(axis=-1).argmin(axis=1)
     assert (nearest == kinds[300:]).mean() > 0.95
 
 

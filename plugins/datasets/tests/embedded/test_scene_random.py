@@ -37,7 +37,7 @@ def test_every_number_equals_that_of_plain_integers() -> None:
     assert drawn.reshape(4, 6).tolist() == expected
 
 
-def test_a_lane_does_not_depend_on_its_neighbours() -> None:
+def test_a_lane_does_not_depend_on_its_neighbors() -> None:
     together = draws().normal("noise", 5)
     assert np.array_equal(draws().select(np.array([7, 2])).normal("noise", 5), together[[7, 2]])
     assert np.array_equal(draws(count=3, start=40).normal("noise", 5), together[40:43])

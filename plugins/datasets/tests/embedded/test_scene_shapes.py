@@ -48,5 +48,5 @@ def test_a_pointed_shape_points_upwards(kind: str) -> None:
 
 
 def test_only_the_ring_has_a_hole() -> None:
-    centre = np.zeros(1)
-    assert {kind for kind in SHAPES if measure_shape(kind, centre, centre)[0] > 0} == {"ring"}
+    center = np.zeros(1)
+    assert {kind for kind in SHAPES if measure_shape(kind, center, center)[0] > 0} == {"ring"}

@@ -1,4 +1,4 @@
-"""The Wikipedia data set's lists and features."""
+"""The Wikipedia dataset's lists and features."""
 
 from __future__ import annotations
 

@@ -76,9 +76,9 @@ def test_stretch_leaves_a_picture_of_the_size_asked_for(tmp_path: Path) -> None:
     assert np.array_equal(decoded(saved(tmp_path, picture), Preprocessing(24, 32, "stretch")), expected)
 
 
-def test_a_grey_picture_has_its_grey_in_all_channels(tmp_path: Path) -> None:
-    grey = noisy(40, 30).convert("L")
-    got = decoded(saved(tmp_path, grey), CENTER)
+def test_a_gray_picture_has_its_gray_in_all_channels(tmp_path: Path) -> None:
+    gray = noisy(40, 30).convert("L")
+    got = decoded(saved(tmp_path, gray), CENTER)
     assert np.array_equal(got[0], got[1])
     assert np.array_equal(got[0], got[2])
     assert got.std() > 10

@@ -97,9 +97,9 @@ def test_the_fingerprint_follows_files_and_options(
     resized = Flickr25k(size=100).fingerprint()
     with (root / "test_label.txt").open("r+") as stream:
         stream.write("1 1 1 1")
-    relabelled = Flickr25k().fingerprint()
+    relabeled = Flickr25k().fingerprint()
     (root / "database_img.txt").write_text("".join(f"mirflickr/im{number}.jpg\n" for number in range(20, 10, -1)))
-    assert len({first, resized, relabelled, Flickr25k().fingerprint()}) == 4
+    assert len({first, resized, relabeled, Flickr25k().fingerprint()}) == 4
 
 
 def test_a_picture_in_the_middle_that_is_not_there_stops_the_fingerprint(published_folder: PublishedFolder) -> None:

@@ -78,7 +78,7 @@ def finished(reading: Generator[str, None, ImageTextPairs]) -> tuple[list[str], 
 
 @pytest.fixture
 def root(data: Path) -> Path:
-    """Five labelled pictures: two of them without a common tag; and one that has tags alone."""
+    """Five labeled pictures: two of them without a common tag; and one that has tags alone."""
     root = data / "flickr25k"
     for folder in ("mirflickr25k_annotations_v080", "mirflickr/doc", "mirflickr/meta/tags"):
         (root / folder).mkdir(parents=True)
@@ -131,7 +131,7 @@ def test_the_splits_are_prepared_and_read(root: Path, monkeypatch: pytest.Monkey
             assert dataset.texts(split, [row]).nonzero()[:, 1].tolist() == tag_of[name]
 
 
-def test_the_tags_of_a_labelled_picture_must_be_there(root: Path, tmp_path: Path) -> None:
+def test_the_tags_of_a_labeled_picture_must_be_there(root: Path, tmp_path: Path) -> None:
     (root / "mirflickr" / "meta" / "tags" / "tags5.txt").unlink()
     with pytest.raises(UserError, match=r"tags5.txt: the tags cannot be read"):
         finished(Flickr25kSource().read(root, tmp_path))
@@ -144,7 +144,7 @@ def test_the_steps_name_the_tags(data: Path) -> None:
 
 
 @pytest.mark.skipif(not REAL.is_dir(), reason="the published lists are not at hand")
-def test_leaving_out_the_relevant_labels_leaves_every_labelled_picture() -> None:
+def test_leaving_out_the_relevant_labels_leaves_every_labeled_picture() -> None:
     """24 581 of the 25 000 pictures have a label: 20 015 of them have a common tag too."""
     labels = np.concatenate([np.loadtxt(REAL / f"{stem}_label.txt", dtype=np.uint8) for stem in ("test", "database")])
     potential = labels[:, [CLASSES.index(name) for name in Flickr25kSource.classes]]

@@ -1,4 +1,4 @@
-"""IAPR TC-12 as a data set, from the original download and from the published file."""
+"""IAPR TC-12 as a dataset, from the original download and from the published file."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_the_classes_are_those_of_the_file_of_names_where_it_is_there(folder: Pa
 
 def test_an_empty_folder_says_how_to_get_all_and_that_the_published_file_will_do(data: Path) -> None:
     told = IaprTc12().missing() or ""
-    for part in ("saiapr_tc-12/wlist.txt", "iaprtc12.tgz", "IAPR-TC12.mat", "retbench datasets prepare", "Licence:"):
+    for part in ("saiapr_tc-12/wlist.txt", "iaprtc12.tgz", "IAPR-TC12.mat", "retbench datasets prepare", "License:"):
         assert part in told
 
 

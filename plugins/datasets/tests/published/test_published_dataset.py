@@ -1,4 +1,4 @@
-"""What the data sets of the literature do in each of their editions."""
+"""What the datasets of the literature do in each of their editions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The Wikipedia data set from its original download."""
+"""The Wikipedia dataset from its original download."""
 
 from __future__ import annotations
 
@@ -62,5 +62,5 @@ def test_the_published_sizes_are_those_of_the_lists() -> None:
 
 def test_the_download_is_told(data: Path) -> None:
     told = Wikipedia().missing() or ""
-    for part in ("wikipedia_dataset.zip", "raw_features.mat", "run `retbench datasets prepare wikipedia`", "Licence:"):
+    for part in ("wikipedia_dataset.zip", "raw_features.mat", "run `retbench datasets prepare wikipedia`", "License:"):
         assert part in told

@@ -8,8 +8,8 @@ from retbench import Noise
 
 
 def test_the_change_is_normal_with_the_std_asked_for(noise: Noise) -> None:
-    grey = torch.full((8, 3, 64, 64), 0.5)
-    added = GaussianNoise(std=0.05).purify(grey, nn.Module(), noise) - grey
+    gray = torch.full((8, 3, 64, 64), 0.5)
+    added = GaussianNoise(std=0.05).purify(gray, nn.Module(), noise) - gray
     assert abs(added.mean()) < 5 * 0.05 / added.numel() ** 0.5
     assert torch.isclose(added.std(), torch.tensor(0.05), rtol=0.02)
     within = (added.abs() < 0.05).float().mean()
@@ -26,8 +26,8 @@ def test_values_are_clamped_and_pass_no_gradient_there(noise: Noise) -> None:
 
 
 def test_queries_and_copies_have_noise_of_their_own(noise: Noise) -> None:
-    grey = torch.full((8, 3, 16, 16), 0.5)
-    first, second = (GaussianNoise().purify(grey, nn.Module(), source) for source in (noise, noise.copy(0)))
+    gray = torch.full((8, 3, 16, 16), 0.5)
+    first, second = (GaussianNoise().purify(gray, nn.Module(), source) for source in (noise, noise.copy(0)))
     assert not torch.allclose(first, second, atol=1e-3)
     assert not torch.allclose(first[0], first[1], atol=1e-3)
 

@@ -18,7 +18,7 @@ def coded(images: Tensor, **options: object) -> Tensor:
 
 
 def ripple(coefficient: float) -> Tensor:
-    """A grey 8 x 8 block whose only alternating DCT coefficient is the one of the highest horizontal frequency."""
+    """A gray 8 x 8 block whose only alternating DCT coefficient is the one of the highest horizontal frequency."""
     wave = torch.tensor([math.cos((2 * x + 1) * 7 * math.pi / 16) for x in range(8)])
     return ((128 + coefficient / math.sqrt(32) * wave) / 255).expand(1, 3, 8, 8)
 
@@ -44,7 +44,7 @@ def test_images_are_rounded_to_bytes_before_and_come_back_as_bytes(images: Tenso
     assert torch.equal(coded(images + 0.4 / 255), coded(images))
 
 
-def test_subsampling_blurs_colour_along_the_axes_it_names() -> None:
+def test_subsampling_blurs_color_along_the_axes_it_names() -> None:
     columns = torch.zeros(1, 3, 16, 16)
     columns[:, 0, :, ::2], columns[:, 2, :, 1::2] = 0.8, 0.8
     columns[:, 1] = 0.5
@@ -74,7 +74,7 @@ def test_the_gradient_is_the_identity_s_and_values_are_those_without_one(images:
 
 @settings(deadline=None, max_examples=25)
 @given(st.integers(0, 255), st.integers(1, 20), st.integers(1, 20), st.sampled_from(KINDS))
-def test_flat_grey_of_any_size_stays(level: int, height: int, width: int, subsampling: str) -> None:
+def test_flat_gray_of_any_size_stays(level: int, height: int, width: int, subsampling: str) -> None:
     images = torch.full((1, 3, height, width), level / 255)
     assert torch.allclose(coded(images, quality=100, subsampling=subsampling), images, atol=1.1 / 255)
 

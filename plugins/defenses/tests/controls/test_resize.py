@@ -23,7 +23,7 @@ def test_halving_and_back_is_the_closed_form() -> None:
 
 
 def test_doubling_and_back_is_the_closed_form() -> None:
-    # Twice the size samples at +-1/4 of a pixel, so that back at the size a pixel is 3/4 itself and 1/8 each neighbour.
+    # Twice the size samples at +-1/4 of a pixel, so that back at the size a pixel is 3/4 itself and 1/8 each neighbor.
     row = torch.tensor([0.0, 0.0, 1.0, 0.0, 0.0])
     doubled = resized(row.expand(1, 3, 5, 5), 2)[0, 0, 0]
     assert torch.allclose(doubled, torch.tensor([0.0, 0.125, 0.75, 0.125, 0.0]), atol=1e-6)

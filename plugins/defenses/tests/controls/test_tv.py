@@ -34,19 +34,19 @@ def energy(image: Tensor, values: Tensor, keep: Tensor, weight: float, smooth: f
 
 
 def descend(values: Tensor, keep: Tensor, weight: float) -> Tensor:
-    """The minimiser by another method: LBFGS in float64 on energies ever less smooth."""
+    """The minimizer by another method: LBFGS in float64 on energies ever less smooth."""
     values, keep = values.double(), keep.double()
     image = torch.full_like(values, 0.5).requires_grad_()
     for smooth in (1e-1, 1e-2, 1e-3, 1e-4):
-        optimiser = torch.optim.LBFGS([image], max_iter=200, tolerance_change=1e-14, line_search_fn="strong_wolfe")
+        optimizer = torch.optim.LBFGS([image], max_iter=200, tolerance_change=1e-14, line_search_fn="strong_wolfe")
 
-        def loss(smooth: float = smooth, optimiser: torch.optim.LBFGS = optimiser) -> Tensor:
-            optimiser.zero_grad()
+        def loss(smooth: float = smooth, optimizer: torch.optim.LBFGS = optimizer) -> Tensor:
+            optimizer.zero_grad()
             value = energy(image, values, keep, weight, smooth)
             value.backward()
             return value
 
-        optimiser.step(loss)
+        optimizer.step(loss)
     return image.detach()
 
 
@@ -72,7 +72,7 @@ def test_the_minimum_is_the_one_that_another_solver_finds(weight: float, drop: f
     lowest = energy(expected, images.double(), keep.double(), weight)
     found = cleaned(images, weight=weight, drop=drop, iterations=2000)
     assert torch.isclose(energy(found.double(), images.double(), keep.double(), weight), lowest, rtol=2e-4)
-    if not drop:  # only then is the minimiser unique
+    if not drop:  # only then is the minimizer unique
         assert torch.allclose(found.double(), expected, atol=3e-3)
 
 

@@ -25,7 +25,7 @@ MEMORY = torch.arange(1, 25).float().sin().reshape(6, 4)
 
 
 class Net(HashNetwork):
-    """A convolution with normalisation and a linear layer over its means; dropout where a test asks for it."""
+    """A convolution with normalization and a linear layer over its means; dropout where a test asks for it."""
 
     def __init__(self, dropout: float) -> None:
         super().__init__()
@@ -81,7 +81,7 @@ def transcribed(defense: ATRDH, hasher: Small, state: State) -> State:
     torch.manual_seed(0)
     net = Net(0)
     net.load_state_dict(state)
-    net.eval()  # no dropout to switch on; normalisation keeps its statistics
+    net.eval()  # no dropout to switch on; normalization keeps its statistics
     similar = torch.tensor([[float((a * b).sum() > 0) for b in labels] for a in labels])
     with torch.no_grad():
         memory = torch.tanh(net.image(images))
@@ -93,9 +93,9 @@ def transcribed(defense: ATRDH, hasher: Small, state: State) -> State:
     steps = defense.epochs * 3
     for step in range(steps):
         epoch, index = divmod(step, 3)
-        for optimiser, rate in ((pull, defense.prototype_rate), (train, defense.rate)):
+        for optimizer, rate in ((pull, defense.prototype_rate), (train, defense.rate)):
             tenths = (step >= steps // 2) + (step >= steps * 3 // 4)
-            optimiser.param_groups[0]["lr"] = rate * 0.1**tenths
+            optimizer.param_groups[0]["lr"] = rate * 0.1**tenths
         rows = noise.uniform("shuffle", (12,), epoch)[0].argsort()[4 * index : 4 * index + 4]
         outputs = torch.tanh(net.image(images[rows]))
         codes[rows] = outputs.detach().sign()
@@ -168,7 +168,7 @@ def test_a_killed_training_resumes_where_the_whole_one_would_be(
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
 
 
-def test_statistics_of_normalisation_and_the_given_weights_stay(trained: State) -> None:
+def test_statistics_of_normalization_and_the_given_weights_stay(trained: State) -> None:
     before = {name: weight.clone() for name, weight in trained.items()}
     after = harden(ATRDH(epochs=1, batch=4, hidden=16, semantic=4), Small(), trained)
     assert all(torch.equal(before[name], trained[name]) for name in before)

@@ -51,7 +51,7 @@ def with_a_mean(lrn: Lrn = "port", extra_padding: bool = False) -> CnnF:
 
 
 def windowed(maps: Tensor, lrn: Lrn) -> Tensor:
-    """Return the normalised maps by the definition, a loop over channels."""
+    """Return the normalized maps by the definition, a loop over channels."""
     before, after, alpha = (1, 0, 5e-5) if lrn == "port" else (2, 2, 1e-4)
     squares, channels = maps.double().square(), maps.shape[1]
     sums = [squares[:, max(c - before, 0) : c + after + 1].sum(dim=1) for c in range(channels)]
@@ -92,9 +92,9 @@ def test_the_mean_image_moves_with_the_weights_and_is_saved_with_them() -> None:
     assert network.state_dict()["mean"].shape == (3, 224, 224)
 
 
-def test_a_fresh_mean_image_has_the_colour_of_imagenet_everywhere() -> None:
-    colours = torch.tensor([123.675, 116.28, 103.53])
-    torch.testing.assert_close(Narrow().mean, colours.reshape(3, 1, 1).expand(3, 224, 224))
+def test_a_fresh_mean_image_has_the_color_of_imagenet_everywhere() -> None:
+    colors = torch.tensor([123.675, 116.28, 103.53])
+    torch.testing.assert_close(Narrow().mean, colors.reshape(3, 1, 1).expand(3, 224, 224))
 
 
 @pytest.mark.parametrize("extra_padding", [False, True])
@@ -126,7 +126,7 @@ def test_an_image_takes_1_44_gflop() -> None:
         ("exact", [14.4980, 35.8606, 27.0367, 1.2213, 25.8262, 38.0704]),
     ],
 )
-def test_its_normalisation_has_the_published_values(lrn: Lrn, expected: list[float]) -> None:
+def test_its_normalization_has_the_published_values(lrn: Lrn, expected: list[float]) -> None:
     found = Narrow(lrn).norm(SIX_CHANNELS).flatten()
     torch.testing.assert_close(found, torch.tensor(expected), rtol=0, atol=1e-4)
 
@@ -252,7 +252,7 @@ def test_published_weights_that_are_not_there_skip_the_cell_and_say_where_they_b
         f"missing: expected {tmp_path}/weights/imagenet-vgg-f.mat, published at "
         "https://www.vlfeat.org/matconvnet/models/imagenet-vgg-f.mat"
     )
-    assert "f666c61dc968c413ef664a7e17b01144" in published.licence
+    assert "f666c61dc968c413ef664a7e17b01144" in published.license
     assert "nobody publishes its sha256" in published.by_hand
     assert part.files(FACTS) == {}
     assert part.caveats(FACTS) == ()

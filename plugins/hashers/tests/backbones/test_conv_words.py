@@ -15,7 +15,7 @@ from retbench.testing import ToyDataset, check_component
 TOY = ToyDataset(side=16, database=80)
 
 
-class Unlabelled(ToyDataset):
+class Unlabeled(ToyDataset):
     """Whoever asks for its labels fails the test."""
 
     def labels(self, split: str) -> Tensor:  # type: ignore[override]  # the split's type is the core's own
@@ -34,9 +34,9 @@ def test_columns_are_standardized_and_one_that_does_not_vary_becomes_0() -> None
 def test_it_learns_without_a_label(monkeypatch: pytest.MonkeyPatch) -> None:
     pictures = TOY.images("train", range(40))
     texts = TOY.texts("train", range(40))
-    monkeypatch.setattr(Unlabelled, "images", lambda self, split, rows: pictures[list(rows)])
-    monkeypatch.setattr(Unlabelled, "texts", lambda self, split, rows: texts[list(rows)])
-    dataset = Unlabelled(side=16, database=80)
+    monkeypatch.setattr(Unlabeled, "images", lambda self, split, rows: pictures[list(rows)])
+    monkeypatch.setattr(Unlabeled, "texts", lambda self, split, rows: texts[list(rows)])
+    dataset = Unlabeled(side=16, database=80)
     curves: dict[str, list[float]] = {}
     context = Context(torch.device("cpu"), "float32", Noise(0, ("fit",)), record=curves.__setitem__)  # type: ignore[arg-type]  # only curves come
     torch.manual_seed(0)

@@ -39,8 +39,8 @@ class Small(Features):
 @pytest.fixture
 def state() -> State:
     torch.manual_seed(0)
-    colours = torch.tensor([122.7, 116.7, 104.0]).reshape(3, 1, 1)
-    return {**Small().state_dict(), "mean": colours + torch.randn(3, 5, 4)}
+    colors = torch.tensor([122.7, 116.7, 104.0]).reshape(3, 1, 1)
+    return {**Small().state_dict(), "mean": colors + torch.randn(3, 5, 4)}
 
 
 def cell(*values: Any) -> np.ndarray[Any, Any]:
@@ -221,7 +221,7 @@ def test_swapped_channels_of_the_mean_image_are_refused(
 
 
 @pytest.mark.parametrize("factor", [1 / 255, 0.9, 1.1])
-def test_a_mean_image_of_other_colours_is_refused(tmp_path: Path, state: State, factor: float) -> None:
+def test_a_mean_image_of_other_colors_is_refused(tmp_path: Path, state: State, factor: float) -> None:
     message = problem(save(tmp_path, current({**state, "mean": factor * state["mean"]})))
     assert "another mean image than ImageNet's: got " in message
 

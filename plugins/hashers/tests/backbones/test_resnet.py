@@ -11,18 +11,18 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 BLOCKS = {18: [2, 2, 2, 2], 50: [3, 4, 6, 3]}
-NORMALISATION = ("weight", "bias", "running_mean", "running_var")
+NORMALIZATION = ("weight", "bias", "running_mean", "running_var")
 Shapes = dict[str, tuple[int, ...]]
 
 
-def normalisation(name: str, channels: int) -> Shapes:
-    return {f"{name}.{tensor}": (channels,) for tensor in NORMALISATION} | {f"{name}.num_batches_tracked": ()}
+def normalization(name: str, channels: int) -> Shapes:
+    return {f"{name}.{tensor}": (channels,) for tensor in NORMALIZATION} | {f"{name}.num_batches_tracked": ()}
 
 
 def published_shapes(depth: int) -> Shapes:
     """Return names and shapes by torchvision's rule, all but the classifier's."""
     expansion = 1 if depth == 18 else 4
-    shapes: Shapes = {"conv1.weight": (64, 3, 7, 7), **normalisation("bn1", 64)}
+    shapes: Shapes = {"conv1.weight": (64, 3, 7, 7), **normalization("bn1", 64)}
     inputs = 64
     for stage, blocks in enumerate(BLOCKS[depth]):
         channels = 64 * 2**stage
@@ -33,10 +33,10 @@ def published_shapes(depth: int) -> Shapes:
             widths = [inputs, *[channels] * (len(sides) - 1), outputs]
             for index, side in enumerate(sides):
                 shapes[f"{at}.conv{index + 1}.weight"] = (widths[index + 1], widths[index], side, side)
-                shapes |= normalisation(f"{at}.bn{index + 1}", widths[index + 1])
+                shapes |= normalization(f"{at}.bn{index + 1}", widths[index + 1])
             if block == 0 and (stage > 0 or depth == 50):
                 shapes[f"{at}.downsample.0.weight"] = (outputs, inputs, 1, 1)
-                shapes |= normalisation(f"{at}.downsample.1", outputs)
+                shapes |= normalization(f"{at}.downsample.1", outputs)
             inputs = outputs
     return shapes
 
@@ -44,7 +44,7 @@ def published_shapes(depth: int) -> Shapes:
 def by_the_table(weights: dict[str, Tensor], images: Tensor, depth: int) -> Tensor:
     def convolution(maps: Tensor, at: str, norm: str, stride: int = 1, padding: int = 0) -> Tensor:
         maps = F.conv2d(maps, weights[f"{at}.weight"], stride=stride, padding=padding)
-        scale, shift, mean, variance = (weights[f"{norm}.{name}"][:, None, None] for name in NORMALISATION)
+        scale, shift, mean, variance = (weights[f"{norm}.{name}"][:, None, None] for name in NORMALIZATION)
         return (maps - mean) / (variance + 1e-5).sqrt() * scale + shift
 
     def block(maps: Tensor, at: str, stride: int) -> Tensor:

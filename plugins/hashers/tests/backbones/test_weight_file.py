@@ -17,7 +17,7 @@ from retbench import State, UserError
 
 
 class Small(Features):
-    """A layer, a normalisation, and a last layer that is left out."""
+    """A layer, a normalization, and a last layer that is left out."""
 
     width = 3
     smallest_side = 1

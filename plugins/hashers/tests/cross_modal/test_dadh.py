@@ -66,7 +66,7 @@ def equal(one: State, other: State) -> bool:
 def apart(network: nn.Module, state: State) -> dict[str, float]:
     """Return how far the heads of a fitted state are from those of a network, by name.
 
-    Left out are what a layer adds in front of batch normalisation, which takes it away again, and the mean that it
+    Left out are what a layer adds in front of batch normalization, which takes it away again, and the mean that it
     takes away: no loss hangs on them, so that their gradient is rounding noise, which Adam scales up to whole steps.
     """
     mine = {name: tensor for name, tensor in network.state_dict().items() if not name.startswith("features.")}
@@ -103,11 +103,11 @@ def test_an_epoch_is_the_published_steps_in_their_order(triplet: str, between: s
         texts, labels = data.texts(rows.tolist()), data.labels[rows].float()
         f_v, f_t = image.features(data.features(rows.tolist())), text.features(texts)
         h_v, h_t = torch.tanh(image.hash(f_v)), torch.tanh(text.hash(f_t))
-        for critic, optimiser, real, fake in zip((by_features, by_codes), critics, (f_v, h_v), (f_t, h_t), strict=True):
+        for critic, optimizer, real, fake in zip((by_features, by_codes), critics, (f_v, h_v), (f_t, h_t), strict=True):
             loss = critic_loss(critic, real.detach(), fake.detach(), between)
-            optimiser.zero_grad()
+            optimizer.zero_grad()
             torch.autograd.backward(loss)
-            optimiser.step()
+            optimizer.step()
         again = torch.tanh(text.hash(text.features(texts).detach()))
         adversarial = -logsigmoid(by_features(f_t)).mean() - logsigmoid(by_codes(again)).mean()
         distance = (codes[rows] - h_v).square().sum() + (codes[rows] - h_t).square().sum()
@@ -135,7 +135,7 @@ def test_an_epoch_is_the_published_steps_in_their_order(triplet: str, between: s
 
 
 def critic_loss(critic: nn.Module, real: Tensor, fake: Tensor, between: str) -> Tensor:
-    """Return what a discriminator minimises, written out."""
+    """Return what a discriminator minimizes, written out."""
     share = torch.rand(real.shape) if between == "element" else torch.rand(len(real), 1)
     points = (share * real + (1 - share) * fake).requires_grad_()
     (slopes,) = torch.autograd.grad(critic(points).sum(), points, create_graph=True)
@@ -160,7 +160,7 @@ def triplets(anchors: Tensor, candidates: Tensor, labels: Tensor, form: str) -> 
 
 
 @pytest.mark.parametrize("precision", ["float32", "bf16"])
-@pytest.mark.parametrize("options", [{}, {"triplet": "none", "standardise": True}], ids=["triplets", "standardised"])
+@pytest.mark.parametrize("options", [{}, {"triplet": "none", "standardize": True}], ids=["triplets", "standardized"])
 def test_codes_of_items_that_share_a_class_are_nearer_in_every_direction(
     options: dict[str, Any], precision: str
 ) -> None:
@@ -176,7 +176,7 @@ def test_codes_of_items_that_share_a_class_are_nearer_in_every_direction(
         agreement = one @ other.T / BITS
         assert agreement[related].mean() > agreement[~related].mean() + 0.3
     assert {len(curve) for curve in curves.values()} == {15}
-    parts = {"quantisation", "adversarial", *(() if options else ("triplet",))}
+    parts = {"quantization", "adversarial", *(() if options else ("triplet",))}
     assert curves.keys() == parts | {"loss", "feature_critic", "code_critic"}
     assert curves["loss"][0] == pytest.approx(sum(curves[name][0] for name in parts))
 
@@ -238,7 +238,7 @@ def test_the_rate_falls_after_epochs_1_101_and_201_down_to_its_floor() -> None:
 
 
 def test_the_rate_of_an_epoch_is_the_branches_own() -> None:
-    """At a rate of 1e-12 nothing moves but the statistics of batch normalisation."""
+    """At a rate of 1e-12 nothing moves but the statistics of batch normalization."""
     state, _ = fit(DADH.create({**TINY, "epochs": 1, "rate": 1e-12}))
     torch.manual_seed(0)
     context = Context(CPU, "float32", Noise(0, ("fit",)), {"backbone": warm()})
@@ -248,8 +248,8 @@ def test_the_rate_of_an_epoch_is_the_branches_own() -> None:
     assert distances["image_head.hidden.0.1.running_var"] > 1e-3
 
 
-def test_features_are_standardised_by_two_numbers_of_the_training_images() -> None:
-    state, _ = fit(DADH.create({**TINY, "epochs": 1, "standardise": True}))
+def test_features_are_standardized_by_two_numbers_of_the_training_images() -> None:
+    state, _ = fit(DADH.create({**TINY, "epochs": 1, "standardize": True}))
     features = training(ToyDataset(side=16)).features(range(20))
     assert state["image_head.scaling.mean"].item() == pytest.approx(features.mean().item(), rel=1e-5)
     assert state["image_head.scaling.deviation"].item() == pytest.approx(features.std(correction=0).item(), rel=1e-5)
@@ -273,7 +273,7 @@ def test_the_defaults_are_the_published() -> None:
     assert (hasher.hidden, hasher.feature_critic, hasher.code_critic) == ((8192, 4096, 2048), (1024, 512), (512,))
     assert (hasher.rate, hasher.batch, hasher.epochs, hasher.margin) == (5e-5, 128, 300, 0.4)
     assert (hasher.decay, hasher.critic_decay, hasher.penalty) == (5e-4, 1e-4, 10)
-    weights = hasher.triplet_weight, hasher.quantisation, hasher.adversarial, hasher.ridge, hasher.output_share
+    weights = hasher.triplet_weight, hasher.quantization, hasher.adversarial, hasher.ridge, hasher.output_share
     assert weights == (10, 1.1, 1, 1, 1e-5)
 
 

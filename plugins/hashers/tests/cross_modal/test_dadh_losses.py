@@ -151,7 +151,7 @@ def test_hinges_count_the_negatives_within_reach() -> None:
     torch.testing.assert_close(hinge_sums(distances, negative, 0.4), expected)
 
 
-def test_quantisation_has_its_golden_value() -> None:
+def test_quantization_has_its_golden_value() -> None:
     assert quantization_loss(CODES, IMAGES, TEXTS).item() == pytest.approx(60.9459, rel=1e-6)
 
 

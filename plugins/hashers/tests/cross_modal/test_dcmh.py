@@ -111,7 +111,7 @@ def transcribed(hasher: DCMH) -> State:
     torch.manual_seed(5)
     network = hasher.begin(data, CONTEXT).requires_grad_(True).train()
     texts = data.texts(range(20))
-    if hasher.centre_texts:
+    if hasher.center_texts:
         network.text_head.mean.copy_(texts.sum(dim=0) / 20)
     own = {"image": torch.randn(20, BITS), "text": torch.randn(20, BITS)}
     weights = {
@@ -137,12 +137,12 @@ def descend(weights: list[nn.Parameter], loss: Tensor, rate: float, decay: float
             weight -= rate * (gradient + decay * weight)
 
 
-@pytest.mark.parametrize("options", [{}, {"centre_texts": True, "decay": 0.01}], ids=["defaults", "centred"])
+@pytest.mark.parametrize("options", [{}, {"center_texts": True, "decay": 0.01}], ids=["defaults", "centered"])
 def test_two_epochs_are_those_of_the_formulas(options: dict[str, Any]) -> None:
     hasher = SmoothDCMH.create({**TINY, **options})
     state = fit(hasher)
     torch.testing.assert_close(state, transcribed(hasher), rtol=1e-4, atol=1e-6)
-    assert bool(state["text_head.mean"].any()) == hasher.centre_texts
+    assert bool(state["text_head.mean"].any()) == hasher.center_texts
 
 
 @pytest.mark.parametrize(("rows", "steps"), [(20, 4), (17, 4), (8, 2), (5, 2), (1, 2)])

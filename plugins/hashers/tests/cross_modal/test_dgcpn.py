@@ -244,29 +244,29 @@ def test_without_validation_it_takes_every_epoch() -> None:
     [
         ({}, 5000, 2000, 4000.0),
         ({}, 2173, 869, 1738.0),
-        ({"neighbours": 1999, "scale": 4000}, 5000, 1999, 4000.0),
-        ({"neighbours": 0.5, "validation": 100}, 300, 100, 200.0),
+        ({"neighbors": 1999, "scale": 4000}, 5000, 1999, 4000.0),
+        ({"neighbors": 0.5, "validation": 100}, 300, 100, 200.0),
     ],
 )
-def test_a_row_says_how_many_neighbours_are_kept_at_what_scale(
+def test_a_row_says_how_many_neighbors_are_kept_at_what_scale(
     options: dict[str, object], rows: int, kept: int, scale: float
 ) -> None:
-    assert DGCPN.create(options).details(facts(rows)) == {"neighbours": kept, "scale": scale}
+    assert DGCPN.create(options).details(facts(rows)) == {"neighbors": kept, "scale": scale}
 
 
 @pytest.mark.parametrize(
     ("options", "rows"),
-    [({"neighbours": 2000}, 2000), ({"neighbours": 0.4}, 1), ({"neighbours": 30, "validation": 20}, 50)],
+    [({"neighbors": 2000}, 2000), ({"neighbors": 0.4}, 1), ({"neighbors": 30, "validation": 20}, 50)],
 )
 def test_a_cell_with_too_few_training_items_is_refused(options: dict[str, object], rows: int) -> None:
-    assert "neighbours" in (DGCPN.create(options).supports(facts(rows)) or "")
+    assert "neighbors" in (DGCPN.create(options).supports(facts(rows)) or "")
     assert DGCPN.create(options).supports(facts(rows + 5)) is None
 
 
-@pytest.mark.parametrize("neighbours", [0, 0.0, 1.0, 1.5, -0.1, "many"])
-def test_neighbours_are_a_number_of_items_or_a_share(neighbours: object) -> None:
-    with pytest.raises(OptionError, match="hasher dgcpn: neighbours"):
-        DGCPN.create({"neighbours": neighbours})
+@pytest.mark.parametrize("neighbors", [0, 0.0, 1.0, 1.5, -0.1, "many"])
+def test_neighbors_are_a_number_of_items_or_a_share(neighbors: object) -> None:
+    with pytest.raises(OptionError, match="hasher dgcpn: neighbors"):
+        DGCPN.create({"neighbors": neighbors})
 
 
 def test_an_epoch_selected_by_labels_is_a_caveat() -> None:

@@ -72,7 +72,7 @@ def test_every_backbone_has_hidden_layers_and_the_rest_stays(backbone: str) -> N
 
 
 @pytest.mark.parametrize(("trained", "learned"), [("all", "features."), ("hidden", "features.hidden"), ("none", ())])
-def test_batch_normalisation_follows_the_images_where_the_backbone_is_trained_alone(
+def test_batch_normalization_follows_the_images_where_the_backbone_is_trained_alone(
     trained: str, learned: str | tuple[str, ...]
 ) -> None:
     toys = ToyDataset(side=16)

@@ -55,7 +55,7 @@ def test_a_pair_without_text_and_dead_features_has_a_finite_similarity() -> None
     torch.testing.assert_close(similarity, similarity.T)
 
 
-def test_features_are_normalised_in_front_of_the_head_on_demand_alone() -> None:
+def test_features_are_normalized_in_front_of_the_head_on_demand_alone() -> None:
     for unit in (False, True):
         torch.manual_seed(0)
         head = JDSH(unit_features=unit).image_head(5, 4)

@@ -27,7 +27,7 @@ TINY = {"hidden": 6, "epochs": 2, "batch": 8, "image_rate": 0.02, "text_rate": 0
 CONTEXT = Context(CPU, "float32", Noise(0, ("fit",)))
 
 
-class Unlabelled(ToyDataset):
+class Unlabeled(ToyDataset):
     """Its first training item has no text, and whoever asks for training labels fails.
 
     The training split is the first half of the database, whose labels make pictures and texts.
@@ -46,7 +46,7 @@ class Unlabelled(ToyDataset):
 
 
 def training_data(rows: int = 20) -> TrainingData:
-    toys = Unlabelled(side=16, database=2 * rows)
+    toys = Unlabeled(side=16, database=2 * rows)
     data = TrainingData(toys, replace(toys.facts(), bits=BITS), CPU)
     with torch.no_grad():
         features = backbone()(data.images(range(rows)))

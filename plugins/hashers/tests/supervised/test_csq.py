@@ -76,7 +76,7 @@ def test_an_image_has_the_majority_of_its_classes_centers_and_ties_have_fixed_bi
 
 def test_codes_at_their_centers_cost_nothing() -> None:
     labels = torch.eye(4, dtype=torch.uint8)
-    loss = CSQ(quantisation=1).loss(hadamard_rows(8)[:4], labels, torch.arange(4), torch.zeros(4, 8))
+    loss = CSQ(quantization=1).loss(hadamard_rows(8)[:4], labels, torch.arange(4), torch.zeros(4, 8))
     assert float(loss) == 0
 
 
@@ -91,11 +91,11 @@ def test_codes_at_their_centers_cost_nothing() -> None:
 )
 def test_classes_without_a_row_are_refused_where_that_is_asked_for(bits: int, classes: int, reason: str | None) -> None:
     facts = replace(ToyDataset().facts(), bits=bits, classes=tuple(map(str, range(classes))))
-    found = CSQ(missing_centres="refuse").supports(facts)
+    found = CSQ(missing_centers="refuse").supports(facts)
     assert found is None if reason is None else reason in (found or "")
     assert CSQ().supports(facts) is None
 
 
 def test_an_unknown_rule_is_an_option_error() -> None:
-    with pytest.raises(OptionError, match="hasher csq: missing_centres"):
-        CSQ.create({"missing_centres": "zeros"})
+    with pytest.raises(OptionError, match="hasher csq: missing_centers"):
+        CSQ.create({"missing_centers": "zeros"})

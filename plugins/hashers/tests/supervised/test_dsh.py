@@ -11,12 +11,12 @@ from torch import Tensor
 from retbench import State
 
 
-def naive(outputs: Tensor, labels: Tensor, memory: Tensor, quantisation: float) -> Tensor:
+def naive(outputs: Tensor, labels: Tensor, memory: Tensor, quantization: float) -> Tensor:
     """Return the loss of the first rows with a tensor of B x N x K."""
     distances = (outputs[:, None] - memory[None]).square().sum(dim=2)
     shared = (labels[: len(outputs), None] * labels[None]).sum(dim=2) > 0
     hinge = torch.relu(2 * outputs.shape[1] - distances)
-    return torch.where(shared, distances, hinge).mean() / 2 + quantisation * (1 - outputs.abs()).abs().mean()
+    return torch.where(shared, distances, hinge).mean() / 2 + quantization * (1 - outputs.abs()).abs().mean()
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def problem() -> State:
 def test_the_expansion_is_the_tensor_of_differences(problem: State) -> None:
     memory, labels = problem["memory"], problem["labels"]
     outputs = (memory[:8] + 0.1).requires_grad_()
-    loss = DSH(quantisation=0.3).loss(outputs, labels, torch.arange(8), memory)
+    loss = DSH(quantization=0.3).loss(outputs, labels, torch.arange(8), memory)
     expected = naive(outputs, labels, memory, 0.3)
     torch.testing.assert_close(loss, expected)
     gradients = [torch.autograd.grad(value, outputs)[0] for value in (loss, expected)]
@@ -45,6 +45,6 @@ def test_a_row_that_was_never_visited_is_kept_at_the_margin() -> None:
     labels = torch.ones(2, 1, dtype=torch.uint8)
     outputs = torch.full((1, 4), 0.5, requires_grad=True)
     memory = torch.cat([outputs.detach(), torch.zeros(1, 4)])
-    loss = DSH(quantisation=0).loss(outputs, labels, torch.tensor([0]), memory)
+    loss = DSH(quantization=0).loss(outputs, labels, torch.tensor([0]), memory)
     assert float(loss.detach()) == pytest.approx((0 + 8 - 1) / 4)
     assert (torch.autograd.grad(loss, outputs)[0] < 0).all()

@@ -29,13 +29,13 @@ def loss_of(hasher: SupervisedHasher, rows: Tensor, logits: bool = False) -> tup
 
 GOLDEN: dict[str, tuple[SupervisedHasher, bool, float, list[float]]] = {
     "dpsh as in ProS-GAN": (
-        DPSH(quantisation=50, quantisation_form="published"),
+        DPSH(quantization=50, quantization_form="published"),
         False,
         6.846826,
         [-0.883788, -0.491926, -4.755541, 1.356425],
     ),
-    "dpsh as in CgAT": (DPSH(quantisation=0.001), False, 0.632666, [-0.003098, 0.011962, 0.015871, 0.005368]),
-    "dpsh as in DeepHash": (DPSH(quantisation=0.1), False, 0.651123, [-0.005714, 0.010466, 0.001700, 0.009381]),
+    "dpsh as in CgAT": (DPSH(quantization=0.001), False, 0.632666, [-0.003098, 0.011962, 0.015871, 0.005368]),
+    "dpsh as in DeepHash": (DPSH(quantization=0.1), False, 0.651123, [-0.005714, 0.010466, 0.001700, 0.009381]),
     "dph": (DPH(), False, 0.884573, [-0.002724, 0.026781, 0.031663, 0.007435]),
     "hashnet as in ProS-GAN": (HashNet(), False, 1.337640, [-0.008635, -0.000773, 0.007800, 0.009202]),
     "hashnet as in SAAT": (HashNet(slope="10/K"), False, 2.425536, [0.282469, 0.328772, 0.072804, -0.250100]),
@@ -46,7 +46,7 @@ GOLDEN: dict[str, tuple[SupervisedHasher, bool, float, list[float]]] = {
         [-0.026316, -0.007392, 0.035464, 0.030284],
     ),
     "csq as in SAAT": (
-        CSQ(quantisation=0.05, seed=SEED),
+        CSQ(quantization=0.05, seed=SEED),
         False,
         2.147060,
         [-0.046575, -0.044402, -0.080185, -0.340630],
@@ -68,7 +68,7 @@ def test_a_loss_is_that_of_the_published_code(
 
 EVERY = [
     DPSH(),
-    DPSH(quantisation_form="published"),
+    DPSH(quantization_form="published"),
     DPH(),
     HashNet(),
     HashNet(class_weighted=False),
@@ -113,7 +113,7 @@ def test_every_code_length_is_learned(hasher: SupervisedHasher, bits: int) -> No
     assert hasher.loss(moved, LABELS, torch.arange(3), codes) < loss
 
 
-@pytest.mark.parametrize("hasher", [DPSH(quantisation=0), DPH(), HashNet(class_weighted=False)], ids=str)
+@pytest.mark.parametrize("hasher", [DPSH(quantization=0), DPH(), HashNet(class_weighted=False)], ids=str)
 def test_rows_that_were_never_visited_pull_on_nothing(hasher: SupervisedHasher) -> None:
     outputs = MEMORY[:2].clone().requires_grad_()
     loss = hasher.loss(outputs, LABELS, torch.arange(2), torch.zeros(6, 4))

@@ -125,7 +125,7 @@ def test_hashers_with_one_warm_up_share_it() -> None:
 
 def test_hashers_on_one_pretrained_backbone_share_it_whatever_their_training() -> None:
     facts = DATASET.facts()
-    hashers = DPSH(backbone="vgg11", batch=24, normalise=True), CSQ(backbone="vgg11", warmup_epochs=1)
+    hashers = DPSH(backbone="vgg11", batch=24, normalize=True), CSQ(backbone="vgg11", warmup_epochs=1)
     assert {hasher.parts(facts)["backbone"] for hasher in hashers} == {Pretrained(architecture="vgg11")}
 
 
@@ -145,8 +145,8 @@ def test_each_backbone_starts_from_what_it_is_used_with(backbone: str, weights: 
         ({"backbone": "conv", "weights": "imagenet"}, "weights: .*conv starts from its warm-up"),
         ({"backbone": "vgg11", "weights": "warm-up"}, "weights: .*every other backbone from published or given"),
         ({"backbone": "vgg11", "weights": "imagenett"}, "weights: .*expected imagenet, random, or a path"),
-        ({"backbone": "conv", "normalise": True}, r"normalise: .*conv moves pixels to \[-1, 1\] itself"),
-        ({"optimiser": "adam"}, "optimiser: "),
+        ({"backbone": "conv", "normalize": True}, r"normalize: .*conv moves pixels to \[-1, 1\] itself"),
+        ({"optimizer": "adam"}, "optimizer: "),
         ({"momentum": 1}, "momentum: "),
     ],
 )
@@ -165,7 +165,7 @@ def test_a_file_of_weights_is_identified_by_its_bytes_in_the_hashers_recipe_too(
 
 @pytest.mark.parametrize("backbone", ["alexnet", "vgg11", "vgg16", "resnet18", "resnet50"])
 def test_every_backbone_encodes_pictures_of_224_pixels(backbone: str) -> None:
-    hasher = DPH.create({"backbone": backbone, "normalise": True})
+    hasher = DPH.create({"backbone": backbone, "normalize": True})
     meta = torch.device("meta")
     with meta:
         features = Pretrained.create({"architecture": backbone}).build()
@@ -174,9 +174,9 @@ def test_every_backbone_encodes_pictures_of_224_pixels(backbone: str) -> None:
     assert network.image(torch.empty(2, 3, 224, 224, device=meta)).shape == (2, 48)
 
 
-@pytest.mark.parametrize("optimiser", ["adamw", "sgd", "rmsprop"])
-def test_a_fit_that_was_killed_goes_on_to_the_same_bits(optimiser: str, tmp_path: Path) -> None:
-    hasher = DPSH.create({"epochs": 4, "batch": 8, "optimiser": optimiser, "rate": 1e-3, "momentum": 0.9})
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd", "rmsprop"])
+def test_a_fit_that_was_killed_goes_on_to_the_same_bits(optimizer: str, tmp_path: Path) -> None:
+    hasher = DPSH.create({"epochs": 4, "batch": 8, "optimizer": optimizer, "rate": 1e-3, "momentum": 0.9})
 
     def kill(done: int, total: int) -> None:
         if done == 8:
@@ -190,11 +190,11 @@ def test_a_fit_that_was_killed_goes_on_to_the_same_bits(optimiser: str, tmp_path
     assert curves == resumed_curves
 
 
-def test_the_optimiser_takes_its_own_rate() -> None:
+def test_the_optimizer_takes_its_own_rate() -> None:
     """With a rate of 1e-12 the weights stay where the backbone's fit left them; `peak` is not read."""
-    still, _ = fit(DPSH(epochs=1, batch=8, optimiser="sgd", rate=1e-12, decay=0, peak=1))
-    moved, _ = fit(DPSH(epochs=1, batch=8, optimiser="sgd", rate=0.05))
-    start, _ = fit(DPSH(epochs=1, batch=8, optimiser="rmsprop", rate=1e-12))
+    still, _ = fit(DPSH(epochs=1, batch=8, optimizer="sgd", rate=1e-12, decay=0, peak=1))
+    moved, _ = fit(DPSH(epochs=1, batch=8, optimizer="sgd", rate=0.05))
+    start, _ = fit(DPSH(epochs=1, batch=8, optimizer="rmsprop", rate=1e-12))
     name = "features.hidden.weight"
     torch.testing.assert_close(still[name], start[name], rtol=0, atol=1e-9)
     assert not torch.allclose(moved[name], start[name], rtol=0, atol=1e-6)
@@ -221,7 +221,7 @@ def test_it_gives_a_logit_for_each_bit(bits: int) -> None:
     assert SupervisedNetwork(ConvFeatures(), bits).eval().image(torch.rand(2, 3, 8, 8)).shape == (2, bits)
 
 
-def test_normalising_takes_imagenets_mean_and_deviation_off_each_channel() -> None:
+def test_normalizing_takes_imagenets_mean_and_deviation_off_each_channel() -> None:
     network = SupervisedNetwork(Means(), 8, normalize=True)
     images = torch.rand(4, 3, 5, 5)
     moved = torch.stack(
@@ -235,7 +235,7 @@ def test_without_it_the_backbone_sees_the_pixels_as_they_are() -> None:
     assert torch.equal(network.image(images), network.hash(images.mean(dim=(2, 3))))
 
 
-def test_normalisation_is_not_trained_and_survives_the_meta_device() -> None:
+def test_normalization_is_not_trained_and_survives_the_meta_device() -> None:
     network = SupervisedNetwork(Means(), 8, normalize=True)
     assert {name for name, _ in network.named_parameters()} == {"hash.weight", "hash.bias"}
     with torch.device("meta"):

@@ -23,7 +23,7 @@ MINUS, DASH = "\u2212", "\u2013"
 
 
 class Header(NamedTuple):
-    """A header above neighbouring columns: its text, the place of the first of them, and how many they are."""
+    """A header above neighboring columns: its text, the place of the first of them, and how many they are."""
 
     text: str
     first: int

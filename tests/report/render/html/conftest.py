@@ -37,8 +37,8 @@ DAGGER = ("\u2020", "failed: out of memory at a micro-batch of 1")
 CAVEAT = ("b", "2 of 100 queries have no relevant answer and are left out")
 DESCRIPTION = (
     "Image to image: how targeted attacks on deep hashing fare against diffusion purification and adversarial "
-    "training, in the layouts of Table 1 and Table 7 of RetPur. Without a profile it runs on embedded data sets "
-    "of 32-pixel pictures, in minutes on two cores; with `--profile paper` on the paper's three data sets."
+    "training, in the layouts of Table 1 and Table 7 of RetPur. Without a profile it runs on embedded datasets "
+    "of 32-pixel pictures, in minutes on two cores; with `--profile paper` on the paper's three datasets."
 )
 CAPTION = (
     "Percent, with intervals over queries. \u201coriginal\u201d asks with clean queries, an attack's name with "
@@ -101,16 +101,16 @@ def attacked() -> Table:
 
 
 def hostile() -> Table:
-    """Returns a table without blocks whose names are markup, with negative numbers, grey levels and an empty place."""
+    """Returns a table without blocks whose names are markup, with negative numbers, gray levels and an empty place."""
     number = Value(
         Interval(-0.00001, -0.0214, 0.01), details=(('"quoted" & <b>', "</script><script>alert(1)</script>"),)
     )
-    grey = Value(Interval(0.1, 0.05, 0.2), unit=Unit.GREY)
+    gray = Value(Interval(0.1, 0.05, 0.2), unit=Unit.GRAY)
     rows = (
-        TableRow("", "<script>alert('label')</script>", (number, grey)),
+        TableRow("", "<script>alert('label')</script>", (number, gray)),
         TableRow("", "plain & simple", (Value(Interval(-0.0312, -0.05, -0.01)), Value(None, "missing"))),
     )
-    return Table('A <em>title</em> & "quotes"', (("<i>gain</i>",), ("RMS (grey levels)",)), rows, (), "Less is `<b>`.")
+    return Table('A <em>title</em> & "quotes"', (("<i>gain</i>",), ("RMS (gray levels)",)), rows, (), "Less is `<b>`.")
 
 
 def png(pixels: np.ndarray) -> bytes:
@@ -136,9 +136,9 @@ def chart(seed: int) -> bytes:
     paper = Image.new("RGB", (720, 480), "white")
     pen, draw = ImageDraw.Draw(paper), np.random.default_rng(seed)
     pen.line([(60, 20), (60, 430), (700, 430)], fill="#404040", width=2)
-    for colour in ("#0072B2", "#D55E00"):
+    for color in ("#0072B2", "#D55E00"):
         heights = 400 - np.cumsum(draw.integers(0, 60, 8))
-        pen.line([(80 + 80 * at, int(y)) for at, y in enumerate(heights)], fill=colour, width=4, joint="curve")
+        pen.line([(80 + 80 * at, int(y)) for at, y in enumerate(heights)], fill=color, width=4, joint="curve")
     return png(np.asarray(paper))
 
 

@@ -168,8 +168,8 @@ def test_a_figure_opens_large_and_escape_closes_it(page: Page, report: Report) -
 
 
 def paper(page: Page) -> str:
-    colour: str = page.run("return getComputedStyle(document.body).backgroundColor")
-    return colour
+    color: str = page.run("return getComputedStyle(document.body).backgroundColor")
+    return color
 
 
 def test_the_theme_follows_the_system_until_it_is_chosen_and_is_remembered(page: Page) -> None:

@@ -119,7 +119,7 @@ def test_a_mark_without_a_footnote_is_printed_all_the_same() -> None:
     [
         (Interval(-0.00001, -0.00002, 0.00001), Unit.PERCENT, "0.00[0.00, 0.00]"),
         (Interval(-0.0312, -0.05, -0.01), Unit.PERCENT, "\u22123.12[\u22125.00, \u22121.00]"),
-        (Interval(0.1, 0.05, 0.2), Unit.GREY, "25.50[12.75, 51.00]"),
+        (Interval(0.1, 0.05, 0.2), Unit.GRAY, "25.50[12.75, 51.00]"),
         (Interval(0.021, 0.0099996, 1234.4), Unit.SECONDS, "0.0210[0.0100, 1234]"),
         (Interval(2.0**30, 2.0**29, 2.0**31), Unit.MEBIBYTES, "1024[512, 2048]"),
         (Interval(0.803, math.nan, math.nan), Unit.PERCENT, "80.30"),
@@ -133,8 +133,8 @@ def test_a_number_is_printed_in_its_unit(interval: Interval | None, unit: Unit, 
 
 
 def test_what_is_sorted_by_is_the_number_in_its_unit_and_a_dash_has_none() -> None:
-    grey = Value(Interval(0.1, 0.05, 0.2), unit=Unit.GREY)
-    found = page_of(table(grey, Value(None, "missing"))).find("td")
+    gray = Value(Interval(0.1, 0.05, 0.2), unit=Unit.GRAY)
+    found = page_of(table(gray, Value(None, "missing"))).find("td")
     assert float(found[0][1]["data-value"]) == pytest.approx(25.5)
     assert "data-value" not in found[1][1]
 

@@ -1,4 +1,4 @@
-"""The style: whether its colours can be read."""
+"""The style: whether its colors can be read."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from itertools import product
 import pytest
 
 STYLE = (files("retbench.report.render.html") / "style.css").read_text("utf-8")
-COLOURS = {name: pair for name, *pair in re.findall(r"--([\w-]+): light-dark\((#\w{6}), (#\w{6})\)", STYLE)}
+COLORS = {name: pair for name, *pair in re.findall(r"--([\w-]+): light-dark\((#\w{6}), (#\w{6})\)", STYLE)}
 PAIRS = [
     *product(("ink", "soft", "accent"), ("paper", "sheet", "hover")),
     *product(("good", "bad"), ("paper", "sheet", "hover")),
@@ -19,9 +19,9 @@ PAIRS = [
 ]
 
 
-def luminance(colour: str) -> float:
+def luminance(color: str) -> float:
     """Returns the relative luminance of `#rrggbb` (WCAG 2.2)."""
-    parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+    parts = [int(color[at : at + 2], 16) / 255 for at in (1, 3, 5)]
     linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
@@ -38,13 +38,13 @@ def test_black_on_white_has_the_greatest_contrast() -> None:
 @pytest.mark.parametrize("theme", [0, 1], ids=["light", "dark"])
 @pytest.mark.parametrize(("ink", "paper"), PAIRS)
 def test_text_stands_out_from_its_paper(ink: str, paper: str, theme: int) -> None:
-    assert contrast(COLOURS[ink][theme], COLOURS[paper][theme]) >= 4.5
+    assert contrast(COLORS[ink][theme], COLORS[paper][theme]) >= 4.5
 
 
 @pytest.mark.parametrize("theme", [0, 1], ids=["light", "dark"])
 @pytest.mark.parametrize("frame", ["relevant", "wanted"])
 def test_a_frame_stands_out_from_its_paper(frame: str, theme: int) -> None:
-    assert contrast(COLOURS[frame][theme], COLOURS["paper"][theme]) >= 3
+    assert contrast(COLORS[frame][theme], COLORS["paper"][theme]) >= 3
 
 
 def test_nothing_is_fetched() -> None:

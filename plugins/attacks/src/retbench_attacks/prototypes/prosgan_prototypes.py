@@ -12,11 +12,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from retbench_attacks.prototypes.prototype_net import Prototypes
-from retbench_attacks.prototypes.prototype_part import PrototypePart, quantisation_loss
+from retbench_attacks.prototypes.prototype_part import PrototypePart, quantization_loss
 
 
 class ProsGanPrototypes(PrototypePart):
-    """Minimizes J1 + quantisation J2 + reconstruction J3.
+    """Minimizes J1 + quantization J2 + reconstruction J3.
 
     J1 is the likelihood of the pairs' similarity, J2 the distance of the codes to their signs, J3 the mean squared
     error of the labels read back.
@@ -26,12 +26,12 @@ class ProsGanPrototypes(PrototypePart):
     source: ClassVar[str] = "Wang et al. 2021, section 3.2; weights and training as in RetPur, appendix E"
     reconstruct: ClassVar[bool] = True
 
-    quantisation: float = Field(1e-4, ge=0, description="alpha_2, weight of J2")
+    quantization: float = Field(1e-4, ge=0, description="alpha_2, weight of J2")
     reconstruction: float = Field(1.0, ge=0, description="alpha_3, weight of J3")
 
     def loss(self, prototypes: Prototypes, labels: Tensor, training_codes: Tensor, similar: Tensor) -> Tensor:
         total = likelihood_loss(prototypes.codes, training_codes, similar)
-        total = total + self.quantisation * quantisation_loss(prototypes.codes)
+        total = total + self.quantization * quantization_loss(prototypes.codes)
         return total + self.reconstruction * F.mse_loss(prototypes.labels, labels)
 
 

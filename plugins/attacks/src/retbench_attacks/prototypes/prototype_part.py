@@ -79,7 +79,7 @@ class PrototypePart(AttackPart):
         """
 
 
-def quantisation_loss(codes: Tensor) -> Tensor:
+def quantization_loss(codes: Tensor) -> Tensor:
     """Return the mean over a batch of sum_k (sign c_k - c_k)^2, for codes (B, K) in (-1, 1)."""
     return (codes.sign() - codes).square().sum(dim=1).mean()
 

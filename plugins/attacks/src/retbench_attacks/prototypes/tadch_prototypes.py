@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from retbench import AttackPart, Context, Course, Knowledge, Need, State, UserError
 from retbench_attacks.prototypes.prosgan_prototypes import likelihood_loss
 from retbench_attacks.prototypes.prototype_net import Prototypes
-from retbench_attacks.prototypes.prototype_part import quantisation_loss
+from retbench_attacks.prototypes.prototype_part import quantization_loss
 
 MAP = 16
 """Height and width of the map of semantics, whatever the images."""
@@ -28,7 +28,7 @@ class TadchPrototypes(AttackPart):
 
     It passes over the labels and texts of the training split, and minimizes, with h the code of a batch's rows,
 
-        class_weight |y' - y|^2 + similarity J(h, B) + quantisation |sign h - h|^2
+        class_weight |y' - y|^2 + similarity J(h, B) + quantization |sign h - h|^2
 
     y' the labels read back (a mean over elements), J the likelihood of the pairs' similarity with the training codes B
     (a mean over pairs), and the last term a sum over bits. Adam's rate falls to a tenth after half of the steps and to
@@ -46,7 +46,7 @@ class TadchPrototypes(AttackPart):
     width: int = Field(64, ge=16, le=1024, multiple_of=16, description="channels of the map of semantics")
     class_weight: float = Field(1.0, ge=0, description="weight of the labels read back (alpha)")
     similarity: float = Field(5.0, ge=0, description="weight of the pairs' likelihood (beta)")
-    quantisation: float = Field(1e-3, ge=0, description="weight of the distance to the signs")
+    quantization: float = Field(1e-3, ge=0, description="weight of the distance to the signs")
     epochs: int = Field(20, ge=1, le=100_000, description="passes over the training split: 20 RetPur, 50 code")
     batch: int = Field(64, ge=2, le=65_536, description="training rows of one step")
     lr: float = Field(1e-4, gt=0, le=1, description="Adam's learning rate, before it falls")
@@ -100,7 +100,7 @@ class TadchPrototypes(AttackPart):
         """
         total = self.class_weight * F.mse_loss(prototypes.labels, labels)
         total = total + self.similarity * likelihood_loss(prototypes.codes, training_codes, similar)
-        return total + self.quantisation * quantisation_loss(prototypes.codes)
+        return total + self.quantization * quantization_loss(prototypes.codes)
 
     def rate(self, step: int, steps: int) -> float:
         """Return the learning rate of a step (from 0) of so many: a tenth from 1/2 of them, a hundredth from 3/4."""

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from retbench_attacks.prototypes.prototype_net import Prototypes
-from retbench_attacks.prototypes.prototype_part import PrototypePart, quantisation_loss
+from retbench_attacks.prototypes.prototype_part import PrototypePart, quantization_loss
 
 CircleForm = Literal["sum", "softplus"]
 
@@ -28,11 +28,11 @@ class ThaPrototypes(PrototypePart):
     batch: int = Field(32, ge=1, le=65_536, description="label vectors of one step; 32 in ATRDH's code, 128 in SAAT's")
     form: CircleForm = Field("sum", description="circle loss: a sum of two logarithms (ATRDH), or its softplus (SAAT)")
     triangular: bool = Field(False, description="leave out the pairs that the published codes leave out by a slip")
-    quantisation: float = Field(1e-4, ge=0, description="weight of the distance to the signs")
+    quantization: float = Field(1e-4, ge=0, description="weight of the distance to the signs")
 
     def loss(self, prototypes: Prototypes, labels: Tensor, training_codes: Tensor, similar: Tensor) -> Tensor:
         circle = circle_loss(prototypes.codes, training_codes, similar, self.form, self.triangular)
-        return circle / len(labels) + self.quantisation * quantisation_loss(prototypes.codes)
+        return circle / len(labels) + self.quantization * quantization_loss(prototypes.codes)
 
 
 def circle_loss(

@@ -32,7 +32,7 @@ def bert_missing(folder: Path) -> str | None:
     return (
         f"{folder}: not there: {', '.join(lost)}. To get it: (1) pip install 'retbench-datasets[crossmodal]', which "
         f"brings `hf`; (2) download google-bert/{MODEL} from Hugging Face: `hf download google-bert/{MODEL} "
-        f"config.json tokenizer_config.json tokenizer.json vocab.txt model.safetensors --local-dir {folder}`. Licence: "
+        f"config.json tokenizer_config.json tokenizer.json vocab.txt model.safetensors --local-dir {folder}`. License: "
         "Apache 2.0."
     )
 

@@ -25,7 +25,7 @@ from retbench_datasets.images.unpacking import unpack_images, unpacked_ids
 class ContainerSource(CrossmodalSource):
     """Reads a published container where another source reads the original download; to be named before that source.
 
-    `class WikipediaContainerSource(ContainerSource, WikipediaSource)` has the classes, sizes and licence of the second.
+    `class WikipediaContainerSource(ContainerSource, WikipediaSource)` has the classes, sizes and license of the second.
 
     Args:
         transposed: whether the file holds pictures width first, see `image_axes`.
@@ -86,7 +86,7 @@ def unpack_container(root: Path, contents: Contents, transposed: bool = False) -
     to 255, else float32. Labels and texts are read first, so that a wrong file is refused before a picture is written.
 
     Args:
-        root: the data set's folder.
+        root: the dataset's folder.
         contents: what is expected.
         transposed: whether the file holds pictures width first, see `image_axes`; square ones do not tell.
 

@@ -22,13 +22,13 @@ DRAWN_CAVEAT = "all rows were put in order by retbench (sha256 of the paths) and
 
 @dataclass(frozen=True)
 class CrossmodalEdition(Edition):
-    """Splits that nine files below the data set's folder hold: `crossmodal/{train,test,database}_*`.
+    """Splits that nine files below the dataset's folder hold: `crossmodal/{train,test,database}_*`.
 
-    The lists are in the published format, their paths relative to the data set's folder; `*_text.npy` holds a row for
+    The lists are in the published format, their paths relative to the dataset's folder; `*_text.npy` holds a row for
     each line, uint8 or float32 (N, T).
 
     Attributes:
-        root: the data set's folder.
+        root: the dataset's folder.
         source: what the files are built from.
         command: the arguments of `retbench datasets prepare`.
     """
@@ -124,7 +124,7 @@ class CrossmodalEdition(Edition):
     def _all_steps(self) -> str:
         """Returns all steps, from the download on."""
         build = f"{self._encoder()}run `retbench datasets prepare {self.command}`"
-        steps = f"{self.source.steps(self.root)}; then {build}. {self.source.licence}"
+        steps = f"{self.source.steps(self.root)}; then {build}. {self.source.license}"
         if (other := self.source.alternative(self.root)) is None:
             return steps
         aside = ", without BERT" if self.source.encoder_missing() else ""

@@ -25,7 +25,7 @@ class ImageTextPairs(NamedTuple):
     this machine, because they are printed under tables.
     """
 
-    names: tuple[str, ...]  # image paths below the data set's folder, unique
+    names: tuple[str, ...]  # image paths below the dataset's folder, unique
     labels: NDArray[np.uint8]  # (N, C), multi-hot
     texts: NDArray[Any]  # (N, T), uint8 or float32, maybe a memmap
     remarks: tuple[str, ...] = ()
@@ -35,11 +35,11 @@ class CrossmodalSource(ABC):
     """The original download of a cross-modal edition, read into `ImageTextPairs`.
 
     Class attributes a source sets:
-        name: the data set's.
+        name: the dataset's.
         classes: names of the label columns.
         sizes: rows of each split. Source: RetPur, Table 6.
         text_width: length of a text.
-        licence: who may do what with the pictures.
+        license: who may do what with the pictures.
         remarks: what a reader must know of numbers made with texts that this source made.
     """
 
@@ -47,7 +47,7 @@ class CrossmodalSource(ABC):
     classes: ClassVar[tuple[str, ...]]
     sizes: ClassVar[Mapping[Split, int]]
     text_width: ClassVar[int]
-    licence: ClassVar[str]
+    license: ClassVar[str]
     remarks: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
@@ -81,7 +81,7 @@ class CrossmodalSource(ABC):
         """Yields lines about the progress and returns the pairs, their remarks among the lines.
 
         Args:
-            root: the data set's folder.
+            root: the dataset's folder.
             draft: an existing folder for what is too large for memory; it stays from a run that was interrupted to the
                 next and goes when the edition is written.
 

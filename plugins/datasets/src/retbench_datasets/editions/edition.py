@@ -11,7 +11,7 @@ from retbench_datasets.images.image_index import ImageIndex
 
 
 class Edition(ABC):
-    """One published form of a data set, in its folder: which pictures, classes, splits and texts."""
+    """One published form of a dataset, in its folder: which pictures, classes, splits and texts."""
 
     @abstractmethod
     def index(self) -> ImageIndex:

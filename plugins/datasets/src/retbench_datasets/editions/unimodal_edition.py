@@ -19,7 +19,7 @@ from retbench_datasets.images.image_index import ImageIndex, read_index
 ORIGIN_CAVEATS: dict[Origin, Callable[[str], str]] = {
     "drawn": lambda splits: f"{splits} rows were drawn by retbench (sha256 of the paths): not the published split",
     "rebuilt": lambda splits: (
-        f"{splits} rows were rebuilt by retbench (every labelled picture but the queries): the "
+        f"{splits} rows were rebuilt by retbench (every labeled picture but the queries): the "
         "published order is not known, and matters to ties only"
     ),
 }
@@ -27,15 +27,15 @@ ORIGIN_CAVEATS: dict[Origin, Callable[[str], str]] = {
 
 @dataclass(frozen=True)
 class UnimodalEdition(Edition):
-    """Splits that six lists in the data set's folder name.
+    """Splits that six lists in the dataset's folder name.
 
     Attributes:
         root: the folder.
-        name: the data set's.
+        name: the dataset's.
         classes: names of the label columns, in the order of the published lists.
         sizes: rows of each split.
         steps: the steps before `retbench datasets prepare`.
-        licence: who may do what with the images.
+        license: who may do what with the images.
         label_files: what the lists are built from.
         labeled_images: reads those: every image that may be in a split, in the database's order.
         draw: picks queries and training rows where no list is published.
@@ -46,7 +46,7 @@ class UnimodalEdition(Edition):
     classes: tuple[str, ...]
     sizes: Mapping[Split, int]
     steps: str
-    licence: str
+    license: str
     label_files: tuple[Path, ...]
     labeled_images: Callable[[], LabeledImages]
     draw: Draw
@@ -90,7 +90,7 @@ class UnimodalEdition(Edition):
 
     def _how(self) -> str:
         build = f"(4) run `retbench datasets prepare {self.name}`, which builds the lists that are not there"
-        return f"{self.steps}; {build}. {self.licence}"
+        return f"{self.steps}; {build}. {self.license}"
 
     def _record(self, built: BuiltSplits) -> None:
         """Writes, before the lists, which of them retbench makes; a list that is replaced later no longer counts."""

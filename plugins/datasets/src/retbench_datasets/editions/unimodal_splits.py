@@ -64,7 +64,7 @@ def build_splits(root: Path, images: LabeledImages, sizes: Mapping[Split, int], 
         names["train"] = draw({name: labels[name] for name in names["database"]}, "train", sizes["train"])
     for split in SPLITS:
         if not names[split]:
-            raise UserError(f"{root}: no picture is left for the {split} split: got {len(images.names)} labelled ones")
+            raise UserError(f"{root}: no picture is left for the {split} split: got {len(images.names)} labeled ones")
     origins: dict[Split, Origin] = dict.fromkeys(SPLITS, "drawn")
     if "query" in kept:
         origins["database"] = "rebuilt"
@@ -99,6 +99,6 @@ def _compare(listing: Listing, labels: Labels) -> Iterator[str]:
     if len(rows) > TOLERANCE * len(listing.names):
         raise UserError(
             f"{first}: the list and the label files contradict each other: got {len(rows)} of {len(listing.names)} "
-            f"rows unlike, expected at most {TOLERANCE:.0%}; is it a list of this data set?"
+            f"rows unlike, expected at most {TOLERANCE:.0%}; is it a list of this dataset?"
         )
     yield f"{first}: {len(rows)} of {len(listing.names)} rows are unlike the label files; the list's labels are kept"

@@ -25,7 +25,7 @@ SCANS = "datasets/data/digits.csv.gz"
 class Digits(Dataset):
     """Handwritten digits as 32 x 32 pictures, one class each; a real dataset that is always at hand.
 
-    The scans are 8 x 8 with 17 grey levels; they are enlarged bilinearly and the grey is repeated in three channels.
+    The scans are 8 x 8 with 17 gray levels; they are enlarged bilinearly and the gray is repeated in three channels.
     Training items are the first rows of the database.
     """
 
@@ -60,7 +60,7 @@ class _Pictures(NamedTuple):
 
 
 class _Scans(NamedTuple):
-    grey: Tensor  # uint8 (1797, 8, 8), 0 to 16
+    gray: Tensor  # uint8 (1797, 8, 8), 0 to 16
     digits: Tensor  # int64 (1797,)
 
 
@@ -84,7 +84,7 @@ def _order() -> tuple[int, ...]:
 
 @lru_cache(maxsize=1)
 def _scans() -> _Scans:
-    """Return the scans in the file that scikit-learn ships: 64 grey levels and the digit in each line.
+    """Return the scans in the file that scikit-learn ships: 64 gray levels and the digit in each line.
 
     It is read without importing scikit-learn, which takes longer than all the rest of planning a suite.
     """
@@ -100,14 +100,14 @@ def _scans() -> _Scans:
 @lru_cache(maxsize=1)
 def _scans_digest() -> str:
     scans = _scans()
-    return hashlib.sha256(scans.grey.numpy().tobytes() + scans.digits.to(torch.uint8).numpy().tobytes()).hexdigest()
+    return hashlib.sha256(scans.gray.numpy().tobytes() + scans.digits.to(torch.uint8).numpy().tobytes()).hexdigest()
 
 
 @lru_cache(maxsize=1)
 def _load() -> _Pictures:
     scans = _scans()
     order = torch.tensor(_order())
-    # Whole grey levels weighted by 64ths, then scaled by 255/16: every number is exact in float32 on any machine.
-    grey = interpolate(scans.grey[order, None].float(), size=(SIDE, SIDE), mode="bilinear", align_corners=False)
-    images = grey.mul(255 / 16).round().to(torch.uint8).expand(-1, 3, -1, -1).contiguous()
+    # Whole gray levels weighted by 64ths, then scaled by 255/16: every number is exact in float32 on any machine.
+    gray = interpolate(scans.gray[order, None].float(), size=(SIDE, SIDE), mode="bilinear", align_corners=False)
+    images = gray.mul(255 / 16).round().to(torch.uint8).expand(-1, 3, -1, -1).contiguous()
     return _Pictures(images, one_hot(scans.digits[order], 10).to(torch.uint8))

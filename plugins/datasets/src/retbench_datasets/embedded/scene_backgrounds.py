@@ -13,8 +13,8 @@ from retbench_datasets.embedded.scene_random import SceneRandom
 Pixels = NDArray[np.float64]
 
 SIDE = 32
-_CENTRES = (np.arange(SIDE) + 0.5) / SIDE
-_X, _Y = _CENTRES[None, None, :], _CENTRES[None, :, None]  # of the image's side, from the upper left corner
+_CENTERS = (np.arange(SIDE) + 0.5) / SIDE
+_X, _Y = _CENTERS[None, None, :], _CENTERS[None, :, None]  # of the image's side, from the upper left corner
 
 
 def paint_backgrounds(draws: SceneRandom, backgrounds: NDArray[np.int64]) -> Pixels:
@@ -53,7 +53,7 @@ def _water(draws: SceneRandom) -> Pixels:
 
 
 def _brick(draws: SceneRandom) -> Pixels:
-    """Red bricks, each of its own shade, in grey mortar a pixel wide."""
+    """Red bricks, each of its own shade, in gray mortar a pixel wide."""
     height = draws.uniform("brick height", 1, 1, low=5.0, high=7.0) / SIDE
     course = _Y / height + draws.uniform("course phase", 1, 1)
     shift = 0.5 * (np.floor(course) % 2)
@@ -93,8 +93,8 @@ _PAINTERS: dict[str, Callable[[SceneRandom], Pixels]] = {
 
 
 def _blend(dark: tuple[float, ...], bright: tuple[float, ...], share: Pixels) -> Pixels:
-    """Returns (n, 3, 32, 32) between two RGB colours, `share` (n, 32, 32) of the way."""
-    start, end = (np.array(colour)[:, None, None] for colour in (dark, bright))
+    """Returns (n, 3, 32, 32) between two RGB colors, `share` (n, 32, 32) of the way."""
+    start, end = (np.array(color)[:, None, None] for color in (dark, bright))
     blended: Pixels = start + (end - start) * share[:, None]
     return blended
 
@@ -104,7 +104,7 @@ def _spots(draws: SceneRandom, count: int, width: tuple[float, float], height: t
     x, y = draws.uniform("spot x", count, 1), draws.uniform("spot y", count, 1)
     wide = draws.uniform("spot width", count, 1, low=width[0], high=width[1])
     high = draws.uniform("spot height", count, 1, low=height[0], high=height[1])
-    across, down = np.exp(-0.5 * ((_CENTRES - x) / wide) ** 2), np.exp(-0.5 * ((_CENTRES - y) / high) ** 2)
+    across, down = np.exp(-0.5 * ((_CENTERS - x) / wide) ** 2), np.exp(-0.5 * ((_CENTERS - y) / high) ** 2)
     spots: Pixels = np.einsum("nky,nkx->nyx", down, across)
     return spots
 

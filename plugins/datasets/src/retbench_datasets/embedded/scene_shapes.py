@@ -16,7 +16,7 @@ def measure_shape(kind: str, u: Field, v: Field) -> Field:
 
     Args:
         kind: a name of SHAPES.
-        u: coordinate to the shape's right in radii, 0 at its centre; any shape.
+        u: coordinate to the shape's right in radii, 0 at its center; any shape.
         v: coordinate downwards, shaped like `u`.
 
     Beyond a corner the distance is that to the nearer edge's line, which is enough to smooth an outline.

@@ -34,16 +34,16 @@ CONTAINER_FILES = {
     "mscoco": ("MS-COCO.mat",),
     "nuswide": ("NUS-WIDE.mat", "NUS-WIDE-TC21.mat"),
 }
-"""Files that hold a whole data set, by its name here."""
+"""Files that hold a whole dataset, by its name here."""
 PART_PREFIXES = {"flickr25k": "mirflickr25k", "nuswide": "nus-wide-tc21"}
-"""How the files of one array each begin, by the data set's name here."""
+"""How the files of one array each begin, by the dataset's name here."""
 
 
 class Contents(NamedTuple):
-    """What a published container of a data set must hold.
+    """What a published container of a dataset must hold.
 
     Attributes:
-        name: the data set, as in `data/<name>`.
+        name: the dataset, as in `data/<name>`.
         classes: C, columns of the labels.
         text_width: T, numbers of a text.
         rows: N; None takes what is there.
@@ -68,7 +68,7 @@ class Place(NamedTuple):
 
 
 class Container(NamedTuple):
-    """Where the three arrays of a data set are."""
+    """Where the three arrays of a dataset are."""
 
     pictures: Place
     labels: Place
@@ -87,7 +87,7 @@ def feature_files(root: Path) -> tuple[Path, ...]:
 
 
 def part_file_names(name: str) -> tuple[str, ...]:
-    """Returns the names of DCMH's files of one array each: pictures, labels, texts; empty for most data sets."""
+    """Returns the names of DCMH's files of one array each: pictures, labels, texts; empty for most datasets."""
     return (
         tuple(f"{PART_PREFIXES[name]}-{part}.mat" for part in ("iall", "lall", "yall")) if name in PART_PREFIXES else ()
     )
@@ -98,7 +98,7 @@ def _candidates(root: Path, name: str) -> Iterator[Path]:
 
 
 def find_container(root: Path, contents: Contents) -> Container | None:
-    """Returns where the arrays are, the file of a whole data set before files of one array; None if there is nothing.
+    """Returns where the arrays are, the file of a whole dataset before files of one array; None if there is nothing.
 
     Raises:
         UserError: a file is broken, or lacks an array; or all that is there are features without the pictures, which

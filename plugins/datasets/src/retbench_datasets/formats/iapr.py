@@ -27,7 +27,7 @@ DESCRIPTION = re.compile(r"<DESCRIPTION>(.*?)</DESCRIPTION>", re.DOTALL | re.IGN
 
 
 class DescribedImages(NamedTuple):
-    """The labelled pictures, by ascending number.
+    """The labeled pictures, by ascending number.
 
     Attributes:
         names: paths of the pictures below the folder.
@@ -53,7 +53,7 @@ def read_described_images(root: Path) -> DescribedImages:
     if not (annotations := annotations_folder(root)).is_dir():
         raise UserError(f"{annotations}: no such folder: expected one with a text for each picture")
     if not (files := label_files(root)):
-        raise UserError(f"{_labelled_folder(root)}: no labels are there: expected 00/labels.txt and so on")
+        raise UserError(f"{_labeled_folder(root)}: no labels are there: expected 00/labels.txt and so on")
     regions, short = _read_regions(files)
     numbers = sorted({label for found in regions.values() for label in found})
     column_of = {label: column for column, label in enumerate(numbers)}
@@ -70,12 +70,12 @@ def read_described_images(root: Path) -> DescribedImages:
 
 def label_files(root: Path) -> tuple[Path, ...]:
     """Returns the files of region labels, one for each folder of pictures; empty where there is none."""
-    return tuple(sorted(_labelled_folder(root).glob("[0-9][0-9]/labels.txt")))
+    return tuple(sorted(_labeled_folder(root).glob("[0-9][0-9]/labels.txt")))
 
 
 def names_file(root: Path) -> Path:
     """Returns the file of the labels' names, or where it would lie."""
-    folder = _labelled_folder(root)
+    folder = _labeled_folder(root)
     return _first(folder / "wlist.txt", _first(folder.parent / "wlist.txt", root / "wlist.txt"))
 
 
@@ -84,7 +84,7 @@ def annotations_folder(root: Path) -> Path:
     return _first(root / "iaprtc12" / "annotations_complete_eng", root / "annotations_complete_eng")
 
 
-def _labelled_folder(root: Path) -> Path:
+def _labeled_folder(root: Path) -> Path:
     return _first(root / "saiapr_tc-12", root / "benchmark" / "saiapr_tc-12")
 
 

@@ -37,7 +37,7 @@ def read_annotations(paths: Sequence[Path]) -> NDArray[np.uint8]:
 
 
 def image_path(number: int) -> str:
-    """Returns a picture's path below the data set's folder."""
+    """Returns a picture's path below the dataset's folder."""
     return f"mirflickr/im{number}.jpg"
 
 

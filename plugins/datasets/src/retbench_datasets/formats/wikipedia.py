@@ -1,4 +1,4 @@
-"""The Wikipedia data set's lists and text features as they are published."""
+"""The Wikipedia dataset's lists and text features as they are published."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Part(NamedTuple):
     """The rows of one official part, in their published order.
 
     Attributes:
-        names: paths of the images below the data set's folder.
+        names: paths of the images below the dataset's folder.
         labels: uint8 (N, C), one-hot.
         texts: float32 (N, T).
     """
@@ -46,7 +46,7 @@ def read_parts(root: Path, classes: Sequence[str], width: int) -> tuple[Part, Pa
     """Returns the official queries and the official training rows, each in its published order; texts are float32.
 
     Args:
-        root: the data set's folder.
+        root: the dataset's folder.
         classes: names, in the order of their numbers.
         width: length of a text.
 

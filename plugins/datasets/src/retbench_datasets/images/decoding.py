@@ -44,8 +44,8 @@ class Preprocessing(NamedTuple):
 def decode_image(path: str | PathLike[str], preprocessing: Preprocessing) -> Decoded:
     """Returns uint8 (3, size, size), RGB, or the reason why the file cannot be read.
 
-    A turned image is set upright if `preprocessing` asks for it (an EXIF tag that cannot be read is none). Grey is
-    repeated in the three channels, palettes are looked up, CMYK is converted without its colour profile, transparent
+    A turned image is set upright if `preprocessing` asks for it (an EXIF tag that cannot be read is none). Gray is
+    repeated in the three channels, palettes are looked up, CMYK is converted without its color profile, transparent
     parts become white, and of an animation the first frame is taken. More than 8 bits a channel is refused.
     """
     try:
@@ -80,6 +80,6 @@ def _fit(picture: Image.Image, preprocessing: Preprocessing) -> Image.Image:
         shorter = min(picture.size)
         width, height = (int(preprocessing.resize * side / shorter) for side in picture.size)
         whole = picture.resize((width, height), Image.Resampling.BILINEAR)
-    # Half a pixel is rounded to the even neighbour, as torchvision's centre crop does.
+    # Half a pixel is rounded to the even neighbor, as torchvision's center crop does.
     left, top = (round((side - preprocessing.size) / 2) for side in whole.size)
     return whole.crop((left, top, left + preprocessing.size, top + preprocessing.size))

@@ -18,13 +18,13 @@ from retbench_datasets.formats.array_file import ArrayFile
 from retbench_datasets.formats.text_file import write_text
 
 UNPACKED_FOLDER = "crossmodal/pictures"
-"""Where they are written, below the data set's folder."""
+"""Where they are written, below the dataset's folder."""
 PROGRESS_STEP = 2000
 """Pictures between two lines about progress."""
 
 
 def unpacked_ids(rows: int) -> tuple[str, ...]:
-    """Returns the paths of the pictures below the data set's folder: `crossmodal/pictures/000000.png` and so on."""
+    """Returns the paths of the pictures below the dataset's folder: `crossmodal/pictures/000000.png` and so on."""
     return tuple(f"{UNPACKED_FOLDER}/{row:06d}.png" for row in range(rows))
 
 
@@ -38,7 +38,7 @@ def unpack_images(root: Path, arrays: ArrayFile, name: str, axes: ImageAxes) -> 
     than their right ones, for a reader who wants to know whether they lie on their side.
 
     Args:
-        root: the data set's folder.
+        root: the dataset's folder.
         arrays: the open file.
         name: the array: numbers that are whole and 0 to 255.
         axes: what its axes are; see `image_axes`.
@@ -123,9 +123,9 @@ def _write(path: Path, picture: NDArray[np.uint8]) -> None:
 
 def _brightness_slopes(picture: NDArray[np.uint8]) -> tuple[float, float]:
     """Returns the mean level of the upper half less that of the lower one, and of the left half less the right one."""
-    grey = picture.mean(axis=2)
-    half = len(grey) // 2
-    return float(grey[:half].mean() - grey[-half:].mean()), float(grey[:, :half].mean() - grey[:, -half:].mean())
+    gray = picture.mean(axis=2)
+    half = len(gray) // 2
+    return float(gray[:half].mean() - gray[-half:].mean()), float(gray[:, :half].mean() - gray[:, -half:].mean())
 
 
 def _describe_brightness(folder: Path, slopes: Sequence[tuple[float, float]]) -> str:

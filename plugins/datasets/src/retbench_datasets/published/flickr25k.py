@@ -38,8 +38,8 @@ class Flickr25kSource(CrossmodalSource):
     )
     sizes: ClassVar[Mapping[Split, int]] = {"train": 5000, "query": 2000, "database": 18_015}
     text_width: ClassVar[int] = 1386
-    licence: ClassVar[str] = (
-        "Licence: the photographers' Creative Commons licences, listed with the pictures; retbench may not ship them."
+    license: ClassVar[str] = (
+        "License: the photographers' Creative Commons licenses, listed with the pictures; retbench may not ship them."
     )
 
     def steps(self, root: Path) -> str:
@@ -58,11 +58,11 @@ class Flickr25kSource(CrossmodalSource):
         labels = read_annotations(annotation_paths(root, self.classes))
         column_of = read_vocabulary(vocabulary_path(root), self.text_width)
         texts = np.zeros((len(labels), len(column_of)), dtype=np.uint8)
-        labelled = np.flatnonzero(labels.any(axis=1))
-        for row in labelled.tolist():
+        labeled = np.flatnonzero(labels.any(axis=1))
+        for row in labeled.tolist():
             texts[row, [column_of[tag] for tag in read_tags(root, row + 1) if tag in column_of]] = 1
-        kept = labelled[texts[labelled].any(axis=1)]
-        yield f"{root}: {len(labelled)} pictures have a label, {len(kept)} of them a common tag"
+        kept = labeled[texts[labeled].any(axis=1)]
+        yield f"{root}: {len(labeled)} pictures have a label, {len(kept)} of them a common tag"
         return ImageTextPairs(tuple(image_path(row + 1) for row in kept.tolist()), labels[kept], texts[kept])
 
 

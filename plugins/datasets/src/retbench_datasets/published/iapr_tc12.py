@@ -34,8 +34,8 @@ class IaprTc12Source(CrossmodalSource):
     classes: ClassVar[tuple[str, ...]] = numbered_classes(CLASSES)
     sizes: ClassVar[Mapping[Split, int]] = {"train": 5000, "query": 2000, "database": 18_000}
     text_width: ClassVar[int] = 1024
-    licence: ClassVar[str] = (
-        "Licence: ImageCLEF gives the pictures and texts out free of charge and without restrictions of copyright."
+    license: ClassVar[str] = (
+        "License: ImageCLEF gives the pictures and texts out free of charge and without restrictions of copyright."
     )
     remarks: ClassVar[tuple[str, ...]] = (ENCODING_REMARK,)
 

@@ -39,14 +39,14 @@ class ImageFolder(ImageDataset):
     a split is `query` (or `test`), `database` or `train`, several joined by `;`. Where it names no split, and for a
     folder for each class, the queries are those whose `query/<path>` has the smallest sha256, the rest is the database
     and the training rows are those of the database whose `train/<path>` has the smallest. Rows are in hash order,
-    because a database sorted by class would favour some queries where codes tie.
+    because a database sorted by class would favor some queries where codes tie.
     """
 
     name: ClassVar[str] = "image-folder"
     source: ClassVar[str] = "the user's files"
 
     folder: str = Field(
-        "image-folder", pattern=FOLDER_PATTERN, description="the folder's name under the root of the data sets"
+        "image-folder", pattern=FOLDER_PATTERN, description="the folder's name under the root of the datasets"
     )
     queries: int = Field(100, ge=1, description="size of the query split, where no manifest names the splits")
     training: int | None = Field(

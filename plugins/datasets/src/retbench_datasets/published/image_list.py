@@ -26,7 +26,7 @@ class ImageList(ImageDataset):
     source: ClassVar[str] = "the user's files; format: Wang et al. 2021, the code of ProS-GAN"
 
     folder: str = Field(
-        "image-list", pattern=FOLDER_PATTERN, description="the folder's name under the root of the data sets"
+        "image-list", pattern=FOLDER_PATTERN, description="the folder's name under the root of the datasets"
     )
 
     @property

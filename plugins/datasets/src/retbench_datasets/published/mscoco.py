@@ -49,8 +49,8 @@ class MscocoSource(CrossmodalSource):
     )
     sizes: ClassVar[Mapping[Split, int]] = {"train": 10_000, "query": 2000, "database": 121_287}
     text_width: ClassVar[int] = 1024
-    licence: ClassVar[str] = (
-        "Licence: annotations CC BY 4.0; the pictures under Flickr's terms, so that retbench may not ship them."
+    license: ClassVar[str] = (
+        "License: annotations CC BY 4.0; the pictures under Flickr's terms, so that retbench may not ship them."
     )
     remarks: ClassVar[tuple[str, ...]] = (ENCODING_REMARK,)
 
@@ -168,7 +168,7 @@ class Mscoco(TwoEditionDataset):
         return tuple(self.root / "annotations" / f"instances_{part}.json" for part in PARTS_2014)
 
     def labeled_images(self) -> LabeledImages:
-        """Returns the labelled pictures, train2014 before val2014, each by ascending number.
+        """Returns the labeled pictures, train2014 before val2014, each by ascending number.
 
         The larger file has 0.3 GB, and takes several times that in memory while it is read.
         """

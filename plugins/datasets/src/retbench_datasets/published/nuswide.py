@@ -47,8 +47,8 @@ class NuswideSource(CrossmodalSource):
     )
     sizes: ClassVar[Mapping[Split, int]] = {"train": 10_500, "query": 2100, "database": 193_734}
     text_width: ClassVar[int] = 1000
-    licence: ClassVar[str] = (
-        "Licence: for research that is not commercial; the pictures are their photographers', so that retbench may not "
+    license: ClassVar[str] = (
+        "License: for research that is not commercial; the pictures are their photographers', so that retbench may not "
         "ship them."
     )
 

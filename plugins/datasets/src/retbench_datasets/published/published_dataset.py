@@ -28,9 +28,9 @@ from retbench_datasets.images.image_index import ImageIndex
 
 
 class PublishedDataset(ImageDataset):
-    """A data set that somebody published, in `data_root()/<name>`, with an option `edition`.
+    """A dataset that somebody published, in `data_root()/<name>`, with an option `edition`.
 
-    Class attributes a data set sets:
+    Class attributes a dataset sets:
         crossmodal: the original download of its cross-modal edition.
         container: the same as a published .mat file, taken instead where one is there.
     """
@@ -96,9 +96,9 @@ class PublishedDataset(ImageDataset):
 
 
 class TwoEditionDataset(PublishedDataset):
-    """A data set with a published split, read from lists in `data_root()/<name>`, and a cross-modal edition below it.
+    """A dataset with a published split, read from lists in `data_root()/<name>`, and a cross-modal edition below it.
 
-    Class attributes a data set sets for its uni-modal edition:
+    Class attributes a dataset sets for its uni-modal edition:
         published_classes: names of the label columns, in the order of the published lists.
         published_sizes: rows of each split. Source: RetPur, Table 5.
         balanced: whether query and training rows are drawn for one class after the other, where no list is published.
@@ -143,7 +143,7 @@ class TwoEditionDataset(PublishedDataset):
             classes=self.published_classes,
             sizes=self.published_sizes,
             steps=self.steps(),
-            licence=self.crossmodal.licence,
+            license=self.crossmodal.license,
             label_files=self.label_files(),
             labeled_images=self.labeled_images,
             draw=draw_balanced if self.balanced else draw_any,
@@ -151,7 +151,7 @@ class TwoEditionDataset(PublishedDataset):
 
 
 class CrossmodalDataset(PublishedDataset):
-    """A data set with a text for each picture, and no other edition."""
+    """A dataset with a text for each picture, and no other edition."""
 
     crop: Crop = Field("stretch", description=CROP_MEANINGS)
     edition: Literal["crossmodal"] = Field("crossmodal", description="the splits of RetPur's Table 6, with texts")

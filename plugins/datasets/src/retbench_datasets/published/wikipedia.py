@@ -29,7 +29,7 @@ class WikipediaSource(CrossmodalSource):
     )
     sizes: ClassVar[Mapping[Split, int]] = {"train": 2173, "query": 693, "database": 2173}
     text_width: ClassVar[int] = 10
-    licence: ClassVar[str] = "Licence: the authors', as Wikipedia lists them; retbench may not ship the pictures."
+    license: ClassVar[str] = "License: the authors', as Wikipedia lists them; retbench may not ship the pictures."
 
     def steps(self, root: Path) -> str:
         return (

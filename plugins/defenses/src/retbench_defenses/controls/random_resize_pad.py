@@ -2,7 +2,7 @@
 
 Source: Xie et al. 2018, Mitigating adversarial effects through randomization. They enlarge images of 299 pixels to
 sides of 310 to 330 and pad to 331. Hashers have one input size, so here images shrink and are padded back. Their code
-scales by the nearest neighbour, draws one size for a whole batch, mirrors at random, and pads with the zero of images
+scales by the nearest neighbor, draws one size for a whole batch, mirrors at random, and pads with the zero of images
 in [-1, 1], which is `fill: 0.5` here.
 """
 

@@ -11,7 +11,7 @@ from typing import ClassVar, Literal
 import torch
 from pydantic import Field
 from retbench_attacks.prototypes.prototype_net import PrototypeNet
-from retbench_attacks.prototypes.prototype_part import quantisation_loss
+from retbench_attacks.prototypes.prototype_part import quantization_loss
 from retbench_attacks.prototypes.target_vectors import distinct_vectors, draw_vectors
 from retbench_attacks.prototypes.tha_prototypes import CircleForm, circle_loss
 from torch import Tensor, nn
@@ -168,7 +168,7 @@ class _Run:
         labels = draw_vectors(self.vectors, count, noise, step)
         codes = self.net(labels).codes
         pull = circle_loss(codes, self.codes, self.similar(labels), self.options.circle, self.options.triangular)
-        loss = pull / count + QUANTIZATION * quantisation_loss(codes)
+        loss = pull / count + QUANTIZATION * quantization_loss(codes)
         self.course.descend(self.prototyping, loss, "loss of the prototype net")
         return sign(codes.detach()).float()
 

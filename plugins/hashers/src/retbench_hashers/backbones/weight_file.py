@@ -41,7 +41,7 @@ class WeightFile(NamedTuple):
     def read(self, features: Features) -> State:
         """Return the weights of `features`, float32 on the CPU; those of the replaced last layer are dropped.
 
-        Batch normalisations that count no batches, as those of files from before torch 0.4.1, start at zero.
+        Batch normalizations that count no batches, as those of files from before torch 0.4.1, start at zero.
 
         Raises:
             UserError: as `check` does.

@@ -53,7 +53,7 @@ class DADH(CrossModalHasher):
     author of TA-DCH leaves the triplets out (`triplet: none`), probably for MS-COCO, which has such images.
 
     The published loader standardizes the features by the mean and deviation of all images, the queries among them;
-    `standardise` takes those of the training images. The victims of TA-DCH see pixels and do not standardize.
+    `standardize` takes those of the training images. The victims of TA-DCH see pixels and do not standardize.
 
     The published code keeps the epoch with the best MAP of the test queries, which selects a network by the queries
     that evaluate it. That is not offered: the last epoch is kept. Partial batches are kept, as published, but a last
@@ -66,7 +66,7 @@ class DADH(CrossModalHasher):
 
     hidden: tuple[Width, Width, Width] = Field((8192, 4096, 2048), description="outputs of each branch's hidden layers")
     dropout: bool = Field(False, description="half of each hidden layer is dropped in training (NUS-WIDE's script)")
-    standardise: bool = Field(
+    standardize: bool = Field(
         False,
         description="features of images are shifted and scaled by one mean and one deviation, of the training images",
     )
@@ -82,7 +82,7 @@ class DADH(CrossModalHasher):
     )
     margin: float = Field(0.4, ge=0, le=2, description="cosine distance by which a negative has to be farther away")
     triplet_weight: float = Field(10.0, ge=0, le=1e4, description="alpha, weight of the triplet loss")
-    quantisation: float = Field(1.1, ge=0, le=1e4, description="beta, weight of the distance to the codes")
+    quantization: float = Field(1.1, ge=0, le=1e4, description="beta, weight of the distance to the codes")
     adversarial: float = Field(1.0, ge=0, le=1e4, description="gamma, weight of the adversarial losses")
     ridge: float = Field(1.0, gt=0, le=1e6, description="lambda, ridge of the codes' regression on labels")
     output_share: float = Field(1e-5, ge=0, le=1e4, description="mu, share of the outputs in the codes")
@@ -106,7 +106,7 @@ class DADH(CrossModalHasher):
     def fit(self, data: TrainingData, ctx: Context) -> State:
         """Return the weights of both branches; records the mean of each loss in each epoch."""
         network = self.begin(data, ctx)
-        if self.standardise:
+        if self.standardize:
             cast(Branch, network.image_head).scaling.set(*_mean_and_deviation(data))
         run = _Run(self, network, data, ctx)
         for epoch in range(run.course.epoch, self.epochs):
@@ -182,7 +182,7 @@ class _Run:
         }
         losses = {
             **self.triplets(pair, labels),
-            "quantisation": self.distance(pair, self.codes[rows]),
+            "quantization": self.distance(pair, self.codes[rows]),
             "adversarial": self.adversary(pair.text_features, texts),
         }
         # The critics get gradients from this too, which their own next step clears.
@@ -222,7 +222,7 @@ class _Run:
 
     def distance(self, pair: _Pair, codes: Tensor) -> Tensor:
         """Return the weighted distance of both modalities to their codes (B, K)."""
-        return self.options.quantisation * quantization_loss(codes, pair.image_codes, pair.text_codes)
+        return self.options.quantization * quantization_loss(codes, pair.image_codes, pair.text_codes)
 
     def adversary(self, text_features: Tensor, texts: Tensor) -> Tensor:
         """Return the weighted adversarial loss of the texts, by features and by codes.

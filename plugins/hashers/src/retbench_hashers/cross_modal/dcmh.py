@@ -36,7 +36,7 @@ class DCMH(CrossModalHasher):
 
     The defaults are those of the PyTorch code. In that code the texts' term of eta has no gradient, because it
     sums detached outputs; here it has one, as in the paper and the MATLAB code. The latter has `schedule: logarithmic`,
-    `last_rate: 1e-3`, `decay: 5e-4`, `centre_texts: true`, F = G = 0 at first, and takes N / b steps rounded up, texts
+    `last_rate: 1e-3`, `decay: 5e-4`, `center_texts: true`, F = G = 0 at first, and takes N / b steps rounded up, texts
     first; those last three are not offered.
     """
 
@@ -54,9 +54,9 @@ class DCMH(CrossModalHasher):
         "linear", description="how the rate falls from epoch to epoch; linear stops one epoch short of its end"
     )
     decay: float = Field(0.0, ge=0, le=1, description="weight decay of the gradient descent")
-    quantisation: float = Field(1.0, ge=0, le=1000, description="gamma, weight of the distance to the binary codes")
+    quantization: float = Field(1.0, ge=0, le=1000, description="gamma, weight of the distance to the binary codes")
     balance: float = Field(1.0, ge=0, le=1000, description="eta, weight of the squared sum of all outputs of a bit")
-    centre_texts: bool = Field(False, description="subtract the mean text of the training split")
+    center_texts: bool = Field(False, description="subtract the mean text of the training split")
 
     def image_head(self, width: int, bits: int) -> nn.Module:
         return _drawn(nn.Linear(width, bits))
@@ -85,7 +85,7 @@ class DCMH(CrossModalHasher):
         distance = (memory.codes[rows] - outputs).square().sum()
         # The difference is 0; it gives the sum a gradient in the rows of the batch.
         sums = memory.own.sum(dim=0) + (outputs - outputs.detach()).sum(dim=0)
-        loss = likelihood + self.quantisation * distance + self.balance * sums.square().sum()
+        loss = likelihood + self.quantization * distance + self.balance * sums.square().sum()
         return loss / (len(outputs) * len(memory.own))
 
     def fit(self, data: TrainingData, ctx: Context) -> State:
@@ -119,7 +119,7 @@ class _Run:
         self.steps = max(1, len(data) // hasher.batch)
         self.network = hasher.begin(data, ctx).requires_grad_(True).train()
         self.texts = data.texts(range(len(data)))
-        if hasher.centre_texts:
+        if hasher.center_texts:
             cast("_TextHead", self.network.text_head).mean.copy_(self.texts.mean(dim=0))
         image = [*self.network.features.parameters(), *self.network.image_head.parameters()]
         self.image_descent = torch.optim.SGD(image, lr=hasher.rate, weight_decay=hasher.decay)

@@ -32,7 +32,7 @@ class DGCPN(CrossModalHasher):
         L(h_image, h_text) for both heads, then, from one fresh forward pass of both,
         L(h_image, b_text) for the image head and L(b_image, h_text) for the text head.
 
-    `neighbours` is the number of neighbors that are kept, where the published code has the number that it drops. 0.4 of
+    `neighbors` is the number of neighbors that are kept, where the published code has the number that it drops. 0.4 of
     the training items are the published 2000 of 5000; the published scale of 4000 is twice that.
 
     Without `validation` the last epoch is kept and no label is read. In the published code the epoch is selected on
@@ -43,7 +43,7 @@ class DGCPN(CrossModalHasher):
     source: ClassVar[str] = "Yu et al. 2021; constants and schedule as in the code of DGCPN"
     uses_labels: ClassVar[bool] = False
 
-    neighbours: Annotated[int, Field(ge=1, strict=True)] | Annotated[float, Field(gt=0, lt=1)] = Field(
+    neighbors: Annotated[int, Field(ge=1, strict=True)] | Annotated[float, Field(gt=0, lt=1)] = Field(
         0.4, description="training items kept as neighbors of each, or a share of the training items"
     )
     scale: Annotated[float, Field(gt=0, le=1e6)] | Literal["auto"] = Field(
@@ -74,8 +74,8 @@ class DGCPN(CrossModalHasher):
         kept = self._kept(rows)
         if not 1 <= kept < rows:
             return (
-                f"it would keep {kept} neighbours of {rows} training items, and needs 1 or more and fewer "
-                "than there are items; change neighbours or validation"
+                f"it would keep {kept} neighbors of {rows} training items, and needs 1 or more and fewer "
+                "than there are items; change neighbors or validation"
             )
         return super().supports(facts)
 
@@ -87,7 +87,7 @@ class DGCPN(CrossModalHasher):
 
     def details(self, facts: Facts) -> Mapping[str, Any]:
         kept = self._kept(facts.sizes["train"] - self.validation)
-        return {"neighbours": kept, "scale": self._scale(kept)}
+        return {"neighbors": kept, "scale": self._scale(kept)}
 
     def image_head(self, width: int, bits: int) -> nn.Module:
         return self._head(width, bits)
@@ -129,7 +129,7 @@ class DGCPN(CrossModalHasher):
         return nn.Sequential(*hidden, nn.Linear(self.hidden, bits))
 
     def _kept(self, rows: int) -> int:
-        return self.neighbours if isinstance(self.neighbours, int) else round(self.neighbours * rows)
+        return self.neighbors if isinstance(self.neighbors, int) else round(self.neighbors * rows)
 
     def _scale(self, kept: int) -> float:
         return 2.0 * kept if self.scale == "auto" else self.scale

@@ -29,7 +29,7 @@ class CSQ(SupervisedHasher):
         L = mean_ik BCE((u_ik + 1) / 2, (c_ik + 1) / 2) + lambda mean_ik (|u_ik| - 1)^2.
 
     The centers of C classes are the first C rows of a Hadamard matrix and its negative. The code length may have no
-    such matrix (it is not a power of two), or too few rows (2K < C): with `missing_centres: random`, as in the codes
+    such matrix (it is not a power of two), or too few rows (2K < C): with `missing_centers: random`, as in the codes
     of CgAT and DeepHash, random balanced vectors are used, drawn anew up to 20 times until they are well spread; with
     `refuse`, as in SAAT's, such cells are skipped. An image of several classes has the majority of their centers, bit
     by bit; ties, and images without a class, take the bits of one random vector, which `seed` fixes.
@@ -41,26 +41,26 @@ class CSQ(SupervisedHasher):
     name: ClassVar[str] = "csq"
     source: ClassVar[str] = "Yuan et al. 2020, section 3; centers as in the codes of SAAT, CgAT and DeepHash"
 
-    quantisation: float = Field(1e-4, ge=0, le=1000, description="lambda, weight of the quantization penalty")
-    missing_centres: Literal["random", "refuse"] = Field(
+    quantization: float = Field(1e-4, ge=0, le=1000, description="lambda, weight of the quantization penalty")
+    missing_centers: Literal["random", "refuse"] = Field(
         "random", description="centers of classes beyond the rows of a Hadamard matrix: random, or refuse the cell"
     )
     seed: int = Field(0, ge=0, le=2**31, description="seed of the random centers and of the bits of a tie")
 
     def supports(self, facts: Facts) -> str | None:
         given, classes = len(hadamard_rows(facts.bits)), len(facts.classes)
-        if self.missing_centres == "random" or given >= classes:
+        if self.missing_centers == "random" or given >= classes:
             return None
         return (
             f"{facts.bits} bits have {given} Hadamard centers for {classes} classes; take a power of two of at least "
-            f"{(classes + 1) // 2} bits, or missing_centres: random"
+            f"{(classes + 1) // 2} bits, or missing_centers: random"
         )
 
     def loss(self, outputs: Tensor, labels: Tensor, rows: Tensor, memory: Tensor) -> Tensor:
         codebook = _codebook(labels.shape[1], outputs.shape[1], self.seed, outputs.device)
         centers = codebook.of(labels[rows])
         central = binary_cross_entropy((outputs + 1) / 2, (centers + 1) / 2)
-        return central + self.quantisation * (outputs.abs() - 1).square().mean()
+        return central + self.quantization * (outputs.abs() - 1).square().mean()
 
 
 class Codebook(NamedTuple):

@@ -31,8 +31,8 @@ class DPSH(SupervisedHasher):
     name: ClassVar[str] = "dpsh"
     source: ClassVar[str] = "Li et al. 2016, relaxed likelihood of pairwise labels; memory as in the code of ProS-GAN"
 
-    quantisation: float = Field(0.3, ge=0, le=1000, description="eta, weight of the quantization penalty")
-    quantisation_form: Literal["mean", "published"] = Field(
+    quantization: float = Field(0.3, ge=0, le=1000, description="eta, weight of the quantization penalty")
+    quantization_form: Literal["mean", "published"] = Field(
         "mean", description="penalty per code bit, or the published sum over the batch divided by N B"
     )
 
@@ -44,4 +44,4 @@ class DPSH(SupervisedHasher):
         return likelihood + self._penalty_weight(*memory.shape) * penalty
 
     def _penalty_weight(self, items: int, bits: int) -> float:
-        return self.quantisation if self.quantisation_form == "mean" else self.quantisation * bits / items
+        return self.quantization if self.quantization_form == "mean" else self.quantization * bits / items

@@ -34,7 +34,7 @@ class DSH(SupervisedHasher):
     name: ClassVar[str] = "dsh"
     source: ClassVar[str] = "Liu et al. 2016, section 3; memory of all training codes as in the code of DeepHash"
 
-    quantisation: float = Field(0.1, ge=0, le=1000, description="eta, weight of the distance to -1 and +1")
+    quantization: float = Field(0.1, ge=0, le=1000, description="eta, weight of the distance to -1 and +1")
 
     def outputs(self, logits: Tensor, step: TrainingStep) -> Tensor:
         return logits
@@ -45,4 +45,4 @@ class DSH(SupervisedHasher):
         similar = pair_similarity(labels, rows) * memory.any(dim=1)
         margin = 2 * outputs.shape[1]
         contrast = similar * distances + (1 - similar) * (margin - distances).clamp(min=0)
-        return contrast.mean() / 2 + self.quantisation * (1 - outputs.abs()).abs().mean()
+        return contrast.mean() / 2 + self.quantization * (1 - outputs.abs()).abs().mean()

@@ -31,7 +31,7 @@ class SupervisedHasher(Hasher):
     rows are visited next, so the mean code overshoots and swings.
 
     `weights: auto` becomes `warm-up` for `conv`, for which there are no published weights, else `imagenet`. It is
-    resolved here, so that the recipe holds the resolved value. `normalise` is off by default, because ProS-GAN's
+    resolved here, so that the recipe holds the resolved value. `normalize` is off by default, because ProS-GAN's
     networks see raw pixels, and RetPur trains with its code; ATRDH, SAAT and CgAT turn it on.
     """
 
@@ -45,14 +45,14 @@ class SupervisedHasher(Hasher):
         description="what the backbone starts from: warm-up (conv alone), imagenet, random, or the path of a .pth or "
         ".safetensors file with torchvision's names; auto is warm-up for conv, else imagenet",
     )
-    normalise: bool = Field(
+    normalize: bool = Field(
         False, description="ImageNet's mean and deviation in front of the backbone; conv has a normalization of its own"
     )
     warmup_epochs: int = Field(8, ge=1, le=10_000, description="passes over the training split in the warm-up of conv")
     warmup_peak: float = Field(2e-3, gt=0, le=1, description="highest learning rate of the warm-up of conv")
     epochs: int = Field(8, ge=1, le=10_000, description="passes over the training split after the warm-up")
     batch: int = Field(32, ge=2, le=65_536, description="training images a step, at most, in both trainings")
-    optimiser: OptimizerName = Field(
+    optimizer: OptimizerName = Field(
         "adamw", description="adamw (one cycle), sgd (a tenth of the rate every third), or rmsprop (constant rate)"
     )
     peak: float = Field(3e-4, gt=0, le=1, description="highest learning rate of adamw")
@@ -65,7 +65,7 @@ class SupervisedHasher(Hasher):
     def _resolved(cls, value: str, info: ValidationInfo) -> str:
         return starting_weights(value, info.data.get("backbone", ""))
 
-    @field_validator("normalise")
+    @field_validator("normalize")
     @classmethod
     def _once(cls, value: bool, info: ValidationInfo) -> bool:
         if value and info.data.get("backbone") == "conv":
@@ -82,7 +82,7 @@ class SupervisedHasher(Hasher):
         """Return the weights of backbone and hash layer; records the mean `loss` of each epoch."""
         bits = data.facts.bits
         features = self._backbone().module(ctx.parts["backbone"], ctx.device)
-        network = SupervisedNetwork(features, bits, self.normalise).requires_grad_(True).to(ctx.device)
+        network = SupervisedNetwork(features, bits, self.normalize).requires_grad_(True).to(ctx.device)
         memory = torch.zeros(len(data), bits, device=ctx.device)
 
         def batch_loss(rows: Tensor, step: TrainingStep) -> Tensor:
@@ -99,7 +99,7 @@ class SupervisedHasher(Hasher):
 
     def network(self, state: State, device: torch.device) -> SupervisedNetwork:
         with torch.device("meta"):
-            network = SupervisedNetwork(self._backbone().features(), len(state["hash.bias"]), self.normalise)
+            network = SupervisedNetwork(self._backbone().features(), len(state["hash.bias"]), self.normalize)
         network.to_empty(device=device).load_state_dict(state)
         return network
 
@@ -119,9 +119,9 @@ class SupervisedHasher(Hasher):
         return Pretrained(architecture=self.backbone, weights=self.weights)
 
     def _optimization(self) -> Optimization:
-        if self.optimiser == "adamw":
+        if self.optimizer == "adamw":
             return Optimization("adamw", self.peak)
-        return Optimization(self.optimiser, self.rate, self.decay, self.momentum)
+        return Optimization(self.optimizer, self.rate, self.decay, self.momentum)
 
 
 class SupervisedNetwork(HashNetwork):
