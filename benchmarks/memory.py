@@ -35,25 +35,25 @@ MIB = 1 << 20
 
 
 def resident() -> float:
-    """Returns the largest resident set of this process so far, in MiB."""
+    """Return the largest resident set of this process so far, in MiB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def anonymous() -> float:
-    """Returns the resident memory of this process that no file stands behind, in MiB."""
+    """Return the resident memory of this process that no file stands behind, in MiB."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("RssAnon")) / 1024
 
 
 def grown(work: Callable[[], object]) -> float:
-    """Returns by how many MiB the largest resident set grew while something was done."""
+    """Return by how many MiB the largest resident set grew while something was done."""
     before = resident()
     work()
     return resident() - before
 
 
 def measure_coherence(rows: int) -> str:
-    """Returns what DGCPN's similarity takes beyond the features of its training rows."""
+    """Return what DGCPN's similarity takes beyond the features of its training rows."""
     images, texts = torch.rand(rows, 4096), torch.rand(rows, 1000)
     more = grown(lambda: graph_similarity(images, texts, neighbors=2000, scale=4000.0))
     matrices = more * MIB / (4 * rows**2)
@@ -61,7 +61,7 @@ def measure_coherence(rows: int) -> str:
 
 
 def measure_triplets(rows: int) -> str:
-    """Returns what DADH's triplet loss takes beyond the codes of a batch, with its gradient."""
+    """Return what DADH's triplet loss takes beyond the codes of a batch, with its gradient."""
     codes = [torch.rand(rows, 32, requires_grad=True) for _ in range(2)]
     labels = (torch.rand(rows, 24) < 0.1).to(torch.uint8)
     cosines(*codes)  # loads what the first matrix product loads
@@ -72,7 +72,7 @@ def measure_triplets(rows: int) -> str:
 
 
 def measure_features(rows: int) -> str:
-    """Returns what a training takes that gathers 64 batches of 32 rows from a store of features."""
+    """Return what a training takes that gathers 64 batches of 32 rows from a store of features."""
     with tempfile.TemporaryDirectory(prefix="retbench-") as folder:
         subprocess.run([sys.executable, __file__, "--write", folder, "--rows", str(rows)], check=True)
         store, dataset, picks = Store(Path(folder)), ToyDataset(), torch.Generator().manual_seed(0)
@@ -98,7 +98,7 @@ CASES: dict[str, tuple[Callable[[int], str], int]] = {
 
 
 def main() -> None:
-    """Prints a line for each case."""
+    """Print a line for each case."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--case", choices=sorted(CASES), help="one of them, in this process")
     parser.add_argument("--rows", type=int, help="rows of the case")

@@ -43,7 +43,7 @@ DEFENSES = ("none", "toy", "toy-hardening", ["toy-hardening", "toy"])
 
 
 def plan_cells(count: int) -> Plan:
-    """Returns a plan of about `count` cells: code lengths x clean and attacked x four defenses."""
+    """Return a plan of about `count` cells: code lengths x clean and attacked x four defenses."""
     bits = list(range(1, 1 + max(1, count // 8)))
     matrix = {"dataset": "toy", "hasher": "toy", "bits": bits, "attack": ["none", "toy"], "defense": list(DEFENSES)}
     suite = Suite(suite="many", matrix=matrix)
@@ -52,19 +52,19 @@ def plan_cells(count: int) -> Plan:
 
 
 def random_scores(generator: torch.Generator, *, attacked: bool) -> dict[str, Tensor]:
-    """Returns per-query values of the shape that a score has."""
+    """Return per-query values of the shape that a score has."""
     drawn = {name: torch.rand(QUERIES, generator=generator, dtype=torch.float64) for name in ("map", "t_map")}
     found = {f"{name}{end}": values for name, values in drawn.items() for end in ("", "_worst", "_best")}
     found |= {f"{name}_recall": torch.rand(QUERIES, 21, generator=generator) for name in drawn}
     found |= {f"{name}_depth": torch.rand(QUERIES, 10, generator=generator) for name in drawn}
     found["cluster"] = torch.arange(QUERIES) % TARGETS
     if attacked:
-        found |= dict.fromkeys(("perceptibility", "visibility", "ssim"), drawn["map"] / 100)
+        found |= dict.fromkeys(("perceptibility", "purified_rmse", "ssim"), drawn["map"] / 100)
     return found
 
 
 def fill(plan: Plan, store: Store) -> None:
-    """Stores a score for every cell."""
+    """Store a score for every cell."""
     generator = torch.Generator().manual_seed(0)
     labels = torch.eye(CLASSES, dtype=torch.uint8)[torch.arange(QUERIES) % CLASSES]
     environment = {"device": "cpu", "device_name": "x86_64", "threads": 1, "torch": torch.__version__, "versions": {}}
@@ -79,20 +79,20 @@ def fill(plan: Plan, store: Store) -> None:
 
 
 def gather(plan: Plan, store: Store) -> Evidence:
-    """Returns what a report of the plan rests on."""
+    """Return what a report of the plan rests on."""
     rows = collect(plan, store, Protocol())
     return Evidence("many", "", "0" * 64, tuple(rows), stored_steps(plan, store), stored_scores(store))
 
 
 def timed(work: Callable[[], object]) -> float:
-    """Returns the seconds that something takes."""
+    """Return the seconds that something takes."""
     started = time.perf_counter()
     work()
     return time.perf_counter() - started
 
 
 def report(plan: Plan, store: Store, layout: Layout) -> list[tuple[str, float]]:
-    """Returns the seconds of each part of a report, in the order they come; the store is read anew."""
+    """Return the seconds of each part of a report, in the order they come; the store is read anew."""
     told: list[tuple[str, float]] = []
     started = time.perf_counter()
     evidence = gather(plan, store)
@@ -108,7 +108,7 @@ def report(plan: Plan, store: Store, layout: Layout) -> list[tuple[str, float]]:
 
 
 def main(words: Sequence[str] | None = None) -> None:
-    """Prints the seconds of each part and their sum, for each layout."""
+    """Print the seconds of each part and their sum, for each layout."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cells", type=int, default=10_000)
     asked = parser.parse_args(words)

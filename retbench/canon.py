@@ -12,7 +12,7 @@ Json = None | bool | int | float | str | Sequence["Json"] | Mapping[str, "Json"]
 
 
 def canonical(value: Json) -> str:
-    """Returns the one JSON text of `value`: sorted keys, no spaces, shortest round-trip floats, ASCII.
+    """Return the one JSON text of `value`: sorted keys, no spaces, shortest round-trip floats, ASCII.
 
     Tuples count as lists. Raises:
         ValueError: a NaN or an infinity, which JSON cannot carry.
@@ -23,12 +23,12 @@ def canonical(value: Json) -> str:
 
 
 def digest(value: Json) -> str:
-    """Returns the sha256 of the canonical JSON of `value`, as 64 hexadecimal digits."""
+    """Return the sha256 of the canonical JSON of `value`, as 64 hexadecimal digits."""
     return hashlib.sha256(canonical(value).encode()).hexdigest()
 
 
 def file_digest(path: Path) -> str:
-    """Returns the sha256 of a file's bytes; remembered while size and modification time stay the same."""
+    """Return the sha256 of a file's bytes; remembered while size and modification time stay the same."""
     facts = path.stat()
     return _file_digest(str(path), facts.st_size, facts.st_mtime_ns)
 

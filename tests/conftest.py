@@ -43,17 +43,17 @@ def store(tmp_path: Path) -> Store:
 
 @pytest.fixture
 def executor(store: Store) -> LocalExecutor:
-    """Runs plans in the store, unwatched."""
+    """Run plans in the store, unwatched."""
     return LocalExecutor(store, torch.device("cpu"), lambda event: None)
 
 
 @pytest.fixture
 def scored(store: Store, executor: LocalExecutor) -> Callable[[Plan], list[dict[str, Any]]]:
-    """Runs a plan, all of which must succeed, and returns the facts of its cells' scores."""
+    """Run a plan, all of which must succeed, and returns the facts of its cells' scores."""
 
     def run(plan: Plan) -> list[dict[str, Any]]:
         assert executor.run(plan).failures == {}
-        return [store.facts(cell.key or "") for cell in plan.cells]
+        return [store.summary(cell.key or "") for cell in plan.cells]
 
     return run
 
@@ -66,7 +66,7 @@ def ctx() -> Context:
 
 @pytest.fixture
 def artifacts() -> Callable[..., Callable[[str], Artifact]]:
-    """Returns a `load` that knows the artifacts of these keys: tensors by name."""
+    """Return a `load` that knows the artifacts of these keys: tensors by name."""
 
     def known(**tensors: dict[str, torch.Tensor]) -> Callable[[str], Artifact]:
         return {key: Artifact(key, named) for key, named in tensors.items()}.__getitem__
@@ -78,7 +78,7 @@ def artifacts() -> Callable[..., Callable[[str], Artifact]]:
 def at_paper_scale(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Callable[..., Any]:
-    """Runs a command on a suite's paper profile in an empty folder, and returns the JSON that it ends with."""
+    """Run a command on a suite's paper profile in an empty folder, and returns the JSON that it ends with."""
     monkeypatch.chdir(tmp_path)
     for name in ("RETBENCH_PLUGINS", "RETBENCH_DATA", "RETBENCH_WEIGHTS"):
         monkeypatch.delenv(name, raising=False)

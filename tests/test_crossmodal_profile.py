@@ -35,7 +35,7 @@ SMALL = {
 
 
 def write_pairs(root: Path, classes: int, width: int) -> None:
-    """Writes a cross-modal edition with ten pairs a split: lists, labels, texts, and pictures of noise.
+    """Write a cross-modal edition with ten pairs a split: lists, labels, texts, and pictures of noise.
 
     A training picture has no label, and another an empty text.
     """
@@ -55,7 +55,7 @@ def write_pairs(root: Path, classes: int, width: int) -> None:
 
 
 def write_denoiser(folder: Path) -> None:
-    """Writes a denoiser with few weights in the format of a published one."""
+    """Write a denoiser with few weights in the format of a published one."""
     import diffusers
 
     blocks: dict[str, Any] = {"down_block_types": ("DownBlock2D",) * 2, "up_block_types": ("UpBlock2D",) * 2}
@@ -64,7 +64,7 @@ def write_denoiser(folder: Path) -> None:
 
 
 def settings(components: dict[str, dict[str, Any]]) -> list[str]:
-    """Returns the words that set these options on the command line."""
+    """Return the words that set these options on the command line."""
     sets = (
         f"components.{name}.{option}={value}" for name, told in components.items() for option, value in told.items()
     )

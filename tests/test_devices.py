@@ -97,12 +97,12 @@ components:
     tadch:
       epochs: 1
       decay_epochs: 0
-      batch: 100
+      batch_size: 100
       width: 4
       blocks: 1
       critic_width: 4
       critic_depth: 3
-      prototypes: {epochs: 1, batch: 400, hidden: 16, width: 16}
+      prototypes: {epochs: 1, batch_size: 400, hidden: 16, width: 16}
   defense:
     retpur: {t_p: 2}
 protocol: {queries: 8, map: first-k-relevant, depth: 50, targets: {rule: database-item}}

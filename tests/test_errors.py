@@ -17,7 +17,7 @@ from retbench.errors import (
 
 
 def drawn_tree() -> dict[str, str]:
-    """Returns the parent of every exception, as the module's docstring draws it."""
+    """Return the parent of every exception, as the module's docstring draws it."""
     parents: dict[str, str] = {}
     path: list[str] = []
     for line in (errors.__doc__ or "").splitlines():

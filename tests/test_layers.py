@@ -60,7 +60,7 @@ def named(path: Path) -> str:
 
 
 def imports(path: Path) -> Iterator[str]:
-    """Yields every module that a file imports anywhere, type-checking blocks aside."""
+    """Yield every module that a file imports anywhere, type-checking blocks aside."""
     tree = ast.parse(path.read_text())
     hidden = {id(child) for node in ast.walk(tree) if _type_checking(node) for child in ast.walk(node)}
     for node in ast.walk(tree):
@@ -73,7 +73,7 @@ def imports(path: Path) -> Iterator[str]:
 
 
 def type_imports(path: Path) -> Iterator[str]:
-    """Yields every module that a file imports in a type-checking block."""
+    """Yield every module that a file imports in a type-checking block."""
     blocks = [node for node in ast.walk(ast.parse(path.read_text())) if _type_checking(node)]
     for node in (child for block in blocks for child in ast.walk(block)):
         if isinstance(node, ast.ImportFrom) and node.module:

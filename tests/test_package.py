@@ -15,7 +15,7 @@ HEAVY = ("torch", "pydantic", "numba", "diffusers", "sklearn", "yaml", "numpy", 
 
 
 def loaded_by(statement: str) -> list[str]:
-    """Returns which heavy packages a fresh interpreter holds after a statement."""
+    """Return which heavy packages a fresh interpreter holds after a statement."""
     program = f"{statement}\nimport sys\nprint(*[name for name in {HEAVY} if name in sys.modules])"
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     return run.stdout.split()

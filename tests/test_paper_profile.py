@@ -32,7 +32,7 @@ SMALL = {
 
 
 def write_dataset(root: Path, picture: str, classes: int) -> None:
-    """Writes the published lists of a dataset with ten rows a split, and their pictures."""
+    """Write the published lists of a dataset with ten rows a split, and their pictures."""
     labels = np.random.default_rng(0).integers(0, 2, (20, classes))
     for number in range(20):
         path = root / picture.format(number)

@@ -15,7 +15,7 @@ from retbench.bundle.records import ManifestRecord, parse_record, read_json
 from retbench.canon import Json, canonical
 from retbench.errors import BundleError
 
-FORMAT = 1
+FORMAT = 2
 """Of the members and their names; a reader refuses a higher one."""
 MANIFEST = "bundle.json"
 MOST_BYTES, MOST_MEMBERS = 500 * 10**6, 200_000
@@ -159,12 +159,15 @@ def _unpack(path: Path, archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> byt
 
 
 def _check_format(path: Path, text: bytes) -> None:
-    """Raise BundleError for a newer format before anything else of the manifest is read: all of it may differ."""
+    """Raise BundleError for another format before anything else of the manifest is read: all of it may differ."""
     manifest = read_json(f"{path}: {MANIFEST}", text)
     found = manifest.get("format") if isinstance(manifest, dict) else None
     if isinstance(found, int) and found > FORMAT:
+        raise BundleError(f"{path}: {MANIFEST}: a newer bundle format: got {found}, expected {FORMAT}; update retbench")
+    if isinstance(found, int) and found < FORMAT:
         raise BundleError(
-            f"{path}: {MANIFEST}: a newer format: got {found}, expected at most {FORMAT}; update retbench"
+            f"{path}: {MANIFEST}: an older bundle format: got {found}, expected {FORMAT}; run the suite again with "
+            "this version and export a new bundle, or read it with the version of retbench that wrote it"
         )
 
 

@@ -43,9 +43,9 @@ class Basis(NamedTuple):
         return rank_queries(codes, database, self.labels, answers, bits=bits, protocol=protocol)
 
     def summarize(self, values: Mapping[str, Tensor], protocol: Protocol, targeted: bool) -> dict[str, Any]:
-        """Return the facts of a score with these values of its queries; raises ValueError for values without a mean."""
-        facts = summarize(values, self.labels, self.dataset.labels("database"), protocol, targeted=targeted)
-        return {**facts, "distinct_codes": len(torch.unique(self.database.tensors["codes"], dim=0))}
+        """Return the summary of a score with these values; raises ValueError for values without a mean."""
+        summary = summarize(values, self.labels, self.dataset.labels("database"), protocol, targeted=targeted)
+        return {**summary, "distinct_codes": len(torch.unique(self.database.tensors["codes"], dim=0))}
 
 
 def compare_recipes(row: Row, score: PackedArtifact, basis: Basis) -> Iterator[Comparison]:
@@ -62,7 +62,7 @@ def compare_recipes(row: Row, score: PackedArtifact, basis: Basis) -> Iterator[C
         yield from compare_json(f"{name}.dataset", made.get("dataset"), recipe.get("dataset"))
     yield from compare_json("queries", recipe.get("queries"), sample)
     yield from compare_json("codes.queries", codes.get("queries"), sample)
-    yield from compare_json("codes.draws", codes.get("draws"), recipe.get("final"))
+    yield from compare_json("codes.draws", codes.get("draws"), recipe.get("purified"))
     yield from compare_json("codes.modality", codes.get("modality"), asks)
     yield from compare_json("database.modality", database.get("modality"), answers)
     yield from compare_json("database.split", database.get("split"), "database")
@@ -77,17 +77,17 @@ def compare_recipes(row: Row, score: PackedArtifact, basis: Basis) -> Iterator[C
     yield from compare_json("steps without", lacking, [])
 
 
-def compare_row(row: Row, facts: Mapping[str, Any], basis: Basis) -> Iterator[Comparison]:
+def compare_row(row: Row, summary: Mapping[str, Any], basis: Basis) -> Iterator[Comparison]:
     """Yield how the numbers of a row compare with those computed from codes and labels."""
     record: Any = row.record()
     protocol, data = record["protocol"], record["data"]
     database = basis.dataset.labels("database")
-    yield from compare_json("metrics", record["metrics"], facts["metrics"])
-    yield from compare_json("envelopes", record["envelopes"], facts["envelopes"])
+    yield from compare_json("metrics", record["metrics"], summary["metrics"])
+    yield from compare_json("tie_ranges", record["tie_ranges"], summary["tie_ranges"])
     for name, counted in (("chance", "chance"), ("scored_queries", "queries"), ("target_labels", "target_labels")):
-        yield from compare_json(f"protocol.{name}", protocol[name], facts[counted])
+        yield from compare_json(f"protocol.{name}", protocol[name], summary[counted])
     yield from compare_json("protocol.ranked_queries", protocol["ranked_queries"], len(basis.queries))
-    yield from compare_json("dataset", row.dataset, basis.dataset.facts().dataset)
+    yield from compare_json("dataset", row.dataset, basis.dataset.summary().dataset)
     sizes = {"query": len(basis.dataset.labels("query")), "database": len(database), "classes": database.shape[1]}
-    for name, size in {**sizes, "distinct_codes": facts["distinct_codes"]}.items():
+    for name, size in {**sizes, "distinct_codes": summary["distinct_codes"]}.items():
         yield from compare_json(f"data.{name}", data[name], size)

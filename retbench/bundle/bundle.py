@@ -39,7 +39,7 @@ TEXTS = frozenset({MANIFEST, "suite.json", "rows.json", "steps.json", "recipes.j
 _LABELS = re.compile(r"labels/[0-9a-f]{16}\.(json|safetensors)")
 _OBJECT = re.compile(r"objects/([0-9a-f]{64})/([a-z.]+)")
 _DONE_DATA = ("query", "database", "image_size", "classes", "distinct_codes")
-_BUDGET = {"goal", "visibility", "norm", "eps"}
+_BUDGET = {"goal", "norm", "eps"}
 _RANKED = ("map", "t_map", "map_recall", "t_map_recall", "map_depth", "t_map_depth", "cluster", "depths")
 
 

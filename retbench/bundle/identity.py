@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from retbench.bundle.bundle import Bundle
 from retbench.bundle.compare import Comparison, compare_json
 from retbench.results import Row
-from retbench.stages.recipe import Recipe, component_of, front_of, input_keys, victim_of
+from retbench.stages.recipe import Recipe, component_of, input_keys, purifiers_in_view, victim_of
 from retbench.suite.model import NONE
 
 
@@ -30,7 +30,7 @@ class Ancestry:
         self.hardening, self.fit = self.trained(self.weights)
         self.attacked = _keys(self.score.get("attacked"))
         self.attacks = [self.recipe(shard) for shard in self.attacked]
-        self.draws = [[self._purified(shard) for shard in _keys(draw)] for draw in _list(self.score.get("final"))]
+        self.draws = [[self._purified(shard) for shard in _keys(draw)] for draw in _list(self.score.get("purified"))]
         self.keys = dict.fromkeys(self._walk(key))
 
     def recipe(self, key: Any) -> Recipe:
@@ -106,7 +106,7 @@ def _compare_attack(row: Row, past: Ancestry) -> Iterator[Comparison]:
         yield from compare_json("surrogate", row.surrogate, NONE)
         return
     recipe = past.attacks[0]
-    for name in ("attack", "sight", "states", "targets"):
+    for name in ("attack", "context", "states", "targets"):
         others = [each.get(name) for each in past.attacks if each.get(name) != recipe.get(name)]
         yield from compare_json(f"attack.{name} of shards", others, [])
     yield from compare_json("attack.targets", recipe.get("targets"), past.score.get("targets"))
@@ -116,7 +116,6 @@ def _compare_attack(row: Row, past: Ancestry) -> Iterator[Comparison]:
         hardening, fit = past.trained(victim_of(recipe))
         yield from compare_json("surrogate", row.surrogate, _name(fit))
         yield from compare_json("surrogate.hardened", bool(hardening), False)
-    yield from compare_json("budget.visibility", row.budget.get("visibility"), row.threat)
     eps = _options_of(recipe).get("eps")
     if isinstance(eps, int | float) and row.budget.get("norm") is not None:
         yield from compare_json("budget.eps", row.budget.get("eps"), eps)
@@ -133,9 +132,9 @@ def _compare_purifiers(row: Row, past: Ancestry) -> Iterator[Comparison]:
     # Without a purifier the attacked shards are encoded as they are; clean queries have no shards at all.
     sources = [past.attacked] if past.attacked else []
     expected: list[Any] = [past.attacked or [None for _ in draw] for draw in past.draws] or sources
-    yield from compare_json("final", [[shard.source for shard in draw] for draw in past.draws], expected)
+    yield from compare_json("purified", [[shard.source for shard in draw] for draw in past.draws], expected)
     if past.attacks:
-        yield from compare_json("threat", front_of(past.attacks[0]), specs if row.threat == "adaptive" else [])
+        yield from compare_json("threat", purifiers_in_view(past.attacks[0]), specs if row.threat == "adaptive" else [])
 
 
 def _purifiers(past: Ancestry) -> list[Recipe]:

@@ -20,7 +20,7 @@ AGREED = ("relevance", "map", "depth", "ties", "quantize", "confidence", "resamp
 """Fields of the protocol that are the same in all rows of one dataset and task."""
 SAMPLED = ("targets", "ranked_queries", "scored_queries")
 """Fields that are the same where the same queries were ranked; a variant of a dataset may have others."""
-COMPARED = ("options", "budget", "protocol", "data", "caveats", "details", "envelopes", "steps")
+COMPARED = ("options", "budget", "protocol", "data", "caveats", "details", "tie_ranges", "steps")
 """Fields in which two rows of one score must agree; only what it cost them may differ."""
 _DIGEST = re.compile(r"\b[0-9a-f]{64}\b")
 

@@ -15,9 +15,9 @@ from torch import Tensor
 from retbench.bundle.records import read_json
 from retbench.canon import Json, digest
 from retbench.errors import BundleError
-from retbench.store.store import FACTS, META, TENSORS
+from retbench.store.store import META, SUMMARY, TENSORS
 
-FILES = (TENSORS, FACTS, META)
+FILES = (TENSORS, SUMMARY, META)
 
 
 @dataclass(frozen=True)
@@ -26,13 +26,13 @@ class PackedArtifact:
 
     Attributes:
         files: the bytes of its three files, by name.
-        tensors, facts: its content.
+        tensors, summary: its content.
         meta: recipe, seconds, environment and the rest, with the digests that the store wrote.
     """
 
     files: Mapping[str, bytes]
     tensors: Mapping[str, Tensor]
-    facts: Mapping[str, Json]
+    summary: Mapping[str, Json]
     meta: Mapping[str, Any]
 
     @property
@@ -43,7 +43,7 @@ class PackedArtifact:
 
     def problems(self, key: str) -> list[str]:
         """Return the parts that a store did not write under this key; empty for a sound artifact."""
-        digests = {name: self.meta["payload"].get(name) for name in (TENSORS, FACTS)}
+        digests = {name: self.meta["payload"].get(name) for name in (TENSORS, SUMMARY)}
         wrong = [f"{name} does not match its digest" for name in digests if _sha256(self.files[name]) != digests[name]]
         if digest({name: value for name, value in self.meta.items() if name != "self"}) != self.meta["self"]:
             wrong.append(f"{META} does not match its digest")
@@ -52,13 +52,13 @@ class PackedArtifact:
 
 def read_packed(where: str, files: Mapping[str, bytes]) -> PackedArtifact:
     """Return the artifact in these files; raises BundleError, led by `where`, for bytes that are not one."""
-    meta, facts = (read_json(f"{where}/{name}", files[name]) for name in (META, FACTS))
-    if not isinstance(facts, dict):
-        raise BundleError(f"{where}/{FACTS}: wrong content: got {type(facts).__name__}, expected a mapping")
+    meta, summary = (read_json(f"{where}/{name}", files[name]) for name in (META, SUMMARY))
+    if not isinstance(summary, dict):
+        raise BundleError(f"{where}/{SUMMARY}: wrong content: got {type(summary).__name__}, expected a mapping")
     known = meta if isinstance(meta, dict) else {}
     if not all(isinstance(known.get(part), dict) for part in ("recipe", "payload")) or "self" not in known:
         raise BundleError(f"{where}/{META}: wrong content: expected a mapping with recipe, payload and self")
-    return PackedArtifact(files, read_tensors(f"{where}/{TENSORS}", files[TENSORS]), facts, meta)
+    return PackedArtifact(files, read_tensors(f"{where}/{TENSORS}", files[TENSORS]), summary, meta)
 
 
 def read_tensors(where: str, data: bytes) -> dict[str, Tensor]:

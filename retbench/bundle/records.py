@@ -103,7 +103,7 @@ class StepJson(_Record):
     seconds: Number
     peak_memory: int
     environment: EnvironmentJson
-    facts: dict[str, int | Number]
+    summary: dict[str, int | Number]
 
 
 class RowProtocol(Protocol):
@@ -138,7 +138,7 @@ class RowJson(_Record):
     status: Status
     reason: str
     metrics: dict[str, dict[str, Number | None]]
-    envelopes: dict[str, dict[str, Number | None]]
+    tie_ranges: dict[str, dict[str, Number | None]]
     protocol: dict[str, Any]
     options: dict[str, Any]
     data: dict[str, int | list[int]]

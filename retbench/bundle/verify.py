@@ -123,7 +123,7 @@ class _Verifier:
             self.compare("artifact", where, problems or [Agreement("digests")])
             if artifact.recipe["stage"] == "encode":
                 distinct = len(torch.unique(artifact.tensors["codes"], dim=0))
-                self.compare("artifact", where, compare_json("distinct", artifact.facts.get("distinct"), distinct))
+                self.compare("artifact", where, compare_json("distinct", artifact.summary.get("distinct"), distinct))
 
     def targets(self) -> None:
         """Draw targets again wherever their rule is a draw."""
@@ -145,8 +145,8 @@ class _Verifier:
         except (ValidationError, UserError) as error:
             return [Difference("rule", str(error).splitlines()[0], "a rule that can be drawn")]
         tensors = [compare_tensors(name, artifact.tensors.get(name), value) for name, value in outcome.tensors.items()]
-        facts = {name: artifact.facts.get(name) for name in outcome.facts}
-        return [*compare_json("key", key, draw.key), *tensors, *compare_json("facts", facts, outcome.facts)]
+        summary = {name: artifact.summary.get(name) for name in outcome.summary}
+        return [*compare_json("key", key, draw.key), *tensors, *compare_json("summary", summary, outcome.summary)]
 
     def _carrying(self, dataset: BundledDataset, artifact: PackedArtifact) -> Comparison:
         """Return whether the rows of targets that were read from a file carry their labels; the file is carried."""
@@ -173,12 +173,12 @@ class _Verifier:
         self.carried += [Finding("query", where, name) for name in seen]
         self.carried += [Finding("row", where, name) for name in carried_by_row(row, self._stages(row))]
         try:
-            facts = basis.summarize({**ranked, **seen}, read_protocol(row).suite, bool(score.recipe.get("targeted")))
+            summary = basis.summarize({**ranked, **seen}, read_protocol(row).suite, bool(score.recipe.get("targeted")))
         except ValueError as error:
             self.compare("summary", where, [Difference("values", str(error), "values that have a mean")])
             return
-        self.compare("summary", where, compare_json("score", score.facts, facts))
-        self.compare("row", where, compare_row(row, facts, basis))
+        self.compare("summary", where, compare_json("score", score.summary, summary))
+        self.compare("row", where, compare_row(row, summary, basis))
 
     def _basis(self, where: str, row: Row, score: PackedArtifact) -> Basis | None:
         """Return what a score was computed from; None, with a finding, where some of it is missing or does not fit."""
@@ -216,7 +216,7 @@ class _Verifier:
     def _expected(self, row: Row, score: PackedArtifact) -> Iterator[str]:
         """Yield the values of queries that a score must have beside those of its ranking."""
         yield from ("perceptibility", "ssim") if score.recipe.get("attacked") else ()
-        yield from ("visibility",) if score.recipe.get("final") else ()
+        yield from ("purified_rmse",) if score.recipe.get("purified") else ()
         yield from ("certified_radius",) if "certify" in self._stages(row) else ()
 
     def _stages(self, row: Row) -> list[Any]:
@@ -237,7 +237,7 @@ class _Verifier:
             if artifact:
                 self.compare("artifact", where, _compare_step(step, artifact))
                 continue
-            carried = "seconds, memory, machine, versions, labels and facts of steps"
+            carried = "seconds, memory, machine, versions, labels and summaries of steps"
             self.carried.append(Finding("step", where, carried))
             if recipe:
                 recorded = {"stage": step.stage, "precision": step.precision}
@@ -260,7 +260,7 @@ def _compare_step(step: StepRecord, artifact: PackedArtifact) -> Iterator[Compar
     fields = ("label", "seconds", "peak_memory", "environment")
     known: dict[str, Any] = {name: artifact.meta.get(name) for name in fields}
     known["precision"] = artifact.recipe.get("precision") or ""
-    known["facts"] = {name: artifact.facts.get(name) for name in step.facts}
+    known["summary"] = {name: artifact.summary.get(name) for name in step.summary}
     yield from compare_json("step", {name: getattr(step, name) for name in known}, known)
 
 

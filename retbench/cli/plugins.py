@@ -100,21 +100,21 @@ def _print(kind: str, entry: Entry) -> None:
 
 def _options(schema: dict[str, Any], nested: dict[str, Any], owner: str) -> Iterator[tuple[str, str, str, str]]:
     """Yield name, type, default and meaning of each option; those of a component that is an option under its name."""
-    for option, facts in schema.get("properties", {}).items():
-        inner = facts.get("$ref", "").rpartition("/")[2]
+    for option, field in schema.get("properties", {}).items():
+        inner = field.get("$ref", "").rpartition("/")[2]
         if "properties" in nested.get(inner, {}):
             yield from _options(nested[inner], nested, f"{owner}{option}.")
             continue
-        default = json.dumps(facts.get("default")) if "default" in facts else "required"
-        yield f"{owner}{option}", _type(facts), default, facts.get("description", "")
+        default = json.dumps(field.get("default")) if "default" in field else "required"
+        yield f"{owner}{option}", _type(field), default, field.get("description", "")
 
 
-def _type(facts: dict[str, Any]) -> str:
+def _type(schema: dict[str, Any]) -> str:
     """Return the type and range of an option's JSON schema in words."""
-    if "anyOf" in facts:
-        return " or ".join(_type(choice) for choice in facts["anyOf"])
-    if "enum" in facts or "const" in facts:
-        return "|".join(map(str, facts.get("enum", [facts.get("const")])))
+    if "anyOf" in schema:
+        return " or ".join(_type(choice) for choice in schema["anyOf"])
+    if "enum" in schema or "const" in schema:
+        return "|".join(map(str, schema.get("enum", [schema.get("const")])))
     signs = {"exclusiveMinimum": ">", "minimum": ">=", "exclusiveMaximum": "<", "maximum": "<="}
-    bounds = " ".join(f"{sign}{facts[bound]:g}" for bound, sign in signs.items() if bound in facts)
-    return f"{facts.get('type', 'any')} {bounds}".strip()
+    bounds = " ".join(f"{sign}{schema[bound]:g}" for bound, sign in signs.items() if bound in schema)
+    return f"{schema.get('type', 'any')} {bounds}".strip()

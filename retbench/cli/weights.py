@@ -76,7 +76,7 @@ def _named(suite: str, how: dict[str, Any]) -> dict[Weights, str]:
         if screening.missing(cell.dataset):
             unread.add(cell.dataset.name)
             continue
-        facts = replace(cell.dataset.facts(), bits=cell.bits, task=cell.task, visibility=cell.visibility)
+        facts = replace(cell.dataset.facts(), bits=cell.bits, task=cell.task, threat=cell.threat)
         found.update(screening.downloads(cell, facts))
     for name in sorted(unread):
         click.echo(f"dataset {name} is not on disk: what its cells start from is not known yet; get it first", err=True)

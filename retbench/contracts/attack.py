@@ -49,7 +49,7 @@ class Knowledge:
         return self.data
 
     def grant(self, need: Need) -> Tensor:
-        """Returns the tensor of a need; raises LookupError for one that the attack did not declare."""
+        """Return the tensor of a need; raises LookupError for one that the attack did not declare."""
         if need not in self.grants:
             raise _unasked(need)
         return self.grants[need]
@@ -73,11 +73,11 @@ class AttackPart(Component):
 
     @abstractmethod
     def fit(self, knowledge: Knowledge, ctx: Context) -> State:
-        """Returns the trained weights."""
+        """Return the trained weights."""
 
     @abstractmethod
     def module(self, state: State, device: torch.device) -> nn.Module:
-        """Returns the network with these weights, frozen and in eval mode, on `device`."""
+        """Return the network with these weights, frozen and in eval mode, on `device`."""
 
 
 class Attack(Component):

@@ -48,7 +48,7 @@ class Component(BaseModel):
 
     @classmethod
     def create(cls, options: Mapping[str, Any] | None = None) -> Self:
-        """Returns the component with these options; the first bad one raises OptionError with what was expected."""
+        """Return the component with these options; the first bad one raises OptionError with what was expected."""
         try:
             return cls(**(options or {}))
         except ValidationError as error:
@@ -57,7 +57,7 @@ class Component(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _without_numpy(cls, options: Any) -> Any:
-        """Returns options with numpy's scalars and arrays as Python's own values, which recipes can hold."""
+        """Return options with numpy's scalars and arrays as Python's own values, which recipes can hold."""
         if not isinstance(options, Mapping):
             return options
         return {
@@ -66,34 +66,34 @@ class Component(BaseModel):
         }
 
     def supports(self, facts: Facts) -> str | None:
-        """Returns why this component cannot work in a cell with these facts, or None when it can.
+        """Return why this component cannot work in a cell with these facts, or None when it can.
 
         The reason is what the user reads beside the skipped cell, so it ends with what to do about it.
         """
         return None
 
     def caveats(self, facts: Facts) -> tuple[str, ...]:
-        """Returns what a reader must know about numbers made with these options; printed under every table of them."""
+        """Return what a reader must know about numbers made with these options; printed under every table of them."""
         return ()
 
     def details(self, facts: Facts) -> Mapping[str, Json]:
-        """Returns what a row records of it beside its options: values that these led to, such as a noise level."""
+        """Return what a row records of it beside its options: values that these led to, such as a noise level."""
         return {}
 
     def parts(self, facts: Facts) -> Mapping[str, Part | AttackPart]:
-        """Returns the trainable pieces that this component owns, by role; none by default."""
+        """Return the trainable pieces that this component owns, by role; none by default."""
         return {}
 
     def downloads(self, facts: Facts) -> tuple[Weights, ...]:
-        """Returns the published weight files it starts from; a cell whose files are not on disk is skipped."""
+        """Return the published weight files it starts from; a cell whose files are not on disk is skipped."""
         return ()
 
     def files(self, facts: Facts) -> dict[str, Path]:
-        """Returns the files it reads, by option; its sha256 enters the recipe in place of the option's value."""
+        """Return the files it reads, by option; its sha256 enters the recipe in place of the option's value."""
         return {}
 
     def spec(self, facts: Facts) -> dict[str, Json]:
-        """Returns what identifies this component in a recipe: kind, name, revision, options and, if local, its code."""
+        """Return what identifies this component in a recipe: kind, name, revision, options and, if local, its code."""
         options = self.model_dump(mode="json")
         options.update({name: f"sha256:{file_digest(path)}" for name, path in self.files(facts).items()})
         spec: dict[str, Json] = {"kind": self.kind, "name": self.name, "revision": self.revision, "options": options}
@@ -114,7 +114,7 @@ def _option_error(cls: type[Component], error: ErrorDetails) -> OptionError:
 
 
 def _owner(cls: type[BaseModel], loc: tuple[int | str, ...]) -> type[BaseModel]:
-    """Returns the model that the last step of an option's path belongs to: the component, or one that is its option."""
+    """Return the model that the last step of an option's path belongs to: the component, or one that is its option."""
     for step in loc[:-1]:
         field = cls.model_fields.get(str(step))
         if field is None or not (isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)):

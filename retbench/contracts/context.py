@@ -57,7 +57,7 @@ class Context:
     checkpoint_every: float = 60.0
 
     def save_checkpoint(self, name: str, state: Mapping[str, Any]) -> None:
-        """Keeps `state` under a name until the step is done; half a file is never left. Without a folder, does nothing.
+        """Keep `state` under a name until the step is done; half a file is never left. Without a folder, does nothing.
 
         Args:
             name: lower-case words; one component may keep several.
@@ -69,7 +69,7 @@ class Context:
             os.replace(partial, self.checkpoints / f"{name}.pt")
 
     def load_checkpoint(self, name: str) -> dict[str, Any] | None:
-        """Returns what was last kept under a name, its tensors on the CPU; None where nothing was."""
+        """Return what was last kept under a name, its tensors on the CPU; None where nothing was."""
         path = self.checkpoints / f"{name}.pt" if self.checkpoints is not None else None
         if path is None or not path.exists():
             return None
@@ -77,11 +77,11 @@ class Context:
         return state
 
     def autocast(self) -> AbstractContextManager[object]:
-        """Returns the block in which networks run at this step's precision; the identity in float32."""
+        """Return the block in which networks run at this step's precision; the identity in float32."""
         return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.precision == "bf16")
 
     def batches(self, count: int) -> Iterator[range]:
-        """Yields the row ranges of `count` rows, `batch_size` at a time, reporting progress after each."""
+        """Yield the row ranges of `count` rows, `batch_size` at a time, reporting progress after each."""
         for start in range(0, count, self.batch_size):
             rows = range(start, min(start + self.batch_size, count))
             yield rows

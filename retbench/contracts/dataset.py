@@ -16,7 +16,7 @@ from retbench.contracts.facts import Facts, Split
 
 
 def data_root() -> Path:
-    """Returns the folder that datasets are looked for under: `RETBENCH_DATA`, or `data/` in the current folder."""
+    """Return the folder that datasets are looked for under: `RETBENCH_DATA`, or `data/` in the current folder."""
     return Path(os.environ.get("RETBENCH_DATA") or "data")
 
 
@@ -44,14 +44,14 @@ class Dataset(Component):
         return None
 
     def missing(self) -> str | None:
-        """Returns what is not on disk and the exact steps to get it, or None when the dataset can be read.
+        """Return what is not on disk and the exact steps to get it, or None when the dataset can be read.
 
         Asked before anything else; every cell of a missing dataset is skipped with this text.
         """
         return None
 
     def prepare(self) -> Iterator[str]:
-        """Yields a line about each thing it did to become readable without a download, such as building lists.
+        """Yield a line about each thing it did to become readable without a download, such as building lists.
 
         By default there is nothing to do. What it writes is there at once or not at all, and a second call changes
         nothing. What is still missing afterwards is `missing`'s to say.
@@ -63,10 +63,10 @@ class Dataset(Component):
 
     @abstractmethod
     def facts(self) -> Facts:
-        """Returns image size, classes, split sizes and text width, without decoding an image."""
+        """Return image size, classes, split sizes and text width, without decoding an image."""
 
     def fingerprint(self) -> str:
-        """Returns a digest that changes whenever an id, a label, an image or a text does.
+        """Return a digest that changes whenever an id, a label, an image or a text does.
 
         By default that of the options, which is right for a dataset that is generated or shipped with its plugin;
         one that reads files must digest those (names, sizes, label bytes).
@@ -75,18 +75,18 @@ class Dataset(Component):
 
     @abstractmethod
     def ids(self, split: Split) -> Sequence[str]:
-        """Returns the ids of a split in row order; query ids are unique, an id names one image in every split."""
+        """Return the ids of a split in row order; query ids are unique, an id names one image in every split."""
 
     @abstractmethod
     def labels(self, split: Split) -> Tensor:
-        """Returns uint8 (N, C), multi-hot, in row order; a row may be all zero (it answers nothing)."""
+        """Return uint8 (N, C), multi-hot, in row order; a row may be all zero (it answers nothing)."""
 
     @abstractmethod
     def images(self, split: Split, rows: Sequence[int]) -> Tensor:
-        """Returns uint8 (B, 3, H, W), B the number of `rows`, in their order; empty rows give (0, 3, H, W)."""
+        """Return uint8 (B, 3, H, W), B the number of `rows`, in their order; empty rows give (0, 3, H, W)."""
 
     def texts(self, split: Split, rows: Sequence[int]) -> Tensor:
-        """Returns float32 (B, T), the texts paired with the images; an all-zero row is an empty text.
+        """Return float32 (B, T), the texts paired with the images; an all-zero row is an empty text.
 
         Raises:
             LookupError: the dataset has no texts (`facts().text_width` is 0).

@@ -76,11 +76,11 @@ class Purifier(Defense):
         """
 
     def memory(self, facts: Facts) -> int | None:
-        """Returns about how many bytes one image needs while it is purified, or None where nobody knows."""
+        """Return about how many bytes one image needs while it is purified, or None where nobody knows."""
         return None
 
     def spec(self, facts: Facts) -> dict[str, Json]:
-        """Returns what identifies one purification: not how many there are, nor how their codes vote."""
+        """Return what identifies one purification: not how many there are, nor how their codes vote."""
         spec = super().spec(facts)
         options = cast(dict[str, Json], spec["options"])
         return {**spec, "options": {name: value for name, value in options.items() if name not in VOTING}}
@@ -100,10 +100,10 @@ class Hardening(Defense):
 
     @abstractmethod
     def fit(self, hasher: Hasher, state: State, data: TrainingData, ctx: Context) -> State:
-        """Returns weights of the same names and shapes as `state`, the trained hasher's."""
+        """Return weights of the same names and shapes as `state`, the trained hasher's."""
 
 
 def part_state(state: State, role: str) -> State:
-    """Returns the entries of `state` that belong to the part in `role`, without their `<role>/` prefix."""
+    """Return the entries of `state` that belong to the part in `role`, without their `<role>/` prefix."""
     prefix = f"{role}/"
     return {name.removeprefix(prefix): tensor for name, tensor in state.items() if name.startswith(prefix)}

@@ -42,5 +42,5 @@ class Event:
     failed: int | None = None
 
     def record(self) -> dict[str, Json]:
-        """Returns the event as JSON, without the fields that say nothing."""
+        """Return the event as JSON, without the fields that say nothing."""
         return {name: value for name, value in asdict(self).items() if value not in ("", None) or name == "event"}

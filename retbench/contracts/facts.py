@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
+from retbench.contracts.threat import Threat
+
 Split = Literal["train", "query", "database"]
 SPLITS: tuple[Split, ...] = get_args(Split)
 Task = Literal["i2i", "i2t", "t2i", "t2t"]
-Visibility = Literal["oblivious", "adaptive"]
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class Facts:
         text_width: length of a text vector; 0 for a dataset without texts.
         bits: code length; 0 where none is fixed yet.
         task: which modality queries which, where the cell has one.
-        visibility: what the attacker sees, where the cell has an attack.
+        threat: what the attacker knows, where the cell has an attack.
     """
 
     dataset: str
@@ -34,4 +35,4 @@ class Facts:
     text_width: int = 0
     bits: int = 0
     task: Task | None = None
-    visibility: Visibility | None = None
+    threat: Threat | None = None

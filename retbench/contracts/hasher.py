@@ -17,12 +17,12 @@ Modality = Literal["image", "text"]
 
 
 def relax(logits: Tensor, alpha: float = 1.0) -> Tensor:
-    """Returns tanh(alpha * logits): the continuous code in (-1, 1) that losses and attacks work on."""
+    """Return tanh(alpha * logits): the continuous code in (-1, 1) that losses and attacks work on."""
     return torch.tanh(alpha * logits)
 
 
 def sign(logits: Tensor) -> Tensor:
-    """Returns int8 codes in {-1, +1}; a logit of exactly 0 becomes +1, so that no half bit leaves here.
+    """Return int8 codes in {-1, +1}; a logit of exactly 0 becomes +1, so that no half bit leaves here.
 
     Raises:
         ValueError: a NaN, which has no sign.
@@ -36,15 +36,15 @@ class HashNetwork(nn.Module):
     """The network of a trained hasher: differentiable from pixels to logits."""
 
     def image(self, images: Tensor) -> Tensor:
-        """Returns logits (B, K) of float images (B, 3, H, W) in [0, 1]; normalization happens inside."""
+        """Return logits (B, K) of float images (B, 3, H, W) in [0, 1]; normalization happens inside."""
         raise LookupError(f"{type(self).__name__}: it does not encode images")
 
     def text(self, texts: Tensor) -> Tensor:
-        """Returns logits (B, K) of float32 texts (B, T)."""
+        """Return logits (B, K) of float32 texts (B, T)."""
         raise LookupError(f"{type(self).__name__}: it does not encode texts")
 
     def from_features(self, features: Tensor) -> Tensor:
-        """Returns logits (B, K) of features float32 (B, F) of images, as the hasher's `cached` part computes them.
+        """Return logits (B, K) of features float32 (B, F) of images, as the hasher's `cached` part computes them.
 
         `image(x)` is `from_features` of what that part makes of `x`, up to rounding, so that clean images need it once.
         """
@@ -68,14 +68,14 @@ class Hasher(Component):
 
     @abstractmethod
     def fit(self, data: TrainingData, ctx: Context) -> State:
-        """Returns the weights of `network`, trained for `data.facts.bits` bits; parts' states are in `ctx.parts`."""
+        """Return the weights of `network`, trained for `data.facts.bits` bits; parts' states are in `ctx.parts`."""
 
     @abstractmethod
     def network(self, state: State, device: torch.device) -> HashNetwork:
-        """Returns the network with these weights on `device`; the core puts it in eval mode and freezes it."""
+        """Return the network with these weights on `device`; the core puts it in eval mode and freezes it."""
 
     def loss(self, outputs: Tensor, labels: Tensor, rows: Tensor, memory: Tensor) -> Tensor:
-        """Returns the scalar training loss of a batch, for a supervised hasher.
+        """Return the scalar training loss of a batch, for a supervised hasher.
 
         Args:
             outputs: relaxed codes float32 (B, K), the only ones with a gradient.

@@ -37,7 +37,7 @@ class Noise:
     copy_index: int = 0
 
     def copy(self, index: int) -> Noise:
-        """Returns an independent source for the same ids: repetition `index` of this one."""
+        """Return an independent source for the same ids: repetition `index` of this one."""
         return replace(self, copy_index=self.copy_index * 65_537 + index + 1)
 
     def of(self, user: str) -> Noise:
@@ -49,20 +49,20 @@ class Noise:
         return replace(self, seed=int.from_bytes(seed, "little") >> 1)
 
     def link(self, position: int) -> Noise:
-        """Returns the source of the purifier at a position in a row: the first has this one, others their own."""
+        """Return the source of the purifier at a position in a row: the first has this one, others their own."""
         return replace(self, seed=self.seed + position * 1_000_003)
 
     def rows(self, start: int, stop: int) -> Noise:
-        """Returns the source of the lanes `start` to `stop`, for a part of a batch."""
+        """Return the source of the lanes `start` to `stop`, for a part of a batch."""
         return replace(self, ids=self.ids[start:stop])
 
     def uniform(self, purpose: str, shape: tuple[int, ...], step: int = 0) -> Tensor:
-        """Returns float32 (B, *shape) in [0, 1), B the number of ids; empty for no ids."""
+        """Return float32 (B, *shape) in [0, 1), B the number of ids; empty for no ids."""
         bits = self._bits(purpose, math.prod(shape), step)
         return _fraction(bits, 40).reshape(len(self.ids), *shape)
 
     def normal(self, purpose: str, shape: tuple[int, ...], step: int = 0) -> Tensor:
-        """Returns float32 (B, *shape) from N(0, 1), by Box and Muller's transform; empty for no ids."""
+        """Return float32 (B, *shape) from N(0, 1), by Box and Muller's transform; empty for no ids."""
         count = math.prod(shape)
         bits = self._bits(purpose, (count + 1) // 2, step)
         radius = _fraction(bits, 40).neg_().log1p_().mul_(-2.0).sqrt_()
@@ -71,7 +71,7 @@ class Noise:
         return pairs[:, :count].reshape(len(self.ids), *shape)
 
     def generator(self, purpose: str) -> torch.Generator:
-        """Returns a CPU generator for what a fit draws in sequence (shuffles, noise levels); needs exactly one id."""
+        """Return a CPU generator for what a fit draws in sequence (shuffles, noise levels); needs exactly one id."""
         if len(self.ids) != 1:
             raise ValueError(f"noise: a sequential generator serves one id: got {len(self.ids)}")
         key = int(self._keys(purpose)[0])
@@ -94,12 +94,12 @@ def _keys(seed: int, ids: tuple[str, ...], purpose: str, copy: int) -> Tensor:
 
 
 def _mix(bits: Tensor) -> Tensor:
-    """Returns SplitMix64's finaliser of int64 `bits`; shifts are made logical by masking the sign's copies."""
+    """Return SplitMix64's finaliser of int64 `bits`; shifts are made logical by masking the sign's copies."""
     bits = (bits ^ ((bits >> 30) & 0x3FFFFFFFF)) * _FIRST
     bits = (bits ^ ((bits >> 27) & 0x1FFFFFFFFF)) * _SECOND
     return bits ^ ((bits >> 31) & 0x1FFFFFFFF)
 
 
 def _fraction(bits: Tensor, shift: int) -> Tensor:
-    """Returns the 24 bits of `bits` above `shift` as float32 in [0, 1): as many as a float32 holds exactly."""
+    """Return the 24 bits of `bits` above `shift` as float32 in [0, 1): as many as a float32 holds exactly."""
     return ((bits >> shift) & 0xFFFFFF).float().mul_(2.0**-24)

@@ -29,8 +29,8 @@ class Part(Component):
 
     @abstractmethod
     def fit(self, inputs: TrainingData, ctx: Context) -> State:
-        """Returns the trained weights."""
+        """Return the trained weights."""
 
     @abstractmethod
     def module(self, state: State, device: torch.device) -> nn.Module:
-        """Returns the network with these weights, frozen and in eval mode, on `device`."""
+        """Return the network with these weights, frozen and in eval mode, on `device`."""

@@ -44,11 +44,11 @@ class TargetRule(BaseModel):
     )
 
     def path(self, dataset: str) -> Path:
-        """Returns where the file of a dataset's targets is; only for rule from-file."""
+        """Return where the file of a dataset's targets is; only for rule from-file."""
         return Path(str(self.file).replace("{dataset}", dataset))
 
     def identity(self, dataset: str) -> dict[str, Json]:
-        """Returns the fields as JSON, the file by the sha256 of its bytes: what must agree between two numbers."""
+        """Return the fields as JSON, the file by the sha256 of its bytes: what must agree between two numbers."""
         fields = self.model_dump(mode="json")
         return {**fields, "file": f"sha256:{file_digest(self.path(dataset))}" if self.file else None}
 

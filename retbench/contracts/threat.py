@@ -1,17 +1,21 @@
-"""What the attacker wants, may do, and sees."""
+"""The threat model: what the attacker wants, may change and knows."""
 
 from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
-from retbench.contracts.facts import Visibility
-
 Goal = Literal["targeted", "untargeted"]
 Norm = Literal["linf", "l2"]
+Threat = Literal["oblivious", "adaptive"]
+"""What the attacker knows.
+
+`oblivious`: the hasher that encodes the database (hardened, if it is), not the purifiers in front of it; `adaptive`:
+those too.
+"""
 
 
 class Ball(NamedTuple):
-    """The perturbations an attack allows itself.
+    """The perturbations that an attack allows itself.
 
     Attributes:
         norm: over all pixels and channels of one image in [0, 1].
@@ -20,18 +24,3 @@ class Ball(NamedTuple):
 
     norm: Norm
     eps: float
-
-
-class Threat(NamedTuple):
-    """One attack's declaration, as a row prints it.
-
-    Attributes:
-        goal: `targeted` (the answers become the target's) or `untargeted` (they stop being the query's).
-        ball: norm and budget; None for an attack that declares none.
-        visibility: `oblivious` sees the hasher that encodes the database, not the purifier in front of it; `adaptive`
-            sees both.
-    """
-
-    goal: Goal
-    ball: Ball | None
-    visibility: Visibility

@@ -39,15 +39,15 @@ class TrainingData:
         return self.dataset.labels("train").to(self.device)
 
     def images(self, rows: Sequence[int]) -> Tensor:
-        """Returns float32 (B, 3, H, W) in [0, 1], B the number of `rows`."""
+        """Return float32 (B, 3, H, W) in [0, 1], B the number of `rows`."""
         return unit_images(self.dataset.images("train", rows), self.device)
 
     def texts(self, rows: Sequence[int]) -> Tensor:
-        """Returns float32 (B, T); raises LookupError for a dataset without texts."""
+        """Return float32 (B, T); raises LookupError for a dataset without texts."""
         return self.dataset.texts("train", rows).to(self.device)
 
     def features(self, rows: Sequence[int]) -> Tensor:
-        """Returns float32 (B, F), the stored features of the images at `rows`, in their order.
+        """Return float32 (B, F), the stored features of the images at `rows`, in their order.
 
         Raises:
             LookupError: the hasher that is fitted declares no `cached` part.
@@ -65,5 +65,5 @@ class TrainingData:
 
 
 def unit_images(images: Tensor, device: torch.device) -> Tensor:
-    """Returns uint8 `images` (B, 3, H, W) as float32 in [0, 1] on `device`, channels last in memory."""
+    """Return uint8 `images` (B, 3, H, W) as float32 in [0, 1] on `device`, channels last in memory."""
     return images.to(device).to(torch.float32, memory_format=torch.channels_last).div_(255.0)

@@ -10,7 +10,7 @@ from retbench.canon import file_digest
 
 
 def weights_root() -> Path:
-    """Returns the folder of downloaded weights: `RETBENCH_WEIGHTS`, or `weights/` in the current folder."""
+    """Return the folder of downloaded weights: `RETBENCH_WEIGHTS`, or `weights/` in the current folder."""
     return Path(os.environ.get("RETBENCH_WEIGHTS") or "weights")
 
 
@@ -41,7 +41,7 @@ class Weights(NamedTuple):
         return "fetch the file yourself and put it there: nobody publishes its sha256, so that no command can check it"
 
     def problem(self) -> str | None:
-        """Returns why it cannot be read, or None: it is not there, or its digest is not the published one."""
+        """Return why it cannot be read, or None: it is not there, or its digest is not the published one."""
         if not self.path.is_file():
             return f"missing: expected {self.path}, published at {self.address}"
         digest = file_digest(self.path) if self.sha256 else ""

@@ -18,7 +18,7 @@ CONTROL_GROUP = Path("/sys/fs/cgroup")
 
 
 def pick_device(name: str = "auto") -> torch.device:
-    """Returns the device of that name; `auto` is the accelerator where there is one. Raises UserError."""
+    """Return the device of that name; `auto` is the accelerator where there is one. Raises UserError."""
     if name == "auto":
         accelerator = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
         return accelerator or torch.device("cpu")
@@ -32,7 +32,7 @@ def pick_device(name: str = "auto") -> torch.device:
 
 
 def resolve_precision(wanted: Literal["auto", "float32", "bf16"], device: torch.device) -> Precision:
-    """Returns the precision that networks run in; `auto` is bf16 where the device multiplies it in hardware."""
+    """Return the precision that networks run in; `auto` is bf16 where the device multiplies it in hardware."""
     if wanted != "auto":
         return wanted
     if device.type == "cuda":
@@ -41,7 +41,7 @@ def resolve_precision(wanted: Literal["auto", "float32", "bf16"], device: torch.
 
 
 def environment(device: torch.device) -> dict[str, Json]:
-    """Returns what a number may hang on besides its recipe."""
+    """Return what a number may hang on besides its recipe."""
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
     return {
         "device": device.type,
@@ -53,7 +53,7 @@ def environment(device: torch.device) -> dict[str, Json]:
 
 
 def free_memory(device: torch.device) -> int | None:
-    """Returns the bytes that this process may still take on `device`; None where the system does not say."""
+    """Return the bytes that this process may still take on `device`; None where the system does not say."""
     if device.type == "cuda":
         kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
         return torch.cuda.mem_get_info(device)[0] + kept  # torch gives what it keeps back to itself
@@ -62,7 +62,7 @@ def free_memory(device: torch.device) -> int | None:
 
 
 def _available_memory() -> int | None:
-    """Returns what Linux counts as available."""
+    """Return what Linux counts as available."""
     try:
         lines = Path("/proc/meminfo").read_text().splitlines()
     except OSError:
@@ -71,7 +71,7 @@ def _available_memory() -> int | None:
 
 
 def _memory_below_limit() -> int | None:
-    """Returns what is left below the limit of a container, where it has one; cached files make room when asked to."""
+    """Return what is left below the limit of a container, where it has one; cached files make room when asked to."""
     try:
         names = ("memory.max", "memory.current", "memory.stat")
         limit, used, stat = ((CONTROL_GROUP / name).read_text().strip() for name in names)
@@ -88,7 +88,7 @@ def reset_peak(device: torch.device) -> None:
 
 
 def peak_memory(device: torch.device) -> int:
-    """Returns bytes: the device's peak since `reset_peak`; on a CPU the process's peak since it started."""
+    """Return bytes: the device's peak since `reset_peak`; on a CPU the process's peak since it started."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

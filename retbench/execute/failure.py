@@ -42,7 +42,7 @@ class Failure(NamedTuple):
 
 
 def classify(error: BaseException) -> FailureKind:
-    """Returns the class of what a step raised."""
+    """Return the class of what a step raised."""
     if isinstance(error, ContractBreach):
         return FailureKind.INVALID
     if isinstance(error, StepTimeout):

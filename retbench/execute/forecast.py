@@ -29,7 +29,7 @@ class Forecast:
     disk: int
 
     def record(self) -> dict[str, Json]:
-        """Returns it as JSON."""
+        """Return it as JSON."""
         return {
             "seconds": round(self.seconds, 1),
             "unknown_steps": self.unknown,
@@ -54,11 +54,11 @@ class Rates:
                 self._seen[kind].append(dict(timing))
 
     def seconds(self, stage: Stage) -> float | None:
-        """Returns the expected seconds of a step; None where no step of its kind has been timed."""
+        """Return the expected seconds of a step; None where no step of its kind has been timed."""
         return self._scaled(stage, "seconds")
 
     def forecast(self, steps: Iterable[Stage]) -> Forecast:
-        """Returns the cost of these steps together."""
+        """Return the cost of these steps together."""
         steps = list(steps)
         timed = [step for step in steps if self.seconds(step) is not None]
         return Forecast(

@@ -67,7 +67,7 @@ class LocalExecutor:
     batch_sizes: dict[CostKind, int] = field(default_factory=dict)
 
     def run(self, plan: Plan) -> RunResult:
-        """Returns what happened once every step is stored, failed, or waited for one that failed.
+        """Return what happened once every step is stored, failed, or waited for one that failed.
 
         Raises:
             StoreUnwritable: the store cannot be written; what is finished stays.
@@ -93,7 +93,7 @@ class LocalExecutor:
         return RunResult(executed, stored, failures, time.perf_counter() - started)
 
     def _discard_corrupt(self, plan: Plan) -> None:
-        """Checks every byte that the plan would build on; what does not match is removed, said so, and runs again."""
+        """Check every byte that the plan would build on; what does not match is removed, said so, and runs again."""
         for key in filter(self.store.has, plan.steps):
             try:
                 self.store.check(key)
@@ -104,7 +104,7 @@ class LocalExecutor:
                 self._report("warning", plan.steps[key], message=f"{error}; it is computed again")
 
     def _attempt(self, plan: Plan, stage: Stage) -> Failure | None:
-        """Runs a step, again with less or once more where that can help, and returns its failure, if it stays one."""
+        """Run a step, again with less or once more where that can help, and returns its failure, if it stays one."""
         self._report("step_started", stage)
         retries = 0
         while True:
@@ -137,13 +137,13 @@ class LocalExecutor:
         return True
 
     def _batch_size(self, stage: Stage) -> int:
-        """Returns the micro-batch of a step: what the free memory should hold, less where it has run out before."""
+        """Return the micro-batch of a step: what the free memory should hold, less where it has run out before."""
         free = free_memory(self.device) if stage.memory else None
         fitting = BATCH if free is None else int(SHARE * free) // cast(int, stage.memory)
         return max(1, min(BATCH, fitting, self.batch_sizes.get(stage.cost_kind, BATCH)))
 
     def _recall(self) -> None:
-        """Reads from the store's ledger where memory has run out in earlier runs on such a device."""
+        """Read from the store's ledger where memory has run out in earlier runs on such a device."""
         for timing in self.store.timings():
             if (size := timing.get("halved_to")) and timing.get("device") == self.device.type:
                 kind = (str(timing["stage"]), str(timing["work"]), str(timing["options"]))
@@ -178,7 +178,7 @@ class LocalExecutor:
         }
         around: dict[str, Json] = {**environment(self.device), "versions": dict(self.versions)}
         meta = {"recipe": stage.full_recipe, "label": stage.label, "environment": around, **cost}
-        size = self.store.put(Artifact(stage.key, outcome.tensors, outcome.facts, meta))
+        size = self.store.put(Artifact(stage.key, outcome.tensors, outcome.summary, meta))
         kind = {"stage": stage.name, "work": stage.work, "options": stage.options, "device": self.device.type}
         halved = {"halved_to": self.batch_sizes.get(stage.cost_kind)}
         self.store.append_timing({**kind, **cost, **halved, "bytes": size})
@@ -193,16 +193,16 @@ class LocalExecutor:
 
         return progress
 
-    def _report(self, event: EventKind, stage: Stage, done: int = 0, total: int = 0, **facts: Any) -> None:
-        self.tell(Event(event, stage.name, stage.label, stage.key, done, total, **facts))
+    def _report(self, event: EventKind, stage: Stage, done: int = 0, total: int = 0, **details: Any) -> None:
+        self.tell(Event(event, stage.name, stage.label, stage.key, done, total, **details))
 
 
 def _with_records(outcome: Outcome, records: dict[str, Any]) -> Outcome:
-    """Returns the outcome with what the step recorded: pictures among the tensors, curves among the facts."""
+    """Return the outcome with what the step recorded: pictures among the tensors, curves in the summary."""
     pictures = {f"{RECORDED}{name}": value for name, value in records.items() if isinstance(value, Tensor)}
     curves = {name: value for name, value in records.items() if not isinstance(value, Tensor)}
-    facts = {**outcome.facts, "record": curves} if curves else outcome.facts
-    return Outcome({**outcome.tensors, **pictures}, facts)
+    summary = {**outcome.summary, "record": curves} if curves else outcome.summary
+    return Outcome({**outcome.tensors, **pictures}, summary)
 
 
 @contextmanager

@@ -30,7 +30,7 @@ class PairedTest(NamedTuple):
 
 
 def compare_pairs(first: Tensor, second: Tensor, *, clusters: Tensor | None = None) -> PairedTest:
-    """Returns the mean of first - second over the same queries (and seeds), with a cluster-robust t-test of it.
+    """Return the mean of first - second over the same queries (and seeds), with a cluster-robust t-test of it.
 
     The error is that of `standard_error`: from the clusters' totals with G - 1 degrees of freedom; under S seeds plus
     what the seeds' means vary by, with no more than S - 1, because two seeds whose means happen to agree say little of
@@ -58,7 +58,7 @@ def compare_pairs(first: Tensor, second: Tensor, *, clusters: Tensor | None = No
 
 
 def compare_many(first: Tensor, second: Tensor, *, clusters: Tensor | None = None) -> list[PairedTest]:
-    """Returns `compare_pairs` of each of P pairs over the same queries (and seeds), in one pass where nothing is NaN.
+    """Return `compare_pairs` of each of P pairs over the same queries (and seeds), in one pass where nothing is NaN.
 
     Args:
         first: floating point (P, S, Q): for each pair one value per seed and query.
@@ -91,13 +91,13 @@ def compare_many(first: Tensor, second: Tensor, *, clusters: Tensor | None = Non
 
 
 def _cautious(uncertainty: StandardError, clusters: int, seeds: int) -> StandardError:
-    """Returns an error with the fewest degrees of freedom that any of its parts was estimated with."""
+    """Return an error with the fewest degrees of freedom that any of its parts was estimated with."""
     fewest = min(clusters, seeds) - 1.0 if seeds > 1 else uncertainty.freedom
     return uncertainty._replace(freedom=min(fewest, uncertainty.freedom))
 
 
 def _tested(difference: float, uncertainty: StandardError, clusters: int) -> PairedTest:
-    """Returns the test of a mean difference of so many clusters."""
+    """Return the test of a mean difference of so many clusters."""
     error, freedom = uncertainty
     if clusters < 2:
         return PairedTest(difference, error, freedom, 1.0)
@@ -109,7 +109,7 @@ def _tested(difference: float, uncertainty: StandardError, clusters: int) -> Pai
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Returns p-values adjusted for being several, in the given order: 0..1, each at least what it was.
+    """Return p-values adjusted for being several, in the given order: 0..1, each at least what it was.
 
     Rejecting what is below a level then errs on any true hypothesis with at most that probability, however the tests
     depend on each other. The i-th smallest of m is multiplied by m - i + 1 and is never below a smaller one. Equal
@@ -135,7 +135,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def detectable_difference(error: float, freedom: float, *, level: float = 0.05, power: float = 0.8) -> float:
-    """Returns the true difference that a two-sided t-test finds with a given probability, in the error's units.
+    """Return the true difference that a two-sided t-test finds with a given probability, in the error's units.
 
     It is (t_{1 - level / 2} + t_power) * error, with quantiles of Student's distribution. What is smaller may well be
     there without being found. An error of 0 gives 0; no degrees of freedom give infinity.

@@ -70,7 +70,7 @@ def bootstrap_interval(
     seed: int = 0,
     statistic: Statistic = "mean",
 ) -> Interval:
-    """Returns a statistic of the values with its bootstrap interval over queries, and over seeds if there are several.
+    """Return a statistic of the values with its bootstrap interval over queries, and over seeds if there are several.
 
     Whole clusters are drawn with replacement; what is resampled is the sum over the size of all that was drawn, a ratio
     where clusters differ in size. Of values under several seeds, clusters and seeds are drawn independently of each
@@ -131,7 +131,7 @@ def paired_difference(
     resamples: int = 2000,
     seed: int = 0,
 ) -> Interval:
-    """Returns the mean of first - second over the same queries (and seeds), with its bootstrap interval.
+    """Return the mean of first - second over the same queries (and seeds), with its bootstrap interval.
 
     Both values of a query are drawn together, so what the queries have in common cancels: much narrower than the
     difference of two separate intervals. A NaN on either side drops the pair. Everything else as in
@@ -158,7 +158,7 @@ def paired_difference(
 
 
 def tally(where: str, values: Tensor, clusters: Tensor | None) -> Tally:
-    """Returns the sums and sizes of values (Q,) or (S, Q) by seed and cluster; NaN is dropped, infinities are kept.
+    """Return the sums and sizes of values (Q,) or (S, Q) by seed and cluster; NaN is dropped, infinities are kept.
 
     Clusters follow each other as they first appear, so that the numbers they carry are of no consequence.
 
@@ -180,7 +180,7 @@ def tally(where: str, values: Tensor, clusters: Tensor | None) -> Tally:
 
 
 def tally_pairs(where: str, first: Tensor, second: Tensor, clusters: Tensor | None) -> Tally:
-    """Returns the sums and sizes of first - second by seed and cluster; a NaN on either side drops the pair.
+    """Return the sums and sizes of first - second by seed and cluster; a NaN on either side drops the pair.
 
     Raises:
         ValueError: a wrong shape or dtype, different shapes, or an infinite value, in the name of `where`.
@@ -196,7 +196,7 @@ def tally_pairs(where: str, first: Tensor, second: Tensor, clusters: Tensor | No
 
 
 def standard_error(counted: Tally) -> StandardError:
-    """Returns the cluster-robust standard error of the mean of a tally, and its degrees of freedom.
+    """Return the cluster-robust standard error of the mean of a tally, and its degrees of freedom.
 
     With one seed it is sqrt(G / (G - 1) * sum over clusters of (sum - mean * size)^2) / N, of N values in G clusters,
     with G - 1 degrees of freedom; where every value is a cluster, the usual standard deviation / sqrt(N). Under several
@@ -218,7 +218,7 @@ def standard_error(counted: Tally) -> StandardError:
 
 
 def combine_parts(parts: Sequence[float], freedoms: Sequence[int]) -> StandardError:
-    """Returns the root of the sum of variances and its degrees of freedom, the first part's where nothing varies."""
+    """Return the root of the sum of variances and its degrees of freedom, the first part's where nothing varies."""
     total = sum(parts)
     if len(parts) == 1 or not total > 0:  # nothing varies, or infinitely
         return StandardError(math.sqrt(total), float(freedoms[0]))
@@ -258,14 +258,14 @@ def _interval(counted: Tally, level: float, resamples: int, seed: int) -> Interv
 
 
 def _tail(level: float, freedom: float) -> float:
-    """Returns what is left outside each bound of an expanded percentile interval."""
+    """Return what is left outside each bound of an expanded percentile interval."""
     from scipy.special import ndtr, stdtrit
 
     return float(ndtr(-math.sqrt((freedom + 1) / freedom) * stdtrit(freedom, 1 - (1 - level) / 2)))
 
 
 def _resampled_means(counted: Tally, resamples: int, seed: int) -> Tensor:
-    """Returns the mean of every resample that holds a value: with gaps under some seeds, one may hold none."""
+    """Return the mean of every resample that holds a value: with gaps under some seeds, one may hold none."""
     infinite = counted.sums.isinf()
     finite, infinities = counted.sums.masked_fill(infinite, 0), set(counted.sums[infinite].tolist())
     means, step = [], max(1, CELLS // max(counted.sums.shape))
@@ -281,13 +281,13 @@ def _resampled_means(counted: Tally, resamples: int, seed: int) -> Tensor:
 
 
 def _weighted(clusters: Tensor, cells: Tensor, seeds: Tensor) -> Tensor:
-    """Returns the sum of `cells` (S, G) for each resample, weighted by how often cluster and seed were drawn."""
+    """Return the sum of `cells` (S, G) for each resample, weighted by how often cluster and seed were drawn."""
     return (clusters @ cells.T * seeds).sum(dim=1)
 
 
 @lru_cache(maxsize=BLOCKS)
 def _drawn(count: int, rows: int, seed: tuple[int, int, int]) -> Tensor:
-    """Returns how often each of `count` things was drawn in `count` draws with replacement: float64 (rows, count)."""
+    """Return how often each of `count` things was drawn in `count` draws with replacement: float64 (rows, count)."""
     drawn = torch.from_numpy(np.random.default_rng(seed).integers(count, size=(rows, count)))
     once = torch.ones_like(drawn, dtype=torch.float64)
     return torch.zeros_like(once).scatter_add_(1, drawn, once)

@@ -17,7 +17,7 @@ class Remembering:
 
 
 def remembered(method: M) -> M:
-    """Returns a method that answers an equal question from memory; its arguments are hashable."""
+    """Return a method that answers an equal question from memory; its arguments are hashable."""
 
     @wraps(method)
     def answer(self: Remembering, *question: Any) -> Any:

@@ -41,11 +41,11 @@ class Plan:
     steps: dict[str, Stage] = field(default_factory=dict)
 
     def counts(self) -> Counter[str]:
-        """Returns how many steps each stage has, in the order they first run."""
+        """Return how many steps each stage has, in the order they first run."""
         return Counter(stage.name for stage in self.steps.values())
 
     def ancestry(self, key: str) -> Iterator[str]:
-        """Yields the keys of a step's inputs, theirs before them, and the step itself last; each once."""
+        """Yield the keys of a step's inputs, theirs before them, and the step itself last; each once."""
         seen: set[str] = set()
 
         def walk(at: str) -> Iterator[str]:

@@ -27,6 +27,7 @@ from retbench.plan.memory import Remembering, remembered
 from retbench.plan.plan import Plan, PlannedCell
 from retbench.plan.screening import MODALITIES, Screening, hardening_of, purifiers_of, votes_of
 from retbench.stages import (
+    AttackContext,
     ComputeFeatures,
     DrawTargets,
     EncodeQueries,
@@ -41,7 +42,6 @@ from retbench.stages import (
     Purify,
     Queries,
     Score,
-    Sight,
     Stage,
     States,
     Victim,
@@ -57,7 +57,7 @@ GRANTED_SPLITS: dict[Need, Split] = {"database_codes": "database", "training_cod
 
 
 def make_plan(suite: Suite, cells: Sequence[Cell], precision: Precision) -> Plan:
-    """Returns the plan of these cells; equal steps of different cells become one."""
+    """Return the plan of these cells; equal steps of different cells become one."""
     planner = _Planner(suite, precision)
     planned = tuple(planner.cell(cell) for cell in cells)
     return Plan(planned, planner.steps)
@@ -74,21 +74,21 @@ class _Planner(Remembering):
         self.screening = Screening()
 
     def add(self, stage: Stage) -> str:
-        """Adds a step unless it is there, and returns its key."""
+        """Add a step unless it is there, and returns its key."""
         return self.steps.setdefault(stage.key, stage).key
 
     def cell(self, cell: Cell) -> PlannedCell:
-        """Returns the planned cell: its steps added, or the reason it is skipped."""
+        """Return the planned cell: its steps added, or the reason it is skipped."""
         if reason := self.screening.missing(cell.dataset):
             return PlannedCell(cell, None, reason)
-        facts = replace(self.facts(cell.dataset), bits=cell.bits, task=cell.task, visibility=cell.visibility)
+        facts = replace(self.facts(cell.dataset), bits=cell.bits, task=cell.task, threat=cell.threat)
         if reason := self.screening.skip_reason(cell, facts):
             return PlannedCell(cell, None, reason)
         caveats, details = self.screening.caveats(cell, facts), self.screening.details(cell, facts)
         return self.compose(cell, facts)._replace(caveats=caveats, details=details)
 
     def compose(self, cell: Cell, facts: Facts) -> PlannedCell:
-        """Returns the planned cell of what can be run: train, attack, purify, encode, score."""
+        """Return the planned cell of what can be run: train, attack, purify, encode, score."""
         victim = self.victim(cell.hasher, hardening_of(cell), cell.dataset, cell.bits, cell.seed)
         queries = self.queries(cell.dataset)
         targets = self.targets(cell.dataset)
@@ -102,25 +102,25 @@ class _Planner(Remembering):
                 for copy in range(purifier.copies)
             )
             purified += [shard for shards in draws for shard in shards]
-        final = draws if all(draws) else ()
+        purified = draws if all(draws) else ()
         asks, answers = MODALITIES[cell.task]
         vote: Vote = next(iter(votes_of(cell)), "mean")
-        code_step = EncodeQueries(victim, cell.bits, asks, self.precision, queries, final, vote)
+        code_step = EncodeQueries(victim, cell.bits, asks, self.precision, queries, purified, vote)
         database = self.encoded(victim, cell.bits, answers, cell.dataset, "database")
         targeted = cell.attack is not None and cell.attack.goal == "targeted"
         codes = self.add(code_step)
-        score = Score(queries, cell.bits, self.protocol, codes, database, targets, attacked, final, targeted)
+        score = Score(queries, cell.bits, self.protocol, codes, database, targets, attacked, purified, targeted)
         return PlannedCell(cell, self.add(score), None, attacked, tuple(purified), len(queries))
 
     def attack(self, cell: Cell, facts: Facts, victim: Victim, targets: str) -> tuple[str, ...]:
-        """Returns the keys of the attacked shards of a cell: on its own hasher, or on the surrogate."""
+        """Return the keys of the attacked shards of a cell: on its own hasher, or on the surrogate."""
         attack = cast(Attack, cell.attack)
         if cell.surrogate:
             victim = self.victim(cell.surrogate, None, cell.dataset, cell.bits, cell.seed)
-        front = purifiers_of(cell) if cell.visibility == "adaptive" else ()
+        purifiers = purifiers_of(cell) if cell.threat == "adaptive" else ()
         # The images serve every task that asks with them, so the attacker is not told which one it is.
-        facts = replace(facts, task=None, visibility="adaptive" if front else "oblivious")
-        return self.perturbed(attack, victim, facts, front, cell.dataset, targets, cell.seed)
+        facts = replace(facts, task=None, threat="adaptive" if purifiers else "oblivious")
+        return self.perturbed(attack, victim, facts, purifiers, cell.dataset, targets, cell.seed)
 
     @remembered
     def perturbed(
@@ -128,36 +128,36 @@ class _Planner(Remembering):
         attack: Attack,
         victim: Victim,
         facts: Facts,
-        front: tuple[Purifier, ...],
+        purifiers: tuple[Purifier, ...],
         dataset: Dataset,
         targets: str,
         seed: int,
     ) -> tuple[str, ...]:
-        """Returns the keys of the attacked shards."""
-        through = tuple((purifier, self.states(purifier, dataset, seed)) for purifier in front)
-        sight = Sight(victim, facts, self.grants(attack, victim, facts, dataset), through)
-        states = self.attack_states(attack, victim, replace(facts, visibility="oblivious"), dataset, seed)
+        """Return the keys of the attacked shards."""
+        through = tuple((purifier, self.states(purifier, dataset, seed)) for purifier in purifiers)
+        context = AttackContext(victim, facts, self.grants(attack, victim, facts, dataset), through)
+        states = self.attack_states(attack, victim, replace(facts, threat="oblivious"), dataset, seed)
         if attack.learns:
-            own = self.add(FitAttack(attack, sight, states, self.queries(dataset), seed, self.precision))
+            own = self.add(FitAttack(attack, context, states, self.queries(dataset), seed, self.precision))
             states = replace(states, own=own)
         quantize = self.protocol.quantize
         return tuple(
-            self.add(Perturb(attack, sight, states, shard, seed, "float32", targets, quantize))
+            self.add(Perturb(attack, context, states, shard, seed, "float32", targets, quantize))
             for shard in self.shards(dataset)
         )
 
     def grants(self, seeing: Attack | AttackPart, victim: Victim, facts: Facts, dataset: Dataset) -> dict[Need, str]:
-        """Returns the keys of the encodings that an attack, or a part of one, needs."""
+        """Return the keys of the encodings that an attack, or a part of one, needs."""
         splits = ((need, split) for need, split in GRANTED_SPLITS.items() if need in seeing.needs)
         return {need: self.encoded(victim, facts.bits, "image", dataset, split) for need, split in splits}
 
     def attack_states(self, attack: Attack, victim: Victim, facts: Facts, dataset: Dataset, seed: int) -> States:
-        """Returns the trained parts of an attack; those that hang on the victim see it without purifiers in front."""
+        """Return the trained parts of an attack; those fitted to the victim see it without purifiers."""
         keys = {}
         for role, part in attack.parts(facts).items():
             if isinstance(part, AttackPart):
-                sight = Sight(victim, facts, self.grants(part, victim, facts, dataset))
-                fit = FitAttackPart(part, sight, States(), self.queries(dataset), seed, self.precision)
+                context = AttackContext(victim, facts, self.grants(part, victim, facts, dataset))
+                fit = FitAttackPart(part, context, States(), self.queries(dataset), seed, self.precision)
                 keys[role] = self.add(fit)
             else:
                 keys[role] = self.part(part, dataset, seed)
@@ -167,7 +167,7 @@ class _Planner(Remembering):
     def purified(
         self, purifier: Purifier, dataset: Dataset, sources: tuple[str, ...], seed: int, position: int, copy: int
     ) -> tuple[str, ...]:
-        """Returns the keys of one copy of purified shards: of attacked or purified ones, or of the clean queries."""
+        """Return the keys of one copy of purified shards: of attacked or purified ones, or of the clean queries."""
         facts = self.facts(dataset)
         states, shards = self.states(purifier, dataset, seed), self.shards(dataset)
         how = (seed, self.protocol.quantize, self.precision, position, copy)
@@ -176,7 +176,7 @@ class _Planner(Remembering):
 
     @remembered
     def victim(self, hasher: Hasher, hardening: Hardening | None, dataset: Dataset, bits: int, seed: int) -> Victim:
-        """Returns a trained hasher, hardened where the cell says so."""
+        """Return a trained hasher, hardened where the cell says so."""
         facts = replace(self.facts(dataset), bits=bits)
         states, features = self.part_states(hasher, dataset, seed), self.features(hasher, dataset, seed, "train")
         fit = FitHasher(hasher, dataset, facts, seed, self.precision, states, features)
@@ -189,14 +189,14 @@ class _Planner(Remembering):
 
     @remembered
     def encoded(self, victim: Victim, bits: int, modality: Modality, dataset: Dataset, split: Split) -> str:
-        """Returns the key of a split encoded by a trained hasher."""
+        """Return the key of a split encoded by a trained hasher."""
         stored = modality == "image" and victim.part_seed is not None
         features = self.features(victim.hasher, dataset, victim.part_seed or 0, split) if stored else ()
         return self.add(EncodeSplit(victim, bits, modality, self.precision, dataset, split, features))
 
     @remembered
     def features(self, hasher: Hasher, dataset: Dataset, seed: int, split: Split) -> tuple[str, ...]:
-        """Returns the keys of a split's features by the part that a hasher leaves as it is; none if it has no such."""
+        """Return the keys of a split's features by the part that a hasher leaves as it is; none if it has no such."""
         if hasher.cached is None:
             return ()
         facts = self.facts(dataset)
@@ -210,7 +210,7 @@ class _Planner(Remembering):
 
     @remembered
     def states(self, purifier: Purifier, dataset: Dataset, seed: int) -> States:
-        """Returns what a purifier works with: its parts, and its own fit if it has one."""
+        """Return what a purifier works with: its parts, and its own fit if it has one."""
         states = self.part_states(purifier, dataset, seed)
         if not purifier.learns:
             return states
@@ -219,35 +219,35 @@ class _Planner(Remembering):
 
     @remembered
     def part_states(self, owner: Component, dataset: Dataset, seed: int) -> States:
-        """Returns the trained parts of a component; equal parts of different owners are one step."""
+        """Return the trained parts of a component; equal parts of different owners are one step."""
         parts = owner.parts(self.facts(dataset))
         return States(parts={role: self.part(part, dataset, seed) for role, part in parts.items()})
 
     @remembered
     def part(self, part: Part | AttackPart, dataset: Dataset, seed: int) -> str:
-        """Returns the key of a trained part."""
+        """Return the key of a trained part."""
         if isinstance(part, AttackPart):
             raise breach(part, "only an attack may own a part that is trained against the attacked hasher")
         return self.add(FitPart(part, dataset, self.facts(dataset), seed, self.precision, States()))
 
     @remembered
     def targets(self, dataset: Dataset) -> str:
-        """Returns the key of the draw that every attack and defense on a dataset shares."""
+        """Return the key of the draw that every attack and defense on a dataset shares."""
         draw = DrawTargets(dataset, self.protocol.targets)
         draw.check()
         return self.add(draw)
 
     @remembered
     def facts(self, dataset: Dataset) -> Facts:
-        """Returns a dataset's facts."""
+        """Return a dataset's facts."""
         return dataset.facts()
 
     @remembered
     def queries(self, dataset: Dataset) -> Queries:
-        """Returns the queries that the protocol draws from a dataset."""
+        """Return the queries that the protocol draws from a dataset."""
         return draw_queries(dataset, self.protocol.queries)
 
     @remembered
     def shards(self, dataset: Dataset) -> list[Queries]:
-        """Returns those queries in resumable pieces."""
+        """Return those queries in resumable pieces."""
         return list(self.queries(dataset).shards(self.size))

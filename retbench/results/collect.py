@@ -7,10 +7,10 @@ from dataclasses import replace
 from typing import Any, cast
 
 from retbench.canon import Json
-from retbench.contracts import Component, Facts, Protocol, Threat
+from retbench.contracts import Component, Facts, Protocol
 from retbench.errors import ArtifactCorrupt, ArtifactError
 from retbench.plan import Plan, PlannedCell
-from retbench.results.row import Envelope, Row, Status, read_interval
+from retbench.results.row import Row, Status, TieRange, read_interval
 from retbench.store import Store
 from retbench.suite import Cell
 
@@ -57,17 +57,21 @@ class _Collector:
             steps=tuple(self.plan.ancestry(planned.key)),
         )
         try:
-            facts = cast(dict[str, Any], self.store.facts(planned.key))
+            summary = cast(dict[str, Any], self.store.summary(planned.key))
         except ArtifactError as error:
             return replace(row, **self._absence(planned.key, error))
-        protocol |= {"chance": facts["chance"], "scored_queries": facts["queries"], "ranked_queries": planned.queries}
-        protocol["target_labels"] = facts["target_labels"]
+        protocol |= {
+            "chance": summary["chance"],
+            "scored_queries": summary["queries"],
+            "ranked_queries": planned.queries,
+        }
+        protocol["target_labels"] = summary["target_labels"]
         return replace(
             row,
             status="done",
-            metrics={name: read_interval(value) for name, value in facts["metrics"].items()},
-            envelopes={name: Envelope(**value) for name, value in facts["envelopes"].items()},
-            data={**row.data, "distinct_codes": facts["distinct_codes"]},
+            metrics={name: read_interval(value) for name, value in summary["metrics"].items()},
+            tie_ranges={name: TieRange(**value) for name, value in summary["tie_ranges"].items()},
+            data={**row.data, "distinct_codes": summary["distinct_codes"]},
             cost=self._cost(planned),
         )
 
@@ -136,6 +140,5 @@ class _Collector:
 def _budget(cell: Cell) -> dict[str, Json]:
     if cell.attack is None:
         return {}
-    threat = Threat(cell.attack.goal, cell.attack.ball, cell.visibility)
-    ball = threat.ball._asdict() if threat.ball else {"norm": None, "eps": None}
-    return {"goal": threat.goal, "visibility": threat.visibility, **ball}
+    ball = cell.attack.ball._asdict() if cell.attack.ball else {"norm": None, "eps": None}
+    return {"goal": cell.attack.goal, **ball}

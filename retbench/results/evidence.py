@@ -27,7 +27,7 @@ class StepRecord(NamedTuple):
         seconds: wall time.
         peak_memory: bytes.
         environment: device, device_name, threads, versions of torch and python, and `versions` of retbench and plugins.
-        facts: the small facts that a report reads: `distinct` codes and `float32_agreement` of encodings.
+        summary: what a report reads of the artifact's summary: `distinct` codes and `float32_agreement` of encodings.
     """
 
     stage: str
@@ -36,7 +36,7 @@ class StepRecord(NamedTuple):
     seconds: float
     peak_memory: int
     environment: Mapping[str, Json]
-    facts: Mapping[str, Json]
+    summary: Mapping[str, Json]
 
 
 @dataclass(frozen=True)
@@ -50,9 +50,9 @@ class Evidence:
         rows: one for each cell.
         steps: what was computed for them, by key; what is not stored is left out.
         scores: the per-query values behind a row's key: float (Q,) of each metric (mean squares for `perceptibility`
-            and `visibility`), NaN for a query that a metric leaves out; `cluster` int64 (Q,), equal where target labels
-            are; `map_recall` and `t_map_recall` float32 (Q, 21), precision at recall 0, 0.05 ... 1; `map_depth` and
-            `t_map_depth` float32 (Q, D), precision among the first of `depths` int64 (D,).
+            and `purified_rmse`), NaN for a query that a metric leaves out; `cluster` int64 (Q,), equal where the target
+            labels are; `map_recall` and `t_map_recall` float32 (Q, 21), precision at recall 0, 0.05 ... 1;
+            `map_depth` and `t_map_depth` float32 (Q, D), precision among the first of `depths` int64 (D,).
         log: the file that failures are logged in; empty where there is no such file.
         notice: what a reader must know of where all of it comes from; empty for a store.
     """
@@ -78,10 +78,10 @@ def read_step(store: Store, key: str) -> StepRecord | None:
     try:
         meta = cast(dict[str, Any], store.meta(key))
         recipe = meta["recipe"]
-        facts = store.facts(key) if recipe["stage"] == "encode" else {}
+        summary = store.summary(key) if recipe["stage"] == "encode" else {}
     except ArtifactError:
         return None
-    kept: dict[str, Json] = {name: facts[name] for name in ("distinct", "float32_agreement") if name in facts}
+    kept: dict[str, Json] = {name: summary[name] for name in ("distinct", "float32_agreement") if name in summary}
     label, precision = str(meta["label"]), str(recipe.get("precision") or "")
     return StepRecord(
         recipe["stage"], label, precision, meta["seconds"], meta["peak_memory"], meta["environment"], kept

@@ -15,7 +15,7 @@ ROW_AXES = (*AXES, "variant")
 Status = Literal["done", "skipped", "failed", "invalid", "missing"]
 
 
-class Envelope(NamedTuple):
+class TieRange(NamedTuple):
     """A mean over queries when ties are broken against them, and in favor of them: 0..1."""
 
     worst: float
@@ -29,8 +29,8 @@ class Row:
     Attributes:
         dataset, hasher, bits, task, attack, surrogate, defense, threat, seed, variant: the axes, by label.
         status: `done`; `skipped`, `failed` or `invalid` (a breach of contract) with the reason; `missing`: not run.
-        metrics: intervals in 0..1: `map`, `t_map`; where images were changed `perceptibility`, `visibility`, `ssim`.
-        envelopes: of `map` and `t_map`, where the order inside ties can move them.
+        metrics: intervals in 0..1: `map`, `t_map`; where images were changed `perceptibility`, `purified_rmse`, `ssim`.
+        tie_ranges: of `map` and `t_map`, where the order inside ties can move them.
         protocol: what must agree before the row is put beside another.
         options: those of its components, by role: `dataset`, `hasher`, `attack`, `surrogate`, and `defense` by name.
         data: sizes of the splits, `image_size`, number of `classes`, `distinct_codes` of the database, the `seeds` that
@@ -57,7 +57,7 @@ class Row:
     status: Status
     reason: str = ""
     metrics: Mapping[str, Interval] = field(default_factory=dict)
-    envelopes: Mapping[str, Envelope] = field(default_factory=dict)
+    tie_ranges: Mapping[str, TieRange] = field(default_factory=dict)
     protocol: Mapping[str, Json] = field(default_factory=dict)
     options: Mapping[str, Json] = field(default_factory=dict)
     data: Mapping[str, Json] = field(default_factory=dict)
@@ -77,17 +77,17 @@ class Row:
     def record(self) -> dict[str, Json]:
         """Return the row as JSON; an interval that is a mean over nothing has nulls."""
         metrics = {name: _plain(interval) for name, interval in self.metrics.items()}
-        envelopes = {name: envelope._asdict() for name, envelope in self.envelopes.items()}
+        tie_ranges = {name: tie_range._asdict() for name, tie_range in self.tie_ranges.items()}
         lists = {name: list(getattr(self, name)) for name in ("caveats", "members", "steps")}
-        return {**asdict(self), **lists, "metrics": cast(Json, metrics), "envelopes": cast(Json, envelopes)}
+        return {**asdict(self), **lists, "metrics": cast(Json, metrics), "tie_ranges": cast(Json, tie_ranges)}
 
 
 def read_row(record: Mapping[str, Any]) -> Row:
     """Return the row of a record: the inverse of `Row.record`; raises TypeError or KeyError for what is not one."""
     metrics = {name: read_interval(value) for name, value in record["metrics"].items()}
-    envelopes = {name: Envelope(**value) for name, value in record["envelopes"].items()}
+    tie_ranges = {name: TieRange(**value) for name, value in record["tie_ranges"].items()}
     lists = {name: tuple(record[name]) for name in ("caveats", "members", "steps")}
-    return Row(**{**record, **lists, "metrics": metrics, "envelopes": envelopes})
+    return Row(**{**record, **lists, "metrics": metrics, "tie_ranges": tie_ranges})
 
 
 def _plain(interval: Interval) -> dict[str, Json]:

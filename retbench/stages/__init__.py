@@ -1,6 +1,6 @@
 """The closed list of stages: pure functions from a recipe and its inputs to an outcome."""
 
-from retbench.stages.attack import FitAttack, FitAttackPart, Perturb, Sight
+from retbench.stages.attack import AttackContext, FitAttack, FitAttackPart, Perturb
 from retbench.stages.encode import EncodeQueries, EncodeSplit
 from retbench.stages.features import ComputeFeatures, shards_of
 from retbench.stages.fit import FitHasher, FitPart, FitPurifier, Harden
@@ -12,6 +12,7 @@ from retbench.stages.states import States, Victim
 from retbench.stages.targets import DrawTargets
 
 __all__ = [
+    "AttackContext",
     "ComputeFeatures",
     "DrawTargets",
     "EncodeQueries",
@@ -28,7 +29,6 @@ __all__ = [
     "Purify",
     "Queries",
     "Score",
-    "Sight",
     "Stage",
     "States",
     "Victim",

@@ -35,35 +35,35 @@ from retbench.stages.states import States, Victim, frozen
 
 
 @dataclass(frozen=True)
-class Sight:
+class AttackContext:
     """What the attacker sees: the attacked hasher, what it was granted, and, if adaptive, the purifiers in front.
 
     Attributes:
         victim: the hasher whose gradients it has.
         facts: what is known of the cell.
         grants: keys of the encodings it `needs`, by need.
-        front: the purifiers it looks through, in order; empty for an oblivious attacker.
+        purifiers: the purifiers it looks through, in order; empty for an oblivious attacker.
     """
 
     victim: Victim
     facts: Facts
     grants: Mapping[Need, str]
-    front: tuple[tuple[Purifier, States], ...] = ()
+    purifiers: tuple[tuple[Purifier, States], ...] = ()
 
     def recipe(self) -> dict[str, Json]:
-        """Returns the keys and specs of everything it sees."""
+        """Return the keys and specs of everything it sees."""
         seen: dict[str, Json] = {"weights": self.victim.weights, "grants": dict(sorted(self.grants.items()))}
-        if self.front:
-            seen["front"] = [{"defense": p.spec(self.facts), "states": s.recipe()} for p, s in self.front]
+        if self.purifiers:
+            seen["purifiers"] = [{"defense": p.spec(self.facts), "states": s.recipe()} for p, s in self.purifiers]
         return seen
 
 
 @dataclass(frozen=True)
 class _Attacking(Stage):
-    """What learning and perturbing share: an attack, its states, its sight, a seed."""
+    """What learning and perturbing share: an attack, its states, its context, a seed."""
 
     attack: Attack | AttackPart
-    sight: Sight
+    context: AttackContext
     states: States
     queries: Queries
     seed: int
@@ -71,11 +71,11 @@ class _Attacking(Stage):
 
     def recipe(self) -> dict[str, Json]:
         return {
-            "attack": self.attack.spec(self.sight.facts),
+            "attack": self.attack.spec(self.context.facts),
             "states": self.states.recipe(),
-            "sight": self.sight.recipe(),
+            "context": self.context.recipe(),
             "dataset": self.queries.fingerprint,
-            "bits": self.sight.facts.bits,
+            "bits": self.context.facts.bits,
             "seed": self.seed,
             "precision": self.precision,
         }
@@ -86,30 +86,30 @@ class _Attacking(Stage):
 
     @property
     def work(self) -> str:
-        return f"{self.attack.name}{' through ' + self.sight.front[0][0].name if self.sight.front else ''}"
+        return f"{self.attack.name}{' through ' + self.context.purifiers[0][0].name if self.context.purifiers else ''}"
 
     @property
     def label(self) -> str:
-        return f"{self.work} on {self.sight.victim.hasher.name}, {self.queries}"
+        return f"{self.work} on {self.context.victim.hasher.name}, {self.queries}"
 
     @property
     def culprit(self) -> Component:
         return self.attack
 
     def _knowledge(self, load: Load, ctx: Context) -> Knowledge:
-        """Returns what the attack declared that it needs, of the hasher it attacks, and no more."""
+        """Return what the attack declared that it needs, of the hasher it attacks, and no more."""
         dataset = self.queries.dataset
         grants: dict[Need, Tensor] = {}
         for need in self.attack.needs - {"training", "target_texts"}:
             if need == "database_labels":
                 grants[need] = dataset.labels("database").to(ctx.device)
             else:
-                packed = load(self.sight.grants[need]).tensors["codes"]
-                grants[need] = unpack(packed, self.sight.facts.bits).to(ctx.device)
+                packed = load(self.context.grants[need]).tensors["codes"]
+                grants[need] = unpack(packed, self.context.facts.bits).to(ctx.device)
         return Knowledge(
-            network=self.sight.victim.network(load, ctx.device),
-            facts=self.sight.facts,
-            data=TrainingData(dataset, self.sight.facts, ctx.device) if "training" in self.attack.needs else None,
+            network=self.context.victim.network(load, ctx.device),
+            facts=self.context.facts,
+            data=TrainingData(dataset, self.context.facts, ctx.device) if "training" in self.attack.needs else None,
             grants=grants,
         )
 
@@ -122,7 +122,7 @@ class FitAttack(_Attacking):
 
     @property
     def label(self) -> str:
-        return f"{self.work} on {self.sight.victim.hasher.name}, {self.sight.facts.dataset}"
+        return f"{self.work} on {self.context.victim.hasher.name}, {self.context.facts.dataset}"
 
     def noise(self, device: torch.device) -> Noise:
         return Noise(self.seed, (self.attack.name,), device)
@@ -168,15 +168,17 @@ class Perturb(_Attacking):
     def run(self, load: Load, ctx: Context) -> Outcome:
         knowledge = self._knowledge(load, ctx)
         module = frozen(self.attack, self.states, load, ctx.device)
-        front = [(purifier, frozen(purifier, states, load, ctx.device)) for purifier, states in self.sight.front]
+        purifiers = [
+            (purifier, frozen(purifier, states, load, ctx.device)) for purifier, states in self.context.purifiers
+        ]
         batches = []
         for batch, noise in self._batches(load, ctx):
-            seen = replace(knowledge, network=Guarded(knowledge.network, front, noise)) if front else knowledge
+            seen = replace(knowledge, network=Guarded(knowledge.network, purifiers, noise)) if purifiers else knowledge
             images = checked_images(self.attack.perturb(seen, batch, module, noise), batch.images, self.attack)
             images = inside_ball(images, batch.images, self.attack.ball, self.attack)
             images = eight_bits(images, batch.images) if self.quantize else images
             batches.append({"images": images.cpu(), **measured(images, batch.images)})
-        tensors = concatenated(batches, (3, *self.sight.facts.image_size))
+        tensors = concatenated(batches, (3, *self.context.facts.image_size))
         return Outcome(tensors, {"largest_linf": float(tensors["linf"].max()) if batches else 0.0})
 
     def _batches(self, load: Load, ctx: Context) -> Iterator[tuple[Batch, Noise]]:
@@ -190,7 +192,7 @@ class Perturb(_Attacking):
             yield self._with_texts(batch, ctx.device), ctx.noise.rows(at.start, at.stop)
 
     def _with_texts(self, batch: Batch, device: torch.device) -> Batch:
-        """Returns a batch with the texts of its target rows, if the attack needs them."""
+        """Return a batch with the texts of its target rows, if the attack needs them."""
         if "target_texts" not in self.attack.needs:
             return batch
         texts = self.queries.dataset.texts("database", batch.target_rows.tolist())
@@ -200,12 +202,12 @@ class Perturb(_Attacking):
 class Guarded(HashNetwork):
     """The pipeline an adaptive attacker differentiates: purifiers, with fresh noise at every call, then the hasher."""
 
-    def __init__(self, inner: HashNetwork, front: list[tuple[Purifier, nn.Module]], noise: Noise) -> None:
+    def __init__(self, inner: HashNetwork, purifiers: list[tuple[Purifier, nn.Module]], noise: Noise) -> None:
         super().__init__()
-        self.inner, self.front, self.noise, self.calls = inner, front, noise.of("purifier"), 0
+        self.inner, self.purifiers, self.noise, self.calls = inner, purifiers, noise.of("purifier"), 0
 
     def image(self, images: Tensor) -> Tensor:
         self.calls += 1
-        for position, (purifier, module) in enumerate(self.front):
+        for position, (purifier, module) in enumerate(self.purifiers):
             images = purifier.purify(images, module, self.noise.copy(self.calls).link(position))
         return self.inner.image(images)

@@ -13,7 +13,7 @@ ROUNDING = 1e-5
 
 
 def checked_images(images: object, like: Tensor, culprit: Component) -> Tensor:
-    """Returns `images` clamped to [0, 1] after checking type, shape, dtype, NaN and range against `like`.
+    """Return `images` clamped to [0, 1] after checking type, shape, dtype, NaN and range against `like`.
 
     Raises:
         ContractBreach: naming the component and its package.
@@ -34,7 +34,7 @@ def checked_images(images: object, like: Tensor, culprit: Component) -> Tensor:
 
 
 def inside_ball(images: Tensor, clean: Tensor, ball: Ball | None, culprit: Component) -> Tensor:
-    """Returns `images` projected into the declared ball around `clean`; only rounding residue is forgiven.
+    """Return `images` projected into the declared ball around `clean`; only rounding residue is forgiven.
 
     Raises:
         ContractBreach: an image is farther than eps + 1e-5.
@@ -53,13 +53,13 @@ def inside_ball(images: Tensor, clean: Tensor, ball: Ball | None, culprit: Compo
 
 
 def perturbation_norm(delta: Tensor, ball: Ball) -> Tensor:
-    """Returns the ball's norm of each image of `delta` (B, 3, H, W): float32 (B,)."""
+    """Return the ball's norm of each image of `delta` (B, 3, H, W): float32 (B,)."""
     flat = delta.flatten(1)
     return flat.abs().amax(1) if ball.norm == "linf" else flat.norm(dim=1)
 
 
 def eight_bits(images: Tensor, clean: Tensor | None = None) -> Tensor:
-    """Returns `images` on the grid of 8-bit values; towards `clean`, itself on it, where given: any ball is kept."""
+    """Return `images` on the grid of 8-bit values; towards `clean`, itself on it, where given: any ball is kept."""
     if clean is None:
         return (images * 255).round() / 255
     steps = torch.trunc((images - clean) * 255 + torch.sign(images - clean) * 255 * ROUNDING)
@@ -67,5 +67,5 @@ def eight_bits(images: Tensor, clean: Tensor | None = None) -> Tensor:
 
 
 def breach(culprit: Component, problem: str) -> ContractBreach:
-    """Returns the error that names the component and the package that broke its contract."""
+    """Return the error that names the component and the package that broke its contract."""
     return ContractBreach(f"{culprit} (package {type(culprit).__module__.partition('.')[0]})", problem)

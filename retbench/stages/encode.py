@@ -59,7 +59,7 @@ class _Encode(Stage):
         return {"weights": self.victim.weights, "modality": self.modality, "precision": self.precision}
 
     def _batches(self, load: Load, ctx: Context) -> Iterator[tuple[Tensor, ...]]:
-        """Yields inputs in batches, each as often as it was purified."""
+        """Yield inputs in batches, each as often as it was purified."""
         raise LookupError(f"{type(self).__name__}: it has no input")
 
     def run(self, load: Load, ctx: Context) -> Outcome:
@@ -76,11 +76,11 @@ class _Encode(Stage):
         return Outcome({"codes": packed}, {"distinct": distinct, "float32_agreement": agreement})
 
     def _exact(self, network: HashNetwork, copies: tuple[Tensor, ...], ctx: Context) -> tuple[Tensor, ...]:
-        """Returns the logits of the first batch in float32, to compare with."""
+        """Return the logits of the first batch in float32, to compare with."""
         return tuple(getattr(network, self.modality)(batch) for batch in copies)
 
     def _vote(self, logits: list[Tensor]) -> Tensor:
-        """Returns the code of several copies of each item, from their logits (B, K); a tie of bits becomes +1."""
+        """Return the code of several copies of each item, from their logits (B, K); a tie of bits becomes +1."""
         votes = [relax(each) if self.voting == "mean" else sign(each).float() for each in logits]
         return sign(torch.stack(votes).mean(dim=0))
 

@@ -87,7 +87,7 @@ class ComputeFeatures(Stage):
         return Outcome({"features": torch.empty(0, 0) if found is None else found}, {})
 
     def _checked(self, features: object, count: int) -> Tensor:
-        """Returns float32 (B, F) after checking type, shape and NaN; raises ContractBreach."""
+        """Return float32 (B, F) after checking type, shape and NaN; raises ContractBreach."""
         if not isinstance(features, Tensor) or features.ndim != 2 or len(features) != count:
             got = tuple(features.shape) if isinstance(features, Tensor) else type(features).__name__
             raise breach(self.part, f"wrong shape of features: got {got}, expected ({count}, F)")
@@ -97,6 +97,6 @@ class ComputeFeatures(Stage):
 
 
 def shards_of(count: int) -> Iterator[tuple[int, int]]:
-    """Yields the rows of each shard of a split of `count` rows; none for an empty one."""
+    """Yield the rows of each shard of a split of `count` rows; none for an empty one."""
     for start in range(0, count, ROWS):
         yield start, min(start + ROWS, count)

@@ -158,7 +158,7 @@ class Harden(_Fit):
 
 
 def checked_state(state: State, culprit: Component) -> State:
-    """Returns `state` after checking that it holds finite tensors; raises ContractBreach."""
+    """Return `state` after checking that it holds finite tensors; raises ContractBreach."""
     if not isinstance(state, dict) or not all(isinstance(t, torch.Tensor) for t in state.values()):
         raise breach(culprit, f"fit must return a dictionary of tensors: got {type(state).__name__}")
     broken = sorted(n for n, t in state.items() if t.is_floating_point() and not torch.isfinite(t).all())

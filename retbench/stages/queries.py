@@ -52,20 +52,20 @@ class Queries:
         return identify_dataset(self.dataset)
 
     def shards(self, size: int) -> Iterator[Queries]:
-        """Yields them `size` at a time."""
+        """Yield them `size` at a time."""
         for start in range(0, len(self), size):
             yield Queries(self.dataset, self.rows[start : start + size], self.ids[start : start + size], start)
 
     def images(self, positions: range, device: torch.device) -> Tensor:
-        """Returns the clean images at `positions`: float32 (B, 3, H, W) in [0, 1] on `device`."""
+        """Return the clean images at `positions`: float32 (B, 3, H, W) in [0, 1] on `device`."""
         return unit_images(self.dataset.images("query", self._rows(positions)), device)
 
     def texts(self, positions: range, device: torch.device) -> Tensor:
-        """Returns the texts at `positions`: float32 (B, T) on `device`."""
+        """Return the texts at `positions`: float32 (B, T) on `device`."""
         return self.dataset.texts("query", self._rows(positions)).to(device)
 
     def labels(self) -> Tensor:
-        """Returns their labels: uint8 (Q, C)."""
+        """Return their labels: uint8 (Q, C)."""
         return self.dataset.labels("query")[list(self.rows)]
 
     def _rows(self, positions: range) -> Sequence[int]:
@@ -73,7 +73,7 @@ class Queries:
 
 
 def draw_queries(dataset: Dataset, count: int | Literal["all"]) -> Queries:
-    """Returns `count` queries of a dataset: those whose id has the smallest sha256, in that order.
+    """Return `count` queries of a dataset: those whose id has the smallest sha256, in that order.
 
     The sample ignores how the file is sorted, is the same on every machine, and a larger one begins with a smaller
     one, so that asking for more queries keeps the work already done. A dataset with fewer queries gives all it has.

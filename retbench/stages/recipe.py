@@ -27,8 +27,8 @@ class Fields(NamedTuple):
     inputs: tuple[str, ...]
 
 
-_VICTIM, _FRONT = "sight.weights", "sight.front.*"
-_SEEN = (_VICTIM, "sight.grants", f"{_FRONT}.states")
+_VICTIM, _FRONT = "context.weights", "context.purifiers.*"
+_SEEN = (_VICTIM, "context.grants", f"{_FRONT}.states")
 RECIPES: Mapping[str, Fields] = {
     "fit_part": Fields("component", (*_SEEN, "states")),
     "features": Fields("part", ("state",)),
@@ -39,7 +39,7 @@ RECIPES: Mapping[str, Fields] = {
     "attack": Fields("attack", (*_SEEN, "states", "targets")),
     "fit_defense": Fields("component", ("weights", "states")),
     "purify": Fields("defense", ("states", "source")),
-    "score": Fields("", ("codes", "database", "targets", "attacked", "final")),
+    "score": Fields("", ("codes", "database", "targets", "attacked", "purified")),
 }
 """By the name of the stage. A part that an attack owns has its spec in `attack` instead (`component_of`)."""
 
@@ -63,7 +63,7 @@ def victim_of(recipe: Recipe) -> str | None:
     return next((key for value in _find(recipe, _VICTIM.split(".")) for key in _keys(value)), None)
 
 
-def front_of(recipe: Recipe) -> list[Recipe]:
+def purifiers_in_view(recipe: Recipe) -> list[Recipe]:
     """Return the specs of the purifiers that an attack sees in front of the hasher, in order; an empty one for junk."""
     specs = _find(recipe, f"{_FRONT}.defense".split("."))
     return [spec if isinstance(spec, Mapping) else {} for spec in specs]

@@ -24,7 +24,7 @@ class Score(Stage):
         database: key of the encoded database.
         targets: key of the frozen draw.
         attacked: keys of the attacked shards; empty without an attack.
-        final: keys of the shards whose images were encoded, for each copy of them; empty for clean queries.
+        purified: keys of the shards whose images were encoded, for each copy of them; empty for clean queries.
         targeted: whether the queries were attacked towards their targets, on which their numbers then hang.
     """
 
@@ -37,7 +37,7 @@ class Score(Stage):
     database: str
     targets: str
     attacked: tuple[str, ...]
-    final: Draws
+    purified: Draws
     targeted: bool
 
     def recipe(self) -> dict[str, Json]:
@@ -49,7 +49,7 @@ class Score(Stage):
             "database": self.database,
             "targets": self.targets,
             "attacked": list(self.attacked),
-            "final": [list(shards) for shards in self.final],
+            "purified": [list(shards) for shards in self.purified],
             "targeted": self.targeted,
         }
 
@@ -74,17 +74,17 @@ class Score(Stage):
             codes, database.tensors["codes"], labels, database_labels, bits=self.bits, protocol=self.protocol
         )
         values = {**ranked, **self._seen(load)}
-        facts = summarize(values, labels, database_labels, self.protocol, targeted=self.targeted)
-        return Outcome(values, {**facts, "distinct_codes": database.facts["distinct"]})
+        summary = summarize(values, labels, database_labels, self.protocol, targeted=self.targeted)
+        return Outcome(values, {**summary, "distinct_codes": database.summary["distinct"]})
 
     def _seen(self, load: Load) -> dict[str, Tensor]:
-        """Returns what was done to the queries' images, by metric: float64 (Q,)."""
+        """Return what was done to the queries' images, by metric: float64 (Q,)."""
         seen = {}
         if self.attacked:
             seen["perceptibility"] = _read(load, "mse", self.attacked)
             seen["ssim"] = _read(load, "ssim", self.attacked)
-        if self.final:
-            seen["visibility"] = torch.stack([_read(load, "mse", shards) for shards in self.final]).mean(dim=0)
+        if self.purified:
+            seen["purified_rmse"] = torch.stack([_read(load, "mse", shards) for shards in self.purified]).mean(dim=0)
         return seen
 
 

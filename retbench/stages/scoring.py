@@ -27,7 +27,7 @@ RECALLS = torch.arange(21, dtype=torch.float64) / 20
 """The levels of recall at which precision is recorded."""
 DEPTHS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
 """The numbers of answers among which precision is recorded, as far as the database goes."""
-SQUARED = ("perceptibility", "visibility")
+SQUARED = ("perceptibility", "purified_rmse")
 """Metrics whose values are mean squares, one a query: the root of their mean is told."""
 RANKED = ("map", "t_map")
 
@@ -83,29 +83,29 @@ def summarize(
     *,
     targeted: bool,
 ) -> dict[str, Json]:
-    """Returns the means of per-query values with their intervals, and what a reader needs to read them.
+    """Return the means of per-query values with their intervals, and what a reader needs to read them.
 
-    `metrics`: intervals by metric; `envelopes`: means with ties broken worst and best; `queries`: how many count;
+    `metrics`: intervals by metric; `tie_ranges`: means with ties broken worst and best; `queries`: how many count;
     `chance`: the share of the database relevant to a query, by labels; `target_labels`: distinct targets.
 
     Queries with one target label are drawn together, as a cluster, where the number hangs on the target: T-MAP always,
     everything else under a targeted attack.
 
     Args:
-        values: of `rank_queries`, and `perceptibility`, `visibility` (mean squares) and `ssim` where there are any.
+        values: of `rank_queries`, and `perceptibility`, `purified_rmse` (mean squares) and `ssim` where there are any.
         labels, database_labels, protocol: as `rank_queries`.
         targeted: whether the queries were attacked towards their targets.
     """
-    metrics, envelopes = dict[str, Json](), dict[str, Json]()
+    metrics, tie_ranges = dict[str, Json](), dict[str, Json]()
     for name in (*RANKED, *SQUARED, "ssim"):
         if name in values:
             metrics[name] = _plain(interval_of(name, values, protocol, targeted=targeted))
         if f"{name}_best" in values:
             worst, best = (_number(float(values[f"{name}_{end}"].nanmean())) for end in ("worst", "best"))
-            envelopes[name] = {"worst": worst, "best": best}
+            tie_ranges[name] = {"worst": worst, "best": best}
     return {
         "metrics": metrics,
-        "envelopes": envelopes,
+        "tie_ranges": tie_ranges,
         "queries": int(values["map"].isfinite().sum()),
         "chance": {name: _number(chance_level(wanted, database_labels)) for name, wanted in labels.items()},
         "target_labels": len(torch.unique(values["cluster"])),
@@ -113,7 +113,7 @@ def summarize(
 
 
 def interval_of(name: str, values: Mapping[str, Tensor], protocol: Protocol, *, targeted: bool) -> Interval:
-    """Returns the mean of a metric's values, or their root mean square, with its interval."""
+    """Return the mean of a metric's values, or their root mean square, with its interval."""
     statistic: Statistic = "rms" if name in SQUARED else "mean"
     return bootstrap_interval(
         values[name],
@@ -129,5 +129,5 @@ def _plain(interval: Interval) -> dict[str, Json]:
 
 
 def _number(value: float) -> float | None:
-    """Returns a number as JSON, null where it is NaN: JSON has no word for a mean over nothing."""
+    """Return a number as JSON, null where it is NaN: JSON has no word for a mean over nothing."""
     return None if math.isnan(value) else value

@@ -22,10 +22,10 @@ CostKind = tuple[str, str, str]
 
 
 class Outcome(NamedTuple):
-    """What a stage leaves: tensors and facts."""
+    """What a stage returns: tensors, and a summary in small JSON."""
 
     tensors: Mapping[str, Tensor]
-    facts: Mapping[str, Json]
+    summary: Mapping[str, Json]
 
 
 class Stage(ABC):
@@ -41,7 +41,7 @@ class Stage(ABC):
 
     @abstractmethod
     def recipe(self) -> dict[str, Json]:
-        """Returns everything the outcome depends on; inputs appear by key."""
+        """Return everything the outcome depends on; inputs appear by key."""
 
     @cached_property
     def inputs(self) -> tuple[str, ...]:
@@ -50,7 +50,7 @@ class Stage(ABC):
 
     @abstractmethod
     def run(self, load: Load, ctx: Context) -> Outcome:
-        """Returns the outcome; `load` reads an input by its key."""
+        """Return the outcome; `load` reads an input by its key."""
 
     @property
     @abstractmethod
@@ -93,7 +93,7 @@ class Stage(ABC):
         return None
 
     def noise(self, device: torch.device) -> Noise:
-        """Returns the source of the step's randomness; a stage that draws nothing has no ids."""
+        """Return the source of the step's randomness; a stage that draws nothing has no ids."""
         return Noise(seed=0, ids=(), device=device)
 
     @cached_property

@@ -25,18 +25,18 @@ class States:
     parts: Mapping[str, str] = field(default_factory=dict)
 
     def recipe(self) -> dict[str, Json]:
-        """Returns the keys as JSON."""
+        """Return the keys as JSON."""
         return {"own": self.own, "parts": dict(self.parts)}
 
     def load(self, load: Load, device: torch.device) -> State:
-        """Returns the own state, and the parts' under `<role>/<name>`, on `device`."""
+        """Return the own state, and the parts' under `<role>/<name>`, on `device`."""
         state = _on(dict(load(self.own).tensors), device) if self.own else {}
         for role, part in self.load_parts(load, device).items():
             state |= {f"{role}/{name}": tensor for name, tensor in part.items()}
         return state
 
     def load_parts(self, load: Load, device: torch.device) -> dict[str, State]:
-        """Returns the parts' states by role, on `device`."""
+        """Return the parts' states by role, on `device`."""
         return {role: _on(dict(load(key).tensors), device) for role, key in self.parts.items()}
 
 
@@ -55,11 +55,11 @@ class Victim(NamedTuple):
     part_seed: int | None = None
 
     def state(self, load: Load, device: torch.device) -> State:
-        """Returns its weights on `device`."""
+        """Return its weights on `device`."""
         return _on(dict(load(self.weights).tensors), device)
 
     def network(self, load: Load, device: torch.device) -> HashNetwork:
-        """Returns its network, frozen, in eval mode, channels last: the input gradient is the same, and cheaper."""
+        """Return its network, frozen, in eval mode, channels last: the input gradient is the same, and cheaper."""
         network = self.hasher.network(self.state(load, device), device).to(device).eval().requires_grad_(False)
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub omits the argument
         return network
@@ -71,5 +71,5 @@ def frozen(owner: Attack | Purifier, states: States, load: Load, device: torch.d
 
 
 def _on(tensors: State, device: torch.device) -> State:
-    """Returns a fit's state on `device`: what it recorded beside lies in the same artifact, and is no part of it."""
+    """Return a fit's state on `device`: what it recorded beside lies in the same artifact, and is no part of it."""
     return {name: tensor.to(device) for name, tensor in tensors.items() if not name.startswith(RECORDED)}

@@ -34,7 +34,7 @@ class DrawTargets(Stage):
         return {"dataset": identify_dataset(self.dataset), "rule": self.rule.identity(self.dataset.name)}
 
     def check(self) -> None:
-        """Raises UserError for a target file that is missing or is not a line of 0/1 columns for each query."""
+        """Raise UserError for a target file that is missing or is not a line of 0/1 columns for each query."""
         if self.rule.file:
             self._read()
 
@@ -57,18 +57,20 @@ class DrawTargets(Stage):
         noise = self.noise(torch.device("cpu"))
         distinct = _distinct(self.dataset.labels("database"))
         if self.rule.file:
-            facts: dict[str, Json] = {}
+            summary: dict[str, Json] = {}
             chosen = self._find(distinct)
         else:
             allowed = self._allowed(distinct)
-            facts = {"candidates": int(allowed.any(0).sum())}
+            summary = {"candidates": int(allowed.any(0).sum())}
             weights = distinct.counts if self.rule.rule == "database-item" else torch.ones_like(distinct.counts)
             chosen = _pick(allowed, noise.uniform("target", (1,))[:, 0], weights)
         rows = distinct.carriers(chosen, noise.uniform("target-row", (1,))[:, 0])
-        return Outcome({"labels": distinct.vectors[chosen], "rows": rows}, {**facts, "distinct": len(distinct.vectors)})
+        return Outcome(
+            {"labels": distinct.vectors[chosen], "rows": rows}, {**summary, "distinct": len(distinct.vectors)}
+        )
 
     def _allowed(self, distinct: _Distinct) -> Tensor:
-        """Returns bool (Q, V): the distinct vectors a query may be sent to; raises UserError where there is none."""
+        """Return bool (Q, V): the distinct vectors a query may be sent to; raises UserError where there is none."""
         queries = self.dataset.labels("query")
         allowed = (distinct.counts > self.rule.above)[None, :].repeat(len(queries), 1)
         if self.rule.rule not in ("uniform", "database-item"):
@@ -95,7 +97,7 @@ class DrawTargets(Stage):
         return path
 
     def _read(self) -> Tensor:
-        """Returns the label vectors of the file: uint8 (Q, C); raises UserError naming the line."""
+        """Return the label vectors of the file: uint8 (Q, C); raises UserError naming the line."""
         facts, path = self.dataset.facts(), self._file
         lines = path.read_text().splitlines()
         if len(lines) != facts.sizes["query"]:
@@ -107,7 +109,7 @@ class DrawTargets(Stage):
         return torch.tensor([[column == "1" for column in line.split()] for line in lines], dtype=torch.uint8)
 
     def _find(self, distinct: _Distinct) -> Tensor:
-        """Returns int64 (Q,): the distinct vector of each line; raises UserError for one that no item carries."""
+        """Return int64 (Q,): the distinct vector of each line; raises UserError for one that no item carries."""
         vectors = self._read().reshape(-1, distinct.vectors.shape[1])
         _, places = torch.unique(torch.cat([distinct.vectors, vectors]), dim=0, return_inverse=True)
         known, wanted = places[: len(distinct.vectors)], places[len(distinct.vectors) :]
@@ -130,7 +132,7 @@ class _Distinct(NamedTuple):
     counts: Tensor
 
     def carriers(self, chosen: Tensor, uniform: Tensor) -> Tensor:
-        """Returns int64 (Q,): a uniform database row among those that carry each chosen vector."""
+        """Return int64 (Q,): a uniform database row among those that carry each chosen vector."""
         order = torch.argsort(self.which, stable=True)
         starts = self.counts.cumsum(0) - self.counts
         return order[starts[chosen] + (uniform.double() * self.counts[chosen]).long()]
@@ -141,7 +143,7 @@ def _distinct(labels: Tensor) -> _Distinct:
 
 
 def _pick(allowed: Tensor, uniform: Tensor, weights: Tensor) -> Tensor:
-    """Returns int64 (Q,): one of the allowed vectors of each query, (Q, V), each as often as its weight, (V,), says."""
+    """Return int64 (Q,): one of the allowed vectors of each query, (Q, V), each as often as its weight, (V,), says."""
     chosen = torch.zeros(len(allowed), dtype=torch.int64)
     for start in range(0, len(allowed), BLOCK):
         rows = slice(start, start + BLOCK)

@@ -12,16 +12,16 @@ from retbench.canon import Json
 
 @dataclass(frozen=True)
 class Artifact:
-    """Tensors, facts and the story of how they came about.
+    """Tensors, a summary, and how they were computed.
 
     Attributes:
         key: the digest of the step's recipe.
         tensors: by name.
-        facts: small JSON: what a report reads without loading tensors.
+        summary: small JSON, such as counts and losses: what a report reads without loading tensors.
         meta: recipe, seconds, peak memory, environment, micro-batch; nothing of it is in the key but the recipe.
     """
 
     key: str
     tensors: Mapping[str, Tensor] = field(default_factory=dict)
-    facts: Mapping[str, Json] = field(default_factory=dict)
+    summary: Mapping[str, Json] = field(default_factory=dict)
     meta: Mapping[str, Json] = field(default_factory=dict)

@@ -34,7 +34,7 @@ def writing(root: Path) -> Iterator[None]:
 
 
 def write_file(path: Path, data: bytes) -> None:
-    """Writes and flushes a file to the disk itself."""
+    """Write and flushes a file to the disk itself."""
     with open(path, "wb") as stream:
         stream.write(data)
         stream.flush()
@@ -63,7 +63,7 @@ def append_line(path: Path, line: bytes) -> None:
 
 
 def remove_folder(folder: Path, aside: Path) -> None:
-    """Removes a folder so that a reader sees all of it or nothing; `aside` is an empty folder, and goes too."""
+    """Remove a folder so that a reader sees all of it or nothing; `aside` is an empty folder, and goes too."""
     try:
         os.rename(folder, aside)
     except FileNotFoundError:
@@ -97,7 +97,7 @@ def _sync(path: Path) -> None:
 
 
 def process_alive(pid: int) -> bool:
-    """Returns whether a process of this machine still runs."""
+    """Return whether a process of this machine still runs."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

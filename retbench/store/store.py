@@ -1,6 +1,6 @@
 """A folder of artifacts, addressed by what they are made of.
 
-objects/ab/abcd…/     tensors.safetensors, facts.json, meta.json
+objects/ab/abcd…/     tensors.safetensors, summary.json, meta.json
 tmp/<pid>-…/          being written; swept when its process is gone
 work/<key>/           checkpoints of a fit that is under way
 runs/<suite>.json     what each suite's last run named
@@ -39,7 +39,7 @@ from retbench.store.files import (
     writing,
 )
 
-TENSORS, FACTS, META = "tensors.safetensors", "facts.json", "meta.json"
+TENSORS, SUMMARY, META = "tensors.safetensors", "summary.json", "meta.json"
 MAPPED = 1 << 20
 """Bytes from which on a file of tensors is mapped."""
 
@@ -56,23 +56,23 @@ class Store:
         self._metas: dict[str, tuple[tuple[int, int, int], dict[str, Json]]] = {}
 
     def has(self, key: str) -> bool:
-        """Returns whether an artifact is stored; its bytes are checked when it is read."""
+        """Return whether an artifact is stored; its bytes are checked when it is read."""
         return (self._folder(key) / META).exists()
 
     def keys(self) -> set[str]:
-        """Returns every stored key."""
+        """Return every stored key."""
         return {entry.name for shard in _folders(self.root / "objects") for entry in _folders(shard)}
 
     def put(self, artifact: Artifact) -> int:
-        """Stores an artifact whole or not at all, and returns its size in bytes; one already there stays.
+        """Store an artifact whole or not at all, and returns its size in bytes; one already there stays.
 
         Raises:
             StoreUnwritable: the folder is read-only or full.
         """
         tensors = save_tensors({name: _own(tensor) for name, tensor in artifact.tensors.items()})
-        facts = canonical(artifact.facts).encode()
+        summary = canonical(artifact.summary).encode()
         meta = dict(artifact.meta)
-        meta["payload"] = {TENSORS: sha256(tensors).hexdigest(), FACTS: sha256(facts).hexdigest()}
+        meta["payload"] = {TENSORS: sha256(tensors).hexdigest(), SUMMARY: sha256(summary).hexdigest()}
         meta["self"] = digest(meta)
         with writing(self.root):
             if self._folder(artifact.key).exists() and not self.has(artifact.key):
@@ -80,15 +80,15 @@ class Store:
             temporary = self._temporary()
             try:
                 write_file(temporary / TENSORS, tensors)
-                write_file(temporary / FACTS, facts)
+                write_file(temporary / SUMMARY, summary)
                 write_file(temporary / META, canonical(meta).encode())
                 publish_folder(temporary, self._folder(artifact.key))
             finally:
                 shutil.rmtree(temporary, ignore_errors=True)
-        return len(tensors) + len(facts)
+        return len(tensors) + len(summary)
 
     def get(self, key: str) -> Artifact:
-        """Returns a stored artifact, every byte checked; large tensors are mapped from the file, not read into memory.
+        """Return a stored artifact, every byte checked; large tensors are mapped from the file, not read into memory.
 
         Nothing here writes to a stored file again; what another program does to one shows in tensors mapped from it.
 
@@ -100,14 +100,14 @@ class Store:
         path = self._checked(key, TENSORS, meta)
         small = path.stat().st_size < MAPPED  # mapping costs more than reading; a report reads thousands of scores
         tensors = read_tensors(path.read_bytes()) if small else map_tensors(path)
-        return Artifact(key, tensors, json.loads(self._checked(key, FACTS, meta).read_bytes()), meta)
+        return Artifact(key, tensors, json.loads(self._checked(key, SUMMARY, meta).read_bytes()), meta)
 
-    def facts(self, key: str) -> dict[str, Json]:
-        """Returns the facts of an artifact, without its tensors; raises as `get` does."""
-        return cast(dict[str, Json], json.loads(self._checked(key, FACTS, self.meta(key)).read_bytes()))
+    def summary(self, key: str) -> dict[str, Json]:
+        """Return the summary of an artifact, without its tensors; raises as `get` does."""
+        return cast(dict[str, Json], json.loads(self._checked(key, SUMMARY, self.meta(key)).read_bytes()))
 
     def meta(self, key: str) -> dict[str, Json]:
-        """Returns the meta of an artifact, read once as long as its file stays the same; raises as `get` does."""
+        """Return the meta of an artifact, read once as long as its file stays the same; raises as `get` does."""
         path = self._folder(key) / META
         try:
             now = path.stat()
@@ -126,25 +126,25 @@ class Store:
         return cast(dict[str, Json], dict(meta))
 
     def check(self, key: str) -> None:
-        """Raises ArtifactCorrupt unless every byte of an artifact is what was written, ArtifactMissing if none is."""
+        """Raise ArtifactCorrupt unless every byte of an artifact is what was written, ArtifactMissing if none is."""
         meta = self.meta(key)
-        for name in (TENSORS, FACTS):
+        for name in (TENSORS, SUMMARY):
             self._checked(key, name, meta)
 
     def discard(self, key: str) -> None:
-        """Removes an artifact whole or not at all; nothing happens where there is none."""
+        """Remove an artifact whole or not at all; nothing happens where there is none."""
         folder = self._folder(key)
         if folder.exists():
             with writing(self.root):
                 remove_folder(folder, self._temporary())
 
     def size(self, key: str) -> int:
-        """Returns the bytes an artifact takes on disk; 0 where there is none."""
+        """Return the bytes an artifact takes on disk; 0 where there is none."""
         return sum(entry.stat().st_size for entry in os.scandir(self._folder(key))) if self.has(key) else 0
 
     @contextmanager
     def checkpoints(self, key: str) -> Iterator[Path]:
-        """Lends a folder that survives a killed fit of this key, and removes it once the block ends well.
+        """Lend a folder that survives a killed fit of this key, and removes it once the block ends well.
 
         Of two processes that fit one key at once, the second gets a folder of its own, which does not survive.
         """
@@ -168,47 +168,47 @@ class Store:
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """Marks the store as in use, so that `gc` stays away; several runs may share it."""
+        """Mark the store as in use, so that `gc` stays away; several runs may share it."""
         with self._lock(fcntl.LOCK_SH):
             self.sweep()
             yield
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """Holds the store alone; raises UserError while a run uses it."""
+        """Hold the store alone; raises UserError while a run uses it."""
         with self._lock(fcntl.LOCK_EX | fcntl.LOCK_NB):
             yield
 
     def sweep(self) -> None:
-        """Removes what killed processes left half written."""
+        """Remove what killed processes left half written."""
         for folder in _folders(self.root / "tmp"):
             pid = folder.name.split("-")[0]
             if not (pid.isdigit() and process_alive(int(pid))):
                 shutil.rmtree(folder.path, ignore_errors=True)
 
     def drop_checkpoints(self, named: Set[str]) -> None:
-        """Removes the checkpoints of fits that nobody names any more."""
+        """Remove the checkpoints of fits that nobody names any more."""
         for folder in _folders(self.root / "work"):
             if folder.name not in named:
                 shutil.rmtree(folder.path, ignore_errors=True)
 
     def record_run(self, suite: str, record: Mapping[str, Json]) -> None:
-        """Remembers what a suite's run named: the roots that `gc` keeps and `why` compares with."""
+        """Remember what a suite's run named: the roots that `gc` keeps and `why` compares with."""
         with writing(self.root):
             replace_file(self.root / "runs" / f"{suite}.json", json.dumps(record, indent=1).encode())
 
     def runs(self) -> dict[str, dict[str, Json]]:
-        """Returns the remembered runs by suite, the latest first; an unreadable record is passed over."""
+        """Return the remembered runs by suite, the latest first; an unreadable record is passed over."""
         files = sorted((self.root / "runs").glob("*.json"), key=lambda path: path.stat().st_mtime_ns, reverse=True)
         return {path.stem: record for path in files if (record := _read_record(path.read_bytes())) is not None}
 
     def append_timing(self, timing: Mapping[str, Json]) -> None:
-        """Adds one line to the ledger of executed steps, apart from one that a killed process cut short."""
+        """Add one line to the ledger of executed steps, apart from one that a killed process cut short."""
         with writing(self.root):
             append_line(self.root / "timings.jsonl", canonical(timing).encode())
 
     def timings(self) -> list[dict[str, Json]]:
-        """Returns the ledger of executed steps, oldest first; a line cut short by a kill is passed over."""
+        """Return the ledger of executed steps, oldest first; a line cut short by a kill is passed over."""
         try:
             lines = (self.root / "timings.jsonl").read_bytes().splitlines()
         except (FileNotFoundError, NotADirectoryError):
@@ -219,7 +219,7 @@ class Store:
         return Path(f"{self.root}/objects/{key[:2]}/{key}")
 
     def _checked(self, key: str, name: str, meta: Mapping[str, Json]) -> Path:
-        """Returns the path of a file of an artifact, whose bytes are those that were written."""
+        """Return the path of a file of an artifact, whose bytes are those that were written."""
         path = self._folder(key) / name
         try:
             with open(path, "rb") as stream:
@@ -255,12 +255,12 @@ def _folders(path: str | os.PathLike[str]) -> list[os.DirEntry[str]]:
 
 
 def _own(tensor: Tensor) -> Tensor:
-    """Returns the values in memory of their own: safetensors refuses tensors that overlap, as tied weights do."""
+    """Return the values in memory of their own: safetensors refuses tensors that overlap, as tied weights do."""
     return tensor.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)
 
 
 def _read_record(data: bytes) -> dict[str, Json] | None:
-    """Returns a JSON mapping, or None for what is not one."""
+    """Return a JSON mapping, or None for what is not one."""
     try:
         record = json.loads(data)
     except ValueError:

@@ -73,7 +73,7 @@ def find_recordings(study: Study, warn: Warn) -> Iterator[Recorded]:
         except ArtifactCorrupt as error:
             warn(f"{step.name} {step.label}: {error}; run the suite again")
             continue
-        curves = cast("dict[str, Json]", artifact.facts.get("record", {}))
+        curves = cast("dict[str, Json]", artifact.summary.get("record", {}))
         yield from (Recorded(step, name, value) for name, value in sorted(curves.items()))
         images = {n.removeprefix(RECORDED): t for n, t in artifact.tensors.items() if n.startswith(RECORDED)}
         yield from (Recorded(step, name, image) for name, image in sorted(images.items()))

@@ -10,7 +10,8 @@ from typing import Any, TypeVar, cast
 
 from retbench.catalog import Catalog
 from retbench.contracts import Attack, Component, Dataset, Defense, Hardening, Hasher
-from retbench.contracts.facts import Task, Visibility
+from retbench.contracts.facts import Task
+from retbench.contracts.threat import Threat
 from retbench.document import Document, KeyPath
 from retbench.errors import OptionError, SuiteError, UnknownName, suggest
 from retbench.suite.model import AXES, COMPONENT_AXES, NONE, Choice, Matrix, Options, Suite
@@ -29,7 +30,7 @@ class Cell:
     Attributes:
         axes: the labels of all axes, in order; what a row prints.
         variant: the labels of swept options; empty without a sweep.
-        dataset, hasher, bits, task, attack, surrogate, defenses, visibility, seed: what the labels stand for.
+        dataset, hasher, bits, task, attack, surrogate, defenses, threat, seed: what the labels stand for.
     """
 
     axes: Mapping[str, str | int]
@@ -41,7 +42,7 @@ class Cell:
     attack: Attack | None
     surrogate: Hasher | None
     defenses: tuple[Defense, ...]
-    visibility: Visibility
+    threat: Threat
     seed: int
 
     @property
@@ -149,7 +150,7 @@ class _Builder:
             attack=cast(Attack | None, next(iter(build["attack"]), None)),
             surrogate=cast(Hasher | None, next(iter(build["surrogate"]), None)),
             defenses=tuple(defenses),
-            visibility=point["threat"],
+            threat=point["threat"],
             seed=point["seed"],
         )
 

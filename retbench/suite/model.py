@@ -6,8 +6,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter
 
-from retbench.contracts.facts import Task, Visibility
+from retbench.contracts.facts import Task
 from retbench.contracts.protocol import Protocol
+from retbench.contracts.threat import Threat
 
 AXES = ("dataset", "hasher", "bits", "task", "attack", "surrogate", "defense", "threat", "seed")
 COMPONENT_AXES: dict[str, str] = {
@@ -106,7 +107,7 @@ Single = Annotated[Choices, AfterValidator(_one_each)]
 Axis = BeforeValidator(_as_list)
 Bits = Annotated[tuple[Annotated[int, Field(ge=1, le=4096, strict=True)], ...], Axis, Field(min_length=1)]
 Tasks = Annotated[tuple[Task, ...], Axis, Field(min_length=1)]
-Threats = Annotated[tuple[Visibility, ...], Axis, Field(min_length=1)]
+Threats = Annotated[tuple[Threat, ...], Axis, Field(min_length=1)]
 Seeds = Annotated[tuple[Annotated[int, Field(ge=0, strict=True)], ...], Axis, Field(min_length=1)]
 Patterns = tuple[Annotated[Pattern, BeforeValidator(_pattern)], ...]
 

@@ -23,7 +23,7 @@ from retbench.testing.rig import (
 
 
 def check_attack(attack: Attack, dataset: Dataset, facts: Facts) -> None:
-    """Raises ContractBreach unless its images keep the contract whatever the batch, and the network stays as it was."""
+    """Raise ContractBreach unless its images keep the contract whatever the batch, and the network stays as it was."""
     known = knowledge(attack, dataset, facts)
     before = {name: tensor.clone() for name, tensor in known.network.state_dict().items()}
     parts = fit_parts(attack, dataset, facts)
@@ -43,6 +43,6 @@ def check_attack(attack: Attack, dataset: Dataset, facts: Facts) -> None:
 
 
 def perturbed(attack: Attack, known: Knowledge, batch: Batch, module: nn.Module, noise: Noise) -> Tensor:
-    """Returns the attack's images, checked as the core checks them."""
+    """Return the attack's images, checked as the core checks them."""
     images = checked_images(attack.perturb(known, batch, module, noise), batch.images, attack)
     return inside_ball(images, batch.images, attack.ball, attack)

@@ -18,7 +18,7 @@ BITS = 16
 
 
 def check_component(component: Component, dataset: Dataset | None = None) -> None:
-    """Raises ContractBreach for the first thing that a component does against its contract.
+    """Raise ContractBreach for the first thing that a component does against its contract.
 
     Args:
         component: with options that make it cheap; its fit runs, and a hasher's or a part's runs twice.
@@ -29,7 +29,7 @@ def check_component(component: Component, dataset: Dataset | None = None) -> Non
         check_dataset(component)
         return
     dataset = dataset or ToyDataset(side=32)
-    facts = replace(dataset.facts(), bits=BITS, task="i2i", visibility="oblivious")
+    facts = replace(dataset.facts(), bits=BITS, task="i2i", threat="oblivious")
     require(component, (why := component.supports(facts)) is None, f"it does not support the dataset given: {why}")
     if isinstance(component, Hasher):
         check_hasher(component, dataset, facts)
@@ -44,7 +44,7 @@ def check_component(component: Component, dataset: Dataset | None = None) -> Non
 
 
 def check_identity(component: Component) -> None:
-    """Raises ContractBreach unless name, source, documentation and options are as the contract has them."""
+    """Raise ContractBreach unless name, source, documentation and options are as the contract has them."""
     cls = type(component)
     require(component, NAME.fullmatch(cls.name) is not None, f"name must be lower-case with dashes: got {cls.name!r}")
     require(component, bool(cls.source), "source must name the paper or the origin it follows")

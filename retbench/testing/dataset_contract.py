@@ -10,7 +10,7 @@ from retbench.testing.rig import require
 
 
 def check_dataset(dataset: Dataset) -> None:
-    """Raises ContractBreach unless the three splits are whole and consistent."""
+    """Raise ContractBreach unless the three splits are whole and consistent."""
     facts = dataset.facts()
     for split in SPLITS:
         ids, labels = dataset.ids(split), dataset.labels(split)

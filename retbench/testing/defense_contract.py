@@ -24,7 +24,7 @@ from retbench.testing.toys import ToyHasher
 
 
 def check_purifier(purifier: Purifier, dataset: Dataset, facts: Facts) -> None:
-    """Raises ContractBreach unless its images keep the contract whatever the batch, with gradients if it says so."""
+    """Raise ContractBreach unless its images keep the contract whatever the batch, with gradients if it says so."""
     parts = fit_parts(purifier, dataset)
     data = TrainingData(dataset, dataset.facts(), CPU)
     own = checked_state(purifier.fit(data, context(purifier.name, parts)), purifier) if purifier.learns else {}
@@ -45,13 +45,13 @@ def check_purifier(purifier: Purifier, dataset: Dataset, facts: Facts) -> None:
 
 
 def purified(purifier: Purifier, images: Tensor, module: nn.Module, noise: Noise) -> Tensor:
-    """Returns the purifier's images, checked as the core checks them."""
+    """Return the purifier's images, checked as the core checks them."""
     with torch.no_grad():
         return checked_images(purifier.purify(images, module, noise), images, purifier)
 
 
 def check_hardening(hardening: Hardening, dataset: Dataset, facts: Facts) -> None:
-    """Raises ContractBreach unless it returns finite weights of the hasher's names and shapes."""
+    """Raise ContractBreach unless it returns finite weights of the hasher's names and shapes."""
     hasher = ToyHasher()
     before = fit_hasher(hasher, dataset, facts)
     ctx = context(hardening.name, fit_parts(hardening, dataset))

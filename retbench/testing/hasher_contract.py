@@ -19,7 +19,7 @@ from retbench.testing.rig import (
 
 
 def check_hasher(hasher: Hasher, dataset: Dataset, facts: Facts) -> None:
-    """Raises ContractBreach unless it trains alike twice and encodes with gradients down to the pixels."""
+    """Raise ContractBreach unless it trains alike twice and encodes with gradients down to the pixels."""
     roles = hasher.parts(dataset.facts())
     known = hasher.cached is None or hasher.cached in roles
     require(hasher, known, f"cached must be the role of a part: got {hasher.cached!r}, expected one of {sorted(roles)}")
@@ -44,7 +44,7 @@ def check_hasher(hasher: Hasher, dataset: Dataset, facts: Facts) -> None:
 
 
 def check_texts(hasher: Hasher, network: HashNetwork, dataset: Dataset, facts: Facts) -> None:
-    """Raises ContractBreach unless texts, an empty one among them, have logits that do not depend on the batch."""
+    """Raise ContractBreach unless texts, an empty one among them, have logits that do not depend on the batch."""
     texts = dataset.texts("query", range(3)).clone()
     texts[0] = 0
     logits = network.text(texts)
@@ -57,7 +57,7 @@ def check_texts(hasher: Hasher, network: HashNetwork, dataset: Dataset, facts: F
 
 
 def check_cached(hasher: Hasher, network: HashNetwork, dataset: Dataset, logits: Tensor) -> None:
-    """Raises ContractBreach unless the first queries have the same logits from the features of the cached part."""
+    """Raise ContractBreach unless the first queries have the same logits from the features of the cached part."""
     role, parts = hasher.cached or "", fit_parts(hasher, dataset)
     module = hasher.parts(dataset.facts())[role].module(parts[role], CPU)
     stored = network.from_features(module(queries(dataset, 3).images))
@@ -65,7 +65,7 @@ def check_cached(hasher: Hasher, network: HashNetwork, dataset: Dataset, logits:
 
 
 def check_loss(hasher: Hasher, dataset: Dataset, facts: Facts) -> None:
-    """Raises ContractBreach unless a label-less batch has a finite loss and gradient."""
+    """Raise ContractBreach unless a label-less batch has a finite loss and gradient."""
     labels = dataset.labels("train").clone()
     labels[0] = 0
     rows = torch.tensor([0, 0])

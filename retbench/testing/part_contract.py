@@ -9,7 +9,7 @@ from retbench.testing.rig import fit_part, require
 
 
 def check_part(part: Part | AttackPart, dataset: Dataset, facts: Facts) -> None:
-    """Raises ContractBreach unless it trains alike twice and gives a frozen module in eval mode."""
+    """Raise ContractBreach unless it trains alike twice and gives a frozen module in eval mode."""
     first, second = (fit_part(part, dataset, facts) for _ in range(2))
     same = first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
     require(part, same, "the same fit must give the same weights")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def write_plugin(folder: Path, distribution: str, module: str, source: str | None = None) -> Path:
-    """Returns `folder` after writing a distribution into it that names a plugin module; put it on `sys.path` to use it.
+    """Return `folder` after writing a distribution into it that names a plugin module; put it on `sys.path` to use it.
 
     Args:
         folder: made if it is not there; several plugins may share it.

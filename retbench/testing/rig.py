@@ -37,30 +37,30 @@ CODES: dict[Need, Split] = {"database_codes": "database", "training_codes": "tra
 
 
 def require(component: Component, holds: bool, problem: str) -> None:
-    """Raises ContractBreach naming the component unless the condition holds."""
+    """Raise ContractBreach naming the component unless the condition holds."""
     if not holds:
         raise ContractBreach(str(component), problem)
 
 
 def require_close(component: Component, got: Tensor, expected: Tensor, problem: str) -> None:
-    """Raises ContractBreach unless two tensors agree within `TOLERANCE`."""
+    """Raise ContractBreach unless two tensors agree within `TOLERANCE`."""
     apart = float((got - expected).detach().abs().max()) if got.numel() else 0.0
     require(component, apart <= TOLERANCE, f"{problem}: got {apart:.3g} apart, expected at most {TOLERANCE:g}")
 
 
 def require_gradient(component: Component, output: Tensor, pixels: Tensor, problem: str) -> None:
-    """Raises ContractBreach unless a gradient of `output` reaches `pixels`."""
+    """Raise ContractBreach unless a gradient of `output` reaches `pixels`."""
     found = torch.autograd.grad(output.sum(), pixels, allow_unused=True)[0] if output.requires_grad else None
     require(component, found is not None and bool(found.abs().sum() > 0), problem)
 
 
 def context(name: str, parts: dict[str, State]) -> Context:
-    """Returns the context of a fit on a CPU in float32."""
+    """Return the context of a fit on a CPU in float32."""
     return Context(CPU, "float32", Noise(0, (name,)), parts)
 
 
 def fit_parts(owner: Component, dataset: Dataset, facts: Facts | None = None) -> dict[str, State]:
-    """Returns the fitted parts of a component by role, each checked to give a frozen module in eval mode.
+    """Return the fitted parts of a component by role, each checked to give a frozen module in eval mode.
 
     `facts` are those of the cell, which the parts of an attack see; by default the dataset's.
     """
@@ -69,7 +69,7 @@ def fit_parts(owner: Component, dataset: Dataset, facts: Facts | None = None) ->
 
 
 def fit_part(part: Part | AttackPart, dataset: Dataset, facts: Facts) -> State:
-    """Returns the state of a fitted part, after checking that it gives a frozen module in eval mode."""
+    """Return the state of a fitted part, after checking that it gives a frozen module in eval mode."""
     ctx = context(part.name, {})
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
@@ -89,13 +89,13 @@ def checked_module(owner: Component, module: nn.Module) -> nn.Module:
 
 
 def merged(own: State, parts: dict[str, State]) -> State:
-    """Returns a component's own state with its parts' under `<role>/<name>`."""
+    """Return a component's own state with its parts' under `<role>/<name>`."""
     prefixed = {f"{role}/{name}": tensor for role, state in parts.items() for name, tensor in state.items()}
     return {**own, **prefixed}
 
 
 def fit_hasher(hasher: Hasher, dataset: Dataset, facts: Facts) -> State:
-    """Returns the state of a trained hasher."""
+    """Return the state of a trained hasher."""
     parts = fit_parts(hasher, dataset)
     data = TrainingData(dataset, facts, CPU, features(hasher, dataset, parts))
     with torch.random.fork_rng(devices=[]):
@@ -104,7 +104,7 @@ def fit_hasher(hasher: Hasher, dataset: Dataset, facts: Facts) -> State:
 
 
 def features(hasher: Hasher, dataset: Dataset, parts: dict[str, State]) -> tuple[Tensor, ...]:
-    """Returns the features of the training split by a hasher's cached part, in one shard; nothing without such a part.
+    """Return the features of the training split by a hasher's cached part, in one shard; nothing without such a part.
 
     `parts` are the states of its fitted parts, by role.
     """
@@ -117,12 +117,12 @@ def features(hasher: Hasher, dataset: Dataset, parts: dict[str, State]) -> tuple
 
 
 def frozen_network(hasher: Hasher, state: State) -> HashNetwork:
-    """Returns a trained hasher's network, frozen and in eval mode."""
+    """Return a trained hasher's network, frozen and in eval mode."""
     return hasher.network(state, CPU).eval().requires_grad_(False)
 
 
 def queries(dataset: Dataset, count: int) -> Batch:
-    """Returns the first queries of a dataset, each aimed at a database row."""
+    """Return the first queries of a dataset, each aimed at a database row."""
     rows = torch.arange(count)
     images = unit_images(dataset.images("query", range(count)), CPU)
     targets = dataset.labels("database")[rows], rows
@@ -131,7 +131,7 @@ def queries(dataset: Dataset, count: int) -> Batch:
 
 
 def part_of(batch: Batch, start: int, stop: int) -> Batch:
-    """Returns the queries `start` to `stop` of a batch."""
+    """Return the queries `start` to `stop` of a batch."""
     rows = slice(start, stop)
     texts = None if batch.target_texts is None else batch.target_texts[rows]
     targets = batch.target_labels[rows], batch.target_rows[rows], texts
@@ -139,7 +139,7 @@ def part_of(batch: Batch, start: int, stop: int) -> Batch:
 
 
 def knowledge(seeing: Attack | AttackPart, dataset: Dataset, facts: Facts) -> Knowledge:
-    """Returns what an attack, or a part of one, needs of a toy hasher trained on the dataset."""
+    """Return what an attack, or a part of one, needs of a toy hasher trained on the dataset."""
     hasher = ToyHasher()
     network = frozen_network(hasher, fit_hasher(hasher, dataset, facts))
     grants: dict[Need, Tensor] = {}

@@ -278,7 +278,7 @@ class FaultyPurifier(ToyPurifier):
 
 
 def broken(images: Tensor, fault: str) -> Tensor:
-    """Returns what a component with this fault would: not what its contract asks for."""
+    """Return what a component with this fault would: not what its contract asks for."""
     if fault == "nan":
         return images * float("nan")
     if fault == "shape":

@@ -45,7 +45,7 @@ def evidence_of(plan: Plan, store: Store, protocol: Protocol) -> Evidence:
 
 
 def run_suite(planner: Callable[..., Plan], root: Path, matrix: Mapping[str, Any], **rest: Any) -> Ran:
-    """Runs a matrix in a store of its own."""
+    """Run a matrix in a store of its own."""
     store, plan = Store(root), planner(matrix, **rest)
     LocalExecutor(store, torch.device("cpu"), lambda event: None).run(plan)
     return Ran(plan, store, evidence_of(plan, store, Protocol(**rest.get("protocol", {}))))
@@ -53,7 +53,7 @@ def run_suite(planner: Callable[..., Plan], root: Path, matrix: Mapping[str, Any
 
 @pytest.fixture
 def make(toy_plan: Callable[..., Plan], tmp_path: Path) -> Make:
-    """Runs a matrix in a store named as the bundle and exports it; returns the bundle's path."""
+    """Run a matrix in a store named as the bundle and exports it; returns the bundle's path."""
 
     def export(name: str = "toys.zip", matrix: Mapping[str, Any] = MATRIX, **rest: Any) -> Path:
         ran = run_suite(toy_plan, tmp_path / name.removesuffix(".zip"), matrix, **rest)
@@ -64,7 +64,7 @@ def make(toy_plan: Callable[..., Plan], tmp_path: Path) -> Make:
 
 
 def zip_members(path: Path, members: Mapping[str, bytes]) -> Path:
-    """Writes members to a zip file as they are."""
+    """Write members to a zip file as they are."""
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, data in members.items():
@@ -74,7 +74,7 @@ def zip_members(path: Path, members: Mapping[str, bytes]) -> Path:
 
 
 def sealed(members: Mapping[str, bytes], **about: Any) -> Members:
-    """Returns the members with a manifest that fits them: what a forger who knows the format would write."""
+    """Return the members with a manifest that fits them: what a forger who knows the format would write."""
     kept = {name: data for name, data in members.items() if name != "bundle.json"}
     known = {"format": 1, "retbench": "0.1.0", "title": "toys", "run": "toys", **about}
     listing = {name: {"sha256": sha256(data).hexdigest(), "size": len(data)} for name, data in kept.items()}
@@ -104,7 +104,7 @@ def verified(path: Path) -> Verification:
 
 
 def disagreements(path: Path) -> set[tuple[str, str]]:
-    """Returns kind and field of what disagrees."""
+    """Return kind and field of what disagrees."""
     found = verified(path)
     assert not found.ok
     return {(finding.kind, finding.field.split("[")[0]) for finding in found.disagreed}

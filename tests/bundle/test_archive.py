@@ -41,7 +41,7 @@ def refused(path: Path) -> str:
 
 
 def attempted(path: Path) -> dict[str, bytes] | str:
-    """Returns the members, or the message that they are refused with."""
+    """Return the members, or the message that they are refused with."""
     try:
         return read_archive(path)
     except BundleError as error:
@@ -49,7 +49,7 @@ def attempted(path: Path) -> dict[str, bytes] | str:
 
 
 def special(path: Path, name: str, change: Callable[[zipfile.ZipInfo], None]) -> Path:
-    """Adds an entry to a bundle whose directory says something else than a plain file."""
+    """Add an entry to a bundle whose directory says something else than a plain file."""
     entry = zipfile.ZipInfo(name)
     change(entry)
     with zipfile.ZipFile(path, "a") as held:
@@ -208,11 +208,18 @@ def test_a_changed_member_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_newer_format_is_refused_whatever_else_it_says(tmp_path: Path) -> None:
-    members = {"bundle.json": b'{"format": 2, "new": {}}'}
-    assert "a newer format: got 2, expected at most 1" in refused(zip_members(tmp_path / "run.zip", members))
+    members = {"bundle.json": b'{"format": 3, "new": {}}'}
+    assert "a newer bundle format: got 3, expected 2" in refused(zip_members(tmp_path / "run.zip", members))
 
 
-@pytest.mark.parametrize("text", [b"", b"[]", b'{"format": NaN}', b"[" * 100_000, b'{"format": 1}', b"\xff"])
+def test_an_older_format_is_refused_by_its_number(tmp_path: Path) -> None:
+    members = {"bundle.json": b'{"format": 1, "old": {}}'}
+    assert "an older bundle format: got 1, expected 2; run the suite again" in refused(
+        zip_members(tmp_path / "run.zip", members)
+    )
+
+
+@pytest.mark.parametrize("text", [b"", b"[]", b'{"format": NaN}', b"[" * 100_000, b'{"format": 2}', b"\xff"])
 def test_a_manifest_that_is_none_is_refused(tmp_path: Path, text: bytes) -> None:
     assert refused(zip_members(tmp_path / "run.zip", {"bundle.json": text})).startswith("bundle.json: ")
 

@@ -79,6 +79,6 @@ def test_an_edited_size_is_caught(path: Path, name: str) -> None:
 
 def test_an_edited_envelope_is_caught(path: Path) -> None:
     def change(rows: Any) -> None:
-        rows[0]["envelopes"]["map"]["worst"] = 0.0
+        rows[0]["tie_ranges"]["map"]["worst"] = 0.0
 
-    assert disagreements(edit_json(path, "rows.json", change)) == {("row", "envelopes.map.worst")}
+    assert disagreements(edit_json(path, "rows.json", change)) == {("row", "tie_ranges.map.worst")}

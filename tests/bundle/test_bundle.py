@@ -76,7 +76,7 @@ def remove(suffix: str) -> Callable[[Members], None]:
     return change
 
 
-@pytest.mark.parametrize("suffix", ["/tensors.safetensors", "/facts.json", "/meta.json"])
+@pytest.mark.parametrize("suffix", ["/tensors.safetensors", "/summary.json", "/meta.json"])
 def test_half_an_artifact_is_refused(path: Path, suffix: str) -> None:
     assert refused(edit(path, remove(suffix))).endswith(f"{suffix}: it is missing")
 
@@ -97,7 +97,7 @@ def test_labels_without_their_tensors_are_refused(path: Path) -> None:
         ("metrics", {"t_map": {"value": 0.5, "low": 0.5, "high": 0.5}}, "metrics: map is missing"),
         ("metrics", {"map": {"value": "x", "low": 0.5, "high": 0.5}}, "0.metrics.map.value"),
         ("metrics", [], "0.metrics"),
-        ("envelopes", {"map": {"worst": 0.5}}, "not the interval"),
+        ("tie_ranges", {"map": {"worst": 0.5}}, "not the interval"),
         ("protocol", {}, "protocol: queries is missing"),
         ("protocol", {"map": "best"}, "is missing"),
         ("budget", {"goal": "targeted"}, "budget: got ['goal']"),
@@ -275,6 +275,6 @@ FUZZED: dict[str, Members] = {}
 
 @pytest.fixture(autouse=True)
 def fuzzed(request: pytest.FixtureRequest) -> None:
-    """Makes one bundle for all examples of the test above: hypothesis cannot ask for a fresh one each time."""
+    """Make one bundle for all examples of the test above: hypothesis cannot ask for a fresh one each time."""
     if request.node.originalname.startswith("test_any_json") and not FUZZED:
         FUZZED["members"] = read_archive(request.getfixturevalue("path"))

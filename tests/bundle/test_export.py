@@ -66,7 +66,7 @@ def test_no_path_of_this_machine_is_in_it(toy_plan: Planner, tmp_path: Path) -> 
     protocol = {"targets": {"rule": "from-file", "file": str(targets)}}
     ran = run_suite(toy_plan, tmp_path / "a store", {"attack": ["none", "toy"]}, protocol=protocol)
     lost = replace(ran.evidence.rows[1], status="missing", reason=f"store {ran.store.root}: x; see {tmp_path}/y/z.log")
-    lost = replace(lost, protocol={**lost.protocol, "targets": {"file": str(targets)}}, metrics={}, envelopes={})
+    lost = replace(lost, protocol={**lost.protocol, "targets": {"file": str(targets)}}, metrics={}, tie_ranges={})
     layouts, claims = ["/srv/layouts/own.yaml", "long", "/srv/more layouts/own.yaml"], "/srv/layouts/printed.yaml"
     suite = {**SUITE, "protocol": protocol, "report": {"layout": layouts, "claims": claims}}
     given = {name: f"title: {at}" for at, name in enumerate(layouts)}
@@ -148,7 +148,7 @@ def test_nothing_done_is_nothing_to_export(toy_plan: Planner, ran: Ran, tmp_path
     assert not (tmp_path / "run.zip").exists()
 
 
-@pytest.mark.parametrize("file", ["tensors.safetensors", "facts.json", "meta.json"])
+@pytest.mark.parametrize("file", ["tensors.safetensors", "summary.json", "meta.json"])
 @pytest.mark.parametrize("damage", [None, b"{}"])
 def test_a_damaged_artifact_says_to_run_again(ran: Ran, tmp_path: Path, file: str, damage: bytes | None) -> None:
     key = ran.plan.steps[ran.evidence.rows[0].key].codes  # type: ignore[attr-defined]  the step is a Score

@@ -27,7 +27,7 @@ def path(make: Make) -> Path:
 
 
 def at(rows: Any, **axes: str) -> Any:
-    """Returns the only row at some axes, oblivious unless they say otherwise."""
+    """Return the only row at some axes, oblivious unless they say otherwise."""
     axes = {"threat": "oblivious", **axes}
     (row,) = [row for row in rows if all(row[axis] == value for axis, value in axes.items())]
     return row
@@ -57,7 +57,7 @@ def test_a_surrogate_agrees(make: Make) -> None:
 def test_rows_that_changed_their_numbers_are_caught(path: Path, one: dict[str, str], other: dict[str, str]) -> None:
     def change(rows: Any) -> None:
         left, right = at(rows, **one), at(rows, **other)
-        for name in ("key", "metrics", "envelopes", "steps"):
+        for name in ("key", "metrics", "tie_ranges", "steps"):
             left[name], right[name] = right[name], left[name]
 
     found = verified(edit_json(path, "rows.json", change))
@@ -69,14 +69,14 @@ def test_rows_that_changed_their_numbers_are_caught(path: Path, one: dict[str, s
 def test_a_threat_that_changed_its_numbers_is_caught(path: Path) -> None:
     def change(rows: Any) -> None:
         left, right = (at(rows, attack="toy", defense="toy", threat=threat) for threat in ("oblivious", "adaptive"))
-        for name in ("key", "metrics", "envelopes", "steps"):
+        for name in ("key", "metrics", "tie_ranges", "steps"):
             left[name], right[name] = right[name], left[name]
 
     assert disagreements(edit_json(path, "rows.json", change)) == {("recipe", "threat")}
 
 
 def put(*names: str, value: Any) -> Callable[[Any], None]:
-    """Returns what sets a field of a row."""
+    """Return what sets a field of a row."""
 
     def change(row: Any) -> None:
         for name in names[:-1]:
@@ -95,7 +95,6 @@ def put(*names: str, value: Any) -> Callable[[Any], None]:
         (put("seed", value=7), "seed"),
         (put("budget", "eps", value=0.5), "budget.eps"),
         (put("budget", "goal", value="untargeted"), "targeted"),
-        (put("budget", "visibility", value="adaptive"), "budget.visibility"),
         (put("options", "attack", "eps", value=0.5), "options.attack.eps"),
         (put("options", "hasher", value={}), "options.hasher"),
         (put("options", "defense", value={}), "options.defense"),
@@ -168,7 +167,7 @@ def test_a_chain_that_bites_its_tail_ends(bundle: Bundle) -> None:
     loop = {"stage": "purify", "source": "a" * 64, "defense": {}}
     score = next(row.key for row in bundle.done)
     artifact = bundle.artifacts[score]
-    forged = replace(artifact, meta={**artifact.meta, "recipe": {**artifact.recipe, "final": [["a" * 64]]}})
+    forged = replace(artifact, meta={**artifact.meta, "recipe": {**artifact.recipe, "purified": [["a" * 64]]}})
     looped = replace(bundle, artifacts={**bundle.artifacts, score: forged}, recipes={"a" * 64: loop})
     ((shard,),) = Ancestry(looped, score).draws
     assert len(shard.recipes) == 1

@@ -18,7 +18,7 @@ from tests.bundle.conftest import Make
 
 
 def opened(path: Path) -> Bundle:
-    """Returns a bundle that is called by its file's name alone."""
+    """Return a bundle that is called by its file's name alone."""
     return replace(open_bundle(path), name=path.name)
 
 
@@ -40,7 +40,7 @@ def refused(*bundles: Bundle) -> str:
 
 
 def with_rows(bundle: Bundle, **changes: Any) -> Bundle:
-    """Returns a bundle whose rows say something else."""
+    """Return a bundle whose rows say something else."""
     rows = tuple(replace(row, **changes) for row in bundle.evidence.rows)
     return replace(bundle, evidence=replace(bundle.evidence, rows=rows))
 

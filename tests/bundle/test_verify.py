@@ -31,10 +31,10 @@ def restored(members: Members, stage: str, change: Callable[[dict[str, torch.Ten
     metas = [name for name in sorted(members) if name.endswith("/meta.json")]
     name = [each for each in metas if json.loads(members[each])["recipe"]["stage"] == stage][-1]
     folder, key = name.removesuffix("/meta.json"), name.split("/")[1]
-    tensors, facts = load(members[f"{folder}/tensors.safetensors"]), json.loads(members[f"{folder}/facts.json"])
+    tensors, facts = load(members[f"{folder}/tensors.safetensors"]), json.loads(members[f"{folder}/summary.json"])
     meta = json.loads(members[name])
     change(tensors, facts, meta["recipe"])
-    files = {"tensors.safetensors": save(tensors), "facts.json": canonical(facts).encode()}
+    files = {"tensors.safetensors": save(tensors), "summary.json": canonical(facts).encode()}
     meta = {**meta, "payload": {file: sha256(data).hexdigest() for file, data in files.items()}}
     del meta["self"]
     files["meta.json"] = canonical({**meta, "self": digest(meta)}).encode()
@@ -122,7 +122,7 @@ def test_an_edited_recipe_is_caught_by_its_key(path: Path) -> None:
     assert ("artifact", "digests") in disagreements(edit_json(path, "recipes.json", change))
 
 
-@pytest.mark.parametrize("name", ["bogus", "certified_radius", "visibility"])
+@pytest.mark.parametrize("name", ["bogus", "certified_radius", "purified_rmse"])
 def test_values_that_no_step_gave_are_caught(path: Path, name: str) -> None:
     row = open_bundle(path).done[0]
 
@@ -213,7 +213,7 @@ def test_labels_that_are_gone_are_caught(path: Path) -> None:
     assert {("recipe", "dataset"), ("targets", "dataset")} <= disagreements(edit(path, change))
 
 
-@pytest.mark.parametrize("file", ["tensors.safetensors", "facts.json", "meta.json"])
+@pytest.mark.parametrize("file", ["tensors.safetensors", "summary.json", "meta.json"])
 def test_bytes_that_do_not_have_their_digest_are_caught(path: Path, file: str) -> None:
     row = open_bundle(path).done[0]
     name = f"objects/{row.key}/{file}"
@@ -277,7 +277,7 @@ def test_a_finding_is_flat() -> None:
 
 def test_what_nothing_can_confirm_is_told_as_carried(path: Path) -> None:
     found = verified(path)
-    assert {each.field for each in found.carried if each.kind == "query"} == {"perceptibility", "ssim", "visibility"}
+    assert {each.field for each in found.carried if each.kind == "query"} == {"perceptibility", "ssim", "purified_rmse"}
     assert {each.field for each in found.carried if each.kind == "row"} == {
         "cost",
         "budget.norm",

@@ -12,7 +12,7 @@ from retbench.catalog import Discovery, discover
 
 @pytest.fixture
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Yields a folder on the import path; the modules that a test writes there are forgotten after it."""
+    """Yield a folder on the import path; the modules that a test writes there are forgotten after it."""
     before = set(sys.modules)
     monkeypatch.delenv("RETBENCH_PLUGINS", raising=False)
     monkeypatch.syspath_prepend(tmp_path)
@@ -24,7 +24,7 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 @pytest.fixture
 def find_plugins(site: Path) -> Callable[[], Discovery]:
-    """Returns a function that discovers what is installed in `site`, whatever else this machine has."""
+    """Return a function that discovers what is installed in `site`, whatever else this machine has."""
 
     def find() -> Discovery:
         found = (point for each in distributions(path=[str(site)]) for point in each.entry_points)

@@ -23,7 +23,7 @@ def retbench_attacks():
 
 
 def only_broken(discovery: Discovery) -> Broken:
-    """Returns the one plugin set aside, after checking that nothing else is there."""
+    """Return the one plugin set aside, after checking that nothing else is there."""
     assert list(discovery.plugins) == []
     (broken,) = discovery.broken
     return broken

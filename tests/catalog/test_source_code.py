@@ -30,7 +30,7 @@ Write = Callable[..., None]
 
 @pytest.fixture
 def write(site: Path) -> Write:
-    """Writes modules; each is newer than any before, as Python compares whole seconds."""
+    """Write modules; each is newer than any before, as Python compares whole seconds."""
 
     def write(**texts: str) -> None:
         for name, text in texts.items():

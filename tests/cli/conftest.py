@@ -51,7 +51,7 @@ def toys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def retbench(toys: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Retbench:
-    """Runs a command line in this process."""
+    """Run a command line in this process."""
 
     def run(*words: str) -> Ended:
         monkeypatch.setattr(sys, "argv", ["retbench", *words])

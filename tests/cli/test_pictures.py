@@ -36,7 +36,7 @@ def records(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 
 
 def fit_key(retbench: Retbench) -> str:
-    """Returns the key of the step that fitted the hasher."""
+    """Return the key of the step that fitted the hasher."""
     steps = json.loads(retbench("why", CELL, "toy.yaml", "--json").out)["steps"]
     return str(next(step["key"] for step in steps if step["stage"] == "fit"))
 
@@ -101,7 +101,7 @@ def test_a_damaged_step_is_passed_over_with_a_line(retbench: Retbench, toys: Pat
     records |= {"loss": [3.0, 2.0]}
     retbench("run", "toy.yaml")
     key = fit_key(retbench)
-    next((toys / ".retbench").rglob(f"{key}/facts.json")).write_text("{}")
+    next((toys / ".retbench").rglob(f"{key}/summary.json")).write_text("{}")
     ended = retbench("pictures", "--out", "shown")
     assert ended.code == 0
     assert "pictures: fit toy on toy: store" in ended.err

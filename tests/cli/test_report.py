@@ -96,7 +96,7 @@ def test_results_are_rows_with_axes_intervals_and_protocol(retbench: Retbench) -
         0,
     ]
     assert row["status"] == "done"
-    assert set(row["metrics"]) == {"map", "t_map", "perceptibility", "visibility", "ssim"}
+    assert set(row["metrics"]) == {"map", "t_map", "perceptibility", "purified_rmse", "ssim"}
     for interval in row["metrics"].values():
         assert 0 <= interval["low"] <= interval["value"] <= interval["high"] <= 1
     assert row["protocol"]["map"] == "full"

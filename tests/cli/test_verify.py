@@ -98,7 +98,7 @@ def test_a_gallery_that_is_none_is_the_users_mistake(retbench: Retbench, bundle:
 def test_two_rows_that_changed_places_fail(retbench: Retbench, bundle: Path) -> None:
     def change(rows: Any) -> None:
         one, other = (row for row in rows if row["attack"] == "toy")
-        for name in ("key", "metrics", "envelopes", "steps"):
+        for name in ("key", "metrics", "tie_ranges", "steps"):
             one[name], other[name] = other[name], one[name]
 
     edit_json(bundle, "rows.json", change)

@@ -27,7 +27,7 @@ def catalog(**observers: Callable[[Event], None]) -> Catalog:
 
 
 def implemented(observer: Callable[[Event], None]) -> Callable[[Event], None]:
-    """Returns the hook implementation of a plugin that hands events on to `observer`."""
+    """Return the hook implementation of a plugin that hands events on to `observer`."""
 
     @hookimpl
     def retbench_event(event: Event) -> None:

@@ -19,7 +19,7 @@ Planner = Callable[..., Plan]
 
 @pytest.fixture
 def timed(store: Store) -> Callable[..., None]:
-    """Writes one line of the ledger: by default four attacked images in two seconds."""
+    """Write one line of the ledger: by default four attacked images in two seconds."""
 
     def write(**facts: Any) -> None:
         timing: dict[str, Any] = {

@@ -138,7 +138,7 @@ def test_what_another_run_discards_meanwhile_is_computed_again(toy_plan: Planner
     assert (result.executed, result.failures) == (len(plan.steps), {})
 
 
-@pytest.mark.parametrize("name", ["tensors.safetensors", "facts.json", "meta.json"])
+@pytest.mark.parametrize("name", ["tensors.safetensors", "summary.json", "meta.json"])
 def test_a_corrupt_artifact_is_told_and_computed_again(
     toy_plan: Planner, executor: LocalExecutor, store: Store, events: list[Event], name: str
 ) -> None:
@@ -193,7 +193,7 @@ def test_curves_and_pictures_of_a_fit_are_kept_beside_its_weights(
     plan = toy_plan({"hasher": "trainer"}, Trainer)
     assert executor.run(plan).failures == {}
     (key,) = (key for key, step in plan.steps.items() if step.name == "fit")
-    assert store.facts(key)["record"] == {"loss": [2.0, 1.0]}
+    assert store.summary(key)["record"] == {"loss": [2.0, 1.0]}
     assert torch.equal(store.get(key).tensors["record/prototype"], torch.full((3, 2, 2), 7, dtype=torch.uint8))
 
 

@@ -89,7 +89,7 @@ def test_seeds_that_differ_are_called_different_no_more_often_than_the_level_say
 
 
 def drawn(kind: str, *shape: int, seed: int) -> tuple[Tensor, Tensor]:
-    """Returns two sides whose differences are of a kind: any, all equal, all zero, or with gaps."""
+    """Return two sides whose differences are of a kind: any, all equal, all zero, or with gaps."""
     first, second = pairs(*shape, seed=seed)
     if kind == "equal":
         return second + 0.1, second

@@ -39,7 +39,7 @@ MEASURES: list[Measure] = [
 
 
 def same(found: Tensor, expected: Tensor) -> bool:
-    """Returns whether two tensors agree in every bit; a NaN agrees with a NaN."""
+    """Return whether two tensors agree in every bit; a NaN agrees with a NaN."""
     return (
         found.shape == expected.shape
         and found.dtype == expected.dtype
@@ -48,7 +48,7 @@ def same(found: Tensor, expected: Tensor) -> bool:
 
 
 def alone(measure: Measure, tensors: Sequence[Tensor], bits: int) -> Tensor:
-    """Returns what the function of a measure finds, called by itself."""
+    """Return what the function of a measure finds, called by itself."""
     one, other, wanted, labels = tensors
     if isinstance(measure, AveragePrecision):
         options: Any = {"definition": measure.definition, "depth": measure.depth, "ties": measure.ties}

@@ -129,7 +129,7 @@ def test_how_and_where_it_is_computed_is_in_no_recipe(toy_plan: Planner) -> None
 
 
 def leaves(value: Any) -> Iterator[str]:
-    """Yields the name of every field."""
+    """Yield the name of every field."""
     for name, inner in value.items() if isinstance(value, dict) else ():
         yield name
         yield from leaves(inner)
@@ -228,10 +228,10 @@ def test_equal_keys_are_equal_steps_whichever_cell_came_first(toy_plan: Planner)
 def test_a_surrogate_is_attacked_with_its_own_codes_and_the_hasher_is_asked(toy_plan: Planner) -> None:
     plan = toy_plan({"attack": "toy", "surrogate": "other", "defense": ["none", "toy-hardening"]}, Other)
     (attack,) = attacks(plan)
-    granted: Any = plan.steps[attack.sight.grants["database_codes"]]
+    granted: Any = plan.steps[attack.context.grants["database_codes"]]
     asked: list[Any] = [stage for stage in plan.steps.values() if group(stage) == "encode queries"]
-    assert attack.sight.victim.hasher.name == granted.victim.hasher.name == "other"
-    assert granted.victim.weights == attack.sight.victim.weights
+    assert attack.context.victim.hasher.name == granted.victim.hasher.name == "other"
+    assert granted.victim.weights == attack.context.victim.weights
     assert [stage.victim.hasher.name for stage in asked] == ["toy", "toy"]
     assert asked[0].draws == asked[1].draws == ((attack.key,),)
 
@@ -242,8 +242,8 @@ def test_a_part_of_an_attack_is_trained_once_for_each_hasher_that_it_sees(toy_pl
     plan = toy_plan({"attack": [swept], "threat": ["oblivious", "adaptive"], "defense": defenses, "bits": [8, 16]})
     prototypes = [step for step in plan.steps.values() if isinstance(step, FitAttackPart)]
     assert len(prototypes) == 2 * 2  # code lengths, times the hasher as trained and as hardened
-    assert {step.sight.grants.keys() == {"training_codes"} for step in prototypes} == {True}
-    assert not any(step.sight.front for step in prototypes)
+    assert {step.context.grants.keys() == {"training_codes"} for step in prototypes} == {True}
+    assert not any(step.context.purifiers for step in prototypes)
 
 
 class Greedy(ToyHasher):

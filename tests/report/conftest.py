@@ -30,14 +30,14 @@ Values = dict[str, dict[str, Tensor]]
 
 @pytest.fixture
 def row() -> Callable[..., Row]:
-    """Makes a done row of an attack, a defense and a MAP, with no scores behind it; `axes` are the others."""
+    """Make a done row of an attack, a defense and a MAP, with no scores behind it; `axes` are the others."""
 
     def make(attack: str, defense: str, value: float, variant: str = "", **axes: str | int) -> Row:
         given: dict[str, Any] = {**AXES, "threat": "oblivious", "variant": variant, **axes}
         metrics = {
             "map": Interval(value, value - 0.1, value + 0.05),
             "t_map": Interval(1 - value, 0.9 - value, 1.0),
-            "visibility": Interval(value / 10, value / 20, value / 5),
+            "purified_rmse": Interval(value / 10, value / 20, value / 5),
         }
         return Row(**given, attack=attack, defense=defense, status="done", metrics=metrics, protocol=PROTOCOL)
 
@@ -52,7 +52,7 @@ def queries() -> Values:
 
 @pytest.fixture
 def scored(row: Callable[..., Row], queries: Values) -> Callable[..., Row]:
-    """Makes a done row of the values of its queries: of each metric, or a sequence for MAP alone.
+    """Make a done row of the values of its queries: of each metric, or a sequence for MAP alone.
 
     `clusters` are its queries' target labels, all different without; `goal` is its attack's.
     """
@@ -76,7 +76,7 @@ def scored(row: Callable[..., Row], queries: Values) -> Callable[..., Row]:
         queries[key] = {**told, "cluster": cluster}
         means = {name: float(each.nanmean()) ** (0.5 if name in SQUARED else 1) for name, each in told.items()}
         metrics = {name: Interval(mean, mean - 0.01, mean + 0.01) for name, mean in means.items()}
-        ball = {"goal": goal, "visibility": bare.threat, "norm": "linf", "eps": 8 / 255}
+        ball = {"goal": goal, "norm": "linf", "eps": 8 / 255}
         return replace(bare, key=key, metrics=metrics, budget=ball if attack != "none" else {}, steps=(key,))
 
     return make
@@ -84,7 +84,7 @@ def scored(row: Callable[..., Row], queries: Values) -> Callable[..., Row]:
 
 @pytest.fixture
 def evidence(queries: Values) -> Callable[..., Evidence]:
-    """Makes the evidence of rows; their scores are those that `scored` made."""
+    """Make the evidence of rows; their scores are those that `scored` made."""
 
     def make(rows: Iterable[Row], steps: Mapping[str, StepRecord] | None = None, log: str = "") -> Evidence:
         told = "Rows made by hand."
@@ -95,7 +95,7 @@ def evidence(queries: Values) -> Callable[..., Evidence]:
 
 @pytest.fixture
 def step() -> Callable[..., StepRecord]:
-    """Makes the record of a step; `environment` is what differs from a plain CPU's."""
+    """Make the record of a step; `environment` is what differs from a plain CPU's."""
 
     def make(stage: str = "encode", precision: str = "float32", seconds: float = 1.0, **environment: Any) -> StepRecord:
         around = {"device": "cpu", "device_name": "plain", "threads": 2, "torch": "2.0", "python": "3.12"}

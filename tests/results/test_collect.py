@@ -73,9 +73,9 @@ def test_a_row_records_what_its_components_tell(ran: Planner, store: Store) -> N
 def test_a_row_carries_the_numbers_of_its_score(ran: Planner, store: Store) -> None:
     plan = ran({"attack": "toy", "defense": "toy"})
     row = only(plan, store)
-    facts: Any = store.facts(row.key)
+    facts: Any = store.summary(row.key)
     assert row.metrics == {name: Interval(**interval) for name, interval in facts["metrics"].items()}
-    assert row.metrics.keys() == {"map", "t_map", "perceptibility", "visibility", "ssim"}
+    assert row.metrics.keys() == {"map", "t_map", "perceptibility", "purified_rmse", "ssim"}
 
 
 def test_a_sweep_is_told_apart_by_its_variant(ran: Planner, store: Store) -> None:
@@ -115,7 +115,7 @@ def damage(store: Store, key: str, name: str) -> None:
 
 def test_a_corrupt_score_is_missing(ran: Planner, store: Store) -> None:
     plan = ran({})
-    damage(store, plan.cells[0].key or "", "facts.json")
+    damage(store, plan.cells[0].key or "", "summary.json")
     assert only(plan, store).status == "missing"
 
 
@@ -151,7 +151,7 @@ def test_a_clean_cell_costs_nothing_and_has_no_budget(ran: Planner, store: Store
 @pytest.mark.parametrize("threat", ["oblivious", "adaptive"])
 def test_the_budget_is_what_the_attack_declares(ran: Planner, store: Store, threat: str) -> None:
     row = only(ran({"attack": "toy", "threat": threat}), store)
-    assert row.budget == {"goal": "targeted", "visibility": threat, "norm": "linf", "eps": 0.2}
+    assert row.budget == {"goal": "targeted", "norm": "linf", "eps": 0.2}
 
 
 def test_a_row_says_how_it_was_measured(ran: Planner, store: Store) -> None:
@@ -170,7 +170,7 @@ def test_a_row_says_how_it_was_measured(ran: Planner, store: Store) -> None:
     chance: Any = row.protocol["chance"]
     assert chance.keys() == {"map", "t_map"}
     assert 0 < chance["t_map"] < 1
-    facts: Any = store.facts(row.key)
+    facts: Any = store.summary(row.key)
     assert row.protocol["target_labels"] == facts["target_labels"]
 
 
@@ -184,12 +184,12 @@ def test_a_row_names_every_step_that_was_computed_for_it(ran: Planner, store: St
 def test_a_row_tells_what_the_order_inside_ties_can_make_of_it(ran: Planner, store: Store) -> None:
     row = only(ran({"bits": 2}), store)
     saved = store.get(row.key).tensors
-    for metric, envelope in row.envelopes.items():
-        assert envelope.worst == pytest.approx(float(saved[f"{metric}_worst"].mean()))
-        assert envelope.best == pytest.approx(float(saved[f"{metric}_best"].mean()))
-    assert row.envelopes.keys() == {"map", "t_map"}
+    for metric, tie_range in row.tie_ranges.items():
+        assert tie_range.worst == pytest.approx(float(saved[f"{metric}_worst"].mean()))
+        assert tie_range.best == pytest.approx(float(saved[f"{metric}_best"].mean()))
+    assert row.tie_ranges.keys() == {"map", "t_map"}
     protocol = Protocol(ties="worst")
-    assert only(ran({"bits": 2}, protocol={"ties": "worst"}), store, protocol).envelopes == {}
+    assert only(ran({"bits": 2}, protocol={"ties": "worst"}), store, protocol).tie_ranges == {}
 
 
 def test_a_record_is_flat_json(ran: Planner, store: Store) -> None:

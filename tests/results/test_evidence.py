@@ -53,8 +53,8 @@ def test_the_facts_that_reports_read_are_those_of_encodings(plan: Plan, store: S
     steps = stored_steps(plan, store)
     for key, step in steps.items():
         kept = {"distinct", "float32_agreement"} if step.stage == "encode" else set()
-        assert step.facts == {name: told for name, told in store.facts(key).items() if name in kept}
-    assert all("distinct" in steps[key].facts for key in keys_of(plan, "encode"))
+        assert step.summary == {name: told for name, told in store.summary(key).items() if name in kept}
+    assert all("distinct" in steps[key].summary for key in keys_of(plan, "encode"))
 
 
 def test_a_step_that_is_not_stored_is_left_out(plan: Plan, store: Store) -> None:
@@ -63,7 +63,7 @@ def test_a_step_that_is_not_stored_is_left_out(plan: Plan, store: Store) -> None
     assert set(stored_steps(plan, store)) == set(plan.steps) - {gone}
 
 
-@pytest.mark.parametrize(("stage", "name"), [("fit", "meta.json"), ("encode", "meta.json"), ("encode", "facts.json")])
+@pytest.mark.parametrize(("stage", "name"), [("fit", "meta.json"), ("encode", "meta.json"), ("encode", "summary.json")])
 def test_a_damaged_step_is_left_out(plan: Plan, store: Store, stage: str, name: str) -> None:
     key = keys_of(plan, stage)[0]
     path: Path = next(store.root.glob(f"objects/*/{key}/{name}"))
@@ -107,4 +107,4 @@ def test_the_steps_of_rows_are_shown_once_in_the_order_they_ran(plan: Plan, stor
 
 
 def test_a_step_record_is_a_plain_tuple_of_what_a_bundle_keeps() -> None:
-    assert StepRecord._fields == ("stage", "label", "precision", "seconds", "peak_memory", "environment", "facts")
+    assert StepRecord._fields == ("stage", "label", "precision", "seconds", "peak_memory", "environment", "summary")

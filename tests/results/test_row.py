@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from retbench.canon import canonical
 from retbench.metrics import Interval
-from retbench.results import ROW_AXES, Envelope, Row, read_row
+from retbench.results import ROW_AXES, Row, TieRange, read_row
 
 AXES: dict[str, Any] = {
     "dataset": "digits",
@@ -39,7 +39,7 @@ NAN = float("nan")
 
 
 def rows(value: st.SearchStrategy[float]) -> st.SearchStrategy[Row]:
-    """Returns rows whose intervals are made of such numbers."""
+    """Return rows whose intervals are made of such numbers."""
     interval = st.builds(Interval, value, value, value)
     return st.builds(
         Row,
@@ -47,7 +47,7 @@ def rows(value: st.SearchStrategy[float]) -> st.SearchStrategy[Row]:
         status=st.sampled_from(["done", "skipped", "failed", "invalid", "missing"]),
         reason=WORDS,
         metrics=st.dictionaries(WORDS, interval, max_size=2),
-        envelopes=st.dictionaries(WORDS, st.builds(Envelope, NUMBERS, NUMBERS), max_size=2),
+        tie_ranges=st.dictionaries(WORDS, st.builds(TieRange, NUMBERS, NUMBERS), max_size=2),
         **dict.fromkeys(("protocol", "options", "data", "budget", "details", "cost"), FACTS),
         **dict.fromkeys(("caveats", "members", "steps"), LISTS),
         key=WORDS,
@@ -91,8 +91,8 @@ def test_the_keys_of_a_row_are_those_of_its_seeds(key: str, members: tuple[str, 
     "change",
     [
         {"metrics": {"map": {"value": 0.5, "low": 0.25}}},
-        {"envelopes": {"map": {"worst": 0.5}}},
-        {"envelopes": {"map": {"worst": 0.5, "best": 0.5, "mean": 0.5}}},
+        {"tie_ranges": {"map": {"worst": 0.5}}},
+        {"tie_ranges": {"map": {"worst": 0.5, "best": 0.5, "mean": 0.5}}},
         {"strength": 1},
     ],
 )
@@ -101,7 +101,7 @@ def test_what_is_no_record_is_refused(change: dict[str, Any]) -> None:
         read_row({**Row(**AXES, status="done").record(), **change})
 
 
-@pytest.mark.parametrize("name", ["dataset", "status", "metrics", "envelopes", "caveats", "members", "steps"])
+@pytest.mark.parametrize("name", ["dataset", "status", "metrics", "tie_ranges", "caveats", "members", "steps"])
 def test_a_record_without_a_field_that_every_row_has_is_refused(name: str) -> None:
     record = Row(**AXES, status="done").record()
     del record[name]

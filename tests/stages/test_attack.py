@@ -157,7 +157,7 @@ def test_the_saved_images_are_those_measured_and_encoded(
     assert torch.allclose(saved["l2"], difference.norm(dim=1), rtol=1e-12)
     assert torch.allclose(saved["mse"], difference.square().mean(1), rtol=1e-12)
     assert 0.19 < float(saved["linf"].max()) <= 0.2 + 1e-6
-    facts = store.facts(plan.cells[0].attacked[0])
+    facts = store.summary(plan.cells[0].attacked[0])
     assert facts["largest_linf"] == float(saved["linf"].max())
     weights = artifact(plan, store, "fit").tensors
     logits = ToyNetwork(dict(weights)).image(saved["images"])

@@ -66,8 +66,8 @@ def test_a_split_is_encoded_as_the_sign_of_the_logits(load: Load, ctx: Context, 
     images = TOY.images("database", range(40)).float() / 255
     assert torch.equal(codes(outcome.tensors), signs(logits(load, "image", images)))
     assert outcome.tensors["codes"].shape == (40, 2)
-    assert outcome.facts["distinct"] == len(torch.unique(codes(outcome.tensors), dim=0))
-    assert outcome.facts["float32_agreement"] == 1.0
+    assert outcome.summary["distinct"] == len(torch.unique(codes(outcome.tensors), dim=0))
+    assert outcome.summary["float32_agreement"] == 1.0
 
 
 def test_texts_are_encoded_by_the_text_network(load: Load, ctx: Context) -> None:
@@ -130,7 +130,7 @@ def test_no_queries_have_no_codes(load: Load, ctx: Context) -> None:
     outcome = EncodeQueries(VICTIM, BITS, "image", "float32", queries).run(load, ctx)
     assert outcome.tensors["codes"].shape == (0, 2)
     assert outcome.tensors["codes"].dtype == torch.uint8
-    assert outcome.facts["distinct"] == 0
+    assert outcome.summary["distinct"] == 0
 
 
 def fixed(answer: Callable[[Tensor], Tensor], monkeypatch: pytest.MonkeyPatch) -> Hasher:
@@ -149,8 +149,8 @@ def test_bf16_records_how_many_bits_float32_agrees_on(
     exact, rounded = (stage.run(load, replace(ctx, precision=stage.precision)) for stage in stages)
     assert unpack(exact.tensors["codes"], 4)[0].tolist() == [1, -1, 1, -1]
     assert unpack(rounded.tensors["codes"], 4)[0].tolist() == [1, 1, 1, -1]
-    assert exact.facts["float32_agreement"] == 1.0
-    assert rounded.facts["float32_agreement"] == 0.75
+    assert exact.summary["float32_agreement"] == 1.0
+    assert rounded.summary["float32_agreement"] == 0.75
 
 
 @pytest.mark.parametrize(

@@ -188,7 +188,7 @@ def test_codes_from_stored_features_are_compared_with_those_of_float32_images(
     logits = network.image(TOY.images("database", range(40)).float() / 255)
     codes = unpack(store.get(key).tensors["codes"], 16)
     agreement = float((codes == torch.where(logits >= 0, 1, -1)).float().mean())
-    assert store.facts(key)["float32_agreement"] == pytest.approx(agreement, abs=1e-6)
+    assert store.summary(key)["float32_agreement"] == pytest.approx(agreement, abs=1e-6)
     assert agreement < 1
 
 

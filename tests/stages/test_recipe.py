@@ -11,7 +11,7 @@ from retbench.canon import Json
 from retbench.contracts import Context, Knowledge, State, TrainingData
 from retbench.plan import Plan
 from retbench.stages import Stage
-from retbench.stages.recipe import RECIPES, component_of, front_of, input_keys, victim_of
+from retbench.stages.recipe import RECIPES, component_of, input_keys, purifiers_in_view, victim_of
 from retbench.testing.toys import ToyPurifier, ToyUntargeted
 
 Planner = Callable[..., Plan]
@@ -51,7 +51,7 @@ def plan(toy_plan: Planner) -> Plan:
 
 
 def texts(value: Json) -> Iterator[str]:
-    """Yields every text in a JSON value."""
+    """Yield every text in a JSON value."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, dict):
@@ -69,7 +69,7 @@ def test_every_stage_is_listed_and_planned(plan: Plan) -> None:
 
 
 def concrete(kind: type[Any]) -> Iterator[type[Any]]:
-    """Yields a class and those below it, less the abstract ones and those whose name is private."""
+    """Yield a class and those below it, less the abstract ones and those whose name is private."""
     if not kind.__name__.startswith("_") and not getattr(kind, "__abstractmethods__", None):
         yield kind
     for below in kind.__subclasses__():
@@ -93,16 +93,28 @@ def test_the_component_of_a_recipe_is_the_one_that_works(plan: Plan) -> None:
 def test_an_attack_sees_a_hasher_and_perhaps_purifiers_in_front(plan: Plan) -> None:
     attacks = [step.full_recipe for step in plan.steps.values() if step.name == "attack"]
     assert {plan.steps[victim_of(recipe) or ""].name for recipe in attacks} == {"fit", "fit_defense"}
-    fronts = {tuple(str(spec.get("name")) for spec in front_of(recipe)) for recipe in attacks}
+    fronts = {tuple(str(spec.get("name")) for spec in purifiers_in_view(recipe)) for recipe in attacks}
     assert fronts == {(), ("toy", "trained")}
 
 
 @pytest.mark.parametrize("junk", [None, 1, "x", [], {}, [[1]], {"weights": {"weights": 1}}])
 @pytest.mark.parametrize("stage", [*RECIPES, "unknown", None])
 def test_recipes_of_any_content_have_no_inputs(stage: str | None, junk: Any) -> None:
-    fields = ("sight", "states", "state", "weights", "features", "draws", "source", "component", "attack", "front")
-    for recipe in ({"stage": stage}, {"stage": stage, **dict.fromkeys(fields, junk)}, {"sight": {"front": [junk]}}):
+    fields = (
+        "context",
+        "states",
+        "state",
+        "weights",
+        "features",
+        "draws",
+        "source",
+        "component",
+        "attack",
+        "purifiers",
+    )
+    for rest in ({}, dict.fromkeys(fields, junk), {"context": {"purifiers": [junk]}}):
+        recipe = {"stage": stage, **rest}
         assert input_keys(recipe) == ()
         assert victim_of(recipe) is None
-        assert all(spec in ({}, junk) for spec in front_of(recipe))
+        assert all(spec in ({}, junk) for spec in purifiers_in_view(recipe))
         assert not component_of(recipe).get("name")

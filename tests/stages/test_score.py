@@ -143,11 +143,11 @@ def test_what_a_ranking_says_of_each_query_is_stored(toy_plan: Planner, store: S
         **{f"{metric}{end}": (10,) for metric in ("map", "t_map") for end in ("", "_worst", "_best")},
         **{f"{metric}_recall": (10, 21) for metric in ("map", "t_map")},
         **{f"{metric}_depth": (10, 5) for metric in ("map", "t_map")},
-        **dict.fromkeys(("perceptibility", "visibility", "ssim", "cluster"), (10,)),
+        **dict.fromkeys(("perceptibility", "purified_rmse", "ssim", "cluster"), (10,)),
         "depths": (5,),
     }
     assert facts["target_labels"] == len(saved["cluster"].unique())
-    assert facts["envelopes"]["map"] == {
+    assert facts["tie_ranges"]["map"] == {
         "worst": pytest.approx(float(saved["map_worst"].mean())),
         "best": pytest.approx(float(saved["map_best"].mean())),
     }
@@ -157,7 +157,7 @@ def test_perceptibility_is_the_root_of_the_mean_squared_error(toy_plan: Planner,
     plan = toy_plan({"bits": BITS, "attack": "toy", "defense": "toy"}, shard=4)
     (facts,) = scored(plan)
     (cell,) = plan.cells
-    for metric, shards in (("perceptibility", cell.attacked), ("visibility", cell.purified)):
+    for metric, shards in (("perceptibility", cell.attacked), ("purified_rmse", cell.purified)):
         squared = [float(value) for key in shards for value in store.get(key).tensors["mse"]]
         assert len(squared) == 10
         assert facts["metrics"][metric]["value"] == pytest.approx(math.sqrt(sum(squared) / 10))
@@ -165,22 +165,22 @@ def test_perceptibility_is_the_root_of_the_mean_squared_error(toy_plan: Planner,
     assert facts["metrics"]["ssim"]["value"] == pytest.approx(sum(similar) / 10)
 
 
-def test_visibility_is_that_of_a_mean_copy(toy_plan: Planner, scored: Scored, store: Store) -> None:
+def test_purified_rmse_averages_the_squares_of_all_copies(toy_plan: Planner, scored: Scored, store: Store) -> None:
     options = {"defense": {"toy": {"copies": 2}}}
     plan = toy_plan({"bits": BITS, "defense": "toy"}, components=options)
     (facts,) = scored(plan)
     first, second = (store.get(key).tensors["mse"] for key in plan.cells[0].purified)
     assert not torch.equal(first, second)
     expected = math.sqrt(float((first + second).mean() / 2))
-    assert facts["metrics"]["visibility"]["value"] == pytest.approx(expected)
+    assert facts["metrics"]["purified_rmse"]["value"] == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(
     ("matrix", "metrics"),
     [
         ({}, {"map", "t_map"}),
-        ({"defense": "toy"}, {"map", "t_map", "visibility"}),
-        ({"attack": "toy"}, {"map", "t_map", "perceptibility", "visibility", "ssim"}),
+        ({"defense": "toy"}, {"map", "t_map", "purified_rmse"}),
+        ({"attack": "toy"}, {"map", "t_map", "perceptibility", "purified_rmse", "ssim"}),
     ],
 )
 def test_images_are_measured_where_they_were_changed(
@@ -192,7 +192,7 @@ def test_images_are_measured_where_they_were_changed(
 def test_a_mean_over_nothing_is_stored_as_null(toy_plan: Planner, executor: LocalExecutor, store: Store) -> None:
     plan = toy_plan({"attack": "toy", "defense": "toy"}, components={"dataset": {"toy": {"queries": 0}}})
     assert executor.run(plan).failures == {}
-    facts: Any = store.facts(plan.cells[0].key or "")
+    facts: Any = store.summary(plan.cells[0].key or "")
     assert facts["metrics"]["map"] == {"value": None, "low": None, "high": None}
     assert facts["chance"] == {"map": None, "t_map": None}
     assert facts["queries"] == 0

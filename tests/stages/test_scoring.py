@@ -24,7 +24,7 @@ BITS, QUERIES, DATABASE, CLASSES = 4, 12, 37, 5  # few bits, so that most distan
 
 
 def draw(seed: int = 0) -> tuple[Tensor, Tensor, dict[str, Tensor], Tensor]:
-    """Returns codes of queries and database in -1 and 1, and their labels; the second query has no class at all."""
+    """Return codes of queries and database in -1 and 1, and their labels; the second query has no class at all."""
     numbers = torch.Generator().manual_seed(seed)
     codes, database = (torch.randint(2, (n, BITS), generator=numbers) * 2 - 1 for n in (QUERIES, DATABASE))
     own, target, answers = (
@@ -43,7 +43,7 @@ def ranked(**protocol: Any) -> dict[str, Tensor]:
 
 
 def hits(metric: str, order: Order) -> list[Ints]:
-    """Returns for each query whether its ranked answers are relevant."""
+    """Return for each query whether its ranked answers are relevant."""
     distances = (CODES.numpy()[:, None] != ITEMS.numpy()[None]).sum(2)
     relevant = (LABELS[metric].numpy().astype(int) @ ANSWERS.numpy().astype(int).T > 0).astype(np.int64)
     sign = {"stable": 0, "best": -1, "worst": 1}[order]
@@ -59,7 +59,7 @@ def precision(found: Ints) -> float:
 
 
 def precision_at_recall(found: Ints, twentieths: int) -> float:
-    """Returns the precision at the first rank with that many twentieths of what is relevant, and one hit at least."""
+    """Return the precision at the first rank with that many twentieths of what is relevant, and one hit at least."""
     wanted = max(1, -(-twentieths * int(found.sum()) // 20))
     reached = np.flatnonzero(found.cumsum() >= wanted)
     return float(found[: reached[0] + 1].mean()) if len(reached) else 0.0
@@ -187,7 +187,7 @@ def test_no_queries_are_no_values() -> None:
 
 def summary(*, targeted: bool = False, **protocol: Any) -> dict[str, Any]:
     squares = torch.linspace(0.01, 0.3, QUERIES, dtype=torch.float64)
-    values = {**ranked(**protocol), "perceptibility": squares, "visibility": squares / 2, "ssim": 1 - squares}
+    values = {**ranked(**protocol), "perceptibility": squares, "purified_rmse": squares / 2, "ssim": 1 - squares}
     return summarize(values, LABELS, ANSWERS, Protocol(**protocol), targeted=targeted)
 
 
@@ -197,20 +197,20 @@ def test_means_are_summarized_and_squares_by_the_root_of_theirs() -> None:
         "map": pytest.approx(np.mean([precision(row) for row in hits("map", "stable")])),
         "t_map": pytest.approx(np.mean([precision(row) for row in hits("t_map", "stable")])),
         "perceptibility": pytest.approx(math.sqrt(squares.mean())),
-        "visibility": pytest.approx(math.sqrt(squares.mean() / 2)),
+        "purified_rmse": pytest.approx(math.sqrt(squares.mean() / 2)),
         "ssim": pytest.approx(1 - squares.mean()),
     }
 
 
 @pytest.mark.parametrize("targeted", [False, True])
 def test_what_hangs_on_the_target_is_drawn_by_target_label(targeted: bool) -> None:
-    clustered = {"map", "t_map", "perceptibility", "visibility", "ssim"} if targeted else {"t_map"}
+    clustered = {"map", "t_map", "perceptibility", "purified_rmse", "ssim"} if targeted else {"t_map"}
     values = {**ranked(), "ssim": torch.linspace(0, 1, QUERIES, dtype=torch.float64)}
-    values |= dict.fromkeys(("perceptibility", "visibility"), values["ssim"] / 2)
+    values |= dict.fromkeys(("perceptibility", "purified_rmse"), values["ssim"] / 2)
     told: Any = summarize(values, LABELS, ANSWERS, Protocol(resamples=300), targeted=targeted)["metrics"]
     for name, interval in told.items():
         clusters = values["cluster"] if name in clustered else None
-        statistic: Any = "rms" if name in ("perceptibility", "visibility") else "mean"
+        statistic: Any = "rms" if name in ("perceptibility", "purified_rmse") else "mean"
         expected = bootstrap_interval(values[name], clusters=clusters, resamples=300, statistic=statistic)
         assert Interval(**interval) == expected
         other = bootstrap_interval(
@@ -237,12 +237,12 @@ def test_the_protocol_says_how_sure_and_how_often() -> None:
 def test_envelopes_are_means_of_the_bounds() -> None:
     told = summary()
     for metric in ("map", "t_map"):
-        assert told["envelopes"][metric] == {
+        assert told["tie_ranges"][metric] == {
             "worst": pytest.approx(np.mean([precision(row) for row in hits(metric, "worst")])),
             "best": pytest.approx(np.mean([precision(row) for row in hits(metric, "best")])),
         }
-    assert told["envelopes"].keys() == {"map", "t_map"}
-    assert summary(ties="worst")["envelopes"] == {}
+    assert told["tie_ranges"].keys() == {"map", "t_map"}
+    assert summary(ties="worst")["tie_ranges"] == {}
 
 
 def test_it_tells_what_a_random_ranking_finds_and_how_many_count() -> None:

@@ -22,7 +22,7 @@ class Worker(NamedTuple):
 
 @pytest.fixture(scope="session")
 def server() -> ForkServerContext:
-    """Returns a context whose processes start with torch loaded, in milliseconds instead of seconds."""
+    """Return a context whose processes start with torch loaded, in milliseconds instead of seconds."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["retbench.store"])
     return context
@@ -30,7 +30,7 @@ def server() -> ForkServerContext:
 
 @pytest.fixture
 def start(store: Store, server: ForkServerContext) -> Iterator[Callable[[str], Worker]]:
-    """Returns a function that runs a program in another process, with `store` and a `pipe` to this one."""
+    """Return a function that runs a program in another process, with `store` and a `pipe` to this one."""
     workers: list[Worker] = []
 
     def run(program: str) -> Worker:

@@ -29,7 +29,7 @@ WRITES: dict[str, Callable[[Store], object]] = {
 
 
 def dead_process() -> int:
-    """Returns the id of a process that has ended."""
+    """Return the id of a process that has ended."""
     process = subprocess.Popen(["true"])
     process.wait()
     return process.pid
@@ -37,7 +37,7 @@ def dead_process() -> int:
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """Yields a file system of its own with room for 256 KiB."""
+    """Yield a file system of its own with room for 256 KiB."""
     disk = tmp_path / "disk"
     disk.mkdir()
     command = ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(disk)]

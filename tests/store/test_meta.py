@@ -50,7 +50,7 @@ def test_a_meta_whose_file_changed_is_read_anew_and_refused_if_damaged(store: St
     changed = meta.stat()
     kept = (changed.st_ino == stat.st_ino, changed.st_size == stat.st_size, changed.st_mtime_ns == stat.st_mtime_ns)
     assert kept == (way != "inode", way != "size", way != "mtime")
-    for read in (store.meta, store.get, store.facts, store.check):
+    for read in (store.meta, store.get, store.summary, store.check):
         with pytest.raises(ArtifactCorrupt, match=r"meta\.json does not match its digest"):
             read(KEY)
     meta.write_bytes(whole)

@@ -20,7 +20,7 @@ from retbench.store.store import MAPPED
 
 KEY = digest("some step")
 OTHER = digest("another step")
-FILES = ("tensors.safetensors", "facts.json", "meta.json")
+FILES = ("tensors.safetensors", "summary.json", "meta.json")
 DTYPES = (
     torch.float32,
     torch.float64,
@@ -36,7 +36,7 @@ DTYPES = (
 READS: dict[str, Callable[[Store, str], Any]] = {
     "get": Store.get,
     "check": Store.check,
-    "facts": Store.facts,
+    "summary": Store.summary,
     "meta": Store.meta,
 }
 
@@ -55,7 +55,7 @@ def assert_same(got: Artifact, expected: Artifact) -> None:
     for name, tensor in expected.tensors.items():
         assert got.tensors[name].dtype == tensor.dtype
         assert torch.equal(got.tensors[name], tensor)
-    assert got.facts == expected.facts
+    assert got.summary == expected.summary
     assert {name: got.meta[name] for name in expected.meta} == expected.meta
 
 
@@ -103,17 +103,17 @@ def test_an_empty_artifact_is_one(store: Store) -> None:
     assert_same(store.get(KEY), Artifact(KEY))
 
 
-def test_facts_and_meta_come_back_as_json(store: Store) -> None:
+def test_summary_and_meta_come_back_as_json(store: Store) -> None:
     facts = {"map": 0.1 + 0.2, "list": [1, None, True], "ünï": {"b": 1, "a": "x"}, "tiny": 5e-324}
     store.put(Artifact(KEY, {}, facts, {"recipe": facts, "seconds": 1e-7}))
-    assert store.facts(KEY) == facts
+    assert store.summary(KEY) == facts
     assert store.meta(KEY)["recipe"] == facts
-    assert store.get(KEY).facts == facts
+    assert store.get(KEY).summary == facts
 
 
-@pytest.mark.parametrize("part", ["facts", "meta"])
+@pytest.mark.parametrize("part", ["summary", "meta"])
 @pytest.mark.parametrize("value", [{"map": float("nan")}, {"map": torch.ones(1)}, {1: "one"}])
-def test_facts_that_are_not_json_are_refused_before_anything_is_written(store: Store, part: str, value: Any) -> None:
+def test_a_summary_that_is_not_json_is_refused_before_anything_is_written(store: Store, part: str, value: Any) -> None:
     broken: dict[str, Any] = {part: value}
     with pytest.raises((TypeError, ValueError), match="JSON"):
         store.put(Artifact(KEY, **broken))
@@ -157,7 +157,7 @@ def test_a_flipped_bit_is_found(store: Store, file: str, at: float, bit: int) ->
     broken = bytearray(whole)
     broken[int(at * len(whole))] ^= 1 << bit
     path.write_bytes(broken)
-    read_by = {"tensors.safetensors": ("get", "check"), "facts.json": ("get", "check", "facts"), "meta.json": READS}
+    read_by = {"tensors.safetensors": ("get", "check"), "summary.json": ("get", "check", "summary"), "meta.json": READS}
     for name in read_by[file]:
         with pytest.raises(ArtifactCorrupt, match=rf"store .*: {KEY[:12]}: [a-z]+\.(json|safetensors)"):
             READS[name](store, KEY)
@@ -262,7 +262,7 @@ def test_stored_bytes_do_not_depend_on_the_order_of_names(store: Store, tmp_path
     store.put(artifact)
     time.sleep(0.01)
     backwards = dict(reversed(list(artifact.tensors.items())))
-    other.put(Artifact(KEY, backwards, dict(reversed(list(artifact.facts.items()))), artifact.meta))
+    other.put(Artifact(KEY, backwards, dict(reversed(list(artifact.summary.items()))), artifact.meta))
     for file in FILES:
         assert (folder(store) / file).read_bytes() == (folder(other) / file).read_bytes()
     assert json.loads((folder(store) / "meta.json").read_bytes())["payload"].keys() == set(FILES[:2])

@@ -40,7 +40,7 @@ tables:
 
 @pytest.fixture
 def export(retbench: Retbench, toys: Path) -> Callable[..., Path]:
-    """Runs the toy suite, perhaps a part of it, and exports it."""
+    """Run the toy suite, perhaps a part of it, and exports it."""
 
     def exported(name: str, *narrowed: str) -> Path:
         assert retbench("run", "toy.yaml", *narrowed).code == 0
@@ -58,7 +58,7 @@ def told(retbench: Retbench, *words: str) -> Any:
 
 
 def tables(made: dict[str, Any]) -> list[dict[str, Any]]:
-    """Returns a report's tables without the line that says which bundle they come from."""
+    """Return a report's tables without the line that says which bundle they come from."""
     kept = [[line for line in table["provenance"] if line[0] != "source"] for table in made["tables"]]
     return [{**table, "provenance": lines} for table, lines in zip(made["tables"], kept, strict=True)]
 
@@ -172,7 +172,7 @@ def picture(level: int) -> bytes:
 
 
 def gallery(query: str, *levels: int) -> Gallery:
-    """Returns a gallery of one exhibit, whose pictures are in the order of the levels of gray."""
+    """Return a gallery of one exhibit, whose pictures are in the order of the levels of gray."""
     hits = (Hit(2, 1, True, False), Hit(0, 2, False, True))
     rankings = tuple(Ranking(label, 0.5, 0.25, hits) for label in ("before", "under attack"))
     which: Any = "median change"

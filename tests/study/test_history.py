@@ -27,7 +27,7 @@ def store(toys: Path) -> Store:
 
 @pytest.fixture
 def age(store: Store) -> Callable[[str, int], None]:
-    """Makes the record of a run as many seconds older."""
+    """Make the record of a run as many seconds older."""
 
     def older(name: str, seconds: int) -> None:
         path = store.root / "runs" / f"{name}.json"

@@ -69,7 +69,7 @@ def test_what_cannot_be_drawn_and_what_is_damaged_is_a_line_each(recorded: dict[
     (line,) = lines
     assert line.startswith('fit toy on toy: settings: curve: got {"a": "xxx')
     assert line.endswith("..., expected a list of finite numbers")
-    next(study.store.root.rglob(f"{next(iter(find_recordings(study, fail))).step.key}/facts.json")).write_text("{}")
+    next(study.store.root.rglob(f"{next(iter(find_recordings(study, fail))).step.key}/summary.json")).write_text("{}")
     lines.clear()
     assert write_recordings(open_toys(), toys / "out", lines.append) == []
     (line,) = lines

@@ -13,7 +13,7 @@ from tests.cli.conftest import Retbench
 
 
 def told(retbench: Retbench, *words: str) -> dict[str, Any]:
-    """Returns the JSON of a report, which must be made."""
+    """Return the JSON of a report, which must be made."""
     ended = retbench("report", *words, "--json")
     assert ended.code == 0, ended.err
     made: dict[str, Any] = json.loads(ended.out)
@@ -21,14 +21,14 @@ def told(retbench: Retbench, *words: str) -> dict[str, Any]:
 
 
 def tables(made: dict[str, Any]) -> list[dict[str, Any]]:
-    """Returns a report's tables without the line that says which bundle they come from."""
+    """Return a report's tables without the line that says which bundle they come from."""
     kept = [[line for line in table["provenance"] if line[0] != "source"] for table in made["tables"]]
     return [{**table, "provenance": lines} for table, lines in zip(made["tables"], kept, strict=True)]
 
 
 @pytest.fixture
 def exported(retbench: Retbench) -> Callable[..., Path]:
-    """Runs a suite, perhaps a part of it, and exports it."""
+    """Run a suite, perhaps a part of it, and exports it."""
 
     def export(path: str, *narrowed: str) -> Path:
         assert retbench("run", "toy.yaml", *narrowed).code == 0

@@ -14,7 +14,7 @@ from retbench import Study, evaluate
 from retbench.metrics import Interval
 from retbench.report import Table, TableRow, Value, as_html
 from retbench.report.tables.unit import Unit
-from retbench.results import Envelope
+from retbench.results import TieRange
 from retbench.study.tables import Tables
 from retbench.testing import ToyDataset, ToyHasher
 
@@ -32,7 +32,7 @@ def table(values: tuple[Value, ...] = (place(),) * 4, **more: Any) -> Table:
 
 
 def shown(made: Table) -> ElementTree.Element:
-    """Returns the HTML of a table as a tree; it is well-formed but for line breaks, which need no end."""
+    """Return the HTML of a table as a tree; it is well-formed but for line breaks, which need no end."""
     (first,) = Tables([made])
     return ElementTree.fromstring(f"<div>{first._repr_html_().replace('<br>', '<br/>')}</div>")
 
@@ -71,7 +71,7 @@ def test_the_best_is_strong_and_ties_are_underlined() -> None:
 
 
 def test_a_place_has_its_interval_ties_and_marks() -> None:
-    values = (place(envelope=Envelope(0.1, 0.9), notes=("a", "b")), Value(None, "c"), place(unit=Unit.GRAY), place())
+    values = (place(tie_range=TieRange(0.1, 0.9), notes=("a", "b")), Value(None, "c"), place(unit=Unit.GRAY), place())
     noted, skipped, gray, _ = shown(table(values, footnotes=(("a", "first"), ("c", "later")))).findall(".//td")
     assert [line.text for line in noted.findall("small")] == ["[25.00, 75.00]", "ties 10.00 to 90.00"]
     assert [noted.findtext("sup"), skipped.findtext("sup")] == ["a,b", "c"]

@@ -15,7 +15,7 @@ HEAD = "suite: trial\nmatrix:\n  dataset: toy\n  hasher: toy\n"
 
 @pytest.fixture
 def load(tmp_path: Path) -> Callable[..., LoadedSuite]:
-    """Returns a function that reads a suite: the head every suite needs, and what a test adds to it."""
+    """Return a function that reads a suite: the head every suite needs, and what a test adds to it."""
 
     def read(text: str = "", profile: str = "", sets: Sequence[str] = (), head: str = HEAD) -> LoadedSuite:
         path = tmp_path / "suite.yaml"
@@ -27,7 +27,7 @@ def load(tmp_path: Path) -> Callable[..., LoadedSuite]:
 
 @pytest.fixture
 def cells(load: Callable[..., LoadedSuite]) -> Callable[..., list[Cell]]:
-    """Returns a function that expands a suite of toys."""
+    """Return a function that expands a suite of toys."""
 
     def build(text: str = "", only: Only = (), **how: object) -> list[Cell]:
         return expand(load(text, **how), Catalog.of(*TOYS), read_selection(only))
@@ -37,7 +37,7 @@ def cells(load: Callable[..., LoadedSuite]) -> Callable[..., list[Cell]]:
 
 @pytest.fixture
 def refuse(tmp_path: Path, cells: Callable[..., list[Cell]]) -> Callable[..., str]:
-    """Returns a function that returns what is said of a bad suite, after checking that it points at the ◆ in it."""
+    """Return a function that returns what is said of a bad suite, after checking that it points at the ◆ in it."""
 
     def read(text: str, head: str = HEAD, **how: object) -> str:
         before = (head + text).partition("◆")[0]

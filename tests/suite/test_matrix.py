@@ -21,7 +21,7 @@ def names(cells: list[Cell]) -> list[str]:
 
 
 def attacks(cells: list[Cell]) -> list[float]:
-    """Returns the budget of the toy attack in every cell that has it."""
+    """Return the budget of the toy attack in every cell that has it."""
     return [cell.attack.eps for cell in cells if isinstance(cell.attack, ToyAttack)]
 
 
@@ -40,13 +40,13 @@ def test_a_plain_suite_is_one_cell(cells: Cells) -> None:
     }
     assert tuple(cell.axes) == AXES
     assert (cell.dataset, cell.hasher, cell.attack, cell.surrogate) == (ToyDataset(), ToyHasher(), None, None)
-    assert (cell.bits, cell.task, cell.defenses, cell.visibility, cell.seed) == (32, "i2i", (), "oblivious", 0)
+    assert (cell.bits, cell.task, cell.defenses, cell.threat, cell.seed) == (32, "i2i", (), "oblivious", 0)
     assert (cell.name, cell.variant) == ("toy/toy/32/i2i/none/none/none/oblivious/0", "")
 
 
 def test_the_matrix_is_the_product_of_its_axes_in_their_order(cells: Cells) -> None:
     found = cells("  bits: [16, 8]\n  attack: [toy, none]\n  seed: [1, 0]\n  threat: [oblivious, adaptive]\n")
-    points = [(c.bits, c.axes["attack"], c.visibility, c.seed) for c in found]
+    points = [(c.bits, c.axes["attack"], c.threat, c.seed) for c in found]
     assert points == [
         (bits, attack, threat, seed)
         for bits in (16, 8)

@@ -223,7 +223,7 @@ def test_a_suite_is_found_by_its_path(tmp_path: Path, monkeypatch: pytest.Monkey
 
 @pytest.fixture
 def shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Returns the folder that stands for the suites of an installed retbench: `smoke` and `unimodal`."""
+    """Return the folder that stands for the suites of an installed retbench: `smoke` and `unimodal`."""
     folder = tmp_path / "wheel" / "retbench" / "suites"
     folder.mkdir(parents=True)
     for name in ("unimodal", "smoke"):

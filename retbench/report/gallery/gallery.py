@@ -172,7 +172,7 @@ class _ExhibitMaker:
         attacked = self._saved(combination.attacked.attacked, at)
         if combination.defended is None or not combination.shares_images:
             return _Looks(clean, attacked, None)
-        return _Looks(clean, attacked, self._saved(self._score(combination.defended).final[0], at))
+        return _Looks(clean, attacked, self._saved(self._score(combination.defended).purified[0], at))
 
     def _saved(self, shards: Sequence[str], at: int) -> Tensor:
         """Return the image of a query from the shard that holds it."""

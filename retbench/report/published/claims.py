@@ -22,7 +22,7 @@ _STATED = ("hasher", "protocol", "options", "data", "budget")
 _RECORDED = {
     "protocol": (*Protocol.model_fields, "ranked_queries", "scored_queries", "bits", "task"),
     "data": ("train", "query", "database", "image_size", "classes"),
-    "budget": ("goal", "visibility", "norm", "eps"),
+    "budget": ("goal", "norm", "eps"),
 }
 """What a row records under its fields of one shape; options are each component's own."""
 _NAMED = tuple(axis for axis in AXES if axis not in ("bits", "seed"))
@@ -41,7 +41,7 @@ class Claim:
             names.
         metric: `map` or `t_map`.
         value: in percent.
-        facts: how the paper measured it, by dotted path into a row (`options.hasher.backbone`); None for what it
+        conditions: how the paper measured it, by dotted path into a row (`options.hasher.backbone`); None for what it
             leaves open.
         notes: what a reader must know of the number, such as that it contradicts another one.
     """
@@ -52,7 +52,7 @@ class Claim:
     axes: Mapping[str, str | int]
     metric: str
     value: float
-    facts: Mapping[str, Json] = field(default_factory=dict)
+    conditions: Mapping[str, Json] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
     @property
@@ -139,22 +139,22 @@ class _Reader:
         """Return the ledger."""
         written = self.written
         claims = [claim for index, table in enumerate(written.tables) for claim in self._table(table, index)]
-        for index, said in enumerate(written.facts):
-            for path in said.says:
-                self._check_fact(path, ("facts", index, "says", path))
-            for place in self._touched(claims, said.when, ("facts", index, "when")):
-                claims[place] = replace(claims[place], facts={**claims[place].facts, **said.says})
+        for index, stated in enumerate(written.conditions):
+            for path in stated.values:
+                self._check_condition(path, ("conditions", index, "values", path))
+            for place in self._touched(claims, stated.when, ("conditions", index, "when")):
+                claims[place] = replace(claims[place], conditions={**claims[place].conditions, **stated.values})
         for index, note in enumerate(written.notes):
             for place in self._touched(claims, note.cells, ("notes", index, "cells")):
                 claims[place] = replace(claims[place], notes=(*claims[place].notes, note.text))
         head = (written.claims, written.paper, written.title, written.authors, written.source, written.decimals)
         return Ledger(*head, tuple(claims))
 
-    def _check_fact(self, path: str, place: KeyPath) -> None:
+    def _check_condition(self, path: str, place: KeyPath) -> None:
         field, *rest = path.split(".")
-        self._expect(field, _STATED, "fact", place)
+        self._expect(field, _STATED, "condition", place)
         if field in _RECORDED:
-            self._expect(rest[0] if rest else "", _RECORDED[field], f"fact of {field}", place)
+            self._expect(rest[0] if rest else "", _RECORDED[field], f"condition of {field}", place)
 
     def _table(self, table: WrittenTable, index: int) -> Iterator[Claim]:
         place: KeyPath = ("tables", index)

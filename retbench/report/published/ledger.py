@@ -54,11 +54,11 @@ class WrittenTable(Schema):
     rows: tuple[Line, ...]
 
 
-class Said(Schema):
-    """Facts that the paper states of the cells that a pattern holds for; later entries override earlier ones."""
+class Conditions(Schema):
+    """How a paper measured the cells that match a pattern; null for what it does not state. Later entries win."""
 
     when: Pattern = Field(default_factory=dict)
-    says: dict[str, bool | int | float | str | list[Any] | None]
+    values: dict[str, bool | int | float | str | list[Any] | None]
 
 
 class Note(Schema):
@@ -78,7 +78,7 @@ class WrittenLedger(Schema):
     source: str
     decimals: int = Field(2, ge=0, le=6)
     cells: Cells = Cells()
-    facts: tuple[Said, ...] = ()
+    conditions: tuple[Conditions, ...] = ()
     tables: tuple[WrittenTable, ...] = Field(min_length=1)
     notes: tuple[Note, ...] = ()
 
@@ -86,7 +86,7 @@ class WrittenLedger(Schema):
 _SCHEMAS: Schemas = {
     (): WrittenLedger,
     ("cells",): Cells,
-    ("facts",): Said,
+    ("conditions",): Conditions,
     ("tables",): WrittenTable,
     ("tables", "cells"): Cells,
     ("tables", "rows"): Line,

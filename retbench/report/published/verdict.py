@@ -16,7 +16,7 @@ from retbench.results import Row
 
 
 class _Absent:
-    """In place of a fact that a row does not record."""
+    """In place of a condition that a row does not record."""
 
 
 def judge(row: Row, metric: str, interval: Interval, ledger: Ledger) -> Judgment | None:
@@ -24,9 +24,9 @@ def judge(row: Row, metric: str, interval: Interval, ledger: Ledger) -> Judgment
 
     A cell is one of the ledger's if metric, hasher, bits, task, attack, surrogate, defense, threat and variant are the
     same. Where the ledger has it for other datasets only, all their numbers are shown, as not comparable. Else each
-    fact that the paper states must be the row's, numbers up to a relative 1e-6; a fact that the row does not record
-    counts as another, because it may be. If all are, the two agree where the published number
-    lies in the interval, widened by half a unit of its last digit.
+    condition that the paper states must be the row's, numbers up to a relative 1e-6; one that the row does not record
+    counts as different, because it may be. If all are, the two agree where the published number lies in the interval,
+    widened by half a unit of its last digit.
 
     Args:
         row: a cell that is done.
@@ -60,7 +60,7 @@ def _compared(row: Row, claims: Sequence[Claim], interval: Interval, ledger: Led
     if math.isnan(measured) or math.isnan(low):
         reasons = ["nothing was measured" if math.isnan(measured) else "nothing is known of its uncertainty"]
     else:
-        reasons = [reason for path, said in claim.facts.items() if (reason := _difference(row, path, said))]
+        reasons = [reason for path, said in claim.conditions.items() if (reason := _difference(row, path, said))]
     if reasons:
         notes = (f"not comparable because {'; '.join(reasons)}", *_remarks(claim))
         return _published(claims, None, "not comparable", ledger, notes)
@@ -85,10 +85,10 @@ def _difference(row: Row, path: str, said: Json) -> str:
         return ""
     measured = _recorded(row, path)
     if isinstance(measured, _Absent):
-        return f"{fact_name(path)} differs: not recorded, published {_format_fact(said, path)}"
+        return f"{condition_name(path)} differs: not recorded, published {_format_fact(said, path)}"
     if _same(measured, said):
         return ""
-    return f"{fact_name(path)} differs: {_format_fact(measured, path)}, published {_format_fact(said, path)}"
+    return f"{condition_name(path)} differs: {_format_fact(measured, path)}, published {_format_fact(said, path)}"
 
 
 def _recorded(row: Row, path: str) -> Json | _Absent:
@@ -120,8 +120,8 @@ def _format_fact(value: Json, path: str = "") -> str:
 
 
 def _left_open(claim: Claim) -> tuple[str, ...]:
-    """Return the note on the facts that a paper leaves open; nothing where it states all of them."""
-    names = ", ".join(fact_name(path) for path, said in claim.facts.items() if said is None)
+    """Return the note on the conditions that a paper leaves open; nothing where it states all of them."""
+    names = ", ".join(condition_name(path) for path, said in claim.conditions.items() if said is None)
     return (f"compared as far as {claim.paper} says; not stated: {names}",) if names else ()
 
 
@@ -129,6 +129,6 @@ def _remarks(claim: Claim) -> tuple[str, ...]:
     return tuple(f"{claim.paper}: {note}" for note in claim.notes)
 
 
-def fact_name(path: str) -> str:
-    """Return the printed name of a fact: by `names.yaml`, else the last piece of its path in words."""
-    return common_names()["fact"].get(path, path.rpartition(".")[2].replace("_", " "))
+def condition_name(path: str) -> str:
+    """Return the printed name of a condition: by `names.yaml`, else the last piece of its path in words."""
+    return common_names()["condition"].get(path, path.rpartition(".")[2].replace("_", " "))

@@ -45,14 +45,14 @@ class Cell(NamedTuple):
 
 def compose(value: Value) -> Cell:
     """Return the pieces of a place."""
-    interval, unit, envelope = value.interval, value.unit, value.envelope
+    interval, unit, tie_range = value.interval, value.unit, value.tie_range
     empty = interval is None or math.isnan(interval.value)
     marks = (*((value.mark,) if value.mark not in ("", "missing") else ()), *value.notes)
     return Cell(
         DASH if interval is None or empty else amount(unit.scale * interval.value, unit),
         "" if interval is None or math.isnan(interval.low) else _bounds(interval, unit),
         marks,
-        f"ties {between([unit.scale * end for end in envelope], unit)}" if envelope else "",
+        f"ties {between([unit.scale * end for end in tie_range], unit)}" if tie_range else "",
         _published(value.published, unit) if value.published else (),
         "" if empty else value.emphasis,
     )

@@ -45,7 +45,7 @@ def _line(table: Table, row: TableRow, column: str, value: Value, notes: dict[st
         *(_number(None if end is None else scale * end) for end in value.interval or (None, None, None)),
         value.unit.value,
         value.emphasis,
-        *(_number(None if end is None else scale * end) for end in value.envelope or (None, None)),
+        *(_number(None if end is None else scale * end) for end in value.tie_range or (None, None)),
         " to ".join(map(_number, published.values)) if published else "",
         _number(published.difference) if published else "",
         published.verdict if published else "",

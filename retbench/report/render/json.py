@@ -26,7 +26,7 @@ def as_json(report: Report, indent: int | None = None) -> str:
 def record(table: Table) -> dict[str, Json]:
     """Return everything of a table but its curve, which has the same numbers, by the names of the model.
 
-    Intervals and envelopes are before scaling, beside their unit; what is published is in that unit. A number that is
+    Intervals and tie_ranges are before scaling, beside their unit; what is published is in that unit. A number that is
     not finite is null.
     """
     return {name: _plain(part) for name, part in table._asdict().items() if name != "curve"}

@@ -20,7 +20,7 @@ def _details(row: Row) -> Iterator[tuple[str, str]]:
     yield "cell", "/".join(str(getattr(row, axis)) for axis in ROW_AXES if axis != "variant" or row.variant)
     yield "protocol", protocol_of(row)
     if row.budget:
-        yield "threat", f"{row.budget['goal']}, {row.budget['visibility']}, {budget_of(row)}"
+        yield "threat", f"{row.budget['goal']}, {row.threat}, {budget_of(row)}"
     label = "key" if len(row.keys) == 1 else f"keys of {len(row.keys)} seeds"
     yield label, " ".join(key[:DIGITS] for key in row.keys)
     for name in ("attack", "defense"):

@@ -58,7 +58,7 @@ def _difference_row(first: Row, second: Row, metrics: Mapping[str, Interval]) ->
     return replace(
         first,
         metrics=metrics,
-        envelopes={},
+        tie_ranges={},
         details={**second.details, **first.details},
         caveats=tuple(dict.fromkeys((*first.caveats, *second.caveats))),
         steps=tuple(dict.fromkeys((*first.steps, *second.steps))),

@@ -160,12 +160,12 @@ class _Tabulation:
         interval = number_of(row, block, self.evidence.scores)
         if interval is None:
             return Value(None, "missing", block.unit)
-        envelope = row.envelopes.get(block.name) if block.at is None else None
-        inside = envelope is not None and interval.low <= envelope.worst and envelope.best <= interval.high
+        tie_range = row.tie_ranges.get(block.name) if block.at is None else None
+        inside = tie_range is not None and interval.low <= tie_range.worst and tie_range.best <= interval.high
         published, notes = self._published(row, block, interval)
         emphasis = self.standings.emphasis.get((point_of(row, ROW_AXES), block.name), "")
         lost = tuple(self.notes.dagger(seed) for seed in cast(list[str], row.data.get("lost", [])))
-        ties = None if inside or envelope is None or envelope.worst == envelope.best else envelope
+        ties = None if inside or tie_range is None or tie_range.worst == tie_range.best else tie_range
         return Value(interval, "", block.unit, emphasis, ties, published, (*lost, *notes), details_of(row))
 
     def _published(self, row: Row, block: MetricBlock, interval: Interval) -> tuple[Published | None, tuple[str, ...]]:

@@ -9,7 +9,7 @@ from typing import cast
 from retbench.canon import Json
 from retbench.errors import LayoutError
 from retbench.report.tables.sample import interval_of, sample_of
-from retbench.results import ROW_AXES, Envelope, Row, Scores
+from retbench.results import ROW_AXES, Row, Scores, TieRange
 
 ALIKE = tuple(axis for axis in ROW_AXES if axis != "seed")
 
@@ -49,14 +49,14 @@ def _pooled(seeds: Sequence[Row], scores: Scores) -> Row:
         seed=seeds[0].seed,
         metrics={name: interval_of(sample, row) for name, sample in samples.items() if sample is not None},
         data={**row.data, "seeds": [seed.seed for seed in done], "lost": lost},
-        envelopes={name: _mean_envelope([seed.envelopes[name] for seed in done]) for name in row.envelopes},
+        tie_ranges={name: _mean_tie_range([seed.tie_ranges[name] for seed in done]) for name in row.tie_ranges},
         cost=_mean_cost(done),
         steps=tuple(dict.fromkeys(step for seed in done for step in seed.steps)),
     )
 
 
-def _mean_envelope(envelopes: Sequence[Envelope]) -> Envelope:
-    return Envelope(*(sum(ends) / len(envelopes) for ends in zip(*envelopes, strict=True)))
+def _mean_tie_range(tie_ranges: Sequence[TieRange]) -> TieRange:
+    return TieRange(*(sum(ends) / len(tie_ranges) for ends in zip(*tie_ranges, strict=True)))
 
 
 def _mean_cost(rows: Sequence[Row]) -> dict[str, Json]:

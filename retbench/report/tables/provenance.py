@@ -105,7 +105,7 @@ def _threats(rows: Sequence[Row]) -> Lines:
     groups: dict[str, dict[str, None]] = defaultdict(dict)
     for row in rows:
         if row.budget:
-            who = f"{row.attack} on {row.dataset}, {row.budget['goal']}, {row.budget['visibility']}"
+            who = f"{row.attack} on {row.dataset}, {row.budget['goal']}, {row.threat}"
             groups[who][budget_of(row)] = None
     for who, balls in groups.items():
         yield "threat", f"{who}: {_span(balls)}"
@@ -180,7 +180,9 @@ def _machines(steps: Sequence[StepRecord]) -> Lines:
         threads = " or ".join(dict.fromkeys(str(step.environment["threads"]) for step in steps))
         threads += " thread" if threads == "1" else " threads"
         yield "computed on", f"{'; '.join(devices)}, {threads}; networks in {' and '.join(_precisions(steps))}"
-    agreements = [cast(float, step.facts["float32_agreement"]) for step in steps if "float32_agreement" in step.facts]
+    agreements = [
+        cast(float, step.summary["float32_agreement"]) for step in steps if "float32_agreement" in step.summary
+    ]
     if agreements and min(agreements) < 1:
         yield "precision", f"at least {100 * min(agreements):.2f} % of the bits checked are those of float32 networks"
     for versions in _versions(steps):

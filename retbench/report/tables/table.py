@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 from retbench.metrics import Interval
 from retbench.report.tables.curve import Curve
 from retbench.report.tables.unit import Unit
-from retbench.results import Envelope, Row
+from retbench.results import Row, TieRange
 
 Emphasis = Literal["", "best", "tied"]
 """`best`: the best of its contest, separated from every rival; `tied`: where there is none, whom nothing separates from
@@ -59,7 +59,7 @@ class Value(NamedTuple):
             for a failed one. Empty where there is a number.
         unit: of the printed number.
         emphasis: whether it is the best of its contest.
-        envelope: what the order inside ties can make of it, where that is wider than the interval.
+        tie_range: what the order inside ties can make of it, where that is wider than the interval.
         published: what a paper printed there, where the report is against one.
         notes: marks of footnotes that touch a place that has a number.
         details: label and text of what a reader may want of this very number: protocol, keys, seconds.
@@ -69,7 +69,7 @@ class Value(NamedTuple):
     mark: str = ""
     unit: Unit = Unit.PERCENT
     emphasis: Emphasis = ""
-    envelope: Envelope | None = None
+    tie_range: TieRange | None = None
     published: Published | None = None
     notes: tuple[str, ...] = ()
     details: tuple[tuple[str, str], ...] = ()

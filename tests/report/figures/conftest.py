@@ -20,7 +20,7 @@ Cells = Mapping[tuple[str, str], Mapping[str, Any]]
 
 
 def values(at: float, seed: int) -> dict[str, Tensor]:
-    """Returns what a score holds of some queries whose precisions lie around `at`."""
+    """Return what a score holds of some queries whose precisions lie around `at`."""
     generator = torch.Generator().manual_seed(seed)
 
     def around(*shape: int) -> Tensor:
@@ -38,7 +38,7 @@ def values(at: float, seed: int) -> dict[str, Tensor]:
 
 @pytest.fixture
 def evidence() -> Callable[..., Evidence]:
-    """Makes evidence of cells by attack and defense.
+    """Make evidence of cells by attack and defense.
 
     A cell's `at` is where its precisions lie; `values` are laid over what its score holds (None takes one away), and
     everything else are fields of its row. `common` are fields of all rows.

@@ -16,7 +16,7 @@ COLORED = torch.arange(2 * 5 * 3, dtype=torch.uint8).view(2, 5, 3) * 8
 
 
 def read(png: bytes) -> Tensor:
-    """Returns the pixels of a PNG: uint8 (H, W, 4)."""
+    """Return the pixels of a PNG: uint8 (H, W, 4)."""
     return (torch.tensor(imread(io.BytesIO(png))) * 255).round().to(torch.uint8)
 
 

@@ -75,7 +75,7 @@ def test_a_picture_is_white_paper_with_150_dots_an_inch() -> None:
 
 
 def _dots(png: bytes) -> int:
-    """Returns the dots per metre that a PNG says it has."""
+    """Return the dots per metre that a PNG says it has."""
     at = png.index(b"pHYs") + 4
     return int.from_bytes(png[at : at + 4], "big")
 
@@ -110,7 +110,7 @@ def test_powers_of_ten_are_evenly_spaced_on_a_logarithmic_axis() -> None:
 
 
 def _ticks(drawn: Curve) -> list[int]:
-    """Returns where ticks stand under the x axis, in pixels: black columns in the rows just below its black line."""
+    """Return where ticks stand under the x axis, in pixels: black columns in the rows just below its black line."""
     black = pixels(draw_curve(drawn)).max(axis=-1) < 0.4
     axis = int(black.sum(axis=1).argmax())
     below = np.flatnonzero(black[axis + 4 : axis + 6].all(axis=0))

@@ -27,7 +27,7 @@ def png(width: int = 4, height: int = 3, shade: int = 0, form: str = "PNG") -> b
 
 
 def noise(side: int) -> bytes:
-    """Returns a PNG that does not compress."""
+    """Return a PNG that does not compress."""
     buffer = io.BytesIO()
     Image.effect_noise((side, side), 100).convert("RGB").save(buffer, format="PNG")
     return buffer.getvalue()
@@ -71,7 +71,7 @@ def test_a_record_names_its_fields_and_has_null_for_no_number() -> None:
 
 
 def put(*path: str | int, to: Any) -> Mutation:
-    """Returns what sets a field of a record."""
+    """Return what sets a field of a record."""
 
     def mutate(record: Any) -> Any:
         inner = record

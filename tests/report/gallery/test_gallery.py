@@ -66,12 +66,12 @@ class Ranked:
 
 
 def ranked(plan: Plan, store: Store) -> dict[tuple[str | int, str | int], Ranked]:
-    """Returns the cells of a plan by attack and defense."""
+    """Return the cells of a plan by attack and defense."""
     return {(p.cell.axes["attack"], p.cell.axes["defense"]): Ranked(plan, p, store) for p in plan.cells}
 
 
 def pixels(gallery: Gallery, place: int | None) -> NDArray[np.uint8]:
-    """Returns a picture of a gallery: uint8 (3, H, W)."""
+    """Return a picture of a gallery: uint8 (3, H, W)."""
     assert place is not None
     with Image.open(io.BytesIO(gallery.images[place])) as image:
         assert image.mode == "RGB"

@@ -17,9 +17,9 @@ title: My paper
 authors: me
 source: my drawer
 cells: {hasher: dpsh, bits: 32, task: i2i}
-facts:
-  - says: {protocol.map: full, protocol.ties: null}
-  - {when: {attack: p2p}, says: {options.attack.steps: 500, protocol.map: null}}
+conditions:
+  - values: {protocol.map: full, protocol.ties: null}
+  - {when: {attack: p2p}, values: {options.attack.steps: 500, protocol.map: null}}
 tables:
   - table: 1
     title: All of it
@@ -50,9 +50,9 @@ def test_a_ledger_of_ones_own_lies_beside_the_suite(tmp_path: Path) -> None:
 
 
 def test_a_later_fact_overrides_an_earlier_one() -> None:
-    facts = [claim.facts for claim in read(MINE).claims]
-    assert facts[0] == {"protocol.map": "full", "protocol.ties": None}
-    assert facts[2] == {"protocol.map": None, "protocol.ties": None, "options.attack.steps": 500}
+    conditions = [claim.conditions for claim in read(MINE).claims]
+    assert conditions[0] == {"protocol.map": "full", "protocol.ties": None}
+    assert conditions[2] == {"protocol.map": None, "protocol.ties": None, "options.attack.steps": 500}
 
 
 def test_a_note_is_attached_to_the_cells_it_names_alone() -> None:
@@ -103,7 +103,7 @@ def test_a_combination_of_defenses_is_known_piece_by_piece() -> None:
         ),
         ("task: i2i", "task: i2x", "unknown task: got 'i2x'"),
         ("task: i2i", "task: i2i, threat: blind", "unknown threat: got 'blind', expected one of adaptive, oblivious"),
-        ("protocol.ties", "protokol.ties", "unknown fact: got 'protokol'"),
+        ("protocol.ties", "protokol.ties", "unknown condition: got 'protokol'"),
         ("{table: 1, attack: p2p}", "{table: 2}", "mine.yaml:19:14: notes.0.cells.table: unknown table: got '2'"),
         ("{table: 1, attack: p2p}", "{attack: dhta}", "unknown attack: got 'dhta', expected one of none, p2p"),
         ("{table: 1, attack: p2p}", "{atack: p2p}", "unknown axis: got 'atack', expected one of"),
@@ -112,7 +112,7 @@ def test_a_combination_of_defenses_is_known_piece_by_piece() -> None:
             "{dataset: nuswide, attack: p2p}",
             "mine.yaml:19:6: notes.0.cells: conditions that no cell fulfils together",
         ),
-        ("when: {attack: p2p}", "when: {attack: tha}", "facts.1.when.attack: unknown attack: got 'tha'"),
+        ("when: {attack: p2p}", "when: {attack: tha}", "conditions.1.when.attack: unknown attack: got 'tha'"),
         (
             "attack: p2p, printed: P2P, values: [65.81, null]",
             "printed: P2P, values: [81.06, 70]",

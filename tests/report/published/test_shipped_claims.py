@@ -150,34 +150,35 @@ def test_a_t_map_that_an_attack_lowers_is_noted() -> None:
 
 
 def test_facts_are_those_of_a_cells_own_data_set_attack_and_defense() -> None:
-    facts = {
-        (claim.table, claim.printed, claim.axes["dataset"], claim.axes["hasher"]): claim.facts
+    conditions = {
+        (claim.table, claim.printed, claim.axes["dataset"], claim.axes["hasher"]): claim.conditions
         for claim in shipped("retpur").claims
     }
-    plain = facts["7", "original", "flickr25k", "dpsh"]
+    plain = conditions["7", "original", "flickr25k", "dpsh"]
     asked = ("data.train", "protocol.ranked_queries", "data.database")
     assert [plain[path] for path in asked] == [5000, 1700, 23300]
     assert plain["options.hasher.backbone"] == "vgg11"
     assert not [path for path in plain if path.startswith(("options.attack", "options.defense", "budget"))]
-    purified = facts["1", "RetPur-P2P", "mscoco", "dph"]
+    purified = conditions["1", "RetPur-P2P", "mscoco", "dph"]
     assert (purified["options.attack.steps"], purified["options.defense.retpur.t_p"]) == (500, 45)
-    assert facts["1", "DHTA", "mscoco", "dph"]["options.attack.steps"] == 2000
-    cross = facts["2", "original", "flickr25k", "dadh"]
+    assert conditions["1", "DHTA", "mscoco", "dph"]["options.attack.steps"] == 2000
+    cross = conditions["2", "original", "flickr25k", "dadh"]
     assert [cross[path] for path in ("protocol.ranked_queries", "data.classes")] == [2000, 24]
     assert cross["options.hasher.backbone"] == "cnn-f"
-    guided = [facts["4", metric, "wikipedia", "dgcpn"]["options.defense.retpur.metric"] for metric in ("SSIM", "MSE")]
-    assert guided == ["ssim", "mse"]
+    for metric in ("SSIM", "MSE"):
+        guided = conditions["4", metric, "wikipedia", "dgcpn"]
+        assert guided["options.defense.retpur.metric"] == metric.lower()
 
 
 def test_what_a_paper_leaves_open_is_said_to_be_open() -> None:
     for claim in shipped("retpur").claims:
-        assert claim.facts["protocol.map"] is None
-        assert claim.facts["protocol.ties"] is None
-        assert claim.facts.get("protocol.targets.rule", "absent") == ("absent" if _untargeted(claim) else None)
+        assert claim.conditions["protocol.map"] is None
+        assert claim.conditions["protocol.ties"] is None
+        assert claim.conditions.get("protocol.targets.rule", "absent") == ("absent" if _untargeted(claim) else None)
     for claim in shipped("saat").claims:
-        assert (claim.facts["protocol.map"], claim.facts["protocol.depth"]) == ("top-k", 5000)
-        assert claim.facts["hasher"] is None
-        assert claim.facts["options.hasher.backbone"] is None
+        assert (claim.conditions["protocol.map"], claim.conditions["protocol.depth"]) == ("top-k", 5000)
+        assert claim.conditions["hasher"] is None
+        assert claim.conditions["options.hasher.backbone"] is None
 
 
 def _untargeted(claim: Claim) -> bool:
@@ -186,4 +187,4 @@ def _untargeted(claim: Claim) -> bool:
 
 @pytest.mark.parametrize("name", ["retpur", "saat"])
 def test_every_fact_has_a_name_in_print(name: str) -> None:
-    assert {path for claim in shipped(name).claims for path in claim.facts} <= set(common_names()["fact"])
+    assert {path for claim in shipped(name).claims for path in claim.conditions} <= set(common_names()["condition"])

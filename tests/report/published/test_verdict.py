@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from retbench.document import parse_document
 from retbench.metrics import Interval
 from retbench.report.published.claims import Ledger, ledger_of, read_claims
-from retbench.report.published.verdict import fact_name, judge
+from retbench.report.published.verdict import condition_name, judge
 from retbench.report.tables.table import Judge, Judgment
 from retbench.results import Row
 
@@ -26,15 +26,19 @@ title: My paper
 authors: me
 source: my drawer
 cells: {hasher: dpsh, bits: 32, task: i2i}
-facts:
-  - says:
+conditions:
+  - values:
       options.hasher.backbone: vgg11
       data.database: 23300
       data.image_size: [224, 224]
       protocol.map: null
       protocol.ties: null
   - when: {attack: p2p}
-    says: {budget.eps: null, options.attack.steps: 500, options.attack.lr: 1e-4, options.attack.random_start: false}
+    values:
+      budget.eps: null
+      options.attack.steps: 500
+      options.attack.learning_rate: 1e-4
+      options.attack.random_start: false
 tables:
   - table: 1
     title: Attacked
@@ -75,14 +79,14 @@ def ledger() -> Ledger:
 
 
 def row_of(**changes: Any) -> Row:
-    """Makes the row that the ledger's facts describe, with changes."""
+    """Make the row that the ledger's conditions describe, with changes."""
     axes = {"dataset": "flickr25k", "hasher": "dpsh", "bits": 32, "task": "i2i", "attack": "none", "defense": "none"}
     fixed = {"surrogate": "none", "threat": "oblivious", "seed": 0, "variant": "", "status": "done"}
     record: dict[str, Any] = {
         "protocol": {"map": "full", "ties": "stable"},
         "options": {
             "hasher": {"backbone": "vgg11"},
-            "attack": {"steps": 500, "lr": 1e-4, "random_start": False},
+            "attack": {"steps": 500, "learning_rate": 1e-4, "random_start": False},
         },
         "data": {"database": 23300, "image_size": [224, 224]},
         "budget": {"eps": 8 / 255},
@@ -168,14 +172,14 @@ def test_a_fact_that_a_row_does_not_record_counts_as_another(ledger: Ledger, opt
         ("steps", 500.0, ""),
         ("steps", 60, "number of attack steps differs: 60, published 500"),
         ("steps", None, "number of attack steps differs: none, published 500"),
-        ("lr", 1e-4 * (1 + 1e-7), ""),
-        ("lr", 1.001e-4, "learning rate of the attack differs: 0.0001001, published 0.0001"),
+        ("learning_rate", 1e-4 * (1 + 1e-7), ""),
+        ("learning_rate", 1.001e-4, "learning rate of the attack differs: 0.0001001, published 0.0001"),
         ("random_start", True, "random start differs: yes, published no"),
         ("random_start", 0, ""),
     ],
 )
 def test_numbers_are_compared_as_numbers(ledger: Ledger, option: str, value: object, told: str) -> None:
-    attack = {"steps": 500, "lr": 1e-4, "random_start": False, option: value}
+    attack = {"steps": 500, "learning_rate": 1e-4, "random_start": False, option: value}
     changes = {"options": {"hasher": {"backbone": "vgg11"}, "attack": attack}, "attack": "p2p"}
     published, notes = judged(ledger, 65.81, **changes)
     assert published.verdict == ("not comparable" if told else "agrees")
@@ -258,7 +262,9 @@ def test_a_judge_is_the_function_with_its_ledger(ledger: Ledger) -> None:
 
 
 def test_a_claim_without_open_facts_has_no_remark_on_them(ledger: Ledger) -> None:
-    stated = replace(ledger, claims=tuple(replace(claim, facts={"data.database": 23300}) for claim in ledger.claims))
+    stated = replace(
+        ledger, claims=tuple(replace(claim, conditions={"data.database": 23300}) for claim in ledger.claims)
+    )
     assert judged(stated, 81.06).notes == ()
 
 
@@ -295,5 +301,5 @@ def test_a_full_map_is_not_compared_with_saats() -> None:
 
 
 def test_a_fact_without_a_name_is_called_by_its_path() -> None:
-    assert fact_name("options.hasher.backbone") == "backbone"
-    assert fact_name("options.attack.random_start") == "random start"
+    assert condition_name("options.hasher.backbone") == "backbone"
+    assert condition_name("options.attack.random_start") == "random start"

@@ -10,7 +10,7 @@ from retbench.metrics import Interval
 from retbench.report.tables.curve import Curve, Line, Panel, Reading
 from retbench.report.tables.table import CostLine, Published, Table, TableRow, Value
 from retbench.report.tables.unit import Unit
-from retbench.results import Envelope
+from retbench.results import TieRange
 
 HALF = Interval(0.5, 0.4, 0.6)
 QUARTER = Interval(0.25, 0.2, 0.3)
@@ -25,7 +25,7 @@ def table() -> Table:
         "Title",
         (("digits", "DPSH"), ("digits", "DPH")),
         (
-            TableRow("MAP", "original", (Value(HALF, envelope=Envelope(0.35, 0.625)), Value(None, "a"))),
+            TableRow("MAP", "original", (Value(HALF, tie_range=TieRange(0.35, 0.625)), Value(None, "a"))),
             TableRow(
                 "MAP",
                 "RetPur",

@@ -13,7 +13,7 @@ from retbench.metrics import Interval
 from retbench.report.render.cell import DASH, Cell, amount, between, compose, flag, number, one_line, percent
 from retbench.report.tables.table import Published, Value
 from retbench.report.tables.unit import Unit
-from retbench.results import Envelope
+from retbench.results import TieRange
 
 NAN = math.nan
 HALF = Interval(0.5, 0.4, 0.6)
@@ -78,7 +78,7 @@ def test_many_seconds_are_whole(seconds: float) -> None:
 
 def test_a_place_says_what_ties_and_papers_say() -> None:
     near = Published((61.09,), -3.1, "agrees", "RetPur, Table 1")
-    cell = compose(Value(HALF, envelope=Envelope(0.35, 0.625), published=near, notes=("b", "c"), emphasis="tied"))
+    cell = compose(Value(HALF, tie_range=TieRange(0.35, 0.625), published=near, notes=("b", "c"), emphasis="tied"))
     told = ("published 61.09", "difference -3.10", "agrees")
     assert cell == Cell("50.00", "[40.00, 60.00]", ("b", "c"), "ties 35.00 to 62.50", told, "tied")
     assert cell.beneath == ("ties 35.00 to 62.50", "published 61.09, difference -3.10, agrees")

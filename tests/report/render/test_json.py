@@ -28,12 +28,12 @@ def test_a_record_has_everything_but_the_curve(table: Table, curve: Curve) -> No
         "mark": "",
         "unit": "percent",
         "emphasis": "best",
-        "envelope": None,
+        "tie_range": None,
         "published": {"values": [26.5], "difference": -1.5, "verdict": "agrees", "source": "RetPur, Table 1"},
         "notes": [],
         "details": [],
     }
-    assert found["rows"][0]["values"][0]["envelope"] == {"worst": 0.35, "best": 0.625}
+    assert found["rows"][0]["values"][0]["tie_range"] == {"worst": 0.35, "best": 0.625}
 
 
 def test_what_is_not_finite_is_null() -> None:

@@ -16,7 +16,7 @@ from retbench.metrics import Interval
 from retbench.report.render.latex import DRAWN, PREAMBLE, SPELLING, document, latex
 from retbench.report.tables.table import CostLine, Published, Table, TableRow, Value
 from retbench.report.tables.unit import Unit
-from retbench.results import Envelope
+from retbench.results import TieRange
 
 HALF = Interval(0.5, 0.4, 0.6)
 SMALL = Interval(0.05, 0.04, 0.06)
@@ -30,7 +30,7 @@ def flat(*names: str, levels: int = 1) -> tuple[tuple[str, ...], ...]:
 
 
 def environments(text: str) -> list[str]:
-    """Returns the environments of a text in the order they end; fails where they do not nest."""
+    """Return the environments of a text in the order they end; fails where they do not nest."""
     open_ones: list[str] = []
     closed = []
     for kind, name in re.findall(r"\\(begin|end)\{([^}]*)\}", text):
@@ -44,13 +44,13 @@ def environments(text: str) -> list[str]:
 
 
 def grid(text: str) -> list[str]:
-    """Returns the lines of the first tabular that have cells."""
+    """Return the lines of the first tabular that have cells."""
     inside = text.split("\\begin{tabular}", 1)[1].split("\\end{tabular}", 1)[0]
     return [line.strip() for line in inside.splitlines() if "&" in line]
 
 
 def width(line: str) -> int:
-    """Returns the columns of a line of a tabular: unescaped separators, and what spans several."""
+    """Return the columns of a line of a tabular: unescaped separators, and what spans several."""
     spans = sum(int(span) - 1 for span in re.findall(r"\\multicolumn\{(\d+)\}", line))
     return 1 + len(re.findall(r"(?<!\\)&", line)) + spans
 
@@ -138,7 +138,7 @@ def test_a_document_has_its_macros_once_and_its_labels_once(table: Table) -> Non
 
 
 def test_a_document_breaks_a_long_table_into_parts(table: Table) -> None:
-    rows = tuple(TableRow("MAP", f"r{at}", (Value(HALF, envelope=Envelope(0, 1)), Value(HALF))) for at in range(60))
+    rows = tuple(TableRow("MAP", f"r{at}", (Value(HALF, tie_range=TieRange(0, 1)), Value(HALF))) for at in range(60))
     text = document([table._replace(rows=rows)], "Suite")
     assert re.findall(r"\\label\{(.*)\}", text) == [f"tab:title-part-{at}-of-3" for at in (1, 2, 3)]
     assert re.findall(r"& r(\d+) &", text) == [str(at) for at in range(60)]
@@ -152,7 +152,7 @@ def test_a_document_breaks_a_long_table_into_parts(table: Table) -> None:
 @given(st.lists(NAMES, min_size=6, max_size=6))
 def test_no_name_breaks_the_structure(names: list[str]) -> None:
     title, block, label, outer, inner, note = names
-    values = (Value(HALF, envelope=Envelope(0.1, 0.9)), Value(None, "a"))
+    values = (Value(HALF, tie_range=TieRange(0.1, 0.9)), Value(None, "a"))
     rows = (TableRow(block, label, values), TableRow("second", "r", values))
     table = Table(title, ((outer, inner), (outer, "x")), rows, (("a", note),), note, provenance=((title, note),))
     text = document([table], title)
@@ -165,11 +165,11 @@ def test_no_name_breaks_the_structure(names: list[str]) -> None:
 
 
 def nasty() -> list[Table]:
-    """Returns tables of 12 columns under 3 levels, of 2 under 1, and of more lines than a page has."""
+    """Return tables of 12 columns under 3 levels, of 2 under 1, and of more lines than a page has."""
     published = Published((61.09,), -3.1, "agrees", "RetPur, Table 1")
     range_of = Published((46.17, 61.09), None, "not comparable", "RetPur, Table 2")
     values = (
-        Value(HALF, emphasis="best", envelope=Envelope(0.1, 0.9), published=published),
+        Value(HALF, emphasis="best", tie_range=TieRange(0.1, 0.9), published=published),
         Value(SMALL, emphasis="tied", published=range_of, notes=("a", "b")),
         Value(None, "\u2020"),
         Value(None, "\u20202"),
@@ -188,7 +188,7 @@ def nasty() -> list[Table]:
 
 
 def has_latex() -> bool:
-    """Returns whether there is a LaTeX with the packages of the preamble."""
+    """Return whether there is a LaTeX with the packages of the preamble."""
     found = [["kpsewhich", f"{name}.sty"] for name in ("booktabs", "multirow", "geometry", "textcomp")]
     return bool(shutil.which("pdflatex")) and all(subprocess.run(ask, capture_output=True).stdout for ask in found)
 

@@ -22,7 +22,7 @@ NAMES = st.one_of(
 
 
 def pieces(spelled: str) -> list[str]:
-    """Returns the signs that a spelling prints; fails on what LaTeX would read as anything else."""
+    """Return the signs that a spelling prints; fails on what LaTeX would read as anything else."""
     read = {spelling: sign for sign, spelling in SPELLING.items() if len(spelling) > 1} | {
         "''": '"',
         "``": '"',

@@ -24,7 +24,7 @@ def parsed(text: str) -> list[Token]:
 
 
 def shown(tokens: list[Token], kind: str) -> list[str]:
-    """Returns the text that a reader sees in each element of a kind."""
+    """Return the text that a reader sees in each element of a kind."""
     found = [after for token, after in pairwise(tokens) if token.type == f"{kind}_open"]
     return ["".join(child.content for child in token.children or [] if child.type == "text") for token in found]
 

@@ -29,7 +29,7 @@ HIGHER = ({"name": "map", "label": "MAP", "better": "higher"},)
 
 
 def near(shift: float, seed: int, spread: float = 0.1) -> list[float]:
-    """Returns the base of all queries shifted, each with a little of its own."""
+    """Return the base of all queries shifted, each with a little of its own."""
     own = torch.randn(COUNT, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
     return (BASE + shift + spread * (own - own.mean())).tolist()
 
@@ -134,18 +134,18 @@ def test_another_axis_may_compete(scored: Scored, queries: Values) -> None:
 
 def test_squares_compete_by_the_root_of_their_mean(scored: Scored, queries: Values) -> None:
     squares = [(0.1 + torch.tensor(near(shift, seed))).square().tolist() for seed, shift in enumerate((0.3, 0.0))]
-    rows = [scored("p2p", name, {"visibility": each}) for name, each in zip("ab", squares, strict=True)]
-    metrics = ({"name": "visibility", "label": "change", "unit": "gray", "better": "lower"},)
+    rows = [scored("p2p", name, {"purified_rmse": each}) for name, each in zip("ab", squares, strict=True)]
+    metrics = ({"name": "purified_rmse", "label": "change", "unit": "gray", "better": "lower"},)
     found = standings(rows, queries, metrics=metrics)
-    assert crowned(rows, found, "visibility") == ["", "best"]
+    assert crowned(rows, found, "purified_rmse") == ["", "best"]
 
 
 def test_squares_have_no_detectable_difference(scored: Scored, queries: Values) -> None:
-    metrics = (*HIGHER, {"name": "visibility", "label": "change", "unit": "gray", "better": "lower"})
+    metrics = (*HIGHER, {"name": "purified_rmse", "label": "change", "unit": "gray", "better": "lower"})
     rows = []
     for seed, name in enumerate("ab"):
         values = near(0.1, seed)
-        rows.append(scored("p2p", name, {"map": values, "visibility": [value**2 for value in values]}))
+        rows.append(scored("p2p", name, {"map": values, "purified_rmse": [value**2 for value in values]}))
     for changes in ({"contest": None}, {}):
         assert list(standings(rows, queries, metrics=metrics, **changes).detectable) == ["MAP"]
 

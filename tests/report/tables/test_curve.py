@@ -43,7 +43,7 @@ def swept(row: Rows, values: dict[float, float], **axes: str | int) -> list[Row]
 
 @pytest.fixture
 def curve_of(evidence: Gather) -> Callable[..., Curve]:
-    """Returns the curve of the only table of some rows, by a layout with some changes."""
+    """Return the curve of the only table of some rows, by a layout with some changes."""
 
     def draw(rows: list[Row], **changes: Any) -> Curve:
         (table,) = pivot(evidence(rows), layout(**changes))
@@ -73,7 +73,7 @@ def test_a_number_of_unknown_uncertainty_is_read_all_the_same(row: Rows, curve_o
 
 
 def test_each_metric_is_a_panel_with_its_unit(row: Rows, curve_of: Draw) -> None:
-    metrics = [{"name": "map", "label": "MAP"}, {"name": "visibility", "label": "change", "unit": "gray"}]
+    metrics = [{"name": "map", "label": "MAP"}, {"name": "purified_rmse", "label": "change", "unit": "gray"}]
     curve = curve_of(swept(row, {5: 0.4, 15: 0.5}), metrics=metrics)
     assert [(panel.label, panel.unit) for panel in curve.panels] == [("MAP", "percent"), ("change", "gray")]
     (line,) = curve.panels[1].lines

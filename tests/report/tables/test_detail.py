@@ -76,7 +76,7 @@ def test_a_row_that_was_not_ranked_tells_the_queries_that_were_asked_for(row: Ro
 
 
 def test_an_attack_without_a_ball_tells_how_far_its_images_went(row: Rows) -> None:
-    budget: dict[str, Any] = {"goal": "targeted", "visibility": "oblivious", "norm": None, "eps": None}
+    budget: dict[str, Any] = {"goal": "targeted", "norm": None, "eps": None}
     metrics = {"perceptibility": Interval(0.1, 0.05, 0.2)}
     given = replace(row("prosgan", "none", 0.5), budget=budget, metrics=metrics)
     assert budget_of(given) == "unbounded, measured root mean square 25.5/255"

@@ -153,7 +153,7 @@ def test_a_block_says_what_is_better_and_what_it_shows(tmp_path: Path) -> None:
     ("name", "unit", "heading"),
     [
         ("map", "percent", "mAP"),
-        ("visibility", "gray", "mAP (gray levels)"),
+        ("purified_rmse", "gray", "mAP (gray levels)"),
         ("attack_seconds", "seconds", "mAP (s)"),
         ("defense_seconds", "seconds", "mAP (s)"),
         ("peak_memory", "mebibytes", "mAP (MiB)"),

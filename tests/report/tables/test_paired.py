@@ -14,7 +14,7 @@ from retbench.errors import LayoutError
 from retbench.metrics import paired_difference
 from retbench.report.tables.layout import MetricBlock, Paired
 from retbench.report.tables.paired import pair
-from retbench.results import Envelope, Evidence, Row
+from retbench.results import Evidence, Row, TieRange
 
 Rows = Callable[..., Row]
 Gather = Callable[..., Evidence]
@@ -109,10 +109,10 @@ def test_sides_scored_on_other_queries_have_no_difference(scored: Rows, evidence
 
 def test_what_both_rest_on_is_what_the_pair_rests_on(scored: Rows, evidence: Gather) -> None:
     rows = [scored("dhta", "retpur", FIRST), scored("dhta", "ddpm", SECOND)]
-    rows = [replace(row, steps=("shared", row.key), envelopes={"map": Envelope(0.1, 0.9)}) for row in rows]
+    rows = [replace(row, steps=("shared", row.key), tie_ranges={"map": TieRange(0.1, 0.9)}) for row in rows]
     (found,) = pair(evidence(rows), GUIDANCE, MAP)
     assert found.steps == ("shared", rows[0].key, rows[1].key)
-    assert found.envelopes == {}
+    assert found.tie_ranges == {}
 
 
 def test_sides_of_other_seeds_have_no_difference(scored: Rows, evidence: Gather) -> None:
@@ -142,7 +142,7 @@ def test_queries_of_one_target_are_drawn_together_where_either_side_is_targeted(
 @pytest.mark.parametrize(
     "block",
     [
-        *({"name": name, "unit": "gray"} for name in ("visibility", "perceptibility")),
+        *({"name": name, "unit": "gray"} for name in ("purified_rmse", "perceptibility")),
         *({"name": name, "unit": "seconds"} for name in ("attack_seconds", "defense_seconds")),
         {"name": "peak_memory", "unit": "mebibytes"},
         {"name": "map", "at": 0.5},
@@ -150,7 +150,7 @@ def test_queries_of_one_target_are_drawn_together_where_either_side_is_targeted(
     ids=lambda block: block["name"],
 )
 def test_what_is_no_mean_over_queries_has_no_difference(scored: Rows, evidence: Gather, block: dict[str, Any]) -> None:
-    rows = [scored("dhta", name, {"visibility": [0.25, 0.5]}) for name in ("retpur", "ddpm")]
+    rows = [scored("dhta", name, {"purified_rmse": [0.25, 0.5]}) for name in ("retpur", "ddpm")]
     told = f"^paired: metrics: differences are of means over queries: got '{block['name']}'$"
     with pytest.raises(LayoutError, match=told):
         pair(evidence(rows), GUIDANCE, (*MAP, MetricBlock(label="change", **block)))

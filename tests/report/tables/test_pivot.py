@@ -14,7 +14,7 @@ from retbench.errors import LayoutError
 from retbench.metrics import Interval
 from retbench.report import Layout, Table, pivot, read_layout
 from retbench.report.tables.pivot import DAGGER
-from retbench.results import Envelope, Evidence, Row
+from retbench.results import Evidence, Row, TieRange
 
 Rows = Callable[..., Row]
 Gather = Callable[..., Evidence]
@@ -231,9 +231,9 @@ def test_a_metric_that_cells_not_done_might_bring_is_no_mistake(
 def test_what_ties_can_make_of_a_number_is_shown_where_it_is_wider_than_the_interval(
     row: Rows, evidence: Gather, worst: float, best: float, shown: bool
 ) -> None:
-    given = replace(row("none", "none", 0.5), envelopes={"map": Envelope(worst, best)})
+    given = replace(row("none", "none", 0.5), tie_ranges={"map": TieRange(worst, best)})
     given = replace(given, metrics={"map": Interval(0.5, 0.4, 0.55)})
-    assert only(evidence([given]), layout()).rows[0].values[0].envelope == (Envelope(worst, best) if shown else None)
+    assert only(evidence([given]), layout()).rows[0].values[0].tie_range == (TieRange(worst, best) if shown else None)
 
 
 def test_shares_of_queries_are_told_by_their_radius(scored: Rows, evidence: Gather) -> None:
@@ -247,7 +247,7 @@ def test_shares_of_queries_are_told_by_their_radius(scored: Rows, evidence: Gath
         "at 0.5": 0.25,
         "at 1.0": 0.0,
     }
-    assert all(value.envelope is None and not value.emphasis for value in table.rows[0].values)
+    assert all(value.tie_range is None and not value.emphasis for value in table.rows[0].values)
 
 
 def test_costs_are_numbers_too(row: Rows, evidence: Gather) -> None:

@@ -15,7 +15,7 @@ LAYOUT = Layout(title="t", columns=("hasher",), metrics=({"name": "map", "label"
 
 
 def costly(row: Row, attack: float | None, defense: float | None = None, memory: int = 10) -> Row:
-    """Returns the row with seconds an image, and memory: the defense's twice the attack's."""
+    """Return the row with seconds an image, and memory: the defense's twice the attack's."""
     told = {"attack": (attack, memory), "defense": (defense, 2 * memory)}
     taken = {name: each for name, each in told.items() if each[0] is not None}
     cost = {f"{name}_seconds_per_query": seconds for name, (seconds, _) in taken.items()}

@@ -36,7 +36,7 @@ def only(evidence: Evidence, by: Layout, judge: Any = None) -> Table:
 
 
 def near(shift: float, seed: int) -> list[float]:
-    """Returns the base of all queries shifted, each with a little of its own."""
+    """Return the base of all queries shifted, each with a little of its own."""
     own = torch.randn(30, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
     return (BASE + shift + (own - own.mean()) / 20).tolist()
 

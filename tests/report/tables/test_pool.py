@@ -12,7 +12,7 @@ from torch import Tensor
 from retbench.errors import LayoutError
 from retbench.metrics import bootstrap_interval
 from retbench.report.tables.pool import pool_seeds
-from retbench.results import Envelope, Row
+from retbench.results import Row, TieRange
 
 Scored = Callable[..., Row]
 Values = dict[str, dict[str, Tensor]]
@@ -21,7 +21,7 @@ QUERIES = torch.rand(24, generator=torch.Generator().manual_seed(3), dtype=torch
 
 @pytest.fixture
 def seeds(scored: Scored) -> Callable[..., list[Row]]:
-    """Makes a row for each seed, whose queries are all shifted by a number."""
+    """Make a row for each seed, whose queries are all shifted by a number."""
 
     def make(*shifts: float, attack: str = "p2p", goal: str = "untargeted") -> list[Row]:
         clusters = [at // 3 for at in range(24)]
@@ -116,14 +116,14 @@ def test_seconds_and_envelopes_are_means_and_memory_is_the_most(
         {"attack_seconds_per_query": 1.0, "attack_peak_memory": 70, "defense_seconds_per_query": 9.0},
         {"attack_seconds_per_query": 3.0, "attack_peak_memory": 50},
     ]
-    bounds = [{"map": Envelope(0.1, 0.5)}, {"map": Envelope(0.3, 0.9)}]
+    bounds = [{"map": TieRange(0.1, 0.5)}, {"map": TieRange(0.3, 0.9)}]
     rows = [
-        replace(row, cost=cost, envelopes=bound)
+        replace(row, cost=cost, tie_ranges=bound)
         for row, cost, bound in zip((first, second), costs, bounds, strict=True)
     ]
     (pooled,) = pool_seeds(rows, queries.__getitem__)
     assert pooled.cost == {"attack_seconds_per_query": 2.0, "attack_peak_memory": 70}
-    assert pooled.envelopes["map"] == (pytest.approx(0.2), pytest.approx(0.7))
+    assert pooled.tie_ranges["map"] == (pytest.approx(0.2), pytest.approx(0.7))
 
 
 def test_what_was_computed_for_any_seed_was_computed_for_the_cell(

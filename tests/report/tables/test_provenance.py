@@ -89,7 +89,7 @@ def test_the_chance_level_and_the_number_of_distinct_targets_are_those_of_the_sc
 ) -> None:
     plan = toy_plan({"attack": "toy"})
     executor.run(plan)
-    facts: Any = store.facts(plan.cells[0].key or "")
+    facts: Any = store.summary(plan.cells[0].key or "")
     lines = lines_of(plan, store)
     chance = f"a random ranking has a T-MAP of about toy {100 * facts['chance']['t_map']:.2f} %"
     assert labeled(lines, "chance") == [chance]
@@ -192,7 +192,7 @@ def test_a_hasher_that_has_collapsed_is_named(told: Told) -> None:
 
 @pytest.fixture
 def resting(row: Callable[..., Row], evidence: Callable[..., Evidence]) -> Callable[..., Evidence]:
-    """Makes the evidence of two rows that rest on a step each."""
+    """Make the evidence of two rows that rest on a step each."""
 
     def make(first: StepRecord, second: StepRecord) -> Evidence:
         rows = [replace(row("none", "none", 0.5, hasher=name), steps=(name,)) for name in ("dpsh", "dph")]
@@ -250,7 +250,7 @@ def test_a_mixture_that_is_not_refused_is_told(
 def test_what_bf16_networks_change_of_codes_is_told(
     resting: Callable[..., Evidence], step: Callable[..., StepRecord]
 ) -> None:
-    steps = [step(precision="bf16")._replace(facts={"float32_agreement": share}) for share in (0.999, 0.9876)]
+    steps = [step(precision="bf16")._replace(summary={"float32_agreement": share}) for share in (0.999, 0.9876)]
     mixed = resting(*steps)
     expected = "at least 98.76 % of the bits checked are those of float32 networks"
     assert labeled(list(provenance(mixed.rows, mixed)), "precision") == [expected]

@@ -110,7 +110,7 @@ def test_what_only_some_seeds_have_is_none(scored: Scored, queries: Values) -> N
     assert sample_of(pooled, "ssim", queries.__getitem__) is None
 
 
-@pytest.mark.parametrize("metric", ["perceptibility", "visibility"])
+@pytest.mark.parametrize("metric", ["perceptibility", "purified_rmse"])
 def test_mean_squares_are_told_by_the_root_of_their_mean(scored: Scored, queries: Values, metric: str) -> None:
     row = scored("p2p", "none", {metric: [0.0625, 0.25, 0.5625]})
     sample = taken(row, metric, queries)

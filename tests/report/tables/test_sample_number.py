@@ -26,7 +26,7 @@ COST = {
 
 
 def is_bare(interval: Interval | None, value: float) -> bool:
-    """Returns whether a number has the value, and nothing is said of its uncertainty."""
+    """Return whether a number has the value, and nothing is said of its uncertainty."""
     return interval is not None and interval.value == value and math.isnan(interval.low) and math.isnan(interval.high)
 
 

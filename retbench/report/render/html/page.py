@@ -172,8 +172,8 @@ def _measured(value: Value) -> Iterator[tuple[str, str]]:
     yield "value", f"{_number(value.interval.value, value.unit)} {value.unit.symbol}"
     if bounds := _bounds(value):
         yield "interval", " to ".join(bounds)
-    if value.envelope is not None:
-        yield "ties", f"{_span(value.envelope, value.unit)}, by the order inside ties"
+    if value.tie_range is not None:
+        yield "ties", f"{_span(value.tie_range, value.unit)}, by the order inside ties"
 
 
 def _compared(value: Value) -> Iterator[tuple[str, str]]:

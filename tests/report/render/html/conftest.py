@@ -20,7 +20,7 @@ from retbench.report.render.html import as_html
 from retbench.report.report import Report
 from retbench.report.tables.table import CostLine, Published, Table, TableRow, Value
 from retbench.report.tables.unit import Unit
-from retbench.results import Envelope
+from retbench.results import TieRange
 
 if TYPE_CHECKING:
     from selenium.webdriver import ActionChains, Chrome
@@ -48,7 +48,7 @@ CAPTION = (
 
 
 def measured(line: int, column: int, targeted: bool) -> Value:
-    """Returns the number of a line and a column, with what stands behind it."""
+    """Return the number of a line and a column, with what stands behind it."""
     true = min(max(MAPS[line] - 0.03 * column * (0.4 + line % 3), 0.0), 1.0)
     value = (
         round(1.08 - true if targeted else true, 4) if line else round(0.0991 + 0.09 * column if targeted else true, 4)
@@ -66,7 +66,7 @@ def measured(line: int, column: int, targeted: bool) -> Value:
 
 
 def decorate(value: Value, line: int, column: int) -> Value:
-    """Returns a value with the published number, ties, emphasis or mark that its place has in the sample."""
+    """Return a value with the published number, ties, emphasis or mark that its place has in the sample."""
     if line in (10, 6) and column == 3:
         return Value(None, "a" if line == 10 else "\u2020", details=value.details[:2])
     if line in (1, 4, 9) and column < 3:
@@ -75,7 +75,7 @@ def decorate(value: Value, line: int, column: int) -> Value:
             published=Published((61.09,) if column < 2 else (41.2, 61.09), difference, verdict, "RetPur, Table 1")
         )
     if line == 2 and column == 1:
-        value = value._replace(envelope=Envelope(0.1204, 0.8133), notes=("b",))
+        value = value._replace(tie_range=TieRange(0.1204, 0.8133), notes=("b",))
     return value._replace(emphasis={3: "tied", 4: "tied", 7: "tied", 8: "best", 11: "best"}.get(line, ""))
 
 
@@ -101,7 +101,7 @@ def attacked() -> Table:
 
 
 def hostile() -> Table:
-    """Returns a table without blocks whose names are markup, with negative numbers, gray levels and an empty place."""
+    """Return a table without blocks whose names are markup, with negative numbers, gray levels and an empty place."""
     number = Value(
         Interval(-0.00001, -0.0214, 0.01), details=(('"quoted" & <b>', "</script><script>alert(1)</script>"),)
     )
@@ -120,7 +120,7 @@ def png(pixels: np.ndarray) -> bytes:
 
 
 def thumbnail(seed: int) -> np.ndarray:
-    """Returns a picture of 32 pixels a side: a few discs over a gradient."""
+    """Return a picture of 32 pixels a side: a few discs over a gradient."""
     draw = np.random.default_rng(seed)
     rows, columns = np.mgrid[:32, :32]
     low, high = draw.integers(20, 120, 3), draw.integers(120, 250, 3)
@@ -132,7 +132,7 @@ def thumbnail(seed: int) -> np.ndarray:
 
 
 def chart(seed: int) -> bytes:
-    """Returns a drawing of 720 x 480 pixels: axes and two lines."""
+    """Return a drawing of 720 x 480 pixels: axes and two lines."""
     paper = Image.new("RGB", (720, 480), "white")
     pen, draw = ImageDraw.Draw(paper), np.random.default_rng(seed)
     pen.line([(60, 20), (60, 430), (700, 430)], fill="#404040", width=2)
@@ -224,7 +224,7 @@ class Page:
         return self.driver.find_elements("css selector", css)
 
     def texts(self, css: str) -> list[str]:
-        """Returns the texts of the elements that are shown."""
+        """Return the texts of the elements that are shown."""
         shown = "[...document.querySelectorAll(arguments[0])].filter((it) => it.checkVisibility())"
         texts: list[str] = self.run(f"return {shown}.map((it) => it.innerText.trim())", css)
         return texts
@@ -254,7 +254,7 @@ class Page:
         self.driver.execute_cdp_cmd(f"Emulation.{command}", parameters)
 
     def requested(self) -> list[str]:
-        """Returns the addresses that the page asked for since it was opened; the browser's own pages ask too."""
+        """Return the addresses that the page asked for since it was opened; the browser's own pages ask too."""
         messages = [json.loads(entry["message"])["message"] for entry in self.driver.get_log("performance")]
         sent = [it["params"] for it in messages if it["method"] == "Network.requestWillBeSent"]
         return [it["request"]["url"] for it in sent if it["documentURL"].startswith(self.address)]

@@ -36,7 +36,7 @@ class Page(HTMLParser):
             self.texts[at] += data
 
     def find(self, tag: str, css: str = "") -> list[tuple[str, dict[str, str]]]:
-        """Returns text and attributes of the elements of a tag, and of a class where one is given."""
+        """Return text and attributes of the elements of a tag, and of a class where one is given."""
         found = zip(self.elements, self.texts, strict=True)
         return [(text, seen) for (name, seen), text in found if name == tag and css in ("", *_classes(seen))]
 

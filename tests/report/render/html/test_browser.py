@@ -17,7 +17,7 @@ return rows.map((it) => it.closest('tbody').querySelector('.block').textContent 
 
 
 def numbers(page: Page, column: int) -> list[float]:
-    """Returns the numbers of a column of the first table, as printed, from the top; NaN for a dash."""
+    """Return the numbers of a column of the first table, as printed, from the top; NaN for a dash."""
     printed = page.texts(f"#table-1 .row td:nth-of-type({column}) .number")
     return [float(text.replace(MINUS, "-").replace("\u2013", "nan")) for text in printed]
 
@@ -113,7 +113,7 @@ def test_a_group_of_which_one_column_is_hidden_stands_over_the_other(page: Page)
 
 
 def carded(page: Page) -> dict[str, str]:
-    """Returns title and lines of the card over a number; empty where there is none."""
+    """Return title and lines of the card over a number; empty where there is none."""
     if not page.one("#card").is_displayed():
         return {}
     lines = zip(page.texts("#card dt"), page.texts("#card dd"), strict=True)
