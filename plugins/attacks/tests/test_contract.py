@@ -18,7 +18,7 @@ from retbench_attacks.prototypes.tha_prototypes import ThaPrototypes
 from retbench import Attack
 from retbench.testing import check_component
 
-SMALL = {"hidden": 8, "semantic": 4, "steps": 5, "batch": 8}
+SMALL = {"hidden": 8, "semantic": 4, "steps": 5, "batch_size": 8}
 
 
 @pytest.mark.parametrize(

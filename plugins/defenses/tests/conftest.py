@@ -51,12 +51,12 @@ def data() -> TrainingData:
 
 @pytest.fixture
 def tiny() -> TrainedDenoiser:
-    return TrainedDenoiser(channels=(8, 8), steps=30, batch=8, warmup=2, lr=0.01)
+    return TrainedDenoiser(channels=(8, 8), steps=30, batch_size=8, warmup=2, learning_rate=0.01)
 
 
 @pytest.fixture
 def train(data: TrainingData) -> Callable[..., State]:
-    """Fits a part as the core does, with torch's global generator seeded around the call; every checkpoint is due."""
+    """Fit a part as the core does, with torch's global generator seeded around the call; every checkpoint is due."""
 
     def fit(part: TrainedDenoiser, checkpoints: Path | None = None, **services: object) -> State:
         ctx = Context(torch.device("cpu"), "float32", Noise(0, ("fit",)), checkpoints=checkpoints, **services)
@@ -104,7 +104,7 @@ class Formula(nn.Module):
 
 @pytest.fixture
 def predict() -> Callable[..., Predictor]:
-    """Makes a module of a purifier whose denoiser is a formula; six channels learn the variance."""
+    """Make a module of a purifier whose denoiser is a formula; six channels learn the variance."""
 
     def build(
         output: Callable[[Tensor, int], Tensor], size: tuple[int, int] | None = None, channels: int = 3
@@ -122,7 +122,7 @@ def tiny_facts() -> Callable[[int, int], Facts]:
 
 @pytest.fixture
 def save() -> Callable[..., UNet2DModel]:
-    """Writes a network of random weights in diffusers' layout, and returns it."""
+    """Write a network of random weights in diffusers' layout, and returns it."""
 
     def write(folder: Path, **options: object) -> UNet2DModel:
         torch.manual_seed(0)

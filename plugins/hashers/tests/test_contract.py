@@ -23,28 +23,30 @@ from retbench.testing import ToyDataset, check_component
 
 @pytest.mark.parametrize("hasher", [DPSH, DPH, HashNet, CSQ, DSH])
 def test_a_hasher_keeps_its_contract(hasher: type[Hasher]) -> None:
-    check_component(hasher.create({"warmup_epochs": 1, "epochs": 1, "batch": 8}))
+    check_component(hasher.create({"warmup_epochs": 1, "epochs": 1, "batch_size": 8}))
 
 
 @pytest.mark.parametrize("hasher", [DCMH, DGCPN, DJSRH, JDSH])
 def test_a_hasher_of_images_and_texts_keeps_its_contract(hasher: type[Hasher]) -> None:
-    check_component(hasher.create({"warmup_epochs": 1, "epochs": 2, "batch": 8, "hidden": 8}))
+    check_component(hasher.create({"warmup_epochs": 1, "epochs": 2, "batch_size": 8, "hidden": 8}))
 
 
 @pytest.mark.parametrize("triplet", ["weighted", "none"])
 def test_dadh_keeps_its_contract(triplet: str) -> None:
     critics = {"feature_critic": (8,), "code_critic": (8,)}
-    options = {"warmup_epochs": 1, "epochs": 2, "batch": 8, "hidden": (16, 16, 8), "triplet": triplet}
+    options = {"warmup_epochs": 1, "epochs": 2, "batch_size": 8, "hidden": (16, 16, 8), "triplet": triplet}
     check_component(DADH.create({**options, **critics}))
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "rmsprop"])
 def test_a_hasher_keeps_its_contract_under_every_optimizer(optimizer: str) -> None:
-    check_component(DPSH.create({"warmup_epochs": 1, "epochs": 1, "batch": 8, "optimizer": optimizer, "rate": 1e-4}))
+    check_component(
+        DPSH.create({"warmup_epochs": 1, "epochs": 1, "batch_size": 8, "optimizer": optimizer, "learning_rate": 1e-4})
+    )
 
 
 def test_a_hasher_on_a_published_backbone_keeps_its_contract() -> None:
-    options = {"backbone": "resnet18", "weights": "random", "normalize": True, "epochs": 1, "batch": 6}
+    options = {"backbone": "resnet18", "weights": "random", "normalize": True, "epochs": 1, "batch_size": 6}
     check_component(CSQ.create(options), ToyDataset(side=32, database=12))
 
 

@@ -56,7 +56,7 @@ def test_adamw_rises_to_its_peak_and_falls_to_nothing() -> None:
 
 def test_sgd_decays_weights_and_carries_its_momentum() -> None:
     weight = nn.Parameter(torch.ones(1, dtype=torch.float64))
-    optimizer, _ = Optimization("sgd", 0.1, decay=0.5, momentum=0.5).start([weight], 1, 2)
+    optimizer, _ = Optimization("sgd", 0.1, weight_decay=0.5, momentum=0.5).start([weight], 1, 2)
     for _ in range(2):
         weight.grad = torch.ones_like(weight)
         optimizer.step()

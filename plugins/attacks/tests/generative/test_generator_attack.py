@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from retbench_attacks.generative.generator_attack import GeneratorAttack, learning_rate
+from retbench_attacks.generative.generator_attack import GeneratorAttack, rate_share
 from retbench_attacks.generative.prosgan import ProsGAN
 from retbench_attacks.generative.tadch import TADCH
 from retbench_attacks.prototypes.prosgan_prototypes import ProsGanPrototypes
@@ -19,7 +19,7 @@ from retbench.testing import ToyDataset
 
 BITS = 8
 CPU = torch.device("cpu")
-NETS: dict[str, Any] = {"width": 4, "blocks": 1, "critic_width": 4, "critic_depth": 2, "batch": 5}
+NETS: dict[str, Any] = {"width": 4, "blocks": 1, "critic_width": 4, "critic_depth": 2, "batch_size": 5}
 ATTACKS = [
     ProsGAN(epochs=2, decoder_width=16, prototypes=ProsGanPrototypes(hidden=8, semantic=4, steps=2), **NETS),
     TADCH(epochs=1, decay_epochs=1, prototypes=TadchPrototypes(hidden=8, width=16, epochs=1), **NETS),
@@ -82,8 +82,8 @@ def test_it_learns() -> None:
 
 @pytest.mark.parametrize(("epoch", "rate"), [(0, 1.0), (49, 1.0), (50, 1 - 1 / 101), (149, 0.0099)])
 def test_the_rate_falls_after_the_steady_epochs(epoch: int, rate: float) -> None:
-    assert learning_rate(epoch, steady=50, falling=100) == pytest.approx(rate, abs=1e-5)
+    assert rate_share(epoch, steady=50, falling=100) == pytest.approx(rate, abs=1e-5)
 
 
 def test_the_rate_without_falling_epochs_stays() -> None:
-    assert [learning_rate(epoch, steady=3, falling=0) for epoch in range(3)] == [1, 1, 1]
+    assert [rate_share(epoch, steady=3, falling=0) for epoch in range(3)] == [1, 1, 1]

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 from retbench_attacks.generative.discriminator import Discriminator
-from retbench_attacks.generative.generator_attack import Redrawing, learning_rate
+from retbench_attacks.generative.generator_attack import Redrawing, rate_share
 from retbench_attacks.generative.prosgan import Decoder, Generator, ProsGAN
 from retbench_attacks.prototypes.prosgan_prototypes import ProsGanPrototypes
 from torch import Tensor, nn
@@ -20,13 +20,15 @@ from retbench.testing import ToyDataset
 
 BITS, SIDE = 8, 16
 CPU = torch.device("cpu")
-PROTOTYPES = ProsGanPrototypes(hidden=16, semantic=8, steps=60, batch=32, lr=1e-2)
+PROTOTYPES = ProsGanPrototypes(hidden=16, semantic=8, steps=60, batch_size=32, learning_rate=1e-2)
 NETS: dict[str, Any] = {"width": 4, "blocks": 1, "decoder_width": 16, "critic_width": 4, "critic_depth": 2}
 UNDETERMINED = {f"trunk.{layer}.0.bias" for layer in range(3)}
 """Biases that the normalization after them takes off again: their gradient is rounding, which Adam makes a step of."""
 
 Curves = dict[str, list[float]]
-ATTACK = ProsGAN(epochs=30, batch=8, lr=5e-3, reconstruction=2, hamming=5, prototypes=PROTOTYPES, **NETS)
+ATTACK = ProsGAN(
+    epochs=30, batch_size=8, learning_rate=5e-3, reconstruction=2, hamming=5, prototypes=PROTOTYPES, **NETS
+)
 
 
 class Linear(HashNetwork):
@@ -59,7 +61,7 @@ def prototypes(knowledge: Knowledge) -> State:
 
 @pytest.fixture
 def fit(knowledge: Knowledge, prototypes: State) -> Callable[..., State]:
-    """Trains an attack as the core would."""
+    """Train an attack as the core would."""
 
     def run(attack: ProsGAN, **services: Any) -> State:
         torch.manual_seed(0)
@@ -96,12 +98,12 @@ def transcribed(
     curves: Curves = {"reconstruction": [], "hamming": [], "adversarial": [], "critic": []}
     for epoch, share in enumerate([1.0, 0.5]):
         for adam in (critic_adam, generator_adam):
-            adam.param_groups[0]["lr"] = attack.lr * share
+            adam.param_groups[0]["lr"] = attack.learning_rate * share
         order = noise.uniform("order", (count,), epoch)[0].argsort(stable=True)
         losses: dict[str, list[float]] = {name: [] for name in curves}
-        steps = -(-count // attack.batch)
+        steps = -(-count // attack.batch_size)
         for step in range(steps):
-            rows = order[step * attack.batch : (step + 1) * attack.batch]
+            rows = order[step * attack.batch_size : (step + 1) * attack.batch_size]
             real, lanes = torch.zeros(len(rows), 1), noise.uniform("targets", (len(rows),), epoch * steps + step)[0]
             aims = torch.stack([vectors[int(lane * len(vectors))] for lane in lanes.tolist()])
             inner = nn.ReLU()(aims @ prototypes["trunk.0.weight"].T + prototypes["trunk.0.bias"])
@@ -187,7 +189,7 @@ def test_the_networks_are_built_once_and_frozen(knowledge: Knowledge, prototypes
 def test_it_is_the_published_loop(
     knowledge: Knowledge, prototypes: State, fit: Callable[..., State], tmp_path: Path
 ) -> None:
-    attack = ATTACK.model_copy(update={"epochs": 2, "batch": 6, "adversarial": 0.7})  # four steps an epoch
+    attack = ATTACK.model_copy(update={"epochs": 2, "batch_size": 6, "adversarial": 0.7})  # four steps an epoch
     curves: Curves = {}
     state = fit(attack, record=curves.__setitem__, checkpoints=tmp_path, checkpoint_every=0)
     critic = Context(CPU, "float32", Noise(0, ()), checkpoints=tmp_path).load_checkpoint("training")["moving"]["critic"]
@@ -203,7 +205,8 @@ def test_it_is_the_published_loop(
 def test_the_discriminator_stays_in_float32_at_any_precision(
     knowledge: Knowledge, prototypes: State, fit: Callable[..., State]
 ) -> None:
-    attack = ATTACK.model_copy(update={"epochs": 2, "batch": 6, "lr": 1e-12})  # so that no rounding is learned from
+    still = {"epochs": 2, "batch_size": 6, "learning_rate": 1e-12}  # so that no rounding is learned from
+    attack = ATTACK.model_copy(update=still)
     curves: Curves = {}
     fit(attack, record=curves.__setitem__, precision="bf16")
     expected, *_ = transcribed(attack, knowledge, prototypes, rounds=True)
@@ -213,14 +216,14 @@ def test_the_discriminator_stays_in_float32_at_any_precision(
 
 @pytest.mark.parametrize(("number", "rate"), [(1, 1.0), (50, 1.0), (51, 0.980392), (100, 0.019608)])
 def test_the_rate_of_a_hundred_epochs_is_the_published_one(number: int, rate: float) -> None:
-    assert learning_rate(number - 1, *ProsGAN().schedule) == pytest.approx(rate, abs=1e-6)
+    assert rate_share(number - 1, *ProsGAN().schedule) == pytest.approx(rate, abs=1e-6)
 
 
 @pytest.mark.parametrize("epochs", [1, 2, 7, 30])
 def test_the_rate_falls_and_stays_above_zero(epochs: int) -> None:
     schedule = ProsGAN(epochs=epochs).schedule
     assert sum(schedule) == epochs
-    rates = [learning_rate(epoch, *schedule) for epoch in range(epochs)]
+    rates = [rate_share(epoch, *schedule) for epoch in range(epochs)]
     assert rates == sorted(rates, reverse=True)
     assert 0 < rates[-1] <= rates[0] <= 1
 
@@ -292,5 +295,5 @@ def test_an_image_size_that_the_networks_cannot_have_is_refused_with_a_reason() 
 def test_the_defaults_are_the_published_ones() -> None:
     attack = ProsGAN()
     assert (attack.ball, attack.goal) == (None, "targeted")
-    assert (attack.epochs, attack.batch, attack.lr, attack.critic_every) == (100, 24, 1e-4, 3)
+    assert (attack.epochs, attack.batch_size, attack.learning_rate, attack.critic_every) == (100, 24, 1e-4, 3)
     assert (attack.reconstruction, attack.hamming, attack.adversarial) == (100.0, 1.0, 1.0)

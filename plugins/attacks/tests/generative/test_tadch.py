@@ -20,13 +20,15 @@ from retbench.testing import ToyDataset
 
 BITS, SIDE, WORDS = 8, 32, 5
 CPU = torch.device("cpu")
-PROTOTYPES = TadchPrototypes(hidden=8, width=16, epochs=10, batch=8, lr=3e-3)
+PROTOTYPES = TadchPrototypes(hidden=8, width=16, epochs=10, batch_size=8, learning_rate=3e-3)
 NETS: dict[str, Any] = {"width": 4, "blocks": 1, "critic_width": 4, "critic_depth": 3}
 UNDETERMINED = {"entry.0.bias", "halving.0.bias", "core.0.0.bias"}
 """Biases that the normalization after them takes off again: their gradient is rounding, which Adam makes a step of."""
 
 Curves = dict[str, list[float]]
-ATTACK = TADCH(epochs=8, decay_epochs=4, batch=8, lr=5e-3, reconstruction=1, prototypes=PROTOTYPES, **NETS)
+ATTACK = TADCH(
+    epochs=8, decay_epochs=4, batch_size=8, learning_rate=5e-3, reconstruction=1, prototypes=PROTOTYPES, **NETS
+)
 FACTS = Facts("toy", (SIDE, SIDE), ("a",), {"train": 2, "query": 1, "database": 2}, text_width=WORDS, task="i2t")
 
 
@@ -69,7 +71,7 @@ def prototypes(knowledge: Knowledge) -> State:
 
 @pytest.fixture
 def fit(knowledge: Knowledge, prototypes: State) -> Callable[..., State]:
-    """Trains an attack as the core would."""
+    """Train an attack as the core would."""
 
     def run(attack: TADCH, **services: Any) -> State:
         torch.manual_seed(0)
@@ -98,7 +100,7 @@ def transcribed(attack: TADCH, knowledge: Knowledge, prototypes: State) -> tuple
     curves: Curves = {"reconstruction": [], "hamming": [], "adversarial": [], "critic": []}
     for epoch, share in enumerate([1.0, 2 / 3, 1 / 3]):  # one epoch, and two in which the rate falls
         for adam in (critic_adam, generator_adam):
-            adam.param_groups[0]["lr"] = attack.lr * share
+            adam.param_groups[0]["lr"] = attack.learning_rate * share
         order = noise.uniform("order", (20,), epoch)[0].argsort(stable=True)
         losses: dict[str, list[float]] = {name: [] for name in curves}
         for step, rows in enumerate([order[:6], order[6:12], order[12:18], order[18:]]):
@@ -220,7 +222,14 @@ def test_it_computes_the_published_generator() -> None:
 def test_it_is_the_published_loop(
     knowledge: Knowledge, prototypes: State, fit: Callable[..., State], tmp_path: Path, output: str
 ) -> None:
-    changed = {"epochs": 1, "decay_epochs": 2, "batch": 6, "adversarial": 0.7, "lr": 1e-3, "victim_output": output}
+    changed = {
+        "epochs": 1,
+        "decay_epochs": 2,
+        "batch_size": 6,
+        "adversarial": 0.7,
+        "learning_rate": 1e-3,
+        "victim_output": output,
+    }
     attack = ATTACK.model_copy(update=changed)
     curves: Curves = {}
     state = fit(attack, record=curves.__setitem__, checkpoints=tmp_path, checkpoint_every=0)
@@ -311,7 +320,7 @@ def test_a_shallower_discriminator_takes_small_pictures() -> None:
 def test_the_defaults_are_the_published_ones() -> None:
     attack = TADCH()
     assert (attack.ball, attack.goal, attack.adaptive) == (None, "targeted", False)
-    assert (attack.schedule, attack.batch, attack.lr, attack.critic_every) == ((50, 100), 24, 1e-4, 3)
+    assert (attack.schedule, attack.batch_size, attack.learning_rate, attack.critic_every) == ((50, 100), 24, 1e-4, 3)
     assert (attack.reconstruction, attack.hamming, attack.adversarial) == (150.0, 5.0, 1.0)
     assert (attack.width, attack.blocks, attack.critic_width, attack.critic_depth) == (64, 6, 64, 5)
     assert attack.victim_output == "relaxed"

@@ -48,8 +48,8 @@ def test_nothing_is_left_to_push_once_all_bits_have_turned(loss: Callable[..., t
 @pytest.mark.parametrize(
     "attack",
     [
-        HAG(steps=100, eps=0.3, step=1.0, alpha="constant", alpha_value=0.1),
-        HAG(form="atrdh", steps=100, eps=0.3, step=1.0, alpha="constant", alpha_value=0.1, random_start=True),
+        HAG(steps=100, eps=0.3, step_size=1.0, alpha="constant", alpha_value=0.1),
+        HAG(form="atrdh", steps=100, eps=0.3, step_size=1.0, alpha="constant", alpha_value=0.1, random_start=True),
     ],
     ids=["saat", "atrdh"],
 )
@@ -65,7 +65,7 @@ def test_a_step_and_a_momentum_that_are_not_given_are_the_published_ones(
 ) -> None:
     batch = queries(3)
     for form, step, momentum in (("saat", 100 / 128, 0.9), ("atrdh", 1 / 32, 0.0)):
-        implied, given = HAG(steps=4, form=form), HAG(steps=4, form=form, step=step, momentum=momentum)
+        implied, given = HAG(steps=4, form=form), HAG(steps=4, form=form, step_size=step, momentum=momentum)
         images = [attack.perturb(knowledge, batch, nn.Module(), Noise(0, batch.ids)) for attack in (implied, given)]
         assert torch.equal(*images)
 

@@ -29,7 +29,7 @@ def aim(attack: HammingDescent, knowledge: Knowledge, batch: Batch, seed: int = 
 
 
 def gradient_by_hand(attack: HammingDescent, knowledge: Knowledge, batch: Batch, alpha: float) -> Tensor:
-    """Returns -(1/K) W' (anchor * alpha * (1 - tanh(alpha W x)^2)), in the shape of the images."""
+    """Return -(1/K) W' (anchor * alpha * (1 - tanh(alpha W x)^2)), in the shape of the images."""
     weight = knowledge.network.weight
     slope = alpha * (1 - torch.tanh(alpha * batch.images.flatten(1) @ weight.T) ** 2)
     return -((aim(attack, knowledge, batch) * slope) @ weight / len(weight)).reshape(batch.images.shape)
@@ -38,7 +38,7 @@ def gradient_by_hand(attack: HammingDescent, knowledge: Knowledge, batch: Batch,
 @pytest.mark.parametrize("update", ["sign", "l2", "raw"])
 def test_one_step_is_the_closed_form(update: Any, knowledge: Knowledge, queries: Queries) -> None:
     batch = queries(5)
-    attack = DHTA(steps=1, eps=1.0, update=update, step=0.01, alpha="constant", alpha_value=0.3)
+    attack = DHTA(steps=1, eps=1.0, update=update, step_size=0.01, alpha="constant", alpha_value=0.3)
     gradient = gradient_by_hand(attack, knowledge, batch, 0.3)
     moves = {
         "sign": gradient.sign(),
@@ -55,7 +55,7 @@ def test_a_step_that_is_not_given_is_the_published_one(
 ) -> None:
     batch = queries(3)
     implied = attacked(DHTA(steps=2, eps=0.08, update=update), knowledge, batch)
-    given = attacked(DHTA(steps=2, eps=0.08, update=update, step=step), knowledge, batch)
+    given = attacked(DHTA(steps=2, eps=0.08, update=update, step_size=step), knowledge, batch)
     assert torch.equal(implied, given)
 
 
@@ -72,7 +72,7 @@ def test_images_stay_in_the_ball_and_in_range(
     knowledge: Knowledge, queries: Queries, eps: float, update: Any, start: bool
 ) -> None:
     batch = queries(4)
-    images = attacked(DHTA(steps=5, eps=eps, update=update, step=1.0, random_start=start), knowledge, batch)
+    images = attacked(DHTA(steps=5, eps=eps, update=update, step_size=1.0, random_start=start), knowledge, batch)
     assert float((images - batch.images).abs().max()) <= eps + 1e-6
     assert float(images.min()) >= 0
     assert float(images.max()) <= 1

@@ -17,7 +17,7 @@ from retbench import Context, Facts, HashNetwork, Knowledge, Noise, State, Train
 from retbench.testing import ToyDataset, check_component
 
 BITS = 16
-SMALL: dict[str, Any] = {"hidden": 32, "semantic": 16, "steps": 80, "batch": 32, "lr": 1e-2}
+SMALL: dict[str, Any] = {"hidden": 32, "semantic": 16, "steps": 80, "batch_size": 32, "learning_rate": 1e-2}
 PARTS = [ProsGanPrototypes(**SMALL), ThaPrototypes(**SMALL), ThaPrototypes(**SMALL, form="softplus", triangular=True)]
 
 
@@ -65,12 +65,12 @@ def test_the_loss_falls_and_is_recorded(knowledge: Knowledge) -> None:
 
 def test_a_long_training_keeps_some_of_its_losses(knowledge: Knowledge) -> None:
     curves: dict[str, Any] = {}
-    fitted(ProsGanPrototypes(hidden=1, semantic=1, steps=601, batch=1), knowledge, curves)
+    fitted(ProsGanPrototypes(hidden=1, semantic=1, steps=601, batch_size=1), knowledge, curves)
     assert len(curves["loss"]) == 201
 
 
 def test_a_killed_training_resumes_to_the_same_weights(knowledge: Knowledge, tmp_path: Path) -> None:
-    part = ProsGanPrototypes(hidden=4, semantic=4, steps=320, batch=4)
+    part = ProsGanPrototypes(hidden=4, semantic=4, steps=320, batch_size=4)
     curves: list[dict[str, Any]] = [{}, {}]
     steps: list[int] = []
     whole = fitted(part, knowledge, curves[0])
@@ -124,6 +124,7 @@ def test_a_part_keeps_its_contract(part: PrototypePart) -> None:
 
 def test_the_defaults_are_the_published_ones() -> None:
     part = ProsGanPrototypes()
-    assert (part.hidden, part.semantic, part.steps, part.batch, part.lr) == (4096, 512, 30_000, 64, 1e-4)
+    assert (part.hidden, part.semantic) == (4096, 512)
+    assert (part.steps, part.batch_size, part.learning_rate) == (30_000, 64, 1e-4)
     assert (part.quantization, part.reconstruction) == (1e-4, 1.0)
-    assert (ThaPrototypes().batch, ThaPrototypes().form, ThaPrototypes().quantization) == (32, "sum", 1e-4)
+    assert (ThaPrototypes().batch_size, ThaPrototypes().form, ThaPrototypes().quantization) == (32, "sum", 1e-4)

@@ -19,7 +19,7 @@ from retbench.testing import ToyDataset, check_component
 
 BITS, WORDS = 8, 5
 CPU = torch.device("cpu")
-SMALL = TadchPrototypes(hidden=8, width=16, epochs=2, batch=5, lr=1e-3)
+SMALL = TadchPrototypes(hidden=8, width=16, epochs=2, batch_size=5, learning_rate=1e-3)
 
 Weights = dict[str, Tensor]
 
@@ -83,7 +83,7 @@ def transcribed(part: TadchPrototypes, knowledge: Knowledge) -> tuple[list[float
             likelihood = -(similar * theta - torch.log(1 + torch.exp(theta))).sum() / (11 * len(rows))
             distance = ((torch.sign(h) - h) ** 2).sum() / len(rows)
             loss = ((read_back - y[rows]) ** 2).sum() / (3 * len(rows)) + 5 * likelihood + 1e-3 * distance
-            adam.param_groups[0]["lr"] = part.lr * rate
+            adam.param_groups[0]["lr"] = part.learning_rate * rate
             adam.zero_grad()
             loss.backward()
             adam.step()
@@ -109,7 +109,7 @@ def test_it_is_the_published_loop(knowledge: Knowledge) -> None:
 
 
 def test_prototypes_are_nearer_to_similar_codes(knowledge: Knowledge) -> None:
-    part = SMALL.model_copy(update={"hidden": 32, "epochs": 30, "lr": 3e-3})
+    part = SMALL.model_copy(update={"hidden": 32, "epochs": 30, "learning_rate": 3e-3})
     curves: dict[str, Any] = {}
     net = part.module(fitted(part, knowledge, curves), CPU)
     labels, texts = knowledge.training.labels.float(), knowledge.training.texts(range(11))
@@ -132,13 +132,14 @@ def test_prototypes_are_nearer_to_similar_codes(knowledge: Knowledge) -> None:
 )
 def test_the_rate_falls_twice_but_for_the_published_slip(steps: int, milestones: Any, rates: dict[int, float]) -> None:
     part = TadchPrototypes(milestones=milestones)
-    assert [part.rate(step, steps) for step in rates] == pytest.approx(list(rates.values()))
+    assert [part.scheduled_rate(step, steps) for step in rates] == pytest.approx(list(rates.values()))
 
 
 def test_the_published_twenty_epochs_are_without_the_slip() -> None:
     exact, published = TadchPrototypes(), TadchPrototypes(milestones="published")
     steps = 20 * 165
-    assert [exact.rate(step, steps) for step in range(steps)] == [published.rate(step, steps) for step in range(steps)]
+    rates = [[part.scheduled_rate(step, steps) for step in range(steps)] for part in (exact, published)]
+    assert rates[0] == rates[1]
 
 
 @pytest.mark.parametrize(("count", "sizes"), [(10, [5, 5]), (11, [5, 6]), (12, [5, 5, 2]), (6, [6]), (3, [3])])
@@ -188,7 +189,7 @@ class Breaking(TadchPrototypes):
 def test_it_stops_at_the_first_loss_that_is_not_finite(knowledge: Knowledge) -> None:
     Breaking.seen.clear()
     with pytest.raises(ValueError, match="loss of step 3 is not finite: got inf; lower the learning rate"):
-        fitted(Breaking(hidden=8, width=16, epochs=2, batch=5), knowledge)
+        fitted(Breaking(hidden=8, width=16, epochs=2, batch_size=5), knowledge)
 
 
 def test_the_module_has_the_sizes_of_the_weights(knowledge: Knowledge) -> None:
@@ -205,7 +206,7 @@ def test_the_part_keeps_its_contract() -> None:
 
 def test_the_defaults_are_the_published_ones() -> None:
     part = TadchPrototypes()
-    assert (part.hidden, part.width, part.epochs, part.batch, part.lr) == (4096, 64, 20, 64, 1e-4)
+    assert (part.hidden, part.width, part.epochs, part.batch_size, part.learning_rate) == (4096, 64, 20, 64, 1e-4)
     assert (part.class_weight, part.similarity, part.quantization, part.milestones) == (1.0, 5.0, 1e-3, "exact")
 
 

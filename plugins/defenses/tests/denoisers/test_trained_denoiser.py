@@ -74,7 +74,7 @@ def test_images_are_noised_each_to_a_level_of_its_own(images: Tensor, noise: Noi
 
 
 def test_half_of_a_batch_is_drawn_from_the_low_levels() -> None:
-    levels = TrainedDenoiser(batch=1000, levels=400, dense_below=50)._levels(Noise(0, ("fit",)), step=3)
+    levels = TrainedDenoiser(batch_size=1000, levels=400, dense_below=50)._levels(Noise(0, ("fit",)), step=3)
     assert (levels[:500] < 50).all()
     assert levels.min() >= 0
     assert levels.max() < 400
@@ -82,7 +82,7 @@ def test_half_of_a_batch_is_drawn_from_the_low_levels() -> None:
 
 
 def test_low_levels_never_exceed_the_levels_trained_for() -> None:
-    assert TrainedDenoiser(batch=1000, levels=20)._levels(Noise(0, ("fit",)), step=0).max() < 20
+    assert TrainedDenoiser(batch_size=1000, levels=20)._levels(Noise(0, ("fit",)), step=0).max() < 20
 
 
 def test_purifiers_that_train_alike_share_one_denoiser(facts: Facts) -> None:

@@ -88,12 +88,12 @@ def transcribed(defense: ATRDH, hasher: Small, state: State) -> State:
     codes = memory.sign()
     vectors = torch.unique(DATASET.labels("database"), dim=0).float()
     prototypes = PrototypeNet(3, BITS, defense.hidden, defense.semantic, reconstruct=False)
-    pull = torch.optim.Adam(prototypes.parameters(), lr=defense.prototype_rate, betas=(0.5, 0.999))
-    train = torch.optim.Adam(net.parameters(), lr=defense.rate, betas=(0.5, 0.999))
+    pull = torch.optim.Adam(prototypes.parameters(), lr=defense.prototype_learning_rate, betas=(0.5, 0.999))
+    train = torch.optim.Adam(net.parameters(), lr=defense.learning_rate, betas=(0.5, 0.999))
     steps = defense.epochs * 3
     for step in range(steps):
         epoch, index = divmod(step, 3)
-        for optimizer, rate in ((pull, defense.prototype_rate), (train, defense.rate)):
+        for optimizer, rate in ((pull, defense.prototype_learning_rate), (train, defense.learning_rate)):
             tenths = (step >= steps // 2) + (step >= steps * 3 // 4)
             optimizer.param_groups[0]["lr"] = rate * 0.1**tenths
         rows = noise.uniform("shuffle", (12,), epoch)[0].argsort()[4 * index : 4 * index + 4]
@@ -112,7 +112,7 @@ def transcribed(defense: ATRDH, hasher: Small, state: State) -> State:
             for _ in range(defense.attack_steps):
                 moved = moved.detach().requires_grad_()
                 (torch.tanh(net.image(moved[None])) @ code).sum().backward()
-                moved = moved + defense.attack_step * moved.grad.sign()
+                moved = moved + defense.attack_step_size * moved.grad.sign()
                 moved = (image + (moved - image).clamp(-defense.eps, defense.eps)).clamp(0, 1)
             attacked.append(moved.detach())
         answers = torch.tanh(net.image(torch.stack(attacked)))
@@ -130,7 +130,9 @@ def transcribed(defense: ATRDH, hasher: Small, state: State) -> State:
     "options", [{"benign": "mse"}, {"benign": "own", "weight": 2.0}], ids=["the code of ATRDH", "the code of SAAT"]
 )
 def test_it_is_the_published_loop(trained: State, options: dict[str, Any]) -> None:
-    defense = ATRDH(epochs=4, batch=4, rate=1e-2, eps=0.1, attack_step=0.03, hidden=16, semantic=4, **options)
+    defense = ATRDH(
+        epochs=4, batch_size=4, learning_rate=1e-2, eps=0.1, attack_step_size=0.03, hidden=16, semantic=4, **options
+    )
     got, expected = harden(defense, Small(), trained), transcribed(defense, Small(), trained)
     moved = 0.0
     for name, weight in expected.items():
@@ -154,7 +156,7 @@ def test_a_killed_training_resumes_where_the_whole_one_would_be(
     trained: State, tmp_path: Path, dropout: float, killed_at: int
 ) -> None:
     """Two steps of the prototype net, then three epochs of three batches each."""
-    defense = ATRDH(epochs=3, batch=5, rate=1e-2, hidden=16, semantic=4, prototype_steps=2)
+    defense = ATRDH(epochs=3, batch_size=5, learning_rate=1e-2, hidden=16, semantic=4, prototype_steps=2)
     whole = harden(defense, Small(dropout=dropout), trained)
 
     def kill(done: int, total: int) -> None:
@@ -170,7 +172,7 @@ def test_a_killed_training_resumes_where_the_whole_one_would_be(
 
 def test_statistics_of_normalization_and_the_given_weights_stay(trained: State) -> None:
     before = {name: weight.clone() for name, weight in trained.items()}
-    after = harden(ATRDH(epochs=1, batch=4, hidden=16, semantic=4), Small(), trained)
+    after = harden(ATRDH(epochs=1, batch_size=4, hidden=16, semantic=4), Small(), trained)
     assert all(torch.equal(before[name], trained[name]) for name in before)
     for name in ("features.1.running_mean", "features.1.running_var", "features.1.num_batches_tracked"):
         assert torch.equal(after[name], trained[name])
@@ -206,4 +208,4 @@ def test_a_loss_of_the_prototype_net_that_is_not_finite_stops_the_training(
 
 
 def test_it_keeps_the_contract() -> None:
-    check_component(ATRDH(epochs=1, batch=8, hidden=16, semantic=4))
+    check_component(ATRDH(epochs=1, batch_size=8, hidden=16, semantic=4))

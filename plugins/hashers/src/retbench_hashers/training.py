@@ -34,13 +34,13 @@ class Training(NamedTuple):
 
     Attributes:
         epochs: passes over the training split.
-        batch: most rows in a step; the batches of an epoch are of equal size up to one row, because batch normalization
-            learns nothing from the single row that a full split can leave over.
+        batch_size: most rows in a step; the batches of an epoch are of equal size up to one row, because batch
+            normalization learns nothing from the single row that a full split can leave over.
         optimization: optimizer and learning rate schedule.
     """
 
     epochs: int
-    batch: int
+    batch_size: int
     optimization: Optimization
 
     def run(
@@ -58,7 +58,7 @@ class Training(NamedTuple):
         Raises:
             ValueError: a loss is not finite.
         """
-        batches = math.ceil(count / self.batch)
+        batches = math.ceil(count / self.batch_size)
         optimizer, schedule = self.optimization.start(network.parameters(), self.epochs, batches)
         course = Course(
             ctx,

@@ -25,6 +25,6 @@ def test_the_warm_up_learns_the_classes_and_records_its_loss() -> None:
     dataset, curves = ToyDataset(side=8), {}
     torch.manual_seed(0)
     context = Context(CPU, "float32", Noise(0, ("conv",)), record=curves.__setitem__)
-    Conv(epochs=6, batch=8).fit(TrainingData(dataset, dataset.facts(), CPU), context)
+    Conv(epochs=6, batch_size=8).fit(TrainingData(dataset, dataset.facts(), CPU), context)
     assert len(curves["loss"]) == 6
     assert curves["loss"][-1] < 0.8 * curves["loss"][0]

@@ -40,7 +40,7 @@ def test_it_learns_without_a_label(monkeypatch: pytest.MonkeyPatch) -> None:
     curves: dict[str, list[float]] = {}
     context = Context(torch.device("cpu"), "float32", Noise(0, ("fit",)), record=curves.__setitem__)  # type: ignore[arg-type]  # only curves come
     torch.manual_seed(0)
-    ConvWords(epochs=12, batch=8).fit(TrainingData(dataset, dataset.facts(), torch.device("cpu")), context)
+    ConvWords(epochs=12, batch_size=8).fit(TrainingData(dataset, dataset.facts(), torch.device("cpu")), context)
     assert curves["loss"][-1] < 0.2 * curves["loss"][0]
 
 

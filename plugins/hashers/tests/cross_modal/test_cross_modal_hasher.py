@@ -52,7 +52,7 @@ def test_it_keeps_its_contract(warmup: str) -> None:
     ("options", "expected"),
     [
         ({}, ConvWords()),
-        ({"warmup": "labels", "warmup_epochs": 3, "warmup_batch": 16}, Conv(epochs=3, batch=16)),
+        ({"warmup": "labels", "warmup_epochs": 3, "warmup_batch_size": 16}, Conv(epochs=3, batch_size=16)),
         ({"backbone": "cnn-f", "lrn": "exact", "extra_padding": True}, CnnFBackbone(lrn="exact", extra_padding=True)),
         ({"backbone": "alexnet", "weights": "random"}, Pretrained(architecture="alexnet", weights="random")),
         ({"backbone": "vgg11"}, Pretrained(architecture="vgg11", weights="imagenet")),

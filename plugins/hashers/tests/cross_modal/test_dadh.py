@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 from retbench_hashers.backbones.conv import Conv
-from retbench_hashers.cross_modal.dadh import DADH, Branch, Scaling, discriminator, learning_rate, split_rows
+from retbench_hashers.cross_modal.dadh import DADH, Branch, Scaling, discriminator, scheduled_rate, split_rows
 from torch import Tensor, nn
 from torch.nn.functional import cosine_similarity, logsigmoid
 
@@ -20,7 +20,13 @@ from retbench.testing.toys import ToyDataset
 
 CPU = torch.device("cpu")
 BITS = 12
-TINY: dict[str, Any] = {"hidden": (24, 16, 8), "feature_critic": (6,), "code_critic": (5,), "batch": 8, "rate": 1e-3}
+TINY: dict[str, Any] = {
+    "hidden": (24, 16, 8),
+    "feature_critic": (6,),
+    "code_critic": (5,),
+    "batch_size": 8,
+    "learning_rate": 1e-3,
+}
 
 
 class Gaps(ToyDataset):
@@ -39,7 +45,7 @@ class Gaps(ToyDataset):
 def warm() -> State:
     data = TrainingData(ToyDataset(side=16), ToyDataset(side=16).facts(), CPU)
     torch.manual_seed(0)
-    return Conv(epochs=4, batch=8).fit(data, Context(CPU, "float32", Noise(0, ("conv",))))
+    return Conv(epochs=4, batch_size=8).fit(data, Context(CPU, "float32", Noise(0, ("conv",))))
 
 
 def training(dataset: ToyDataset) -> TrainingData:
@@ -79,7 +85,7 @@ def apart(network: nn.Module, state: State) -> dict[str, float]:
 @pytest.mark.parametrize("between", ["element", "sample"])
 def test_an_epoch_is_the_published_steps_in_their_order(triplet: str, between: str, tmp_path: Path) -> None:
     """Three epochs of one step, and the codes after each, written out from the formulas."""
-    options = {"batch": 20, "epochs": 3, "decay": 0.05, "critic_decay": 0.1}
+    options = {"batch_size": 20, "epochs": 3, "weight_decay": 0.05, "critic_weight_decay": 0.1}
     hasher = DADH.create({**TINY, **options, "triplet": triplet, "interpolation": between})
     state, _ = fit(hasher, checkpoints=tmp_path, checkpoint_every=0.0)
 
@@ -164,7 +170,7 @@ def triplets(anchors: Tensor, candidates: Tensor, labels: Tensor, form: str) -> 
 def test_codes_of_items_that_share_a_class_are_nearer_in_every_direction(
     options: dict[str, Any], precision: str
 ) -> None:
-    hasher, dataset = DADH.create({**TINY, **options, "epochs": 15, "rate": 1e-2}), ToyDataset(side=16)
+    hasher, dataset = DADH.create({**TINY, **options, "epochs": 15, "learning_rate": 1e-2}), ToyDataset(side=16)
     state, curves = fit(hasher, precision=precision)
     network, labels = hasher.network(state, CPU).eval(), dataset.labels("database")
     rows = range(len(labels))
@@ -231,15 +237,15 @@ def test_data_without_texts_are_refused() -> None:
 
 
 def test_the_rate_falls_after_epochs_1_101_and_201_down_to_its_floor() -> None:
-    rates = [learning_rate(5e-5, epoch) for epoch in (0, 1, 100, 101, 200, 201, 300)]
+    rates = [scheduled_rate(5e-5, epoch) for epoch in (0, 1, 100, 101, 200, 201, 300)]
     assert rates == pytest.approx([5e-5, 4e-5, 4e-5, 3.2e-5, 3.2e-5, 2.56e-5, 2.56e-5])
-    assert learning_rate(5e-5, 9_999) == 1e-6
-    assert learning_rate(1e-7, 500) == 1e-7
+    assert scheduled_rate(5e-5, 9_999) == 1e-6
+    assert scheduled_rate(1e-7, 500) == 1e-7
 
 
 def test_the_rate_of_an_epoch_is_the_branches_own() -> None:
     """At a rate of 1e-12 nothing moves but the statistics of batch normalization."""
-    state, _ = fit(DADH.create({**TINY, "epochs": 1, "rate": 1e-12}))
+    state, _ = fit(DADH.create({**TINY, "epochs": 1, "learning_rate": 1e-12}))
     torch.manual_seed(0)
     context = Context(CPU, "float32", Noise(0, ("fit",)), {"backbone": warm()})
     start = DADH.create(TINY).begin(training(ToyDataset(side=16)), context)
@@ -271,8 +277,8 @@ def test_gradients_reach_the_pixels_and_the_backbone_stays() -> None:
 def test_the_defaults_are_the_published() -> None:
     hasher = DADH()
     assert (hasher.hidden, hasher.feature_critic, hasher.code_critic) == ((8192, 4096, 2048), (1024, 512), (512,))
-    assert (hasher.rate, hasher.batch, hasher.epochs, hasher.margin) == (5e-5, 128, 300, 0.4)
-    assert (hasher.decay, hasher.critic_decay, hasher.penalty) == (5e-4, 1e-4, 10)
+    assert (hasher.learning_rate, hasher.batch_size, hasher.epochs, hasher.margin) == (5e-5, 128, 300, 0.4)
+    assert (hasher.weight_decay, hasher.critic_weight_decay, hasher.penalty) == (5e-4, 1e-4, 10)
     weights = hasher.triplet_weight, hasher.quantization, hasher.adversarial, hasher.ridge, hasher.output_share
     assert weights == (10, 1.1, 1, 1, 1e-5)
 
@@ -284,7 +290,7 @@ def test_the_defaults_are_the_published() -> None:
         ({"hidden": [8, 0, 8]}, "hidden.1: "),
         ({"triplet": "hard"}, "triplet: "),
         ({"ridge": 0}, "ridge: "),
-        ({"batch": 1}, "batch: "),
+        ({"batch_size": 1}, "batch_size: "),
         ({"validation": 5}, "validation: unknown option"),
     ],
 )

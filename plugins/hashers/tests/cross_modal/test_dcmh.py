@@ -22,7 +22,7 @@ from retbench.testing import ToyDataset
 
 CPU = torch.device("cpu")
 BITS = 4
-TINY = {"hidden": 6, "epochs": 2, "batch": 8, "rate": 0.5, "last_rate": 0.1}
+TINY = {"hidden": 6, "epochs": 2, "batch_size": 8, "learning_rate": 0.5, "last_learning_rate": 0.1}
 
 
 class Wordless(ToyDataset):
@@ -127,7 +127,7 @@ def transcribed(hasher: DCMH) -> State:
                 f = network.image(data.images(rows)) if modality == "image" else network.text(texts[rows])
                 loss = by_hand(f, rows, own[modality], own[other], codes, data.labels)
                 own[modality][rows] = f.detach()
-                descend(weights[modality], loss, rate, hasher.decay)
+                descend(weights[modality], loss, rate, hasher.weight_decay)
     return network.state_dict()
 
 
@@ -137,7 +137,7 @@ def descend(weights: list[nn.Parameter], loss: Tensor, rate: float, decay: float
             weight -= rate * (gradient + decay * weight)
 
 
-@pytest.mark.parametrize("options", [{}, {"center_texts": True, "decay": 0.01}], ids=["defaults", "centered"])
+@pytest.mark.parametrize("options", [{}, {"center_texts": True, "weight_decay": 0.01}], ids=["defaults", "centered"])
 def test_two_epochs_are_those_of_the_formulas(options: dict[str, Any]) -> None:
     hasher = SmoothDCMH.create({**TINY, **options})
     state = fit(hasher)
@@ -162,11 +162,11 @@ def test_an_epoch_takes_as_many_whole_batches_as_there_are_and_at_least_one(rows
 def test_rates_fall_as_in_both_published_codes() -> None:
     linear, epochs = DCMH(), 500
     expected = np.linspace(10**-1.5, 1e-6, epochs + 1)[:epochs]
-    assert [linear.rate_of(epoch) for epoch in range(epochs)] == pytest.approx(expected.tolist())
-    logarithmic = DCMH(schedule="logarithmic", last_rate=1e-3)
+    assert [linear.scheduled_rate(epoch) for epoch in range(epochs)] == pytest.approx(expected.tolist())
+    logarithmic = DCMH(schedule="logarithmic", last_learning_rate=1e-3)
     expected = np.logspace(-1.5, -3, epochs)
-    assert [logarithmic.rate_of(epoch) for epoch in range(epochs)] == pytest.approx(expected.tolist())
-    assert DCMH(schedule="logarithmic", epochs=1).rate_of(0) == pytest.approx(10**-1.5)
+    assert [logarithmic.scheduled_rate(epoch) for epoch in range(epochs)] == pytest.approx(expected.tolist())
+    assert DCMH(schedule="logarithmic", epochs=1).scheduled_rate(0) == pytest.approx(10**-1.5)
 
 
 def test_a_fit_that_was_killed_goes_on_to_the_same_bits(tmp_path: Path) -> None:
@@ -202,7 +202,7 @@ def test_the_whole_backbone_is_trained_and_the_part_is_not_changed_in_place() ->
 
 def test_codes_of_items_that_share_a_class_are_nearer_across_modalities() -> None:
     """Few hidden units that start small leave the saddle at 0, where all outputs are alike, only after long."""
-    options = {**TINY, "epochs": 60, "hidden": 1024, "last_rate": 0.5}
+    options = {**TINY, "epochs": 60, "hidden": 1024, "last_learning_rate": 0.5}
     hasher, data = SmoothDCMH.create(options), training_data()
     network = hasher.begin(data, CONTEXT).eval()
     network.load_state_dict(fit(hasher))

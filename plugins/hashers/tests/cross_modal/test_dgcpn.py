@@ -19,7 +19,7 @@ from retbench.testing import ToyDataset
 
 CPU = torch.device("cpu")
 BITS = 8
-TINY = {"hidden": 6, "epochs": 3, "batch": 8, "rate": 0.05}
+TINY = {"hidden": 6, "epochs": 3, "batch_size": 8, "learning_rate": 0.05}
 
 
 def tiny(**options: object) -> DGCPN:
@@ -115,9 +115,9 @@ class Transcribed:
 
     def move(self, gradients: dict[str, Tensor]) -> None:
         for name, gradient in gradients.items():
-            pulled = gradient + self.hasher.decay * self.weights[name].detach()
+            pulled = gradient + self.hasher.weight_decay * self.weights[name].detach()
             self.speeds[name].mul_(self.hasher.momentum).add_(pulled)
-            self.weights[name].data.sub_(self.hasher.rate * self.speeds[name])
+            self.weights[name].data.sub_(self.hasher.learning_rate * self.speeds[name])
 
     def step(self, rows: Tensor) -> float:
         wanted = self.wanted[rows][:, rows]
@@ -133,7 +133,7 @@ class Transcribed:
 
 @pytest.mark.parametrize("batch", [20, 8, 19], ids=["one batch", "a short last batch", "a last batch of one row"])
 def test_the_training_is_the_published_one_step_by_step(batch: int) -> None:
-    hasher, data, curves = tiny(batch=batch, epochs=2), training_data(), {}
+    hasher, data, curves = tiny(batch_size=batch, epochs=2), training_data(), {}
     state = fitted(hasher, data, context(record=curves.__setitem__))
     shuffle, losses = context().noise.generator("shuffle"), []
     ours = Transcribed(hasher, data)  # leaves the global generator where the training took it up
@@ -197,7 +197,7 @@ def test_a_resumed_training_ends_at_the_same_bits(tmp_path: Path) -> None:
         if done == 8:  # in the third epoch of three batches
             raise Killed
 
-    hasher, data = tiny(epochs=5, validation=4, patience=3, batch=6), training_data()
+    hasher, data = tiny(epochs=5, validation=4, patience=3, batch_size=6), training_data()
     curves, resumed_curves = {}, {}
     whole = fitted(hasher, data, context(record=curves.__setitem__))
     with pytest.raises(Killed):
@@ -226,7 +226,7 @@ def test_the_best_validated_epoch_is_kept() -> None:
 @pytest.mark.parametrize("patience", [1, 4])
 def test_it_stops_when_nothing_became_better_for_longer_than_its_patience(patience: int) -> None:
     curves: dict[str, list[float]] = {}
-    hasher = tiny(epochs=20, validation=4, patience=patience, rate=1e-12)
+    hasher = tiny(epochs=20, validation=4, patience=patience, learning_rate=1e-12)
     fitted(hasher, training_data(), context(record=curves.__setitem__))
     assert len(set(curves["validation"])) == 1
     assert len(curves["loss"]) == 1 + patience + 1
@@ -234,7 +234,7 @@ def test_it_stops_when_nothing_became_better_for_longer_than_its_patience(patien
 
 def test_without_validation_it_takes_every_epoch() -> None:
     curves: dict[str, list[float]] = {}
-    fitted(tiny(epochs=5, patience=1, rate=1e-12), training_data(), context(record=curves.__setitem__))
+    fitted(tiny(epochs=5, patience=1, learning_rate=1e-12), training_data(), context(record=curves.__setitem__))
     assert len(curves.pop("loss")) == 5
     assert not curves
 

@@ -80,7 +80,7 @@ def test_batch_normalization_follows_the_images_where_the_backbone_is_trained_al
     torch.manual_seed(0)
     start = ConvWords().build().state_dict()
     ctx = Context(data.device, "float32", Noise(0, ("fit",)), {"backbone": start})
-    state = DJSRH.create({"trained": trained, "epochs": 1, "batch": 8, "hidden": 6}).fit(data, ctx)
+    state = DJSRH.create({"trained": trained, "epochs": 1, "batch_size": 8, "hidden": 6}).fit(data, ctx)
     before = {f"features.{name}": tensor for name, tensor in start.items()}
     assert {name for name in before if not torch.equal(before[name], state[name])} == {
         name for name in before if name.startswith(learned)

@@ -23,7 +23,7 @@ from retbench.testing import ToyDataset
 
 CPU = torch.device("cpu")
 BITS = 8
-TINY = {"hidden": 6, "epochs": 2, "batch": 8, "image_rate": 0.02, "text_rate": 0.05}
+TINY = {"hidden": 6, "epochs": 2, "batch_size": 8, "image_learning_rate": 0.02, "text_learning_rate": 0.05}
 CONTEXT = Context(CPU, "float32", Noise(0, ("fit",)))
 
 

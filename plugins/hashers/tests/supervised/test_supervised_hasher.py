@@ -43,7 +43,7 @@ def fit(hasher: SupervisedHasher, precision: Any = "float32", **services: Any) -
 @cache
 def warm(precision: Any) -> State:
     data = TrainingData(DATASET, DATASET.facts(), CPU)
-    return Conv(epochs=4, batch=8).fit(data, Context(CPU, precision, Noise(0, ("conv",))))
+    return Conv(epochs=4, batch_size=8).fit(data, Context(CPU, precision, Noise(0, ("conv",))))
 
 
 class Watched(DPSH):
@@ -61,7 +61,7 @@ class Watched(DPSH):
 def test_the_memory_starts_empty_and_takes_each_batch_before_its_loss() -> None:
     Watched.seen.clear()
     Watched.places.clear()
-    fit(Watched(epochs=1, batch=8))
+    fit(Watched(epochs=1, batch_size=8))
     (first, rows, memory), *_, (_, _, full) = Watched.seen
     assert torch.equal(memory[rows], first)
     assert int(memory.any(dim=1).sum()) == len(rows)
@@ -82,7 +82,7 @@ class RecordingHashNet(HashNet):
 
 def test_outputs_are_relaxed_once_in_each_training_step_and_not_in_encoding() -> None:
     RecordingHashNet.steps.clear()
-    hasher = RecordingHashNet(epochs=2, batch=10)
+    hasher = RecordingHashNet(epochs=2, batch_size=10)
     state, _ = fit(hasher)
     hasher.network(state, CPU).image(torch.rand(2, 3, 16, 16))
     assert RecordingHashNet.steps == [(0, 0), (0, 1), (1, 2), (1, 3)]
@@ -91,7 +91,7 @@ def test_outputs_are_relaxed_once_in_each_training_step_and_not_in_encoding() ->
 @pytest.mark.parametrize("precision", ["float32", "bf16"])
 @pytest.mark.parametrize("kind", [DPSH, DPH, HashNet, CSQ, DSH])
 def test_codes_of_items_that_share_a_class_are_nearer(kind: type[SupervisedHasher], precision: str) -> None:
-    hasher = kind.create({"epochs": 8, "batch": 8})
+    hasher = kind.create({"epochs": 8, "batch_size": 8})
     state, curves = fit(hasher, precision)
     labels = DATASET.labels("database")
     images = unit_images(DATASET.images("database", range(len(labels))), CPU)
@@ -119,13 +119,13 @@ def test_the_backbone_is_trained_further_and_not_changed_in_place() -> None:
 
 def test_hashers_with_one_warm_up_share_it() -> None:
     facts = DATASET.facts()
-    assert DPSH(epochs=3).parts(facts) == DPH(peak=1e-4).parts(facts)
+    assert DPSH(epochs=3).parts(facts) == DPH(peak_learning_rate=1e-4).parts(facts)
     assert DPSH(warmup_epochs=3).parts(facts) != DPSH().parts(facts)
 
 
 def test_hashers_on_one_pretrained_backbone_share_it_whatever_their_training() -> None:
     facts = DATASET.facts()
-    hashers = DPSH(backbone="vgg11", batch=24, normalize=True), CSQ(backbone="vgg11", warmup_epochs=1)
+    hashers = DPSH(backbone="vgg11", batch_size=24, normalize=True), CSQ(backbone="vgg11", warmup_epochs=1)
     assert {hasher.parts(facts)["backbone"] for hasher in hashers} == {Pretrained(architecture="vgg11")}
 
 
@@ -176,7 +176,7 @@ def test_every_backbone_encodes_pictures_of_224_pixels(backbone: str) -> None:
 
 @pytest.mark.parametrize("optimizer", ["adamw", "sgd", "rmsprop"])
 def test_a_fit_that_was_killed_goes_on_to_the_same_bits(optimizer: str, tmp_path: Path) -> None:
-    hasher = DPSH.create({"epochs": 4, "batch": 8, "optimizer": optimizer, "rate": 1e-3, "momentum": 0.9})
+    hasher = DPSH.create({"epochs": 4, "batch_size": 8, "optimizer": optimizer, "learning_rate": 1e-3, "momentum": 0.9})
 
     def kill(done: int, total: int) -> None:
         if done == 8:
@@ -191,10 +191,12 @@ def test_a_fit_that_was_killed_goes_on_to_the_same_bits(optimizer: str, tmp_path
 
 
 def test_the_optimizer_takes_its_own_rate() -> None:
-    """With a rate of 1e-12 the weights stay where the backbone's fit left them; `peak` is not read."""
-    still, _ = fit(DPSH(epochs=1, batch=8, optimizer="sgd", rate=1e-12, decay=0, peak=1))
-    moved, _ = fit(DPSH(epochs=1, batch=8, optimizer="sgd", rate=0.05))
-    start, _ = fit(DPSH(epochs=1, batch=8, optimizer="rmsprop", rate=1e-12))
+    """With a rate of 1e-12 the weights stay where the backbone's fit left them; `peak_learning_rate` is not read."""
+    still, _ = fit(
+        DPSH(epochs=1, batch_size=8, optimizer="sgd", learning_rate=1e-12, weight_decay=0, peak_learning_rate=1)
+    )
+    moved, _ = fit(DPSH(epochs=1, batch_size=8, optimizer="sgd", learning_rate=0.05))
+    start, _ = fit(DPSH(epochs=1, batch_size=8, optimizer="rmsprop", learning_rate=1e-12))
     name = "features.hidden.weight"
     torch.testing.assert_close(still[name], start[name], rtol=0, atol=1e-9)
     assert not torch.allclose(moved[name], start[name], rtol=0, atol=1e-6)

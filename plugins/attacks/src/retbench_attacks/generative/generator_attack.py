@@ -40,8 +40,8 @@ class GeneratorAttack(PixelAttack):
     hamming: float = Field(ge=0, description="weight of the distance to the prototype code")
     adversarial: float = Field(1.0, ge=0, description="weight of the discriminator's verdict")
     epochs: int = Field(ge=1, le=100_000, description="passes over the training split")
-    batch: int = Field(24, ge=1, le=65_536, description="training images of one step")
-    lr: float = Field(1e-4, gt=0, le=1, description="Adam's learning rate, before it falls")
+    batch_size: int = Field(24, ge=1, le=65_536, description="training images of one step")
+    learning_rate: float = Field(1e-4, gt=0, le=1, description="Adam's learning rate, before it falls")
     critic_every: int = Field(3, ge=1, description="the discriminator learns at every so many-th step of an epoch")
     width: int = Field(64, ge=1, le=1024, description="channels of the generator's first convolution")
     blocks: int = Field(6, ge=0, le=64, description="residual blocks of the generator")
@@ -146,21 +146,21 @@ class _Training:
             net.to(ctx.device, memory_format=torch.channels_last) for net in (options.new_generator(facts), critic)
         )
         self.optimizers = {
-            "generator": torch.optim.Adam(self.generator.parameters(), lr=options.lr, betas=(0.5, 0.999)),
-            "critic": torch.optim.Adam(self.critic.parameters(), lr=options.lr, betas=(0.5, 0.999)),
+            "generator": torch.optim.Adam(self.generator.parameters(), lr=options.learning_rate, betas=(0.5, 0.999)),
+            "critic": torch.optim.Adam(self.critic.parameters(), lr=options.learning_rate, betas=(0.5, 0.999)),
         }
         optimizers = {f"{name} optimizer": optimizer for name, optimizer in self.optimizers.items()}
         self.course = Course(ctx, {"generator": self.generator, "critic": self.critic, **optimizers})
 
     def train_epoch(self, epoch: int) -> None:
         """Take one pass over the training split, in an order of its own."""
-        count, batch, schedule = len(self.knowledge.training), self.options.batch, self.options.schedule
-        steps = math.ceil(count / batch) * sum(schedule)
+        count, batch_size, schedule = len(self.knowledge.training), self.options.batch_size, self.options.schedule
+        steps = math.ceil(count / batch_size) * sum(schedule)
         for optimizer in self.optimizers.values():
-            optimizer.param_groups[0]["lr"] = self.options.lr * learning_rate(epoch, *schedule)
+            optimizer.param_groups[0]["lr"] = self.options.learning_rate * rate_share(epoch, *schedule)
         order = self.ctx.noise.uniform("order", (count,), epoch)[0].argsort(stable=True)  # 24-bit draws may tie
         losses: dict[str, list[Tensor]] = {name: [] for name in self.LOSSES}
-        for index, rows in enumerate(order.split(batch)):
+        for index, rows in enumerate(order.split(batch_size)):
             for name, loss in self._step(rows, index % self.options.critic_every == 0).items():
                 losses[name].append(loss.detach())
             self.course.advance(steps)
@@ -212,7 +212,7 @@ class _Training:
         return verdict_loss(self.critic(images), labels, flag)
 
 
-def learning_rate(epoch: int, steady: int, falling: int) -> float:
+def rate_share(epoch: int, steady: int, falling: int) -> float:
     """Return the share of the learning rate in an epoch (from 0): 1 at first, then linearly towards 0.
 
     Epoch number k (from 1) has 1 - max(0, k - steady) / (falling + 1). Source: the codes of ProS-GAN and TA-DCH.

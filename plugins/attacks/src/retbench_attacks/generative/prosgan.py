@@ -46,7 +46,9 @@ class ProsGAN(GeneratorAttack):
     )
     adversarial: float = Field(1.0, ge=0, description="weight of the discriminator's verdict (beta)")
     epochs: int = Field(100, ge=1, le=100_000, description="passes over the training split")
-    lr: float = Field(1e-4, gt=0, le=1, description="Adam's learning rate; falls linearly in the second half")
+    learning_rate: float = Field(
+        1e-4, gt=0, le=1, description="Adam's learning rate; falls linearly in the second half"
+    )
     decoder_width: int = Field(128, ge=16, le=4096, multiple_of=16, description="channels of the decoder's first layer")
     prototypes: ProsGanPrototypes = Field(ProsGanPrototypes(), description="the net from labels to codes, its training")
 

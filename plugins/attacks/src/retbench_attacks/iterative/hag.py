@@ -41,7 +41,7 @@ class HAG(BallDescent):
     form: Literal["saat", "atrdh"] = Field(
         "saat", description="loss: turned bits are masked (saat), or only counted, under a second tanh (atrdh)"
     )
-    step: float | None = Field(
+    step_size: float | None = Field(
         None, gt=0, description="length of a step, times the gradient; none means 100/128 for saat, 1/32 for atrdh"
     )
     momentum: float | None = Field(
@@ -60,9 +60,10 @@ class HAG(BallDescent):
         return lambda codes, images: counted_loss(codes.tanh(), clean.tanh())
 
     def new_update(self) -> Update:
-        length, decay = (100 / 128, 0.9) if self.form == "saat" else (1 / 32, 0.0)
+        step_size, momentum = (100 / 128, 0.9) if self.form == "saat" else (1 / 32, 0.0)
         return Momentum(
-            self.step if self.step is not None else length, self.momentum if self.momentum is not None else decay
+            self.step_size if self.step_size is not None else step_size,
+            self.momentum if self.momentum is not None else momentum,
         )
 
 

@@ -21,17 +21,17 @@ class HammingDescent(BallDescent):
 
     The published codes differ in the step, and `update` switches between theirs:
 
-    - `sign` moves every pixel by `step` (ATRDH, SAAT: 1/255 for eps 8/255); the default, because the size of the step
-      is then known whatever the network;
-    - `l2` moves the whole image by `step` in l2 norm (the code of Bai et al.: 1 in units of a normalized pixel);
-    - `raw` moves it by `step` times the gradient of L. The code of ProS-GAN steps by 1 on a loss averaged over a batch
-      of 32, which is 1/32 here.
+    - `sign` moves every pixel by `step_size` (ATRDH, SAAT: 1/255 for eps 8/255); the default, because the change is
+      then known whatever the network;
+    - `l2` moves the whole image by `step_size` in l2 norm (the code of Bai et al.: 1 in units of a normalized pixel);
+    - `raw` moves it by `step_size` times the gradient of L. The code of ProS-GAN steps by 1 on a loss averaged over a
+      batch of 32, which is 1/32 here.
     """
 
     update: Direction = Field(
         "sign", description="what a step follows: the gradient's sign, its unit vector, or itself"
     )
-    step: float | None = Field(
+    step_size: float | None = Field(
         None, gt=0, description="length of a step, pixels in [0, 1]; none means eps/8 for sign, 1 for l2, 1/32 for raw"
     )
 
@@ -41,7 +41,7 @@ class HammingDescent(BallDescent):
 
     def new_update(self) -> Update:
         published = {"sign": self.eps / 8, "l2": 1.0, "raw": 1 / 32}
-        return directed(self.update, self.step if self.step is not None else published[self.update])
+        return directed(self.update, self.step_size if self.step_size is not None else published[self.update])
 
     @abstractmethod
     def aim(self, knowledge: Knowledge, batch: Batch, module: nn.Module, noise: Noise) -> Tensor:

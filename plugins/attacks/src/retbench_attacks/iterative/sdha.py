@@ -40,7 +40,7 @@ class SDHA(BallDescent):
         "relative", description="slope of tanh: constant, by the step's number, or by the share of steps done"
     )
     targeted: bool = Field(False, description="approach the target's answers instead of leaving the query's own")
-    step: float = Field(0.01, gt=0, description="Adam's learning rate, pixels in [0, 1]")
+    step_size: float = Field(0.01, gt=0, description="Adam's learning rate, pixels in [0, 1]")
     weight: float = Field(25.0, ge=0, description="weight of the surrogate, before the division by K")
 
     @property
@@ -58,7 +58,7 @@ class SDHA(BallDescent):
         return cost
 
     def new_update(self) -> Update:
-        return Adam(self.step)
+        return Adam(self.step_size)
 
 
 class Answers(NamedTuple):

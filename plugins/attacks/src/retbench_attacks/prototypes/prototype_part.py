@@ -33,8 +33,8 @@ class PrototypePart(AttackPart):
     hidden: int = Field(4096, ge=1, le=65_536, description="units of the first layer")
     semantic: int = Field(512, ge=1, le=65_536, description="length of the semantic representation")
     steps: int = Field(30_000, ge=1, description="gradient steps")
-    batch: int = Field(64, ge=1, le=65_536, description="label vectors of one step")
-    lr: float = Field(1e-4, gt=0, le=1, description="Adam's learning rate, before it falls")
+    batch_size: int = Field(64, ge=1, le=65_536, description="label vectors of one step")
+    learning_rate: float = Field(1e-4, gt=0, le=1, description="Adam's learning rate, before it falls")
 
     def fit(self, knowledge: Knowledge, ctx: Context) -> State:
         """Return the net's weights; the `loss` of some steps is recorded."""
@@ -48,8 +48,8 @@ class PrototypePart(AttackPart):
         optimizer = torch.optim.Adam(net.parameters(), betas=(0.5, 0.999))
         course = Course(ctx, {"net": net, "optimizer": optimizer})
         for step in range(course.step, self.steps):
-            optimizer.param_groups[0]["lr"] = self.lr * _decay(step, self.steps)
-            labels = draw_vectors(vectors, self.batch, ctx.noise, step)
+            optimizer.param_groups[0]["lr"] = self.learning_rate * _decay(step, self.steps)
+            labels = draw_vectors(vectors, self.batch_size, ctx.noise, step)
             loss = self.loss(net(labels), labels, codes, (labels @ carried > 0)[:, groups])
             value = course.descend(optimizer, loss)
             if step % math.ceil(self.steps / POINTS) == 0:

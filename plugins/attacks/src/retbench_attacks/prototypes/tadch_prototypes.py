@@ -48,8 +48,8 @@ class TadchPrototypes(AttackPart):
     similarity: float = Field(5.0, ge=0, description="weight of the pairs' likelihood (beta)")
     quantization: float = Field(1e-3, ge=0, description="weight of the distance to the signs")
     epochs: int = Field(20, ge=1, le=100_000, description="passes over the training split: 20 RetPur, 50 code")
-    batch: int = Field(64, ge=2, le=65_536, description="training rows of one step")
-    lr: float = Field(1e-4, gt=0, le=1, description="Adam's learning rate, before it falls")
+    batch_size: int = Field(64, ge=2, le=65_536, description="training rows of one step")
+    learning_rate: float = Field(1e-4, gt=0, le=1, description="Adam's learning rate, before it falls")
     milestones: Literal["exact", "published"] = Field(
         "exact", description="when the rate falls; the published code skips a fall between two steps (a half-integer)"
     )
@@ -64,14 +64,14 @@ class TadchPrototypes(AttackPart):
         training_codes, training_labels = knowledge.grant("training_codes").float(), training.labels.float()
         sizes = (len(facts.classes), facts.text_width, training_codes.shape[1], self.hidden, self.width)
         net = FusionNet(*sizes).to(ctx.device)
-        optimizer = torch.optim.Adam(net.parameters(), lr=self.lr, betas=(0.5, 0.999))
+        optimizer = torch.optim.Adam(net.parameters(), lr=self.learning_rate, betas=(0.5, 0.999))
         course = Course(ctx, {"net": net, "optimizer": optimizer})
         for epoch in range(course.epoch, self.epochs):
             order = ctx.noise.uniform("order", (len(training),), epoch)[0].argsort(stable=True)
-            batches, losses = split_rows(order, self.batch), []
+            batches, losses = split_rows(order, self.batch_size), []
             steps = self.epochs * len(batches)
             for rows in batches:
-                optimizer.param_groups[0]["lr"] = self.rate(course.step, steps)
+                optimizer.param_groups[0]["lr"] = self.scheduled_rate(course.step, steps)
                 labels, texts = training_labels[rows], training.texts(rows.tolist())
                 similar = labels @ training_labels.T > 0
                 losses.append(course.descend(optimizer, self.loss(net(labels, texts), labels, training_codes, similar)))
@@ -102,12 +102,12 @@ class TadchPrototypes(AttackPart):
         total = total + self.similarity * likelihood_loss(prototypes.codes, training_codes, similar)
         return total + self.quantization * quantization_loss(prototypes.codes)
 
-    def rate(self, step: int, steps: int) -> float:
+    def scheduled_rate(self, step: int, steps: int) -> float:
         """Return the learning rate of a step (from 0) of so many: a tenth from 1/2 of them, a hundredth from 3/4."""
         passed = [quarters for quarters in (2, 3) if 4 * step >= quarters * steps]
         if self.milestones == "published":
             passed = [quarters for quarters in passed if quarters * steps % 4 == 0]
-        return self.lr * 0.1 ** len(passed)
+        return self.learning_rate * 0.1 ** len(passed)
 
 
 def split_rows(order: Tensor, batch: int) -> list[Tensor]:

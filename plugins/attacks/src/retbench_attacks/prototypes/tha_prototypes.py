@@ -25,7 +25,9 @@ class ThaPrototypes(PrototypePart):
     source: ClassVar[str] = "Wang et al. 2021 (SIGIR); losses and training as in the codes of ATRDH and SAAT"
     reconstruct: ClassVar[bool] = False
 
-    batch: int = Field(32, ge=1, le=65_536, description="label vectors of one step; 32 in ATRDH's code, 128 in SAAT's")
+    batch_size: int = Field(
+        32, ge=1, le=65_536, description="label vectors of one step; 32 in ATRDH's code, 128 in SAAT's"
+    )
     form: CircleForm = Field("sum", description="circle loss: a sum of two logarithms (ATRDH), or its softplus (SAAT)")
     triangular: bool = Field(False, description="leave out the pairs that the published codes leave out by a slip")
     quantization: float = Field(1e-4, ge=0, description="weight of the distance to the signs")

@@ -23,7 +23,8 @@ REPORT_EVERY = 50
 def main(arguments: list[str] | None = None) -> None:
     """Train on the dataset's training split and write the weights in half precision, their outline in the header."""
     options = _parser().parse_args(arguments)
-    denoiser = TrainedDenoiser.create({"steps": options.steps, "lr": options.lr, "levels": options.levels})
+    changed = {"steps": options.steps, "learning_rate": options.learning_rate, "levels": options.levels}
+    denoiser = TrainedDenoiser.create(changed)
     dataset = _dataset(options.dataset)
     ctx = Context(
         torch.device("cpu"),
@@ -53,7 +54,9 @@ def _parser() -> argparse.ArgumentParser:
     defaults = TrainedDenoiser()
     parser.add_argument("dataset", help="name of an installed dataset")
     parser.add_argument("--steps", type=int, default=defaults.steps, help="gradient steps (%(default)s)")
-    parser.add_argument("--lr", type=float, default=defaults.lr, help="peak learning rate (%(default)s)")
+    parser.add_argument(
+        "--learning-rate", type=float, default=defaults.learning_rate, help="peak learning rate (%(default)s)"
+    )
     parser.add_argument("--levels", type=int, default=defaults.levels, help="noise levels to train for (%(default)s)")
     parser.add_argument("--precision", choices=("float32", "bf16"), default="bf16", help="of the U-Net (%(default)s)")
     parser.add_argument("--out", type=Path, help="file to write (the package's own weights)")

@@ -49,8 +49,10 @@ class TrainedDenoiser(Denoiser):
         100, ge=1, le=LEVELS, description="half of a batch draws its level below this index, the rest below `levels`"
     )
     steps: int = Field(2000, ge=1, description="gradient steps")
-    batch: int = Field(32, ge=1, description="images of one step")
-    lr: float = Field(2e-3, gt=0, le=1, description="peak learning rate of AdamW, decayed along a cosine to zero")
+    batch_size: int = Field(32, ge=1, description="images of one step")
+    learning_rate: float = Field(
+        2e-3, gt=0, le=1, description="peak learning rate of AdamW, decayed along a cosine to zero"
+    )
     warmup: int = Field(100, ge=0, description="steps of linear warm-up to the peak learning rate")
     ema: float = Field(0.9999, ge=0, lt=1, description="highest decay of the moving average, reached as 1 - step^-0.75")
 
@@ -62,10 +64,10 @@ class TrainedDenoiser(Denoiser):
         outline = self.outline(inputs.facts)
         unet: nn.Module = lay_out(outline.config).to(ctx.device, memory_format=torch.channels_last)
         average = {name: weight.clone() for name, weight in unet.state_dict().items()}
-        optimizer = torch.optim.AdamW(unet.parameters(), self.lr, betas=(0.95, 0.999), weight_decay=1e-6)
+        optimizer = torch.optim.AdamW(unet.parameters(), self.learning_rate, betas=(0.95, 0.999), weight_decay=1e-6)
         course = Course(ctx, {"unet": unet, "optimizer": optimizer}, average)
         for step in range(course.step, self.steps):
-            optimizer.param_groups[0]["lr"] = self.lr * _warm_cosine(step, self.steps, self.warmup)
+            optimizer.param_groups[0]["lr"] = self.learning_rate * _warm_cosine(step, self.steps, self.warmup)
             loss = course.descend(optimizer, self._loss(unet, inputs, ctx, step), clip=CLIP)
             decay = min(self.ema, 1 - (1 + step) ** -0.75)
             for name, weight in unet.state_dict().items():
@@ -96,7 +98,7 @@ class TrainedDenoiser(Denoiser):
         return sheet.permute(2, 0, 3, 1, 4).flatten(3, 4).flatten(1, 2).contiguous()
 
     def _loss(self, unet: nn.Module, inputs: TrainingData, ctx: Context, step: int) -> Tensor:
-        rows = (ctx.noise.uniform("rows", (self.batch,), step)[0] * len(inputs)).long()
+        rows = (ctx.noise.uniform("rows", (self.batch_size,), step)[0] * len(inputs)).long()
         images = 2 * inputs.images(rows.tolist()) - 1
         levels = self._levels(ctx.noise, step)
         eps = ctx.noise.normal("eps", tuple(images.shape), step)[0]
@@ -107,9 +109,9 @@ class TrainedDenoiser(Denoiser):
 
     def _levels(self, noise: Noise, step: int) -> Tensor:
         """Return int64 (batch,); purification walks the low levels most, so at least half of the work goes there."""
-        low = torch.arange(self.batch, device=noise.device) < self.batch // 2
+        low = torch.arange(self.batch_size, device=noise.device) < self.batch_size // 2
         bound = torch.where(low, min(self.dense_below, self.levels), self.levels)
-        return (noise.uniform("levels", (self.batch,), step)[0] * bound).long()
+        return (noise.uniform("levels", (self.batch_size,), step)[0] * bound).long()
 
 
 def _diffuse_each(images: Tensor, levels: Tensor, eps: Tensor) -> Tensor:

@@ -56,16 +56,18 @@ class ATRDH(Hardening):
     needs_loss: ClassVar[bool] = True
 
     epochs: int = Field(100, ge=1, le=10_000, description="passes over the training split")
-    batch: int = Field(32, ge=2, le=65_536, description="training images a step")
-    rate: float = Field(1e-4, gt=0, le=1, description="learning rate of Adam, a tenth at 1/2 and 3/4 of the steps")
+    batch_size: int = Field(32, ge=2, le=65_536, description="training images a step")
+    learning_rate: float = Field(
+        1e-4, gt=0, le=1, description="learning rate of Adam, a tenth at 1/2 and 3/4 of the steps"
+    )
     eps: float = Field(8 / 255, gt=0, le=1, description="radius of the l-infinity ball, pixels in [0, 1]")
     attack_steps: int = Field(7, ge=1, le=1000, description="steps of the attack on a batch")
-    attack_step: float = Field(2 / 255, gt=0, le=1, description="length of such a step, pixels in [0, 1]")
+    attack_step_size: float = Field(2 / 255, gt=0, le=1, description="length of such a step, pixels in [0, 1]")
     weight: float = Field(1.0, ge=0, le=100, description="weight of the attacked images' term")
     benign: Literal["own", "mse"] = Field("own", description="loss of the clean images: the hasher's own, or the MSE")
     circle: CircleForm = Field("sum", description="form of the prototype net's circle loss")
     triangular: bool = Field(False, description="leave out the pairs that the published codes leave out by mistake")
-    prototype_rate: float = Field(1e-4, gt=0, le=1, description="learning rate of the prototype net")
+    prototype_learning_rate: float = Field(1e-4, gt=0, le=1, description="learning rate of the prototype net")
     prototype_steps: int = Field(0, ge=0, le=1_000_000, description="steps of the prototype net before the first batch")
     hidden: int = Field(4096, ge=1, le=65_536, description="units of the prototype net's first layer")
     semantic: int = Field(512, ge=1, le=65_536, description="units of its second layer")
@@ -74,14 +76,14 @@ class ATRDH(Hardening):
         """Return the hardened weights; records the mean `loss` of each epoch. Resumes after its last whole epoch."""
         run = _Run(self, hasher, state, data, ctx)
         for step in range(run.course.step, self.prototype_steps):
-            run.aim(self.batch, ctx.noise.copy(0), step)
+            run.aim(self.batch_size, ctx.noise.copy(0), step)
             run.course.advance(run.total)
             run.course.save_if_due()
         for epoch in range(run.course.epoch, self.epochs):
             torch.manual_seed(int(ctx.noise.uniform("dropout", (1,), epoch) * 2**24))
             total = torch.zeros((), device=ctx.device)
             order = ctx.noise.uniform("shuffle", (len(data),), epoch)[0].argsort(stable=True)
-            for index, rows in enumerate(order.split(self.batch)):
+            for index, rows in enumerate(order.split(self.batch_size)):
                 total += len(rows) * self._train(run, hasher, rows, epoch * run.batches + index)
                 run.course.advance(run.total)
             run.course.close_epoch({"loss": float(total) / len(data)})
@@ -115,7 +117,7 @@ class ATRDH(Hardening):
             pixels = attacked.detach().requires_grad_()
             loss = -(prototypes * run.encode(pixels)).mean()
             (gradient,) = torch.autograd.grad(loss, pixels)
-            attacked = attacked.sub(gradient.sign_(), alpha=self.attack_step).clamp_(lowest, highest)
+            attacked = attacked.sub(gradient.sign_(), alpha=self.attack_step_size).clamp_(lowest, highest)
         return attacked
 
 
@@ -137,7 +139,7 @@ class _Run:
 
     def __init__(self, options: ATRDH, hasher: Hasher, state: State, data: TrainingData, ctx: Context) -> None:
         self.options, self.data, self.ctx = options, data, ctx
-        self.batches = math.ceil(len(data) / options.batch)
+        self.batches = math.ceil(len(data) / options.batch_size)
         self.total = options.prototype_steps + options.epochs * self.batches
         copied = {name: value.clone() for name, value in state.items()}
         self.network: HashNetwork = hasher.network(copied, ctx.device).requires_grad_(True)
@@ -147,8 +149,8 @@ class _Run:
         self.vectors = distinct_vectors(data.dataset.labels("database")).to(ctx.device)
         bits, classes = self.memory.shape[1], self.vectors.shape[1]
         self.net = PrototypeNet(classes, bits, options.hidden, options.semantic, reconstruct=False).to(ctx.device)
-        self.hashing = torch.optim.Adam(self.network.parameters(), lr=options.rate, betas=BETAS)
-        self.prototyping = torch.optim.Adam(self.net.parameters(), lr=options.prototype_rate, betas=BETAS)
+        self.hashing = torch.optim.Adam(self.network.parameters(), lr=options.learning_rate, betas=BETAS)
+        self.prototyping = torch.optim.Adam(self.net.parameters(), lr=options.prototype_learning_rate, betas=BETAS)
         networks = {"network": self.network, "prototypes": self.net}
         optimizers = {"hashing": self.hashing, "prototyping": self.prototyping}
         self.course = Course(ctx, networks | optimizers, {"memory": self.memory, "codes": self.codes})

@@ -27,8 +27,8 @@ class Conv(Backbone):
     source: ClassVar[str] = "this benchmark's own network; binary cross-entropy on every class"
 
     epochs: int = Field(8, ge=1, le=10_000, description="passes over the training split")
-    peak: float = Field(2e-3, gt=0, le=1, description="highest learning rate of the one-cycle schedule")
-    batch: int = Field(32, ge=2, le=65_536, description="training images a step, at most")
+    peak_learning_rate: float = Field(2e-3, gt=0, le=1, description="highest learning rate of the one-cycle schedule")
+    batch_size: int = Field(32, ge=2, le=65_536, description="training images a step, at most")
 
     def build(self) -> ConvFeatures:
         return ConvFeatures()
@@ -45,7 +45,7 @@ class Conv(Backbone):
                 logits = classifier(images)
             return binary_cross_entropy_with_logits(logits.float(), targets[rows.to(ctx.device)])
 
-        training = Training(self.epochs, self.batch, Optimization("adamw", self.peak))
+        training = Training(self.epochs, self.batch_size, Optimization("adamw", self.peak_learning_rate))
         training.run(classifier, batch_loss, len(inputs), ctx)
         return features.state_dict()
 

@@ -54,8 +54,10 @@ class CrossModalHasher(Hasher):
         description="what the warm-up of conv learns from; auto is labels where the hasher uses labels, else texts",
     )
     warmup_epochs: int = Field(8, ge=1, le=10_000, description="passes over the training split in the warm-up of conv")
-    warmup_peak: float = Field(2e-3, gt=0, le=1, description="highest learning rate of the warm-up of conv")
-    warmup_batch: int = Field(32, ge=2, le=65_536, description="training images of a step of the warm-up, at most")
+    warmup_peak_learning_rate: float = Field(
+        2e-3, gt=0, le=1, description="highest learning rate of the warm-up of conv"
+    )
+    warmup_batch_size: int = Field(32, ge=2, le=65_536, description="training images of a step of the warm-up, at most")
 
     @field_validator("weights")
     @classmethod
@@ -114,7 +116,11 @@ class CrossModalHasher(Hasher):
         """Return the backbone."""
         if self.backbone == "conv":
             warm_up = Conv if self.warmup == "labels" else ConvWords
-            return warm_up(epochs=self.warmup_epochs, peak=self.warmup_peak, batch=self.warmup_batch)
+            return warm_up(
+                epochs=self.warmup_epochs,
+                peak_learning_rate=self.warmup_peak_learning_rate,
+                batch_size=self.warmup_batch_size,
+            )
         if self.backbone == "cnn-f":
             return CnnFBackbone(weights=self.weights, lrn=self.lrn, extra_padding=self.extra_padding)
         return Pretrained(architecture=self.backbone, weights=self.weights)

@@ -86,10 +86,10 @@ class DADH(CrossModalHasher):
     adversarial: float = Field(1.0, ge=0, le=1e4, description="gamma, weight of the adversarial losses")
     ridge: float = Field(1.0, gt=0, le=1e6, description="lambda, ridge of the codes' regression on labels")
     output_share: float = Field(1e-5, ge=0, le=1e4, description="mu, share of the outputs in the codes")
-    rate: float = Field(5e-5, gt=0, le=1, description="learning rate of Adam (NUS-WIDE's script: 1e-5)")
-    decay: float = Field(5e-4, ge=0, le=1, description="weight decay of the branches")
-    critic_decay: float = Field(1e-4, ge=0, le=1, description="weight decay of the discriminators")
-    batch: int = Field(128, ge=2, le=2048, description="training rows a step, at most one more")
+    learning_rate: float = Field(5e-5, gt=0, le=1, description="learning rate of Adam (NUS-WIDE's script: 1e-5)")
+    weight_decay: float = Field(5e-4, ge=0, le=1, description="weight decay of the branches")
+    critic_weight_decay: float = Field(1e-4, ge=0, le=1, description="weight decay of the discriminators")
+    batch_size: int = Field(128, ge=2, le=2048, description="training rows a step, at most one more")
     epochs: int = Field(300, ge=1, le=10_000, description="passes over the training split")
 
     def image_head(self, width: int, bits: int) -> Branch:
@@ -140,7 +140,7 @@ class _Run:
         self.codes = 2.0 * torch.randint(2, (len(data), bits)).to(ctx.device) - 1
         self.outputs = torch.zeros_like(self.codes)
         weights = [*self.image.parameters(), *self.text.parameters()]
-        self.optimizer = torch.optim.Adam(weights, lr=options.rate, weight_decay=options.decay)
+        self.optimizer = torch.optim.Adam(weights, lr=options.learning_rate, weight_decay=options.weight_decay)
         self.course = Course(
             ctx,
             {
@@ -156,8 +156,8 @@ class _Run:
     def epoch(self, epoch: int) -> None:
         """Take the steps of an epoch, then compute the codes of the next."""
         for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(self.options.rate, epoch)
-        batches = split_rows(self.course.order(len(self.data)), self.options.batch)
+            group["lr"] = scheduled_rate(self.options.learning_rate, epoch)
+        batches = split_rows(self.course.order(len(self.data)), self.options.batch_size)
         steps = []
         for rows in batches:
             steps.append(self.step(rows))
@@ -248,17 +248,22 @@ class _Critic(NamedTuple):
     def draw(cls, options: DADH, widths: tuple[int, ...], device: torch.device) -> _Critic:
         """Return an untrained discriminator of vectors of `widths[0]` numbers."""
         network = discriminator(widths).to(device)
-        rate, decay = options.rate, options.critic_decay
-        return cls(network, torch.optim.Adam(network.parameters(), lr=rate, betas=(0.5, 0.9), weight_decay=decay))
+        adam = torch.optim.Adam(
+            network.parameters(),
+            lr=options.learning_rate,
+            betas=(0.5, 0.9),
+            weight_decay=options.critic_weight_decay,
+        )
+        return cls(network, adam)
 
 
-def learning_rate(rate: float, epoch: int) -> float:
-    """Return the branches' learning rate in `epoch`, counted from 0, where `rate` is that of the first.
+def scheduled_rate(first: float, epoch: int) -> float:
+    """Return the branches' learning rate in `epoch`, counted from 0, where `first` is that of the first.
 
     It falls at the end of epochs 1, 101, 201 and so on, counted from 1; a first rate below the floor stays.
     """
     falls = -(-epoch // PERIOD)
-    return max(rate * DECAY**falls, min(rate, FLOOR))
+    return max(first * DECAY**falls, min(first, FLOOR))
 
 
 def split_rows(order: Tensor, batch: int) -> list[Tensor]:

@@ -36,8 +36,8 @@ class DCMH(CrossModalHasher):
 
     The defaults are those of the PyTorch code. In that code the texts' term of eta has no gradient, because it
     sums detached outputs; here it has one, as in the paper and the MATLAB code. The latter has `schedule: logarithmic`,
-    `last_rate: 1e-3`, `decay: 5e-4`, `center_texts: true`, F = G = 0 at first, and takes N / b steps rounded up, texts
-    first; those last three are not offered.
+    `last_learning_rate: 1e-3`, `weight_decay: 5e-4`, `center_texts: true`, F = G = 0 at first, and takes N / b steps
+    rounded up, texts first; those last three are not offered.
     """
 
     name: ClassVar[str] = "dcmh"
@@ -47,13 +47,13 @@ class DCMH(CrossModalHasher):
 
     hidden: int = Field(8192, ge=1, le=65_536, description="units of the hidden layer of the text head")
     epochs: int = Field(500, ge=1, le=10_000, description="rounds of N // batch steps on images and as many on texts")
-    batch: int = Field(128, ge=2, le=65_536, description="rows a step, at most")
-    rate: float = Field(10**-1.5, gt=0, le=10, description="learning rate of the first epoch")
-    last_rate: float = Field(1e-6, gt=0, le=10, description="learning rate that the schedule ends at")
+    batch_size: int = Field(128, ge=2, le=65_536, description="rows a step, at most")
+    learning_rate: float = Field(10**-1.5, gt=0, le=10, description="learning rate of the first epoch")
+    last_learning_rate: float = Field(1e-6, gt=0, le=10, description="learning rate that the schedule ends at")
     schedule: Literal["linear", "logarithmic"] = Field(
         "linear", description="how the rate falls from epoch to epoch; linear stops one epoch short of its end"
     )
-    decay: float = Field(0.0, ge=0, le=1, description="weight decay of the gradient descent")
+    weight_decay: float = Field(0.0, ge=0, le=1, description="weight decay of the gradient descent")
     quantization: float = Field(1.0, ge=0, le=1000, description="gamma, weight of the distance to the binary codes")
     balance: float = Field(1.0, ge=0, le=1000, description="eta, weight of the squared sum of all outputs of a bit")
     center_texts: bool = Field(False, description="subtract the mean text of the training split")
@@ -64,12 +64,12 @@ class DCMH(CrossModalHasher):
     def text_head(self, width: int, bits: int) -> nn.Module:
         return _TextHead(width, self.hidden, bits)
 
-    def rate_of(self, epoch: int) -> float:
+    def scheduled_rate(self, epoch: int) -> float:
         """Return the learning rate of `epoch`, counted from 0."""
         if self.schedule == "linear":
-            return self.rate + (self.last_rate - self.rate) * epoch / self.epochs
+            return self.learning_rate + (self.last_learning_rate - self.learning_rate) * epoch / self.epochs
         share = epoch / max(1, self.epochs - 1)
-        return float(self.rate ** (1 - share) * self.last_rate**share)
+        return float(self.learning_rate ** (1 - share) * self.last_learning_rate**share)
 
     def branch_loss(self, outputs: Tensor, rows: Tensor, similarity: Tensor, memory: Memory) -> Tensor:
         """Return the scalar L of one modality.
@@ -116,15 +116,15 @@ class _Run:
 
     def __init__(self, hasher: DCMH, data: TrainingData, ctx: Context) -> None:
         self.hasher, self.data, self.ctx = hasher, data, ctx
-        self.steps = max(1, len(data) // hasher.batch)
+        self.steps = max(1, len(data) // hasher.batch_size)
         self.network = hasher.begin(data, ctx).requires_grad_(True).train()
         self.texts = data.texts(range(len(data)))
         if hasher.center_texts:
             cast("_TextHead", self.network.text_head).mean.copy_(self.texts.mean(dim=0))
         image = [*self.network.features.parameters(), *self.network.image_head.parameters()]
-        self.image_descent = torch.optim.SGD(image, lr=hasher.rate, weight_decay=hasher.decay)
+        self.image_descent = torch.optim.SGD(image, lr=hasher.learning_rate, weight_decay=hasher.weight_decay)
         text = self.network.text_head.parameters()
-        self.text_descent = torch.optim.SGD(text, lr=hasher.rate, weight_decay=hasher.decay)
+        self.text_descent = torch.optim.SGD(text, lr=hasher.learning_rate, weight_decay=hasher.weight_decay)
         shape = len(data), data.facts.bits
         self.images, self.words = (torch.randn(shape).to(ctx.device) for _ in range(2))
         self.course = Course(
@@ -136,7 +136,7 @@ class _Run:
     def epoch(self, epoch: int) -> None:
         """Take the steps of an epoch, those on images first."""
         for descent in (self.image_descent, self.text_descent):
-            descent.param_groups[0]["lr"] = self.hasher.rate_of(epoch)
+            descent.param_groups[0]["lr"] = self.hasher.scheduled_rate(epoch)
         codes = sign(self.images + self.words).float()
         image_memory, text_memory = Memory(self.images, self.words, codes), Memory(self.words, self.images, codes)
         losses = {
@@ -149,7 +149,7 @@ class _Run:
         """Take the steps of one modality in an epoch, and return the mean of its loss."""
         total = torch.zeros((), device=self.ctx.device)
         for _ in range(self.steps):
-            rows = self.course.order(len(self.data))[: self.hasher.batch]
+            rows = self.course.order(len(self.data))[: self.hasher.batch_size]
             with self.ctx.autocast():
                 outputs = logits(rows)
             outputs, rows = outputs.float(), rows.to(self.ctx.device)

@@ -58,10 +58,10 @@ class DGCPN(CrossModalHasher):
     hidden: int = Field(4096, ge=1, le=65_536, description="width of the hidden layer of either head")
     dropout: float = Field(0.5, ge=0, lt=1, description="share of the hidden layer that a training step drops")
     epochs: int = Field(100, ge=1, le=10_000, description="passes over the training items, at most")
-    batch: int = Field(32, ge=1, le=65_536, description="training items a step; the last batch takes what is left")
-    rate: float = Field(0.005, gt=0, le=1, description="learning rate of SGD")
+    batch_size: int = Field(32, ge=1, le=65_536, description="training items a step; the last batch takes what is left")
+    learning_rate: float = Field(0.005, gt=0, le=1, description="learning rate of SGD")
     momentum: float = Field(0.9, ge=0, lt=1, description="momentum of SGD")
-    decay: float = Field(5e-4, ge=0, le=1, description="weight decay of SGD")
+    weight_decay: float = Field(5e-4, ge=0, le=1, description="weight decay of SGD")
     validation: int = Field(
         0, ge=0, description="training items held out, whose labels select the epoch; 0 keeps the last one"
     )
@@ -146,7 +146,7 @@ class _Run:
         self.objective = hasher.objective()
         self.heads = nn.ModuleDict({"image_head": network.image_head, "text_head": network.text_head})
         self.optimizer = torch.optim.SGD(
-            self.heads.parameters(), hasher.rate, momentum=hasher.momentum, weight_decay=hasher.decay
+            self.heads.parameters(), hasher.learning_rate, momentum=hasher.momentum, weight_decay=hasher.weight_decay
         )
         self.best = {name: weights.clone() for name, weights in self.heads.state_dict().items()}
         tensors = self.best if hasher.validation else {}
@@ -161,7 +161,7 @@ class _Run:
     def epoch(self) -> None:
         """Take the steps of an epoch, then validate if rows are held out."""
         self.heads.train()
-        batches = torch.split(self.course.order(len(self.features)), self.hasher.batch)
+        batches = torch.split(self.course.order(len(self.features)), self.hasher.batch_size)
         total = torch.zeros((), device=self.ctx.device)
         for rows in batches:
             total += self.step(rows.to(self.ctx.device)) * len(rows)

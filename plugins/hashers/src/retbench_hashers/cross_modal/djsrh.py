@@ -32,7 +32,7 @@ class DJSRH(JointSimilarityHasher):
     for relaxed codes u of images and v of texts. The features in S are computed once, by the backbone before training;
     the backbone under the codes is trained (`trained`), so no features are stored for it. Published values:
 
-    | dataset | image_share | intra weights | epochs | image_rate | text_rate | trained |
+    | dataset | image_share | intra weights | epochs | image_learning_rate | text_learning_rate | trained |
     | --- | --- | --- | --- | --- | --- | --- |
     | FLICKR-25K, the defaults | 0.9 | 0.1 | 80 | 0.001 | 0.01 | all |
     | NUS-WIDE | 0.6 | 0.1 | 80 | 0.001 | 0.01 | all |

@@ -44,7 +44,7 @@ class JDSH(JointSimilarityHasher):
     source: ClassVar[str] = "Liu et al. 2020, similarity weighted by its distribution; constants as in the code of JDSH"
 
     epochs: int = Field(300, ge=1, le=10_000, description="passes over the training split")
-    image_rate: float = Field(1e-2, gt=0, le=10, description="learning rate of the image head")
+    image_learning_rate: float = Field(1e-2, gt=0, le=10, description="learning rate of the image head")
     image_share: float = Field(0.5, ge=0, le=1, description="alpha, share of the images in the joint similarity")
     text_share: float = Field(0.1, ge=0, le=1, description="beta, share of the texts")
     high_order: float = Field(0.4, ge=0, le=1, description="lambda, share of the similarity across modalities")

@@ -49,11 +49,13 @@ class JointSimilarityHasher(CrossModalHasher):
 
     hidden: int = Field(4096, ge=1, le=65_536, description="units of the hidden layer of the text head")
     epochs: int = Field(80, ge=1, le=10_000, description="passes over the training split")
-    batch: int = Field(32, ge=2, le=65_536, description="pairs a step; the rows that do not fill one are left out")
-    image_rate: float = Field(1e-3, gt=0, le=10, description="learning rate of the trained layers of the image branch")
-    text_rate: float = Field(1e-2, gt=0, le=10, description="learning rate of the text head")
+    batch_size: int = Field(32, ge=2, le=65_536, description="pairs a step; the rows that do not fill one are left out")
+    image_learning_rate: float = Field(
+        1e-3, gt=0, le=10, description="learning rate of the trained layers of the image branch"
+    )
+    text_learning_rate: float = Field(1e-2, gt=0, le=10, description="learning rate of the text head")
     momentum: float = Field(0.9, ge=0, lt=1, description="momentum of the gradient descent")
-    decay: float = Field(5e-4, ge=0, le=1, description="weight decay of the gradient descent")
+    weight_decay: float = Field(5e-4, ge=0, le=1, description="weight decay of the gradient descent")
 
     @abstractmethod
     def similarity(self, features: Tensor, texts: Tensor) -> Tensor:
@@ -91,7 +93,7 @@ class _Run:
 
     def __init__(self, hasher: JointSimilarityHasher, data: TrainingData, ctx: Context) -> None:
         self.hasher, self.ctx, self.count = hasher, ctx, len(data)
-        self.batches = max(1, self.count // hasher.batch)
+        self.batches = max(1, self.count // hasher.batch_size)
         self.network = hasher.begin(data, ctx)
         self.texts = data.texts(range(self.count))
         self.read = hasher.reader(self.network, data, ctx)
@@ -99,18 +101,18 @@ class _Run:
         text = self.network.text_head.train()
         self.optimizer = torch.optim.SGD(
             [
-                {"params": list(image.parameters()), "lr": hasher.image_rate},
-                {"params": list(text.parameters()), "lr": hasher.text_rate},
+                {"params": list(image.parameters()), "lr": hasher.image_learning_rate},
+                {"params": list(text.parameters()), "lr": hasher.text_learning_rate},
             ],
             momentum=hasher.momentum,
-            weight_decay=hasher.decay,
+            weight_decay=hasher.weight_decay,
         )
         self.course = Course(ctx, {"image": image, "text": text, "optimizer": self.optimizer})
 
     def epoch(self, epoch: int) -> None:
         """Take the steps of an epoch."""
         total = torch.zeros((), device=self.ctx.device)
-        order = self.course.order(self.count)[: self.batches * self.hasher.batch]
+        order = self.course.order(self.count)[: self.batches * self.hasher.batch_size]
         for rows in order.tensor_split(self.batches):
             total += self.course.descend(self.optimizer, self.loss(rows, epoch))
             self.course.advance(self.hasher.epochs * self.batches)

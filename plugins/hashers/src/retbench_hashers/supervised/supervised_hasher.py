@@ -49,15 +49,17 @@ class SupervisedHasher(Hasher):
         False, description="ImageNet's mean and deviation in front of the backbone; conv has a normalization of its own"
     )
     warmup_epochs: int = Field(8, ge=1, le=10_000, description="passes over the training split in the warm-up of conv")
-    warmup_peak: float = Field(2e-3, gt=0, le=1, description="highest learning rate of the warm-up of conv")
+    warmup_peak_learning_rate: float = Field(
+        2e-3, gt=0, le=1, description="highest learning rate of the warm-up of conv"
+    )
     epochs: int = Field(8, ge=1, le=10_000, description="passes over the training split after the warm-up")
-    batch: int = Field(32, ge=2, le=65_536, description="training images a step, at most, in both trainings")
+    batch_size: int = Field(32, ge=2, le=65_536, description="training images a step, at most, in both trainings")
     optimizer: OptimizerName = Field(
         "adamw", description="adamw (one cycle), sgd (a tenth of the rate every third), or rmsprop (constant rate)"
     )
-    peak: float = Field(3e-4, gt=0, le=1, description="highest learning rate of adamw")
-    rate: float = Field(0.05, gt=0, le=1, description="learning rate that sgd and rmsprop start from")
-    decay: float = Field(1e-5, ge=0, le=1, description="weight decay of sgd and rmsprop")
+    peak_learning_rate: float = Field(3e-4, gt=0, le=1, description="highest learning rate of adamw")
+    learning_rate: float = Field(0.05, gt=0, le=1, description="learning rate that sgd and rmsprop start from")
+    weight_decay: float = Field(1e-5, ge=0, le=1, description="weight decay of sgd and rmsprop")
     momentum: float = Field(0.0, ge=0, lt=1, description="momentum of sgd and rmsprop")
 
     @field_validator("weights")
@@ -93,7 +95,7 @@ class SupervisedHasher(Hasher):
             memory[rows] = outputs.detach()
             return self.loss(outputs, data.labels, rows, memory)
 
-        training = Training(self.epochs, self.batch, self._optimization())
+        training = Training(self.epochs, self.batch_size, self._optimization())
         training.run(network, batch_loss, len(data), ctx, memory)
         return network.state_dict()
 
@@ -115,13 +117,17 @@ class SupervisedHasher(Hasher):
 
     def _backbone(self) -> Backbone:
         if self.backbone == "conv":
-            return Conv(epochs=self.warmup_epochs, peak=self.warmup_peak, batch=self.batch)
+            return Conv(
+                epochs=self.warmup_epochs,
+                peak_learning_rate=self.warmup_peak_learning_rate,
+                batch_size=self.batch_size,
+            )
         return Pretrained(architecture=self.backbone, weights=self.weights)
 
     def _optimization(self) -> Optimization:
         if self.optimizer == "adamw":
-            return Optimization("adamw", self.peak)
-        return Optimization(self.optimizer, self.rate, self.decay, self.momentum)
+            return Optimization("adamw", self.peak_learning_rate)
+        return Optimization(self.optimizer, self.learning_rate, self.weight_decay, self.momentum)
 
 
 class SupervisedNetwork(HashNetwork):
