@@ -46,7 +46,9 @@ class DCMH(CrossModalHasher):
     cached: ClassVar[str | None] = None
 
     hidden: int = Field(8192, ge=1, le=65_536, description="units of the hidden layer of the text head")
-    epochs: int = Field(500, ge=1, le=10_000, description="rounds of N // batch_size steps on images and as many on texts")
+    epochs: int = Field(
+        500, ge=1, le=10_000, description="rounds of N // batch_size steps on images and as many on texts"
+    )
     batch_size: int = Field(128, ge=2, le=65_536, description="rows a step, at most")
     learning_rate: float = Field(10**-1.5, gt=0, le=10, description="learning rate of the first epoch")
     last_learning_rate: float = Field(1e-6, gt=0, le=10, description="learning rate that the schedule ends at")
