@@ -271,6 +271,6 @@ def test_cells_are_equal_when_their_files_say_the_same(cells: Cells) -> None:
 
 
 def test_nested_options_merge_and_others_are_replaced() -> None:
-    below = {"training": {"steps": 10, "batch": 32}, "levels": [1, 2]}
+    below = {"training": {"steps": 10, "batch_size": 32}, "levels": [1, 2]}
     above = {"training": {"steps": 20}, "levels": [3]}
-    assert _laid_over(below, above) == {"training": {"steps": 20, "batch": 32}, "levels": [3]}
+    assert _laid_over(below, above) == {"training": {"steps": 20, "batch_size": 32}, "levels": [3]}
