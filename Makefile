@@ -1,6 +1,8 @@
 # Everything runs in .venv, which `make setup` builds from nothing.
 PYTHON ?= python3
 BIN := .venv/bin
+# A process for each core, each of about 1 GB; one that is done takes over half of what another has before it.
+WORKERS := -n auto --maxprocesses 8 --dist worksteal
 PROJECTS := pyproject.toml $(wildcard plugins/*/pyproject.toml)
 
 .PHONY: setup run test slow gpu check format reports clean
@@ -26,10 +28,10 @@ reports: setup
 	$(BIN)/retbench report suites/crossmodal.yaml --profile strength --out reports
 
 test: setup
-	$(BIN)/python -m pytest -m "not slow and not gpu"
+	$(BIN)/python -m pytest $(WORKERS) -m "not slow and not gpu"
 
 slow: setup
-	$(BIN)/python -m pytest -m "slow and not gpu"
+	$(BIN)/python -m pytest $(WORKERS) -m "slow and not gpu"
 
 gpu: setup
 	$(BIN)/python -m pytest -m gpu
