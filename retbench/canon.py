@@ -1,4 +1,4 @@
-"""Canonical JSON and its digest: how a recipe becomes an address."""
+"""Canonical JSON and its digest: the digest of a recipe is the key of its artifact."""
 
 from __future__ import annotations
 
@@ -12,14 +12,16 @@ Json = None | bool | int | float | str | Sequence["Json"] | Mapping[str, "Json"]
 
 
 def canonical(value: Json) -> str:
-    """Return the one JSON text of `value`: sorted keys, no spaces, shortest round-trip floats, ASCII.
+    """Return `value` as canonical JSON: sorted keys, no spaces, shortest round-trip floats, ASCII.
 
-    Tuples count as lists. Raises:
-        ValueError: a NaN or an infinity, which JSON cannot carry.
-        TypeError: a value that is not JSON, or a key that is not text (JSON would make 1 and "1" one key).
+    Equal values give equal texts. Tuples count as lists.
+
+    Raises:
+        ValueError: the value contains NaN or an infinity, which JSON does not have.
+        TypeError: the value is not JSON, or a key is not a string (JSON would turn the keys 1 and "1" into one).
     """
     _check_keys(value)
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False, default=_refuse)
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False, default=_reject)
 
 
 def digest(value: Json) -> str:
@@ -28,9 +30,13 @@ def digest(value: Json) -> str:
 
 
 def file_digest(path: Path) -> str:
-    """Return the sha256 of a file's bytes; remembered while size and modification time stay the same."""
-    facts = path.stat()
-    return _file_digest(str(path), facts.st_size, facts.st_mtime_ns)
+    """Return the sha256 of a file's bytes; cached while the file's size and modification time stay the same.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    status = path.stat()
+    return _file_digest(str(path), status.st_size, status.st_mtime_ns)
 
 
 @lru_cache(maxsize=256)
@@ -43,12 +49,12 @@ def _check_keys(value: Json) -> None:
     if isinstance(value, dict):
         for key, inner in value.items():
             if not isinstance(key, str):
-                raise TypeError(f"canonical JSON: a key must be text: got {key!r}")
+                raise TypeError(f"canonical JSON: keys must be strings: got {key!r}")
             _check_keys(inner)
     elif isinstance(value, list | tuple):
         for inner in value:
             _check_keys(inner)
 
 
-def _refuse(value: object) -> None:
+def _reject(value: object) -> None:
     raise TypeError(f"canonical JSON: not a JSON value: got {type(value).__name__}")

@@ -1,21 +1,21 @@
 """Every exception that retbench raises on purpose.
 
     RetbenchError
-    ├── UserError                 something the user wrote or asked for; one line, exit code 2
-    │   ├── UnknownName           a name that nothing carries; knows the nearest ones
-    │   ├── OptionError           an option of a component with a wrong name, type or range
-    │   ├── DocumentError         a text that is not YAML as retbench reads it; file:line:column
-    │   ├── SuiteError            a suite whose content is not a matrix; file:line:column
-    │   ├── LayoutError           a report layout that names what the rows do not have
-    │   ├── ClaimError            a ledger of published numbers that cannot be read as cells
+    ├── UserError                 the user can fix it: one line, exit code 2
+    │   ├── UnknownName           a name that does not exist; the message lists the nearest ones
+    │   ├── OptionError           a component option with a wrong name, type or range
+    │   ├── DocumentError         a text that is not valid YAML; file:line:column
+    │   ├── SuiteError            a suite with wrong content; file:line:column
+    │   ├── LayoutError           a report layout that names an axis or metric that rows do not have
+    │   ├── ClaimError            a ledger of published numbers with wrong content
     │   ├── BundleError           a bundle of results that cannot be read, written or merged
     │   └── StoreUnwritable       the store's folder is read-only or full
-    ├── PluginError               something a plugin distribution did
-    │   ├── DuplicateComponent    two distributions offer one name
+    ├── PluginError               a fault of a plugin distribution
+    │   ├── DuplicateComponent    two distributions define a component of the same kind and name
     │   └── ContractBreach        a component broke its contract while it ran; the cell becomes `invalid`
-    └── ArtifactError             something the store holds
+    └── ArtifactError             a stored artifact is missing or damaged
         ├── ArtifactMissing       no artifact has this key
-        └── ArtifactCorrupt       its bytes are not those that were written
+        └── ArtifactCorrupt       the artifact's bytes changed after they were written
 
 Messages read `where: what is wrong: got X, expected Y; nearest: Z`.
 """
@@ -27,59 +27,59 @@ from collections.abc import Iterable
 
 
 class RetbenchError(Exception):
-    """Anything retbench raises on purpose."""
+    """Any error that retbench raises on purpose."""
 
 
 class UserError(RetbenchError):
-    """A mistake that the user can mend; shown as one line."""
+    """A mistake that the user can fix; the command line prints it as one line and exits with 2."""
 
 
 class UnknownName(UserError):
-    """A name that nothing carries.
+    """A name that does not exist.
 
     Args:
-        where: what was being read (`suite.yaml:4:12: matrix.attack`).
+        location: the place of the name, first in the message (`suite.yaml:4:12: matrix.attack`).
         name: the name as written.
-        known: every name that would have been right.
+        choices: all valid names.
     """
 
-    def __init__(self, where: str, name: str, known: Iterable[str]) -> None:
+    def __init__(self, location: str, name: str, choices: Iterable[str]) -> None:
         self.name = name
-        self.known = sorted(known)
-        super().__init__(f"{where}: unknown name: got {name!r}, {suggest(name, self.known)}")
+        self.choices = sorted(choices)
+        super().__init__(f"{location}: unknown name: got {name!r}, {suggest(name, self.choices)}")
 
 
 class OptionError(UserError):
-    """An option of a component that does not exist, or whose value has a wrong type or range.
+    """A component option that does not exist, or whose value has a wrong type or range.
 
     Args:
-        owner: the component, as `kind name`.
-        option: the dotted option.
+        component: the component, as `kind name`.
+        option: the option; dotted where it is part of another option.
         problem: what is wrong, as `got X, expected Y`.
     """
 
-    def __init__(self, owner: str, option: str, problem: str) -> None:
-        self.owner = owner
+    def __init__(self, component: str, option: str, problem: str) -> None:
+        self.component = component
         self.option = option
         self.problem = problem
-        super().__init__(f"{owner}: {option}: {problem}")
+        super().__init__(f"{component}: {option}: {problem}")
 
 
 class DocumentError(UserError):
-    """A text that is not YAML, or not as retbench reads it; the message starts with `file:line:column`.
+    """A text that is not valid YAML by retbench's rules; the message starts with `file:line:column`.
 
-    Suites, layouts and ledgers are all read as documents first. What is wrong with their content is a SuiteError, a
-    LayoutError or a ClaimError; these are siblings, not subclasses, so that whoever catches one of them to add where a
-    file was named leaves the place inside that file alone.
+    Suites, layouts and ledgers are all read as YAML documents first. SuiteError, LayoutError and ClaimError report
+    wrong content of a valid document. They are siblings of this class, not subclasses: code that catches one of them to
+    prepend the place where a file was named must not change the place inside that file.
     """
 
 
 class SuiteError(UserError):
-    """A suite whose content is wrong; the message starts with `file:line:column`."""
+    """A suite with wrong content; the message starts with `file:line:column`."""
 
 
 class LayoutError(UserError):
-    """A report layout that names an axis or a metric which the rows do not have."""
+    """A report layout that names an axis or a metric that rows do not have."""
 
 
 class BundleError(UserError):
@@ -87,27 +87,27 @@ class BundleError(UserError):
 
 
 class ClaimError(UserError):
-    """A ledger of published numbers that names cells or values which cannot be."""
+    """A ledger of published numbers with cells or values that cannot exist."""
 
 
 class StoreUnwritable(UserError):
-    """The store's folder cannot be written: read-only, full, or not a folder."""
+    """The store's folder cannot be written: it is read-only, full or not a folder."""
 
 
 class PluginError(RetbenchError):
-    """Something that a plugin distribution did."""
+    """A fault of a plugin distribution."""
 
 
 class DuplicateComponent(PluginError, UserError):
-    """Two distributions offer a component of one kind and name."""
+    """Two distributions define a component of the same kind and name."""
 
 
 class ContractBreach(PluginError):
-    """A component returned what its contract forbids.
+    """A component returned a value that its contract forbids.
 
     Args:
-        culprit: the component, as `kind name (distribution version)`.
-        problem: what it did, as `what is wrong: got X, expected Y`.
+        culprit: the component to blame, as `kind name (distribution version)`.
+        problem: what is wrong, as `what is wrong: got X, expected Y`.
     """
 
     def __init__(self, culprit: str, problem: str) -> None:
@@ -117,7 +117,7 @@ class ContractBreach(PluginError):
 
 
 class ArtifactError(RetbenchError):
-    """Something that the store holds, or should hold."""
+    """A stored artifact is missing or damaged."""
 
 
 class ArtifactMissing(ArtifactError):
@@ -125,12 +125,17 @@ class ArtifactMissing(ArtifactError):
 
 
 class ArtifactCorrupt(ArtifactError):
-    """The bytes of an artifact are not those that were written."""
+    """The bytes of an artifact changed after they were written."""
 
 
-def suggest(name: str, known: Iterable[str]) -> str:
-    """Return the end of a message about an unknown name: `expected one of …; nearest: …`."""
-    names = sorted(known)
+def suggest(name: str, choices: Iterable[str]) -> str:
+    """Return the end of a message about an unknown name: `expected one of …; nearest: …`.
+
+    Args:
+        name: the unknown name.
+        choices: all valid names; without any, the text is `expected nothing here`.
+    """
+    names = sorted(choices)
     if not names:
         return "expected nothing here"
     nearest = difflib.get_close_matches(name, names, n=2, cutoff=0.5)

@@ -48,7 +48,7 @@ def suite_layouts(loaded: LoadedSuite, known: Names) -> tuple[Layout, ...]:
             where = loaded.document.where(("report", "layout"))
             if name.endswith((".yaml", ".yml")):
                 raise SuiteError(f"{where}: no such layout: got {name!r}, looked in {beside}") from None
-            raise SuiteError(f"{where}: unknown layout: got {name!r}, {suggest(name, error.known)}") from None
+            raise SuiteError(f"{where}: unknown layout: got {name!r}, {suggest(name, error.choices)}") from None
     return tuple(found)
 
 
@@ -70,7 +70,7 @@ def _find(name: str, beside: Path, known: Names) -> Layout:
         return _layout(name, Path() if here else beside, known)
     except UnknownName as error:
         where = f"layout: no such file in {Path.cwd()} or {beside}" if name.endswith((".yaml", ".yml")) else "layout"
-        raise UnknownName(where, name, error.known) from None
+        raise UnknownName(where, name, error.choices) from None
 
 
 def _layout(name: str, beside: Path, known: Names) -> Layout:

@@ -203,7 +203,7 @@ class _Builder:
                 path = next((at for layer, at in reversed(layers) if first in layer), ("components", kind, name))
                 steps = (int(step) if step.isdigit() else step for step in error.option.split("."))
                 where = self.document.where((*path, *steps))
-                raise SuiteError(f"{where}: {error.owner}: {error.problem}") from None
+                raise SuiteError(f"{where}: {error.component}: {error.problem}") from None
         return self.built[key]
 
     def _known(self, kind: str, name: str, path: KeyPath) -> None:
@@ -212,7 +212,7 @@ class _Builder:
         except UnknownName as error:
             broken = f"; {len(self.catalog.broken)} broken: see `retbench plugins list`" if self.catalog.broken else ""
             where = self.document.where(path)
-            raise SuiteError(f"{where}: unknown {kind}: got {name!r}, {suggest(name, error.known)}{broken}") from None
+            raise SuiteError(f"{where}: unknown {kind}: got {name!r}, {suggest(name, error.choices)}{broken}") from None
 
     def _check_pattern(self, pattern: Mapping[str, list[Any]], path: KeyPath) -> None:
         for axis, values in pattern.items():

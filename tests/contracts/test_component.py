@@ -64,7 +64,7 @@ class Nameless(Component):
 def test_a_bad_option_is_named_with_what_was_expected(options: dict[str, object], option: str, problem: str) -> None:
     with pytest.raises(OptionError) as caught:
         Tuned.create(options)
-    assert caught.value.owner == "hasher tuned"
+    assert caught.value.component == "hasher tuned"
     assert caught.value.option == option
     assert problem in caught.value.problem
     assert "\n" not in str(caught.value)

@@ -263,7 +263,7 @@ def test_a_missing_file_is_refused_with_its_neighbors(shipped: Path, tmp_path: P
     (tmp_path / "mine.yaml").write_text("suite: mine\n")
     with pytest.raises(UnknownName) as caught:
         find_suite(str(tmp_path / "mime.yaml"))
-    assert caught.value.known == [str(tmp_path / "mine.yaml"), "smoke", "unimodal"]
+    assert caught.value.choices == [str(tmp_path / "mine.yaml"), "smoke", "unimodal"]
     assert str(caught.value).endswith(f"nearest: {tmp_path / 'mine.yaml'}")
     with pytest.raises(UnknownName, match="no such file"):
         find_suite(str(tmp_path / "nowhere" / "mine.yaml"))
