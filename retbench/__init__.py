@@ -1,7 +1,7 @@
 """Benchmark harness for defenses of hash-based image retrieval.
 
-`open` and `evaluate` return a `Study`: what notebooks and scripts work with. What a plugin imports is here and in
-`retbench.metrics`. Everything loads on first use, so `import retbench` is cheap.
+`open` and `evaluate` return a `Study`, the object that notebooks and scripts work with. Plugins import from this module
+and from `retbench.metrics`. Every name loads on first use, so `import retbench` is fast.
 """
 
 from __future__ import annotations
@@ -69,8 +69,8 @@ __all__ = [
     "unit_images",
     "weights_root",
 ]
-# `open` is not listed: `from retbench import *` must not hide Python's own
-_ELSEWHERE = {
+# `open` is not listed, because `from retbench import *` must not hide Python's own
+_OTHER_MODULES = {
     "ContractBreach": "retbench.errors",
     "OptionError": "retbench.errors",
     "PluginError": "retbench.errors",
@@ -85,9 +85,9 @@ _ELSEWHERE = {
 
 
 def __getattr__(name: str) -> Any:
-    if name not in __all__ and name not in _ELSEWHERE:
+    if name not in __all__ and name not in _OTHER_MODULES:
         raise AttributeError(f"module 'retbench' has no attribute {name!r}")
-    return getattr(importlib.import_module(_ELSEWHERE.get(name, "retbench.contracts")), name)
+    return getattr(importlib.import_module(_OTHER_MODULES.get(name, "retbench.contracts")), name)
 
 
 def __dir__() -> list[str]:

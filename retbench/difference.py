@@ -1,4 +1,4 @@
-"""Two JSON values side by side, leaf by leaf: the one differ of results, recipes and bundles."""
+"""Compare two JSON values leaf by leaf: results, recipes and bundles all compare through this module."""
 
 from __future__ import annotations
 
@@ -8,20 +8,25 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple, TypeGuard
 
 TOLERANCE = 1e-9
-"""How far two computations of one number may be apart: the order of additions differs between machines."""
-LONGEST = 100
-"""Characters of a value in a message."""
+"""Largest absolute difference of two numbers that count as equal: the order of additions differs between machines."""
+MAX_LENGTH = 100
+"""Longest value that a message shows, in characters."""
 Depth = Literal["fields", "items", "scalars"]
-"""How far values are taken apart: into the fields of mappings; also into the items of lists of one length; or into all
-that either side holds, where a list or mapping on one side alone is set beside nothing."""
+"""How deep a comparison goes.
+
+`fields`: into the fields of mappings; a list is a leaf. `items`: also into the items of two lists of the same length.
+`scalars`: into everything that either side contains; a list or mapping that only one side has is compared with an empty
+one.
+"""
 
 
 class Pair(NamedTuple):
-    """A leaf of two JSON values.
+    """The values of two JSON documents at one leaf.
 
     Attributes:
-        path: the dotted fields and positions that lead to it.
-        left, right: what the two values hold there.
+        path: the field names and list indices that lead to the leaf, joined by dots.
+        left: the value in the first document.
+        right: the value in the second document.
     """
 
     path: str
@@ -33,23 +38,25 @@ def pair_leaves(left: Any, right: Any, depth: Depth, path: str = "", missing: An
     """Yield the leaves of two JSON values in the order of the left one, then those that only the right one has.
 
     Args:
-        left, right: any JSON; tuples count as lists.
-        depth: what is a leaf.
-        path: where the two values are; leads every path.
-        missing: stands for a field or item that one side lacks; at depth `scalars`, None.
+        left: any JSON value; tuples count as lists.
+        right: any JSON value.
+        depth: how deep the comparison goes.
+        path: path of the two values in a larger document; prefix of every yielded path.
+        missing: value reported for a field or item that one side lacks; None at depth `scalars`.
     """
-    parts = _parts(left, right, depth, missing)
-    if parts is None:
+    children = _pair_children(left, right, depth, missing)
+    if children is None:
         yield Pair(path, left, right)
         return
-    for name, one, other in parts:
-        yield from pair_leaves(one, other, depth, f"{path}.{name}" if path else name, missing)
+    for name, left_child, right_child in children:
+        yield from pair_leaves(left_child, right_child, depth, f"{path}.{name}" if path else name, missing)
 
 
 def agree(left: Any, right: Any) -> bool:
-    """Return whether two leaves are the same: numbers within TOLERANCE, NaN as itself, all else equal and of one type.
+    """Return whether two leaves are equal.
 
-    Lists, which are leaves at depth `fields`, are the same item by item.
+    Numbers are equal within TOLERANCE, and NaN equals NaN. Lists, which are leaves at depth `fields`, are compared item
+    by item. Other values must have the same type and value.
     """
     if _is_number(left) and _is_number(right):
         return abs(left - right) <= TOLERANCE or left == right or (left != left and right != right)
@@ -59,32 +66,32 @@ def agree(left: Any, right: Any) -> bool:
 
 
 def format_value(value: Any) -> str:
-    """Return a leaf as a message shows it: a float with 12 digits, all else as JSON, without the quotes of a text.
+    """Return a value as a message shows it: floats with 12 digits, strings without quotes, everything else as JSON.
 
-    What is longer than LONGEST is cut.
+    A text longer than MAX_LENGTH is cut and ends with an ellipsis.
     """
     if isinstance(value, float):
         return f"{value:.12g}"
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=str)
     text = text[1:-1] if isinstance(value, str) else text
-    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
+    return text if len(text) <= MAX_LENGTH else f"{text[: MAX_LENGTH - 1]}…"
 
 
-def _parts(left: Any, right: Any, depth: Depth, missing: Any) -> Iterator[tuple[str, Any, Any]] | None:
-    """Return what two values are taken apart into; None for a leaf."""
+def _pair_children(left: Any, right: Any, depth: Depth, missing: Any) -> Iterator[tuple[str, Any, Any]] | None:
+    """Return the fields or items of two values as (name, left, right), or None for a leaf."""
     if depth == "scalars":
-        left, right = _beside(left, right), _beside(right, left)
+        left, right = _replace_none(left, right), _replace_none(right, left)
     if isinstance(left, Mapping) and isinstance(right, Mapping):
         names = dict.fromkeys((*left, *right))
         return ((name, left.get(name, missing), right.get(name, missing)) for name in names)
     lists = depth != "fields" and _is_list(left) and _is_list(right)
     if lists and (len(left) == len(right) or depth == "scalars"):
-        return ((str(at), one, other) for at, (one, other) in enumerate(itertools.zip_longest(left, right)))
+        return ((str(index), *items) for index, items in enumerate(itertools.zip_longest(left, right)))
     return None
 
 
-def _beside(value: Any, other: Any) -> Any:
-    """Return a value, or an empty one of the other's kind in place of None."""
+def _replace_none(value: Any, other: Any) -> Any:
+    """Return `value`, or in place of None an empty mapping or list where `other` is one."""
     if value is not None:
         return value
     return {} if isinstance(other, Mapping) else [] if _is_list(other) else None

@@ -1,7 +1,7 @@
-"""Read YAML so that every value knows its file, line and column.
+"""Read YAML and remember the file, line and column of every value.
 
-PyYAML alone reads `1e-3` as text and `no` as false, and keeps the last of two equal keys. Here plain scalars follow
-YAML 1.2's core schema, fractions such as `8/255` are numbers, and a repeated key is an error.
+PyYAML alone reads `1e-3` as a string and `no` as false, and keeps the last of two equal keys. Here plain scalars follow
+the core schema of YAML 1.2, fractions such as `8/255` are numbers, and a repeated key is an error.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ import yaml
 from retbench.errors import DocumentError, UserError
 
 KeyPath = tuple[Hashable, ...]
-"""The keys and indices that lead to a value."""
+"""Keys and list indices that lead to a value."""
 _INTEGER = re.compile(r"[-+]?\d+(_\d+)*")
 _FLOAT = re.compile(r"[-+]?(\d+\.\d*|\.\d+|\d+)([eE][-+]?\d+)?")
 _FRACTION = re.compile(r"([-+]?\d+(?:\.\d+)?)\s*/\s*(\d+(?:\.\d+)?)")
-_WORDS: dict[str, bool | None] = {
+_KEYWORDS: dict[str, bool | None] = {
     **dict.fromkeys(("", "~", "null", "Null", "NULL")),
     **dict.fromkeys(("true", "True", "TRUE"), True),
     **dict.fromkeys(("false", "False", "FALSE"), False),
@@ -30,20 +30,23 @@ _WORDS: dict[str, bool | None] = {
 
 @dataclass
 class Document:
-    """A YAML mapping, and where each of its values was written.
+    """A YAML mapping with the place of each value in the file.
 
     Attributes:
-        name: what messages call the file.
+        name: the file's name in messages.
         data: plain dictionaries, lists and scalars.
-        marks: `file:line:column` by path of keys and indices.
+        marks: `file:line:column` of each value, by its path.
     """
 
     name: str
     data: dict[str, Any]
     marks: dict[KeyPath, str]
 
-    def where(self, path: KeyPath) -> str:
-        """Return `file:line:column: dotted.path` of a value, or of the nearest one around it."""
+    def locate(self, path: KeyPath) -> str:
+        """Return `file:line:column: dotted.path` of a value.
+
+        A value that the file does not contain has the line and column of the nearest value around it.
+        """
         dotted = ".".join(str(step) for step in path)
         for end in range(len(path), -1, -1):
             if path[:end] in self.marks:
@@ -51,16 +54,22 @@ class Document:
         return f"{self.name}: {dotted}"
 
     def merge(self, data: Any, path: KeyPath, source: KeyPath) -> None:
-        """Lay `data` over the value at `path`: maps merge, everything else replaces; marks come from `source`."""
+        """Merge `data` into the value at `path`: mappings merge key by key, any other value replaces the old one.
+
+        Args:
+            data: the new value.
+            path: the place in this document; everything above its last key must exist.
+            source: the path where `data` was written; its marks become those of the merged values.
+        """
         *parents, last = path
-        place: Any = self.data
+        parent: Any = self.data
         for step in parents:
-            place = place[step]
-        if isinstance(data, dict) and isinstance(place.get(last), dict):
+            parent = parent[step]
+        if isinstance(data, dict) and isinstance(parent.get(last), dict):
             for key, value in data.items():
                 self.merge(value, (*path, key), (*source, key))
         else:
-            place[last] = data
+            parent[last] = data
             self._move_marks(source, path)
 
     def _move_marks(self, source: KeyPath, path: KeyPath) -> None:
@@ -72,7 +81,7 @@ def read_document(path: Path) -> Document:
     """Return the mapping in a YAML file.
 
     Raises:
-        DocumentError: not YAML, not a mapping, a repeated key; with file:line:column.
+        DocumentError: the file is not YAML, is not a mapping or has a repeated key; with file:line:column.
         UserError: the file cannot be read.
     """
     try:
@@ -83,26 +92,46 @@ def read_document(path: Path) -> Document:
 
 
 def parse_document(text: str, name: str) -> Document:
-    """Return the mapping in a YAML text; messages call the text `name`. Raises DocumentError."""
+    """Return the mapping in a YAML text.
+
+    Args:
+        text: the YAML text.
+        name: the text's name in messages, such as its file.
+
+    Raises:
+        DocumentError: the text is not YAML, is not a mapping or has a repeated key; with name:line:column.
+    """
     document = Document(name, {}, {})
     node = _compose(text, name)
     if not isinstance(node, yaml.MappingNode):
-        raise DocumentError(f"{name}:1:1: the file must be a mapping: got {_describe(node)}")
-    document.data = _build_whole(node, document)
+        raise DocumentError(f"{name}:1:1: the file must be a mapping: got {_describe_node(node)}")
+    document.data = _build_root(node, document)
     return document
 
 
 def parse_value(text: str, name: str) -> Any:
-    """Return a single YAML value by the same rules, for `--set`; raises DocumentError."""
+    """Return a single YAML value, such as that of `--set`, read by the same rules as a file.
+
+    Args:
+        text: the YAML text; an empty one is None.
+        name: the text's name in messages.
+
+    Raises:
+        DocumentError: the text is not YAML or has a repeated key; with name:line:column.
+    """
     node = _compose(text, name)
-    return None if node is None else _build_whole(node, Document(name, {}, {}))
+    return None if node is None else _build_root(node, Document(name, {}, {}))
 
 
 def parse_assignment(text: str, form: str) -> tuple[str, Any]:
-    """Return the dotted name and the value of a `--set` text; `form` is what messages expect, such as `option=value`.
+    """Return the dotted name and the value of a `--set` text.
+
+    Args:
+        text: the assignment, such as `components.attack.p2p.steps=100`.
+        form: the expected form in messages, such as `option=value`.
 
     Raises:
-        UserError: no name, an empty step in it, or no equals sign.
+        UserError: the name is missing or has an empty step, or there is no equals sign.
         DocumentError: the value is not YAML.
     """
     name, equals, value = text.partition("=")
@@ -117,9 +146,9 @@ def _compose(text: str, name: str) -> yaml.Node | None:
         return yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
-        place = f"{name}:{mark.line + 1}:{mark.column + 1}" if mark else name
+        location = f"{name}:{mark.line + 1}:{mark.column + 1}" if mark else name
         problem = ", ".join(part for part in (error.context, error.problem) if part)
-        raise DocumentError(f"{place}: not valid YAML: {problem}") from None
+        raise DocumentError(f"{location}: not valid YAML: {problem}") from None
     except yaml.reader.ReaderError as error:
         line, column = text.count("\n", 0, error.position) + 1, error.position - text.rfind("\n", 0, error.position)
         problem = f"the character #x{error.character:04x} must be written as an escape"
@@ -128,46 +157,50 @@ def _compose(text: str, name: str) -> yaml.Node | None:
         raise DocumentError(f"{name}: not valid YAML: nested too deeply") from None
 
 
-def _build_whole(node: yaml.Node, document: Document) -> Any:
+def _build_root(node: yaml.Node, document: Document) -> Any:
     try:
         return _build(node, (), document)
     except RecursionError:
-        raise DocumentError(f"{_place(node, document)}: an anchor holds itself, or the nesting is too deep") from None
+        raise DocumentError(
+            f"{_location(node, document)}: an anchor contains itself, or the nesting is too deep"
+        ) from None
 
 
 def _build(node: yaml.Node, path: KeyPath, document: Document) -> Any:
-    document.marks[path] = _place(node, document)
+    document.marks[path] = _location(node, document)
     if isinstance(node, yaml.ScalarNode):
-        return _scalar(node)
+        return _parse_scalar(node)
     if isinstance(node, yaml.SequenceNode):
         return [_build(item, (*path, index), document) for index, item in enumerate(node.value)]
     result: dict[Any, Any] = {}
     for key_node, value_node in node.value:
-        key = _scalar(key_node) if isinstance(key_node, yaml.ScalarNode) else None
+        key = _parse_scalar(key_node) if isinstance(key_node, yaml.ScalarNode) else None
         if not isinstance(key, str | int) or isinstance(key, bool):
-            raise DocumentError(f"{_place(key_node, document)}: a key must be a word: got {_describe(key_node)}")
+            raise DocumentError(
+                f"{_location(key_node, document)}: a key must be a word or an integer: got {_describe_node(key_node)}"
+            )
         if key in result:
-            raise DocumentError(f"{_place(key_node, document)}: repeated key: got {key!r} twice in one mapping")
+            raise DocumentError(f"{_location(key_node, document)}: repeated key: got {key!r} twice in one mapping")
         result[key] = _build(value_node, (*path, key), document)
-        document.marks[*path, key] = _place(key_node, document)
+        document.marks[*path, key] = _location(key_node, document)
     return result
 
 
-def _place(node: yaml.Node, document: Document) -> str:
+def _location(node: yaml.Node, document: Document) -> str:
     return f"{document.name}:{node.start_mark.line + 1}:{node.start_mark.column + 1}"
 
 
-def _describe(node: yaml.Node | None) -> str:
+def _describe_node(node: yaml.Node | None) -> str:
     kinds: dict[type[yaml.Node], str] = {yaml.SequenceNode: "a list", yaml.MappingNode: "a mapping"}
     return "nothing" if node is None else kinds.get(type(node), repr(node.value))
 
 
-def _scalar(node: yaml.ScalarNode) -> Any:
+def _parse_scalar(node: yaml.ScalarNode) -> Any:
     text: str = node.value
     if node.style is not None:
         return text
-    if text in _WORDS:
-        return _WORDS[text]
+    if text in _KEYWORDS:
+        return _KEYWORDS[text]
     if _INTEGER.fullmatch(text):
         return int(text)
     if _FLOAT.fullmatch(text):

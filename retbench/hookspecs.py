@@ -1,4 +1,4 @@
-"""The five hooks of the entry-point group `retbench`; its values are modules."""
+"""The five hooks of a plugin: a module that an entry point of the group `retbench` names."""
 
 from __future__ import annotations
 
@@ -40,4 +40,4 @@ def retbench_defenses() -> list[type[Defense]]:
 
 @hookspec
 def retbench_event(event: Event) -> None:
-    """Called for every event of a run; an exception is reported and stops nothing."""
+    """Receive every event of a run; an exception raised here is reported and does not stop the run."""

@@ -45,7 +45,7 @@ def suite_layouts(loaded: LoadedSuite, known: Names) -> tuple[Layout, ...]:
         try:
             found.append(_layout(name, beside, known))
         except UnknownName as error:
-            where = loaded.document.where(("report", "layout"))
+            where = loaded.document.locate(("report", "layout"))
             if name.endswith((".yaml", ".yml")):
                 raise SuiteError(f"{where}: no such layout: got {name!r}, looked in {beside}") from None
             raise SuiteError(f"{where}: unknown layout: got {name!r}, {suggest(name, error.choices)}") from None
@@ -60,7 +60,7 @@ def suite_ledger(loaded: LoadedSuite, known: Names) -> Ledger | None:
     try:
         return read_claims(name, loaded.path.parent, known)
     except ClaimError as error:
-        raise SuiteError(f"{loaded.document.where(('report', 'claims'))}: {error}") from None
+        raise SuiteError(f"{loaded.document.locate(('report', 'claims'))}: {error}") from None
 
 
 def _find(name: str, beside: Path, known: Names) -> Layout:

@@ -69,15 +69,15 @@ def read_suite(path: Path, profile: str = "", sets: Sequence[str] = ()) -> Loade
 def _apply_profile(document: Document, profile: str) -> None:
     profiles = document.data.pop("profiles", {})
     if not isinstance(profiles, dict):
-        raise SuiteError(f"{document.where(('profiles',))}: it must be a mapping of names: got {profiles!r}")
+        raise SuiteError(f"{document.locate(('profiles',))}: it must be a mapping of names: got {profiles!r}")
     names = {str(name): name for name in profiles}
     if not profile:
         return
     if profile not in names:
-        raise UnknownName(f"{document.where(('profiles',))}: --profile", profile, names)
+        raise UnknownName(f"{document.locate(('profiles',))}: --profile", profile, names)
     chosen = profiles[names[profile]]
     if not isinstance(chosen, dict | None):
-        raise SuiteError(f"{document.where(('profiles', names[profile]))}: it must be a mapping: got {chosen!r}")
+        raise SuiteError(f"{document.locate(('profiles', names[profile]))}: it must be a mapping: got {chosen!r}")
     for key, value in (chosen or {}).items():
         document.merge(value, (key,), ("profiles", names[profile], key))
 
@@ -107,7 +107,7 @@ def _append_override(document: Document, steps: tuple[str, ...], value: Any, pla
     """Add an override of every cell: `steps` are a kind, a name and, unless `value` holds several, an option."""
     overrides = document.data.get("overrides", [])
     if not isinstance(overrides, list):
-        raise SuiteError(f"{document.where(('overrides',))}: it must be a list: got {overrides!r}")
+        raise SuiteError(f"{document.locate(('overrides',))}: it must be a list: got {overrides!r}")
     for step in reversed(steps):
         value = {step: value}
     document.data["overrides"] = [*overrides, {"when": {}, "components": value}]
@@ -118,14 +118,14 @@ def _located(document: Document, error: ErrorDetails) -> SuiteError:
     path = _written_path(document.data, error["loc"])
     if error["type"] == "extra_forbidden":
         known = [*_fields_beside(path), *(["profiles"] if len(path) == 1 else [])]
-        return SuiteError(f"{document.where(path)}: unknown key: got {path[-1]!r}, {suggest(str(path[-1]), known)}")
+        return SuiteError(f"{document.locate(path)}: unknown key: got {path[-1]!r}, {suggest(str(path[-1]), known)}")
     if error["type"] == "missing":
-        return SuiteError(f"{document.where(path[:-1])}: {'.'.join(map(str, path))} is missing")
+        return SuiteError(f"{document.locate(path[:-1])}: {'.'.join(map(str, path))} is missing")
     if error["type"] == "literal_error" and path and path not in document.marks:
-        return SuiteError(f"{document.where(path[:-1])}: unknown name: {error['msg'].lower()}: got {error['input']!r}")
+        return SuiteError(f"{document.locate(path[:-1])}: unknown name: {error['msg'].lower()}: got {error['input']!r}")
     message = error["msg"].removeprefix("Value error, ")
     got = "" if "got" in message else f": got {error['input']!r}"
-    return SuiteError(f"{document.where(path)}: {message[0].lower()}{message[1:]}{got}")
+    return SuiteError(f"{document.locate(path)}: {message[0].lower()}{message[1:]}{got}")
 
 
 def _written_path(data: Any, location: tuple[int | str, ...]) -> tuple[int | str, ...]:

@@ -12,7 +12,7 @@ from retbench.canon import Json
 from retbench.contracts import Protocol
 from retbench.document import Document, KeyPath, read_document
 from retbench.errors import ClaimError, suggest
-from retbench.report.published.ledger import ELSEWHERE, Cells, Line, WrittenLedger, WrittenTable, check_ledger
+from retbench.report.published.ledger import DEFAULT_AXES, Cells, Line, LedgerModel, TableModel, parse_ledger
 from retbench.report.tables.layout import common_names
 from retbench.report.tables.pattern import Pattern
 from retbench.suite import AXES
@@ -112,7 +112,7 @@ def ledger_of(document: Document, known: Mapping[str, Collection[str]] | None = 
         ClaimError: an unknown key, metric or name, a line with too few or too many values, a value that is no
             percentage, two values for one cell of a table, or conditions that no cell fulfils; with file, line, column.
     """
-    return _Reader(document, check_ledger(document), known or {}).ledger()
+    return _Reader(document, parse_ledger(document), known or {}).ledger()
 
 
 def find_claims(name: str, beside: Path) -> Path:
@@ -129,7 +129,7 @@ def find_claims(name: str, beside: Path) -> Path:
 class _Reader:
     """Turns what is written into claims."""
 
-    def __init__(self, document: Document, written: WrittenLedger, known: Mapping[str, Collection[str]]) -> None:
+    def __init__(self, document: Document, written: LedgerModel, known: Mapping[str, Collection[str]]) -> None:
         self.document, self.written = document, written
         named: dict[str, Collection[str]] = {**common_names(), "threat": ("oblivious", "adaptive")}
         self.known = {axis: {*named[axis], *known.get(axis, ())} for axis in _NAMED}
@@ -156,7 +156,7 @@ class _Reader:
         if field in _RECORDED:
             self._expect(rest[0] if rest else "", _RECORDED[field], f"condition of {field}", place)
 
-    def _table(self, table: WrittenTable, index: int) -> Iterator[Claim]:
+    def _table(self, table: TableModel, index: int) -> Iterator[Claim]:
         place: KeyPath = ("tables", index)
         for number, axis in enumerate(table.across):
             self._expect(axis, Cells.model_fields, "axis", (*place, "across", number))
@@ -172,12 +172,12 @@ class _Reader:
                     self._fail(at, "a second value for one cell of a table", claim.value, seen[cell])
                 yield claim
 
-    def _line(self, table: WrittenTable, line: Line, place: KeyPath) -> Iterator[tuple[int, Claim]]:
+    def _line(self, table: TableModel, line: Line, place: KeyPath) -> Iterator[tuple[int, Claim]]:
         """Yield the claims of a line with their columns; a blank is none."""
         self._expect(line.metric, METRICS, "metric", (*place, "metric"))
         if len(line.values) != len(table.columns):
             self._fail((*place, "values"), "a wrong number of values", len(line.values), len(table.columns))
-        fixed = {**ELSEWHERE.axes, **self.written.cells.axes, **table.cells.axes, **line.axes}
+        fixed = {**DEFAULT_AXES.axes, **self.written.cells.axes, **table.cells.axes, **line.axes}
         for number, (column, value) in enumerate(zip(table.columns, line.values, strict=True)):
             if value is not None:
                 heads = {axis: (*place[:2], "columns", number, level) for level, axis in enumerate(table.across)}
@@ -219,10 +219,10 @@ class _Reader:
 
     def _expect(self, name: str, known: Collection[str], what: str, place: KeyPath) -> None:
         if name not in known:
-            raise ClaimError(f"{self.document.where(place)}: unknown {what}: got {name!r}, {suggest(name, known)}")
+            raise ClaimError(f"{self.document.locate(place)}: unknown {what}: got {name!r}, {suggest(name, known)}")
 
     def _fail(self, place: KeyPath, problem: str, got: object, expected: object) -> NoReturn:
-        raise ClaimError(f"{self.document.where(place)}: {problem}: got {got}, expected {expected}")
+        raise ClaimError(f"{self.document.locate(place)}: {problem}: got {got}, expected {expected}")
 
 
 def _condition_texts(claim: Claim) -> dict[str, str]:

@@ -13,8 +13,8 @@ from pydantic import BeforeValidator, Field, ValidationError
 
 from retbench.document import Document, read_document
 from retbench.errors import LayoutError, UnknownName, suggest
-from retbench.report.schema import Schema, Schemas, describe_misfit
-from retbench.report.tables.pattern import Pattern, matches, settings_of
+from retbench.report.yaml_model import Schema, Schemas, describe_validation_error
+from retbench.report.tables.pattern import Pattern, matches, swept_options
 from retbench.report.tables.unit import Unit
 from retbench.results import ROW_AXES, Row
 
@@ -109,13 +109,13 @@ class Sweep(Schema):
     scale: Literal["linear", "log"] = "linear"
     reference: tuple[Annotated[Reference, BeforeValidator(_reference)], ...] = ()
 
-    def named_in(self, variant: str) -> list[str]:
+    def option_names(self, variant: str) -> list[str]:
         """Return what the option is called in a variant, once for each axis that sweeps it; nothing if none does."""
-        return [name for name, _ in settings_of(variant) if self.option in (name, name.rpartition(".")[2])]
+        return [name for name, _ in swept_options(variant) if self.option in (name, name.rpartition(".")[2])]
 
     def takes(self, row: Row) -> bool:
         """Return whether a row sweeps the option, or is one to compare with."""
-        return bool(self.named_in(row.variant)) or any(matches(reference.rows, row) for reference in self.reference)
+        return bool(self.option_names(row.variant)) or any(matches(reference.rows, row) for reference in self.reference)
 
 
 class Layout(Schema):
@@ -163,9 +163,9 @@ class Layout(Schema):
             return self.curve is None or self.curve.takes(row)
         return any(matches(pattern, row) for pattern in self.select)
 
-    def answered_by(self, rows: Sequence[Row]) -> bool:
+    def has_results_in(self, rows: Sequence[Row]) -> bool:
         """Return whether the rows have something for the table: a number, an option swept, both sides of a pair."""
-        swept = self.curve is None or any(self.curve.named_in(row.variant) for row in rows)
+        swept = self.curve is None or any(self.curve.option_names(row.variant) for row in rows)
         sides = {str(getattr(row, self.paired.axis)) for row in rows} if self.paired else set()
         paired = self.paired is None or {self.paired.first, self.paired.second} <= sides
         names = {block.name for block in self.metrics if block.at is None}
@@ -207,7 +207,7 @@ def layout_of(document: Document) -> Layout:
     try:
         layout = Layout(**document.data)
     except ValidationError as error:
-        raise LayoutError(describe_misfit(error.errors(include_url=False)[0], document, _SCHEMAS)) from None
+        raise LayoutError(describe_validation_error(error.errors(include_url=False)[0], document, _SCHEMAS)) from None
     name = document.name
     for axis in _named_axes(layout):
         if axis not in ROW_AXES:
@@ -219,7 +219,7 @@ def layout_of(document: Document) -> Layout:
     for at, block in enumerate(layout.metrics):
         units = (COSTS[block.name].unit,) if block.name in COSTS else (Unit.PERCENT, Unit.GRAY)
         if block.unit not in units:
-            where, expected = document.where(("metrics", at)), " or ".join(unit.value for unit in units)
+            where, expected = document.locate(("metrics", at)), " or ".join(unit.value for unit in units)
             raise LayoutError(
                 f"{where}: {block.name} is not measured in this unit: got {block.unit.value!r}, expected {expected}"
             )
