@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import ast
-import subprocess
-import sys
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
@@ -254,16 +252,3 @@ def test_a_module_does_not_import_the_exports_of_a_package_that_it_is_in() -> No
 
 def packages_around(name: str) -> set[str]:
     return {name.rsplit(".", up)[0] for up in range(1, name.count(".") + 1)} - {"retbench"}
-
-
-HEAVY = {"torch", "diffusers", "pydantic", "numba", "rich", "matplotlib", "scipy", "jinja2", "selenium"}
-
-
-def test_help_loads_nothing_heavy() -> None:
-    script = (
-        "import sys, click.testing, retbench.cli.main as main\n"
-        "assert click.testing.CliRunner().invoke(main.cli, ['--help']).exit_code == 0\n"
-        f"print(*{HEAVY} & set(sys.modules))"
-    )
-    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert ended.stdout.split() == []
