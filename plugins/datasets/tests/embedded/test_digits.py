@@ -1,6 +1,4 @@
 import hashlib
-import subprocess
-import sys
 from collections.abc import Iterator
 
 import numpy as np
@@ -27,7 +25,7 @@ def fresh_scans() -> Iterator[None]:
 
 
 def enlarge(scan: np.ndarray) -> np.ndarray:
-    """Returns a scan (8, 8) at 32 x 32, one axis after the other, by numpy's linear interpolation."""
+    """Return a scan (8, 8) at 32 x 32, one axis after the other, by numpy's linear interpolation."""
     at = (np.arange(32) + 0.5) / 4 - 0.5
     wide = np.stack([np.interp(at, np.arange(8), row) for row in scan])
     return np.stack([np.interp(at, np.arange(8), column) for column in wide.T], axis=1)
@@ -94,16 +92,6 @@ def test_without_the_file_the_message_names_it(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(digits, "SCANS", "datasets/data/absent.csv.gz")
     with pytest.raises(UserError, match=r"dataset digits: no such file: got .*absent\.csv\.gz"):
         Digits().labels("query")
-
-
-def test_scikit_learn_is_not_imported() -> None:
-    script = (
-        "import sys\n"
-        "from retbench_datasets.embedded.digits import Digits\n"
-        "Digits().fingerprint(), Digits().labels('query')\n"
-        "sys.exit('sklearn' in sys.modules)"
-    )
-    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
 
 
 def test_the_fingerprint_also_holds_name_and_revision(monkeypatch: pytest.MonkeyPatch) -> None:
