@@ -12,7 +12,7 @@ import pluggy
 
 from retbench.catalog.discover import Broken, Discovery, Origin, discover
 from retbench.contracts import Attack, Component, Dataset, Defense, Event, Hasher, Purifier
-from retbench.contracts.component import NAME
+from retbench.contracts.component import NAME_PATTERN
 from retbench.errors import DuplicateComponent, UnknownName
 
 KINDS: dict[str, type[Component]] = {"dataset": Dataset, "hasher": Hasher, "attack": Attack, "defense": Defense}
@@ -128,7 +128,7 @@ def _class_problem(component: object, base: type[Component]) -> str | None:
         return f"it must return classes of {base.__name__}: got {component!r}"
     if inspect.isabstract(component):
         return f"{component.__name__} lacks {', '.join(sorted(component.__abstractmethods__))}"
-    if not NAME.fullmatch(component.name) or component.name == "none":
+    if not NAME_PATTERN.fullmatch(component.name) or component.name == "none":
         return f"{component.__name__}.name must be lower-case words with dashes, not 'none': got {component.name!r}"
     if not component.source:
         return f"{component.__name__}.source must name the paper or the origin it follows"

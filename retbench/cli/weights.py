@@ -49,9 +49,9 @@ def prepare(suite: str, yes: bool, **how: Any) -> None:
             click.echo(f"{file.path}: ready")
             continue
         if not file.sha256:
-            click.echo(f"{file.file}, for {owner}: {file.problem()}; terms: {file.license}; {file.by_hand}")
+            click.echo(f"{file.file}, for {owner}: {file.problem()}; terms: {file.license}; {file.manual_steps}")
             continue
-        click.echo(f"{file.file}, for {owner}: from {file.address}; terms: {file.license}")
+        click.echo(f"{file.file}, for {owner}: from {file.url}; terms: {file.license}")
         if yes or click.confirm(f"fetch it to {file.path}?"):
             _fetch(file)
             click.echo(f"{file.path}: ready")
@@ -97,6 +97,6 @@ def _fetch(file: Weights) -> None:
 
     try:
         file.path.parent.mkdir(parents=True, exist_ok=True)
-        download_url_to_file(file.address, str(file.path), hash_prefix=file.sha256)
+        download_url_to_file(file.url, str(file.path), hash_prefix=file.sha256)
     except (OSError, HTTPException, RuntimeError) as error:
         raise UserError(f"weights {file.file}: it could not be fetched: {error}; put it at {file.path}") from None

@@ -1,4 +1,4 @@
-"""What a plugin sees: the kinds of component and the values that cross their contracts; nothing of how they are run."""
+"""The contracts of plugins: the kinds of component, and the values that their methods take and return."""
 
 from retbench.contracts.attack import Attack, AttackPart, Knowledge, Need
 from retbench.contracts.component import Component

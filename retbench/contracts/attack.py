@@ -1,4 +1,4 @@
-"""An attack: from clean queries to perturbed ones."""
+"""An attack turns clean queries into perturbed ones."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ from retbench.contracts.training import TrainingData
 from retbench.contracts.types import Batch, State
 
 Need = Literal["training", "training_codes", "database_labels", "database_codes", "target_texts"]
-"""What an attack may ask for besides the network; `target_texts` come with the batch, the others in `Knowledge`."""
+"""Data that an attack may use besides the network: `target_texts` are in the `Batch`, the others in `Knowledge`."""
 
 
 @dataclass(frozen=True)
 class Knowledge:
-    """What the threat grants the attacker, and the attack said it `needs`.
+    """The data that the threat model gives the attacker, limited to the attack's `needs`.
 
     Attributes:
-        network: the attacked hasher's network, frozen, in eval mode; with an adaptive attacker the purifier stands in
-            front of it. Differentiable down to the pixels.
-        facts: what is known of the cell.
-        data: the training split, if granted; attacks ask for it as `training`.
-        grants: tensors by need: `training_codes` int8 (N, K), `database_labels` uint8 (M, C), `database_codes`
-            int8 (M, K), all of the attacked hasher.
+        network: the network of the attacked hasher, frozen and in eval mode, differentiable down to the pixels; under
+            the adaptive threat it includes the purifiers in front of the hasher.
+        facts: the facts of the cell.
+        data: the training split if the attack needs `training`, else None; read it through `training`.
+        grants: tensors of the attacked hasher by need: `training_codes` int8 (N, K) and `database_codes` int8 (M, K)
+            in {-1, +1}, `database_labels` multi-hot uint8 (M, C).
     """
 
     network: HashNetwork
@@ -43,29 +43,37 @@ class Knowledge:
 
     @property
     def training(self) -> TrainingData:
-        """The training split; raises LookupError for an attack that did not declare it."""
+        """The training split.
+
+        Raises:
+            LookupError: the attack does not declare the need `training`.
+        """
         if self.data is None:
-            raise _unasked("training")
+            raise _undeclared("training")
         return self.data
 
     def grant(self, need: Need) -> Tensor:
-        """Return the tensor of a need; raises LookupError for one that the attack did not declare."""
+        """Return the tensor of a need; see `grants` for shapes and dtypes.
+
+        Raises:
+            LookupError: the attack does not declare this need.
+        """
         if need not in self.grants:
-            raise _unasked(need)
+            raise _undeclared(need)
         return self.grants[need]
 
 
-def _unasked(need: Need) -> LookupError:
-    return LookupError(f"attack: knowledge that was not asked for: got {need}, expected it in `needs`")
+def _undeclared(need: Need) -> LookupError:
+    return LookupError(f"attack: undeclared need: got {need}, expected a name in the attack's `needs`; add it there")
 
 
 class AttackPart(Component):
-    """A trainable piece of an attack that hangs on the attacked hasher, such as a net from labels to prototype codes.
+    """A trainable piece of an attack that depends on the attacked hasher, such as a prototype network.
 
-    Equal parts that see the same hasher share one fit, whatever attack owns them and however its options are swept.
+    Equal parts that attack the same hasher share one fit, whichever attack owns them.
 
     Class attributes:
-        needs: what of `Knowledge` it reads besides network and facts.
+        needs: the data that `fit` uses besides the network and the facts.
     """
 
     kind: ClassVar[Kind] = "part"
@@ -73,7 +81,12 @@ class AttackPart(Component):
 
     @abstractmethod
     def fit(self, knowledge: Knowledge, ctx: Context) -> State:
-        """Return the trained weights."""
+        """Return the trained weights.
+
+        Args:
+            knowledge: the data that the threat model gives the attacker.
+            ctx: device, precision, noise and services of the running step.
+        """
 
     @abstractmethod
     def module(self, state: State, device: torch.device) -> nn.Module:
@@ -81,13 +94,13 @@ class AttackPart(Component):
 
 
 class Attack(Component):
-    """Proposes perturbed queries; the core checks the ball, measures and ranks.
+    """Returns perturbed queries; the core checks the ball, measures the perturbations and ranks the results.
 
     Class attributes:
-        needs: what of `Knowledge` it reads besides network and facts.
-        learns: whether it has a `fit` of its own, before it sees a query; its parts are fitted either way.
-        adaptive: whether `perturb` asks the network, and so sees the purifiers that an adaptive threat puts in front
-            of it; not so for an attack that asks the network in its training alone.
+        needs: the data that the attack uses besides the network and the facts.
+        learns: whether the class defines `fit`, which runs before the first query; its parts are fitted either way.
+        adaptive: whether `perturb` calls the network, and so the purifiers that the adaptive threat puts in front of
+            it; False for an attack that uses the network only in its training.
     """
 
     kind: ClassVar[Kind] = "attack"
@@ -97,36 +110,49 @@ class Attack(Component):
 
     @property
     def goal(self) -> Goal:
-        """What it wants; a property, because an attack may offer both as an option."""
+        """The goal; a property, because an attack may have an option for it."""
         return "targeted"
 
     @property
     @abstractmethod
     def ball(self) -> Ball | None:
-        """The declared norm and budget, or None for an attack that has none."""
+        """The declared norm and budget, or None for an attack without one."""
 
     def fit(self, knowledge: Knowledge, ctx: Context) -> State:
-        """Return what the attack learns before it sees a query, such as a generator; only called if it `learns`."""
-        raise LookupError(f"{self}: it learns nothing")
+        """Return the weights that the attack learns before the first query, such as a generator's.
 
-    def module(self, state: State, device: torch.device) -> nn.Module:
-        """Return the networks that `perturb` works with, frozen and in eval mode, on `device`; called once a step.
+        Called only if the class sets `learns`.
 
         Args:
-            state: what `fit` returned, and the states of the attack's parts under `<role>/<name>` (`part_state`).
-            device: where the networks belong.
+            knowledge: the data that the threat model gives the attacker.
+            ctx: device, precision, noise and services of the running step.
 
-        By default an empty module, for an attack without networks of its own.
+        Raises:
+            LookupError: the attack has no `fit`.
+        """
+        raise LookupError(f"{self}: it has no fit; a class that learns defines one and sets learns = True")
+
+    def module(self, state: State, device: torch.device) -> nn.Module:
+        """Return the attack's own networks, frozen and in eval mode; called once per step.
+
+        The default is an empty module, for an attack without networks.
+
+        Args:
+            state: the state that `fit` returned, and those of the attack's parts under `<role>/<name>` (see
+                `part_state`).
+            device: the device for the networks.
         """
         return nn.Module().eval()
 
     @abstractmethod
     def perturb(self, knowledge: Knowledge, batch: Batch, module: nn.Module, noise: Noise) -> Tensor:
-        """Return float32 (B, 3, H, W) in [0, 1] inside the declared ball around `batch.images`.
+        """Return the perturbed images of a batch: float32 (B, 3, H, W) in [0, 1], inside the ball around the clean ones.
+
+        Must work for an empty batch.
 
         Args:
-            knowledge: what the threat grants.
+            knowledge: the data that the threat model gives the attacker.
             batch: the queries and their targets.
-            module: what `self.module` returned.
-            noise: the attacker's own random numbers, one lane a query; independent of those of any purifier.
+            module: the networks that `self.module` returned.
+            noise: the attacker's random numbers, one row per query; independent of those of every purifier.
         """

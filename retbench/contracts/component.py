@@ -1,4 +1,4 @@
-"""A component: frozen options and behavior, nothing else."""
+"""A component: frozen options and the behavior that they configure."""
 
 from __future__ import annotations
 
@@ -21,21 +21,22 @@ if TYPE_CHECKING:
     from retbench.contracts.weights import Weights
 
 Kind = Literal["dataset", "hasher", "attack", "defense", "part"]
-NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
+NAME_PATTERN = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 
 
 class Component(BaseModel):
-    """Frozen options (the pydantic fields) and the behavior they configure.
+    """Frozen options (the pydantic fields) and the behavior that they configure.
 
-    Weights, codes and images are never attributes: they are artifacts that the core hands in. Two components with
-    equal options are equal, hash alike and share every artifact.
+    Weights, codes and images are never attributes: they are artifacts that the core passes to the methods. Components
+    of one class with equal options are equal, have the same hash and share every artifact.
 
-    Class attributes a component sets:
-        name: lower-case with dashes, equal to its file's name.
-        revision: raised by one whenever the same options give other outputs.
-        source: the paper and the equation or section that it follows.
-        code: sha256 of the source of a class that no installed plugin offers; set by retbench, empty for a plugin's. It
-            enters recipes with the options, and with the fingerprint of a dataset (`identify_dataset`).
+    Class attributes:
+        kind: dataset, hasher, attack, defense or part; set by the base classes.
+        name: lower-case words joined by dashes, equal to the file name.
+        revision: increased by one whenever the same options give different outputs.
+        source: the paper, with the equation or section, that the component follows.
+        code: sha256 of the class's source if no installed plugin provides the class, else empty. Set by retbench; part
+            of the component's recipes, and of a dataset's identity (see `identify_dataset`).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, validate_default=True)
@@ -48,7 +49,11 @@ class Component(BaseModel):
 
     @classmethod
     def create(cls, options: Mapping[str, Any] | None = None) -> Self:
-        """Return the component with these options; the first bad one raises OptionError with what was expected."""
+        """Return a component with these options; None or no options give the defaults.
+
+        Raises:
+            OptionError: an option is unknown, missing or out of range; the message names the first such option.
+        """
         try:
             return cls(**(options or {}))
         except ValidationError as error:
@@ -56,8 +61,8 @@ class Component(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _without_numpy(cls, options: Any) -> Any:
-        """Return options with numpy's scalars and arrays as Python's own values, which recipes can hold."""
+    def _convert_numpy(cls, options: Any) -> Any:
+        """Return the options with numpy scalars and arrays as plain Python values, which JSON recipes can contain."""
         if not isinstance(options, Mapping):
             return options
         return {
@@ -66,34 +71,34 @@ class Component(BaseModel):
         }
 
     def supports(self, facts: Facts) -> str | None:
-        """Return why this component cannot work in a cell with these facts, or None when it can.
+        """Return the reason why this component cannot run in a cell with these facts, or None if it can.
 
-        The reason is what the user reads beside the skipped cell, so it ends with what to do about it.
+        The report prints the reason of each skipped cell, so it ends with what the user can do about it.
         """
         return None
 
     def caveats(self, facts: Facts) -> tuple[str, ...]:
-        """Return what a reader must know about numbers made with these options; printed under every table of them."""
+        """Return notes that readers of the results need; printed under every table that contains the component."""
         return ()
 
     def details(self, facts: Facts) -> Mapping[str, Json]:
-        """Return what a row records of it beside its options: values that these led to, such as a noise level."""
+        """Return values derived from the options, recorded in every row (for example the start noise level)."""
         return {}
 
     def parts(self, facts: Facts) -> Mapping[str, Part | AttackPart]:
-        """Return the trainable pieces that this component owns, by role; none by default."""
+        """Return the trainable parts of this component by role; none by default."""
         return {}
 
     def downloads(self, facts: Facts) -> tuple[Weights, ...]:
-        """Return the published weight files it starts from; a cell whose files are not on disk is skipped."""
+        """Return the published weight files that this component reads; cells without these files are skipped."""
         return ()
 
     def files(self, facts: Facts) -> dict[str, Path]:
-        """Return the files it reads, by option; its sha256 enters the recipe in place of the option's value."""
+        """Return the files that options name, by option; recipes contain a file's sha256 in place of its path."""
         return {}
 
     def spec(self, facts: Facts) -> dict[str, Json]:
-        """Return what identifies this component in a recipe: kind, name, revision, options and, if local, its code."""
+        """Return the component's part of a recipe: kind, name, revision, options and, for a local class, its code."""
         options = self.model_dump(mode="json")
         options.update({name: f"sha256:{file_digest(path)}" for name, path in self.files(facts).items()})
         spec: dict[str, Json] = {"kind": self.kind, "name": self.name, "revision": self.revision, "options": options}
@@ -106,15 +111,15 @@ class Component(BaseModel):
 def _option_error(cls: type[Component], error: ErrorDetails) -> OptionError:
     option = ".".join(str(step) for step in error["loc"]) or "options"
     if error["type"] == "extra_forbidden":
-        problem = f"unknown option: {suggest(str(error['loc'][-1]), _owner(cls, error['loc']).model_fields)}"
+        problem = f"unknown option: {suggest(str(error['loc'][-1]), _option_model(cls, error['loc']).model_fields)}"
     else:
-        told = error["msg"].removeprefix("Value error, ")
-        problem = f"{told[0].lower()}{told[1:]}: got {error['input']!r}"
+        message = error["msg"].removeprefix("Value error, ")
+        problem = f"{message[0].lower()}{message[1:]}: got {error['input']!r}"
     return OptionError(f"{cls.kind} {cls.name}", option, problem)
 
 
-def _owner(cls: type[BaseModel], loc: tuple[int | str, ...]) -> type[BaseModel]:
-    """Return the model that the last step of an option's path belongs to: the component, or one that is its option."""
+def _option_model(cls: type[BaseModel], loc: tuple[int | str, ...]) -> type[BaseModel]:
+    """Return the model that has the last field of an option's path: the component, or a model that is its option."""
     for step in loc[:-1]:
         field = cls.model_fields.get(str(step))
         if field is None or not (isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)):

@@ -1,4 +1,4 @@
-"""What the core lends a component while it works."""
+"""The services of a running step: device, precision, noise, progress, recording and checkpoints."""
 
 from __future__ import annotations
 
@@ -20,30 +20,29 @@ Precision = Literal["float32", "bf16"]
 
 
 def _ignore_progress(done: int, total: int) -> None:
-    """Nobody is watching."""
+    """Do nothing: no observer."""
 
 
 def _ignore_record(name: str, value: Json | Tensor) -> None:
-    """Nobody keeps it."""
+    """Do nothing: no store."""
 
 
 @dataclass(frozen=True)
 class Context:
-    """Device, precision, randomness and services of the step that is running.
+    """Device, precision, randomness and services of the running step.
 
     Attributes:
-        device: where tensors belong.
-        precision: what `autocast` computes convolutions and matrix products in.
-        noise: the step's only source of randomness. While a `fit` runs, torch's global generator is seeded from it too,
-            because weight initializers and dropout read that one; the old state comes back afterwards.
-        parts: the states of the component's own parts, by role.
-        batch_size: how many images to work on at once; halved by the core when memory runs out.
-        progress: call with (done, total) now and then; this is also where a time limit or Ctrl-C takes effect.
-        record: keep a curve (JSON), or a picture (uint8 (3, H, W)), among the step's artifacts under a name.
-        checkpoints: a folder that survives a killed fit of this very step; emptied when the step is done. A training
-            in steps or epochs uses `Course`, which keeps its checkpoints there.
-        checkpoint_every: seconds between two checkpoints of a `Course`: what a kill costs, and what was done since the
-            last place where one may be left.
+        device: the device for all tensors.
+        precision: the precision of convolutions and matrix products inside `autocast`.
+        noise: the step's only source of randomness. During a `fit`, torch's global generator is seeded from it as well,
+            because weight initializers and dropout use that generator; its old state is restored afterwards.
+        parts: the states of the component's parts, by role.
+        batch_size: number of images to process at once; the core halves it when memory runs out.
+        progress: call it regularly with (done, total); time limits and Ctrl-C take effect inside this call.
+        record: stores a curve (JSON) or an image (uint8 (3, H, W)) under a name in the step's artifact.
+        checkpoints: a folder that survives if this fit is killed and is emptied when it is done; None for no
+            checkpoints. `Course` keeps its checkpoints there.
+        checkpoint_every: seconds between two checkpoints of a `Course`; a killed fit loses about this much work.
     """
 
     device: torch.device
@@ -57,11 +56,13 @@ class Context:
     checkpoint_every: float = 60.0
 
     def save_checkpoint(self, name: str, state: Mapping[str, Any]) -> None:
-        """Keep `state` under a name until the step is done; half a file is never left. Without a folder, does nothing.
+        """Save `state` under a name until the step is done; does nothing without a checkpoint folder.
+
+        The file is replaced as a whole, so that a kill never leaves half of one.
 
         Args:
-            name: lower-case words; one component may keep several.
-            state: tensors, numbers, texts, and lists and dictionaries of these, such as `state_dict` returns.
+            name: lower-case words; a component may use several names.
+            state: tensors, numbers, strings, and lists and dictionaries of these, as `state_dict` returns them.
         """
         if self.checkpoints is not None:
             partial = self.checkpoints / f"{name}.partial"
@@ -69,7 +70,7 @@ class Context:
             os.replace(partial, self.checkpoints / f"{name}.pt")
 
     def load_checkpoint(self, name: str) -> dict[str, Any] | None:
-        """Return what was last kept under a name, its tensors on the CPU; None where nothing was."""
+        """Return the state last saved under a name, its tensors on the CPU, or None if there is none."""
         path = self.checkpoints / f"{name}.pt" if self.checkpoints is not None else None
         if path is None or not path.exists():
             return None
@@ -77,11 +78,11 @@ class Context:
         return state
 
     def autocast(self) -> AbstractContextManager[object]:
-        """Return the block in which networks run at this step's precision; the identity in float32."""
+        """Return a context manager that runs networks at this step's precision; it changes nothing for float32."""
         return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.precision == "bf16")
 
     def batches(self, count: int) -> Iterator[range]:
-        """Yield the row ranges of `count` rows, `batch_size` at a time, reporting progress after each."""
+        """Yield the rows 0 to `count` in ranges of at most `batch_size`, and report progress after each range."""
         for start in range(0, count, self.batch_size):
             rows = range(start, min(start + self.batch_size, count))
             yield rows

@@ -1,4 +1,4 @@
-"""A dataset: ids, labels, images and texts of three splits."""
+"""A dataset: the ids, labels, images and texts of three splits."""
 
 from __future__ import annotations
 
@@ -16,77 +16,79 @@ from retbench.contracts.facts import Facts, Split
 
 
 def data_root() -> Path:
-    """Return the folder that datasets are looked for under: `RETBENCH_DATA`, or `data/` in the current folder."""
+    """Return the folder of all datasets: `RETBENCH_DATA`, or `data/` in the current folder."""
     return Path(os.environ.get("RETBENCH_DATA") or "data")
 
 
 def identify_dataset(dataset: Dataset, code: str | None = None) -> str:
-    """Return what identifies a dataset in a recipe: its fingerprint, and if it is local, its code too.
+    """Return the identity of a dataset in recipes: its fingerprint, for a local class combined with the class's code.
 
     Args:
-        code: in place of that of its class.
+        dataset: the dataset.
+        code: a code to use in place of the class's own; None for the class's own.
     """
     fingerprint, code = dataset.fingerprint(), dataset.code if code is None else code
     return digest([fingerprint, code]) if code else fingerprint
 
 
 class Dataset(Component):
-    """Images with multi-hot labels, and texts where it has them.
+    """Images with multi-hot labels and, for a cross-modal dataset, texts.
 
-    A path is never an option: files are found under `data_root()/<name>`, so that a recipe holds on any machine.
+    A path is never an option: files are in `data_root()/<name>`, so that recipes are the same on every machine.
     """
 
     kind: ClassVar[Kind] = "dataset"
 
     @property
     def root(self) -> Path | None:
-        """The folder that its files are looked for in; None for a dataset that has none."""
+        """The folder of the dataset's files; None for a dataset without files."""
         return None
 
     def missing(self) -> str | None:
-        """Return what is not on disk and the exact steps to get it, or None when the dataset can be read.
+        """Return which files are missing and the exact steps to get them, or None if the dataset can be read.
 
-        Asked before anything else; every cell of a missing dataset is skipped with this text.
+        Called before every other method. The cells of a dataset with missing files are skipped with this text as the
+        reason.
         """
         return None
 
     def prepare(self) -> Iterator[str]:
-        """Yield a line about each thing it did to become readable without a download, such as building lists.
+        """Build the files that can be made without a download, such as split lists, and yield one line for each.
 
-        By default there is nothing to do. What it writes is there at once or not at all, and a second call changes
-        nothing. What is still missing afterwards is `missing`'s to say.
+        The default does nothing. Every file is written whole or not at all, and a second call changes nothing. Call
+        `missing` afterwards for the files that are still missing.
 
         Raises:
-            UserError: the files that it builds on are malformed; names file and line.
+            UserError: a source file is malformed; the message names file and line.
         """
         yield from ()
 
     @abstractmethod
     def facts(self) -> Facts:
-        """Return image size, classes, split sizes and text width, without decoding an image."""
+        """Return image size, classes, split sizes and text width; must not decode an image."""
 
     def fingerprint(self) -> str:
-        """Return a digest that changes whenever an id, a label, an image or a text does.
+        """Return a digest that changes whenever an id, a label, an image or a text changes.
 
-        By default that of the options, which is right for a dataset that is generated or shipped with its plugin;
-        one that reads files must digest those (names, sizes, label bytes).
+        The default is the digest of name, revision and options, which suits a dataset that is generated or shipped with
+        its plugin. A dataset that reads files must digest these as well (names, sizes, label bytes).
         """
         return digest({"name": self.name, "revision": self.revision, "options": self.model_dump(mode="json")})
 
     @abstractmethod
     def ids(self, split: Split) -> Sequence[str]:
-        """Return the ids of a split in row order; query ids are unique, an id names one image in every split."""
+        """Return the ids of a split in row order; query ids are unique, and an id is the same image in all splits."""
 
     @abstractmethod
     def labels(self, split: Split) -> Tensor:
-        """Return uint8 (N, C), multi-hot, in row order; a row may be all zero (it answers nothing)."""
+        """Return the labels of a split in row order: multi-hot uint8 (N, C); a row may have no class."""
 
     @abstractmethod
     def images(self, split: Split, rows: Sequence[int]) -> Tensor:
-        """Return uint8 (B, 3, H, W), B the number of `rows`, in their order; empty rows give (0, 3, H, W)."""
+        """Return the images at `rows` of a split, in this order: uint8 (B, 3, H, W); no rows give (0, 3, H, W)."""
 
     def texts(self, split: Split, rows: Sequence[int]) -> Tensor:
-        """Return float32 (B, T), the texts paired with the images; an all-zero row is an empty text.
+        """Return the texts of the images at `rows`, in this order: float32 (B, T); an empty text is all zero.
 
         Raises:
             LookupError: the dataset has no texts (`facts().text_width` is 0).

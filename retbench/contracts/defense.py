@@ -1,4 +1,4 @@
-"""Defenses: a purifier in front of the hasher, or a hardening of it."""
+"""Defenses: purifiers in front of the hasher, and hardenings of the hasher itself."""
 
 from __future__ import annotations
 
@@ -20,90 +20,113 @@ from retbench.contracts.training import TrainingData
 from retbench.contracts.types import State
 
 Vote = Literal["mean", "majority"]
-VOTING = frozenset({"copies", "vote"})
-"""Options of a purifier that act on codes: they stand in the recipe of the encoding."""
+VOTING_OPTIONS = frozenset({"copies", "vote"})
+"""Purifier options that act on codes: they are part of the encoding's recipe, not of the purification's."""
 
 
 class Defense(Component):
-    """What a cell puts between an attacked query and its answer: at most one hardening, then purifiers."""
+    """A defense of the retrieval system; a cell has at most one hardening, followed by any number of purifiers."""
 
     kind: ClassVar[Kind] = "defense"
 
 
 class Purifier(Defense):
-    """Cleans queries before they are encoded; the database is left alone.
+    """Cleans queries before they are encoded; the database images are not purified.
 
     Class attributes:
-        learns: whether it has a `fit` of its own; its parts are fitted either way.
-        differentiable: whether gradients pass `purify`, which an adaptive attack needs.
+        learns: whether the class defines `fit`; its parts are fitted either way.
+        differentiable: whether gradients flow through `purify`, which an adaptive attack needs.
     """
 
     learns: ClassVar[bool] = False
     differentiable: ClassVar[bool] = True
 
     copies: int = Field(
-        1, ge=1, le=1000, description="independent purifications of each query; their codes are put to the vote"
+        1, ge=1, le=1000, description="independent purifications of each query, whose codes are combined by vote"
     )
     vote: Vote = Field(
-        "mean", description="code of several copies: sign of the mean relaxed code, or the majority of each bit"
+        "mean", description="how codes are combined: the sign of the mean relaxed code, or the majority of each bit"
     )
 
     def fit(self, data: TrainingData, ctx: Context) -> State:
-        """Return what the purifier learns besides its parts; only called if it `learns`."""
-        raise LookupError(f"{self}: it learns nothing")
+        """Return the weights that the purifier learns besides those of its parts.
 
-    def module(self, state: State, device: torch.device) -> nn.Module:
-        """Return the networks that `purify` works with, frozen and in eval mode, on `device`; called once a step.
+        Called only if the class sets `learns`.
 
         Args:
-            state: what `fit` returned, and the states of the purifier's parts under `<role>/<name>` (`part_state`).
-            device: where the networks belong.
+            data: the training split.
+            ctx: device, precision, noise and services of the running step.
 
-        By default an empty module, for a purifier without networks.
+        Raises:
+            LookupError: the purifier has no `fit`.
+        """
+        raise LookupError(f"{self}: it has no fit; a class that learns defines one and sets learns = True")
+
+    def module(self, state: State, device: torch.device) -> nn.Module:
+        """Return the purifier's networks, frozen and in eval mode; called once per step.
+
+        The default is an empty module, for a purifier without networks.
+
+        Args:
+            state: the state that `fit` returned, and those of the purifier's parts under `<role>/<name>` (see
+                `part_state`).
+            device: the device for the networks.
         """
         return nn.Module().eval()
 
     @abstractmethod
     def purify(self, images: Tensor, module: nn.Module, noise: Noise) -> Tensor:
-        """Return float32 (B, 3, H, W) in [0, 1], the cleaned `images` (same shape and range); works for B = 0.
+        """Return the cleaned images: float32 in [0, 1], of the same shape as `images`; must work for B = 0.
 
-        Called under the step's autocast, without gradients unless an adaptive attack looks through it.
+        Called under the step's autocast, and without gradients unless an adaptive attack differentiates it.
 
         Args:
             images: float32 (B, 3, H, W) in [0, 1].
-            module: what `self.module` returned.
-            noise: one lane of random numbers an image.
+            module: the networks that `self.module` returned.
+            noise: random numbers, one row per image.
         """
 
     def memory(self, facts: Facts) -> int | None:
-        """Return about how many bytes one image needs while it is purified, or None where nobody knows."""
+        """Return the approximate memory in bytes that purifying one image needs, or None if unknown."""
         return None
 
     def spec(self, facts: Facts) -> dict[str, Json]:
-        """Return what identifies one purification: not how many there are, nor how their codes vote."""
+        """Return the purifier's part of a recipe, without the options that only affect codes (`copies` and `vote`)."""
         spec = super().spec(facts)
         options = cast(dict[str, Json], spec["options"])
-        return {**spec, "options": {name: value for name, value in options.items() if name not in VOTING}}
+        return {**spec, "options": {name: value for name, value in options.items() if name not in VOTING_OPTIONS}}
 
     def details(self, facts: Facts) -> Mapping[str, Json]:
         return {"copies": self.copies, "vote": self.vote} if self.copies > 1 else {}
 
 
 class Hardening(Defense):
-    """Trains the hasher further so that attacks on it fail; the database is encoded with the result.
+    """Trains the hasher further against attacks; the hardened hasher encodes queries and database.
 
     Class attributes:
-        needs_loss: whether `fit` asks for the hasher's `loss`, which unsupervised hashers do not have.
+        needs_loss: whether `fit` calls the hasher's `loss`, which only supervised hashers have.
     """
 
     needs_loss: ClassVar[bool] = False
 
     @abstractmethod
     def fit(self, hasher: Hasher, state: State, data: TrainingData, ctx: Context) -> State:
-        """Return weights of the same names and shapes as `state`, the trained hasher's."""
+        """Return the hardened weights, with the same names and shapes as `state`.
+
+        Args:
+            hasher: the trained hasher.
+            state: its weights.
+            data: the training split.
+            ctx: device, precision, noise and services of the running step.
+        """
 
 
 def part_state(state: State, role: str) -> State:
-    """Return the entries of `state` that belong to the part in `role`, without their `<role>/` prefix."""
+    """Return the state of one part from the state of its owner: the entries under `<role>/`, without this prefix.
+
+    Args:
+        state: the state of a component, as its `module` receives it.
+        role: the part's key in `parts`; an unknown role gives an empty state.
+    """
     prefix = f"{role}/"
     return {name.removeprefix(prefix): tensor for name, tensor in state.items() if name.startswith(prefix)}

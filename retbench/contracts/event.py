@@ -1,4 +1,4 @@
-"""A fact about the progress of a run."""
+"""Progress events of a run."""
 
 from __future__ import annotations
 
@@ -14,16 +14,23 @@ EventKind = Literal[
 
 @dataclass(frozen=True)
 class Event:
-    """Something that happened, told to consoles, log files and plugins.
+    """One progress event of a run, sent to the console, the log file and the plugins that observe events.
 
     Attributes:
-        event: what happened.
-        stage, label, key: the step it is about; empty for an event about the run.
-        done, total: for `step_progress` the units of the step; for the others the steps of the plan.
-        seconds: how long the step, or the run, took so far.
-        message: what a person should read: a failure's reason, a warning.
-        failure, trace: the failure class and the traceback of a failed step.
-        executed, stored, skipped, failed: the totals of `finished` (steps, steps, cells, cells).
+        event: the kind of event.
+        stage: the stage of the step; empty for an event of the whole run.
+        label: the readable label of the step; empty for an event of the whole run.
+        key: the key of the step; empty for an event of the whole run.
+        done: finished units of the step for `step_progress`, else finished steps of the plan.
+        total: all units of the step for `step_progress`, else all steps of the plan.
+        seconds: time that the step, or the run, has taken so far.
+        message: text for the user, such as a warning or the reason of a failure.
+        failure: the failure class of a failed step.
+        trace: the traceback of a failed step.
+        executed: for `finished`, the number of steps that were executed.
+        stored: for `finished`, the number of steps that were already stored.
+        skipped: for `finished`, the number of skipped cells.
+        failed: for `finished`, the number of failed cells.
     """
 
     event: EventKind
@@ -42,5 +49,5 @@ class Event:
     failed: int | None = None
 
     def record(self) -> dict[str, Json]:
-        """Return the event as JSON, without the fields that say nothing."""
+        """Return the event as a JSON mapping, without empty strings and None."""
         return {name: value for name, value in asdict(self).items() if value not in ("", None) or name == "event"}

@@ -1,4 +1,4 @@
-"""What is known of a cell before anything runs."""
+"""The facts of a cell that are known before anything runs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Task = Literal["i2i", "i2t", "t2i", "t2t"]
 
 @dataclass(frozen=True)
 class Facts:
-    """What a component may ask before it is planned.
+    """The facts of a dataset or a cell, on which a component may base its parts, its limits and its reasons to skip.
 
     Attributes:
         dataset: the dataset's name.
@@ -23,9 +23,10 @@ class Facts:
         classes: class names, in the order of the label columns.
         sizes: number of rows of each split.
         text_width: length of a text vector; 0 for a dataset without texts.
-        bits: code length; 0 where none is fixed yet.
-        task: which modality queries which, where the cell has one.
-        threat: what the attacker knows, where the cell has an attack.
+        bits: code length; 0 where it does not apply.
+        task: modality of the queries and of the database, as `i2t` for images against texts; None where it does not
+            apply.
+        threat: the attacker's knowledge; None in a cell without an attack.
     """
 
     dataset: str

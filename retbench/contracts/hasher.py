@@ -1,4 +1,4 @@
-"""A hasher: from an image, or a text, to the logits of a binary code."""
+"""A hasher turns an image or a text into the logits of a binary code."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ Modality = Literal["image", "text"]
 
 
 def relax(logits: Tensor, alpha: float = 1.0) -> Tensor:
-    """Return tanh(alpha * logits): the continuous code in (-1, 1) that losses and attacks work on."""
+    """Return the relaxed code tanh(alpha * logits), in [-1, 1], which losses and attacks can differentiate."""
     return torch.tanh(alpha * logits)
 
 
 def sign(logits: Tensor) -> Tensor:
-    """Return int8 codes in {-1, +1}; a logit of exactly 0 becomes +1, so that no half bit leaves here.
+    """Return the binary codes of logits: int8 in {-1, +1}, of the same shape; a logit of exactly 0 becomes +1.
 
     Raises:
-        ValueError: a NaN, which has no sign.
+        ValueError: the logits contain NaN.
     """
     if torch.isnan(logits).any():
-        raise ValueError(f"sign: logits hold NaN: got {int(torch.isnan(logits).sum())}, expected none")
+        raise ValueError(f"sign: logits contain NaN: got {int(torch.isnan(logits).sum())}, expected none")
     return torch.where(logits >= 0, 1, -1).to(torch.int8)
 
 
@@ -36,29 +36,29 @@ class HashNetwork(nn.Module):
     """The network of a trained hasher: differentiable from pixels to logits."""
 
     def image(self, images: Tensor) -> Tensor:
-        """Return logits (B, K) of float images (B, 3, H, W) in [0, 1]; normalization happens inside."""
+        """Return the logits (B, K) of float images (B, 3, H, W) in [0, 1]; the network normalizes the images itself."""
         raise LookupError(f"{type(self).__name__}: it does not encode images")
 
     def text(self, texts: Tensor) -> Tensor:
-        """Return logits (B, K) of float32 texts (B, T)."""
+        """Return the logits (B, K) of float32 texts (B, T)."""
         raise LookupError(f"{type(self).__name__}: it does not encode texts")
 
     def from_features(self, features: Tensor) -> Tensor:
-        """Return logits (B, K) of features float32 (B, F) of images, as the hasher's `cached` part computes them.
+        """Return the logits (B, K) of image features float32 (B, F) that the hasher's `cached` part computes.
 
-        `image(x)` is `from_features` of what that part makes of `x`, up to rounding, so that clean images need it once.
+        Up to rounding, `image(x)` equals `from_features(part(x))`; so the features of clean images are computed once.
         """
-        raise LookupError(f"{type(self).__name__}: it does not start from features")
+        raise LookupError(f"{type(self).__name__}: it does not encode features")
 
 
 class Hasher(Component):
-    """Learns codes whose Hamming distance follows shared labels.
+    """Learns codes with small Hamming distances between items that share labels.
 
     Class attributes:
-        modalities: what its network encodes.
-        supervised: whether it has a `loss` on labels, which some hardenings train with.
-        cached: the role of a part that training leaves as it is, and above which the network is `from_features`: its
-            features of clean images are computed once for each split and stored. None: there is no such part.
+        modalities: the modalities that the network encodes.
+        supervised: whether the class defines `loss`, which some hardenings train with.
+        cached: the role of a frozen part whose image features are the input of `HashNetwork.from_features`; the
+            features of clean images are computed and stored once per split. None if there is no such part.
     """
 
     kind: ClassVar[Kind] = "hasher"
@@ -68,22 +68,28 @@ class Hasher(Component):
 
     @abstractmethod
     def fit(self, data: TrainingData, ctx: Context) -> State:
-        """Return the weights of `network`, trained for `data.facts.bits` bits; parts' states are in `ctx.parts`."""
+        """Return the weights of `network`, trained for codes of `data.facts.bits` bits.
+
+        Args:
+            data: the training split.
+            ctx: device, precision, noise and services of the running step; the states of parts are in `ctx.parts`.
+        """
 
     @abstractmethod
     def network(self, state: State, device: torch.device) -> HashNetwork:
-        """Return the network with these weights on `device`; the core puts it in eval mode and freezes it."""
+        """Return the network with these weights on `device`; the core freezes it and sets eval mode."""
 
     def loss(self, outputs: Tensor, labels: Tensor, rows: Tensor, memory: Tensor) -> Tensor:
-        """Return the scalar training loss of a batch, for a supervised hasher.
+        """Return the training loss of a batch as a scalar; only a supervised hasher has one.
 
         Args:
-            outputs: relaxed codes float32 (B, K), the only ones with a gradient.
-            labels: uint8 (N, C), of the whole training split.
-            rows: int64 (B,), the training rows of the batch.
-            memory: relaxed codes float32 (N, K) of the training split, `outputs` already written into `rows`.
+            outputs: relaxed codes of the batch, float32 (B, K), with gradients.
+            labels: labels of the whole training split, multi-hot uint8 (N, C).
+            rows: training rows of the batch, int64 (B,).
+            memory: latest relaxed codes of the whole training split, float32 (N, K), without gradients; at `rows` they
+                equal `outputs`.
 
         Raises:
-            LookupError: the hasher has no such loss (it is unsupervised).
+            LookupError: the hasher is unsupervised.
         """
         raise LookupError(f"hasher {self.name}: it has no supervised loss")

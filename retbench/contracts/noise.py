@@ -1,4 +1,4 @@
-"""Random numbers that do not depend on how the work was cut."""
+"""Random numbers that do not depend on batches, shards or workers."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-# SplitMix64 (Steele, Lea and Flood 2014): the increment and the two multipliers, as signed 64-bit integers.
-_GOLDEN = 0x9E3779B97F4A7C15 - (1 << 64)
-_FIRST = 0xBF58476D1CE4E5B9 - (1 << 64)
-_SECOND = 0x94D049BB133111EB - (1 << 64)
+# The constants of SplitMix64 (Steele, Lea and Flood 2014) as signed 64-bit integers.
+_INCREMENT = 0x9E3779B97F4A7C15 - (1 << 64)
+_MULTIPLIER_1 = 0xBF58476D1CE4E5B9 - (1 << 64)
+_MULTIPLIER_2 = 0x94D049BB133111EB - (1 << 64)
 
 
 @dataclass(frozen=True)
 class Noise:
-    """Returns random tensors keyed by (seed, id, purpose, copy, step): one lane of numbers for each id.
+    """A source of random tensors with one row of numbers per id, keyed by (seed, id, purpose, copy, step).
 
-    The numbers of an id are the same in any batch, shard, worker and device kind (up to float32 rounding of log and
-    cosine), because they come from a counter-based generator: SplitMix64 over the key and the element's index.
-    Streams of different purposes are independent, so turning one use of noise on does not change another.
+    The numbers of an id are the same in every batch, shard, worker and device type (up to float32 rounding of logarithm
+    and cosine), because they come from a counter-based generator: SplitMix64 over the key and the element's index.
+    Streams of different purposes are independent, so that adding one use of noise does not change another.
 
     Attributes:
         seed: the cell's seed.
-        ids: what the lanes belong to: query ids, or one name for a fit.
-        device: where the tensors are made.
-        copy_index: which independent repetition this is (code voting, expectation over transformation).
+        ids: ids of the rows: query ids, or a single name for a fit.
+        device: the device of the returned tensors.
+        copy_index: index of the independent repetition (code voting, expectation over transformation).
     """
 
     seed: int
@@ -37,32 +37,47 @@ class Noise:
     copy_index: int = 0
 
     def copy(self, index: int) -> Noise:
-        """Return an independent source for the same ids: repetition `index` of this one."""
+        """Return repetition `index` of this source: independent numbers for the same ids."""
         return replace(self, copy_index=self.copy_index * 65_537 + index + 1)
 
-    def of(self, user: str) -> Noise:
-        """Return a source for the same ids that is independent of this one and of every other user's.
+    def derive(self, name: str) -> Noise:
+        """Return an independent source for the same ids, with a seed derived from this one's and `name`.
 
-        Its seed is a digest: whoever holds it cannot get back to this source, and so cannot repeat its draws.
+        The new seed is a hash, so that its owner (for example an attacker) cannot recover this source and repeat its
+        random numbers.
         """
-        seed = hashlib.blake2b(f"{self.seed}\0{user}".encode(), digest_size=8).digest()
+        seed = hashlib.blake2b(f"{self.seed}\0{name}".encode(), digest_size=8).digest()
         return replace(self, seed=int.from_bytes(seed, "little") >> 1)
 
-    def link(self, position: int) -> Noise:
-        """Return the source of the purifier at a position in a row: the first has this one, others their own."""
+    def at_position(self, position: int) -> Noise:
+        """Return the source of the purifier at a position in a chain; the first purifier, at 0, uses this source."""
         return replace(self, seed=self.seed + position * 1_000_003)
 
     def rows(self, start: int, stop: int) -> Noise:
-        """Return the source of the lanes `start` to `stop`, for a part of a batch."""
+        """Return the source of the ids `start` to `stop`, for a part of a batch."""
         return replace(self, ids=self.ids[start:stop])
 
     def uniform(self, purpose: str, shape: tuple[int, ...], step: int = 0) -> Tensor:
-        """Return float32 (B, *shape) in [0, 1), B the number of ids; empty for no ids."""
+        """Return uniform numbers in [0, 1): float32 (B, *shape), where B is the number of ids.
+
+        Args:
+            purpose: the use of the numbers; different purposes give independent numbers.
+            shape: shape of the numbers of one id.
+            step: index of the draw, for a purpose that draws repeatedly.
+        """
         bits = self._bits(purpose, math.prod(shape), step)
         return _fraction(bits, 40).reshape(len(self.ids), *shape)
 
     def normal(self, purpose: str, shape: tuple[int, ...], step: int = 0) -> Tensor:
-        """Return float32 (B, *shape) from N(0, 1), by Box and Muller's transform; empty for no ids."""
+        """Return standard normal numbers: float32 (B, *shape), where B is the number of ids.
+
+        Args:
+            purpose: the use of the numbers; different purposes give independent numbers.
+            shape: shape of the numbers of one id.
+            step: index of the draw, for a purpose that draws repeatedly.
+
+        Source: Box and Muller 1958.
+        """
         count = math.prod(shape)
         bits = self._bits(purpose, (count + 1) // 2, step)
         radius = _fraction(bits, 40).neg_().log1p_().mul_(-2.0).sqrt_()
@@ -71,9 +86,13 @@ class Noise:
         return pairs[:, :count].reshape(len(self.ids), *shape)
 
     def generator(self, purpose: str) -> torch.Generator:
-        """Return a CPU generator for what a fit draws in sequence (shuffles, noise levels); needs exactly one id."""
+        """Return a CPU generator for the sequential draws of a fit, such as shuffles.
+
+        Raises:
+            ValueError: the source has no id or several.
+        """
         if len(self.ids) != 1:
-            raise ValueError(f"noise: a sequential generator serves one id: got {len(self.ids)}")
+            raise ValueError(f"noise: a sequential generator needs exactly one id: got {len(self.ids)}")
         key = int(self._keys(purpose)[0])
         return torch.Generator().manual_seed(key & (2**63 - 1))
 
@@ -82,9 +101,9 @@ class Noise:
 
     def _bits(self, purpose: str, count: int, step: int) -> Tensor:
         keys = self._keys(purpose).to(self.device)
-        lanes = _mix(keys ^ _mix(torch.tensor(step + 1, device=self.device) * _GOLDEN))
-        counters = torch.arange(1, count + 1, device=self.device).mul_(_GOLDEN)
-        return _mix(lanes[:, None] + counters)
+        states = _mix(keys ^ _mix(torch.tensor(step + 1, device=self.device) * _INCREMENT))
+        counters = torch.arange(1, count + 1, device=self.device).mul_(_INCREMENT)
+        return _mix(states[:, None] + counters)
 
 
 @lru_cache(maxsize=1024)
@@ -94,12 +113,12 @@ def _keys(seed: int, ids: tuple[str, ...], purpose: str, copy: int) -> Tensor:
 
 
 def _mix(bits: Tensor) -> Tensor:
-    """Return SplitMix64's finaliser of int64 `bits`; shifts are made logical by masking the sign's copies."""
-    bits = (bits ^ ((bits >> 30) & 0x3FFFFFFFF)) * _FIRST
-    bits = (bits ^ ((bits >> 27) & 0x1FFFFFFFFF)) * _SECOND
+    """Return the SplitMix64 output function of int64 `bits`; the masks turn arithmetic shifts into logical ones."""
+    bits = (bits ^ ((bits >> 30) & 0x3FFFFFFFF)) * _MULTIPLIER_1
+    bits = (bits ^ ((bits >> 27) & 0x1FFFFFFFFF)) * _MULTIPLIER_2
     return bits ^ ((bits >> 31) & 0x1FFFFFFFF)
 
 
 def _fraction(bits: Tensor, shift: int) -> Tensor:
-    """Return the 24 bits of `bits` above `shift` as float32 in [0, 1): as many as a float32 holds exactly."""
+    """Return the 24 bits of `bits` above `shift` as float32 in [0, 1); float32 represents 24 bits exactly."""
     return ((bits >> shift) & 0xFFFFFF).float().mul_(2.0**-24)

@@ -1,4 +1,4 @@
-"""A trainable piece that components own and share."""
+"""A trainable piece that components own and share, such as a backbone."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from retbench.contracts.types import State
 
 
 class Part(Component):
-    """A backbone, a denoiser, a prototype net: fitted once for each dataset, whoever owns it.
+    """A trainable piece of a component, such as a backbone or a denoiser.
 
-    Two components that return equal parts share one fit.
+    Components with equal parts share one fit per dataset.
 
     Class attributes:
-        learns: whether `fit` looks at the data, draws, or computes; a part that only reads a file says no, and is then
-            one artifact for all datasets, seeds and precisions.
+        learns: whether `fit` depends on the data, on random numbers or on the precision. A part that only reads a file
+            sets it to False; all datasets, seeds and precisions then share one artifact.
     """
 
     kind: ClassVar[Kind] = "part"
@@ -29,7 +29,12 @@ class Part(Component):
 
     @abstractmethod
     def fit(self, inputs: TrainingData, ctx: Context) -> State:
-        """Return the trained weights."""
+        """Return the trained weights.
+
+        Args:
+            inputs: the training split.
+            ctx: device, precision, noise and services of the running step.
+        """
 
     @abstractmethod
     def module(self, state: State, device: torch.device) -> nn.Module:

@@ -1,4 +1,4 @@
-"""How a number was measured: what must agree before two numbers are put side by side."""
+"""The measurement protocol: two numbers are comparable only if their protocols are equal."""
 
 from __future__ import annotations
 
@@ -14,75 +14,78 @@ TieRule = Literal["stable", "expected", "best", "worst"]
 
 
 class TargetRule(BaseModel):
-    """How the attacker's target label vectors are drawn from the database, one a query.
+    """The rule by which each query gets a target label vector from the database.
 
-    `uniform`: uniformly over the distinct label vectors, which may overlap or equal the query's (the code of ProS-GAN);
-    `different`: over those that are not exactly the query's (the code of Bai et al.); `zero-overlap`: over those that
-    share no class with the query (the code of ATRDH), the all-zero vector left out (the code of SAAT).
-    `database-item`: that of a database item, every item as likely, so that a frequent vector is drawn often, and one
-    that equals the query's, or is all zero, too (the code of TA-DCH). Under each of them only vectors carried by more
-    than `above` database items are candidates. `from-file`: no draw; the label vectors stand in `file`.
+    - `uniform`: uniform over the distinct label vectors, including those that overlap or equal the query's (the code of
+      ProS-GAN).
+    - `different`: uniform over the distinct label vectors that differ from the query's (the code of Bai et al.).
+    - `zero-overlap`: uniform over the distinct label vectors that share no class with the query (the code of ATRDH) and
+      are not all zero (the code of SAAT).
+    - `database-item`: the label vector of a uniformly drawn database item; it may equal the query's or be all zero (the
+      code of TA-DCH).
+    - `from-file`: the label vectors in `file`; nothing is drawn.
 
-    The chance level of T-MAP, the share of the database that a target finds relevant, hangs on the rule: on FLICKR-25K
-    it is 0.67 for `uniform` and 0.57 with `above: 9`.
+    Only label vectors of more than `above` database items are drawn. The chance level of T-MAP, which is the fraction
+    of the database that is relevant to a target, depends on the rule: on FLICKR-25K it is 0.67 for `uniform`, and 0.57
+    with `above: 9`.
 
-    Source: Bai et al. 2020, section 3; Wang et al. 2021a, 2021b; their published codes differ, so the rule is part of
+    Source: Bai et al. 2020, section 3; Wang et al. 2021a, 2021b. Their published codes differ, so the rule is part of
     every T-MAP.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     rule: Literal["uniform", "different", "zero-overlap", "database-item", "from-file"] = Field(
-        "zero-overlap", description="which label vectors are candidates"
+        "zero-overlap", description="rule by which target label vectors are drawn"
     )
-    above: int = Field(0, ge=0, description="database items that must carry a candidate: more than this many")
+    above: int = Field(0, ge=0, description="draw only label vectors of more than this many database items")
     seed: int = Field(0, ge=0, description="seed of the draw")
     file: str | None = Field(
         None,
-        description="rule from-file: a line of 0/1 columns for each query, in the order of the query split; "
-        "`{dataset}` in the path stands for the dataset's name",
+        description="for rule from-file: one line of 0/1 columns per query, in the order of the query split; "
+        "`{dataset}` in the path is replaced by the dataset's name",
     )
 
     def path(self, dataset: str) -> Path:
-        """Return where the file of a dataset's targets is; only for rule from-file."""
+        """Return the path of the file with the targets of a dataset; only for rule from-file."""
         return Path(str(self.file).replace("{dataset}", dataset))
 
     def identity(self, dataset: str) -> dict[str, Json]:
-        """Return the fields as JSON, the file by the sha256 of its bytes: what must agree between two numbers."""
+        """Return the fields as JSON, with the sha256 of the file in place of its path."""
         fields = self.model_dump(mode="json")
         return {**fields, "file": f"sha256:{file_digest(self.path(dataset))}" if self.file else None}
 
     @model_validator(mode="after")
-    def _file_where_it_is_read(self) -> Self:
+    def _check_file(self) -> Self:
         if (self.file is None) == (self.rule == "from-file"):
-            raise ValueError(
-                f"file goes with rule from-file, and with no other: got rule={self.rule}, file={self.file}"
-            )
+            raise ValueError(f"file: required by rule from-file only: got rule={self.rule}, file={self.file}")
         return self
 
 
 class Protocol(BaseModel):
-    """Everything besides the components that a MAP depends on.
+    """Everything that a MAP depends on besides the components.
 
-    Bits and task are axes of the matrix; they join these fields in a row's protocol.
+    The protocol of a row also has the bits and the task, which are axes of the matrix.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     queries: Annotated[int, Field(ge=1)] | Literal["all"] = Field(
-        "all", description="how many queries, or all; a fixed nested sample by id"
+        "all", description="number of queries, or all; a smaller sample is part of every larger one"
     )
-    relevance: Literal["share-a-class"] = Field("share-a-class", description="when a database item answers a query")
-    map: MapRule = Field("full", description="how average precision is cut and divided")
-    depth: int | None = Field(None, ge=1, description="k of the cut MAP definitions, in database items")
-    ties: TieRule = Field("stable", description="order of items at one Hamming distance")
+    relevance: Literal["share-a-class"] = Field(
+        "share-a-class", description="when a database item is relevant to a query"
+    )
+    map: MapRule = Field("full", description="definition of average precision")
+    depth: int | None = Field(None, ge=1, description="k of the definitions with a cutoff, in database items")
+    ties: TieRule = Field("stable", description="order of items at the same Hamming distance")
     targets: TargetRule = TargetRule()
-    quantize: bool = Field(False, description="round attacked and purified images to 8 bits before they are encoded")
-    confidence: float = Field(0.95, gt=0, lt=1, description="level of the bootstrap intervals over queries")
-    resamples: int = Field(2000, ge=100, le=100_000, description="bootstrap resamples")
+    quantize: bool = Field(False, description="round attacked and purified images to 8 bits before encoding")
+    confidence: float = Field(0.95, gt=0, lt=1, description="level of the bootstrap confidence intervals over queries")
+    resamples: int = Field(2000, ge=100, le=100_000, description="number of bootstrap resamples")
 
     @model_validator(mode="after")
-    def _depth_where_it_is_used(self) -> Self:
+    def _check_depth(self) -> Self:
         if (self.depth is None) != (self.map == "full"):
-            raise ValueError(f"depth goes with a cut definition: got map={self.map}, depth={self.depth}")
+            raise ValueError(f"depth: required by every map but full: got map={self.map}, depth={self.depth}")
         return self

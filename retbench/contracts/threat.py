@@ -1,4 +1,4 @@
-"""The threat model: what the attacker wants, may change and knows."""
+"""The threat model: the attacker's goal, budget and knowledge."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from typing import Literal, NamedTuple
 Goal = Literal["targeted", "untargeted"]
 Norm = Literal["linf", "l2"]
 Threat = Literal["oblivious", "adaptive"]
-"""What the attacker knows.
+"""The attacker's knowledge.
 
-`oblivious`: the hasher that encodes the database (hardened, if it is), not the purifiers in front of it; `adaptive`:
-those too.
+`oblivious`: the hasher that encodes the database (the hardened one, if there is a hardening), but not the purifiers.
+`adaptive`: the purifiers as well.
 """
 
 
 class Ball(NamedTuple):
-    """The perturbations that an attack allows itself.
+    """The budget of an attack: the largest norm of a perturbation.
 
     Attributes:
-        norm: over all pixels and channels of one image in [0, 1].
-        eps: radius; 8/255 is eight gray levels for `linf`.
+        norm: the norm over all pixels and channels of one image in [0, 1].
+        eps: the radius; for `linf`, 8/255 is eight gray levels.
     """
 
     norm: Norm

@@ -1,4 +1,4 @@
-"""The training split as a fit sees it."""
+"""The training split of a dataset, as tensors on a device."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from retbench.contracts.facts import Facts
 
 @dataclass(frozen=True)
 class TrainingData:
-    """Training images, labels and texts of one dataset on one device.
+    """Training images, labels, texts and cached features of one dataset on one device.
 
     Attributes:
-        dataset: where they come from.
-        facts: the dataset's facts; `bits` is set when a hasher, or what depends on one, is fitted.
-        device: where the tensors are put.
-        shards: float32 (N_i, F), the features of consecutive rows, by the part that a hasher says is `cached`; empty
-            without one. They are mapped from the store, not read: `features` touches the rows it is asked for.
+        dataset: the dataset.
+        facts: the dataset's facts; `bits` is set when a hasher, or anything that depends on one, is fitted.
+        device: the device of the returned tensors.
+        shards: features float32 (N_i, F) of consecutive rows from the hasher's `cached` part, mapped from the store
+            without loading them; empty if there is no such part. Read them through `features`.
     """
 
     dataset: Dataset
@@ -35,35 +35,44 @@ class TrainingData:
 
     @cached_property
     def labels(self) -> Tensor:
-        """uint8 (N, C), multi-hot."""
+        """The training labels: multi-hot uint8 (N, C)."""
         return self.dataset.labels("train").to(self.device)
 
     def images(self, rows: Sequence[int]) -> Tensor:
-        """Return float32 (B, 3, H, W) in [0, 1], B the number of `rows`."""
+        """Return the training images at `rows`, in this order: float32 (B, 3, H, W) in [0, 1]."""
         return unit_images(self.dataset.images("train", rows), self.device)
 
     def texts(self, rows: Sequence[int]) -> Tensor:
-        """Return float32 (B, T); raises LookupError for a dataset without texts."""
+        """Return the training texts at `rows`, in this order: float32 (B, T).
+
+        Raises:
+            LookupError: the dataset has no texts.
+        """
         return self.dataset.texts("train", rows).to(self.device)
 
     def features(self, rows: Sequence[int]) -> Tensor:
-        """Return float32 (B, F), the stored features of the images at `rows`, in their order.
+        """Return the stored features of the training images at `rows`, in this order: float32 (B, F).
 
         Raises:
-            LookupError: the hasher that is fitted declares no `cached` part.
+            LookupError: the fitted hasher declares no `cached` part.
         """
         if not self.shards:
-            raise LookupError("training data: it holds features for a hasher with a `cached` part alone")
+            raise LookupError("training data: no stored features: the fitted hasher declares no `cached` part")
         ends = torch.tensor([len(shard) for shard in self.shards]).cumsum(0)
-        wanted = torch.tensor(rows, dtype=torch.int64)
-        found = torch.empty(len(wanted), self.shards[0].shape[1])
-        where = torch.bucketize(wanted, ends, right=True)
-        for index in sorted(set(where.tolist())):
-            chosen = where == index
-            found[chosen] = self.shards[index][wanted[chosen] - (ends[index] - len(self.shards[index]))]
-        return found.to(self.device)
+        indices = torch.tensor(rows, dtype=torch.int64)
+        features = torch.empty(len(indices), self.shards[0].shape[1])
+        shard_indices = torch.bucketize(indices, ends, right=True)
+        for shard_index in sorted(set(shard_indices.tolist())):
+            shard, in_shard = self.shards[shard_index], shard_indices == shard_index
+            features[in_shard] = shard[indices[in_shard] - (ends[shard_index] - len(shard))]
+        return features.to(self.device)
 
 
 def unit_images(images: Tensor, device: torch.device) -> Tensor:
-    """Return uint8 `images` (B, 3, H, W) as float32 in [0, 1] on `device`, channels last in memory."""
+    """Return images on `device` as float32 (B, 3, H, W) in [0, 1], in channels-last memory format.
+
+    Args:
+        images: uint8 (B, 3, H, W); they are not modified.
+        device: the device of the result.
+    """
     return images.to(device).to(torch.float32, memory_format=torch.channels_last).div_(255.0)

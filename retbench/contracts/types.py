@@ -1,4 +1,4 @@
-"""The plain values that cross a contract."""
+"""Plain values that the methods of components take and return."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from typing import NamedTuple
 from torch import Tensor
 
 State = dict[str, Tensor]
-"""What a `fit` leaves behind: named tensors, saved as they are and handed back on the device of the run."""
+"""The result of a `fit`: tensors by name, stored as they are and loaded onto the device of the run."""
 
 
 class Batch(NamedTuple):
-    """Some queries and what the attacker wants of them.
+    """Queries with the attacker's targets.
 
     Attributes:
-        ids: query ids, B of them.
-        images: float32 (B, 3, H, W) in [0, 1], clean.
-        labels: uint8 (B, C), multi-hot.
-        target_labels: uint8 (B, C), multi-hot: the label vector the attacker aims at, shared by every attack.
-        target_rows: int64 (B,), the database row each target label vector was drawn from.
-        target_texts: float32 (B, T), the texts of those rows; None for an attack that does not need `target_texts`.
+        ids: query ids, B in number.
+        images: clean images, float32 (B, 3, H, W) in [0, 1].
+        labels: labels of the queries, multi-hot uint8 (B, C).
+        target_labels: target label vectors, multi-hot uint8 (B, C); the same for all attacks of a suite.
+        target_rows: database row that each target label vector was drawn from, int64 (B,).
+        target_texts: texts of these rows, float32 (B, T); None for an attack that does not need `target_texts`.
     """
 
     ids: tuple[str, ...]

@@ -111,7 +111,7 @@ def _lack(component: Component, facts: Facts) -> str | None:
     """Return why a component cannot work: a published weight file that cannot be read, or its own reason."""
     for weights in component.downloads(facts):
         if problem := weights.problem():
-            how = "get them with `retbench weights prepare SUITE`" if weights.sha256 else weights.by_hand
+            how = "get them with `retbench weights prepare SUITE`" if weights.sha256 else weights.manual_steps
             return f"its weights are {problem}; {how}"
     return component.supports(facts)
 

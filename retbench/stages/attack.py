@@ -1,4 +1,4 @@
-"""fit_attack and attack: what an attacker learns, and the queries it perturbs; the core checks and measures them."""
+"""fit_attack and attack: train attacks, and perturb queries, which are then checked and measured."""
 
 from __future__ import annotations
 
@@ -26,45 +26,45 @@ from retbench.contracts import (
 from retbench.contracts.attack import Need
 from retbench.contracts.context import Precision
 from retbench.metrics import unpack
-from retbench.stages.check import checked_images, eight_bits, inside_ball
-from retbench.stages.fit import checked_state
-from retbench.stages.measure import concatenated, measured
+from retbench.stages.check import check_images, project_into_ball, quantize_images
+from retbench.stages.fit import check_state
+from retbench.stages.measure import concatenate_batches, measure_images
 from retbench.stages.queries import Queries
 from retbench.stages.stage import Load, Outcome, Stage
-from retbench.stages.states import States, Victim, frozen
+from retbench.stages.states import StateKeys, Victim, load_frozen
 
 
 @dataclass(frozen=True)
 class AttackContext:
-    """What the attacker sees: the attacked hasher, what it was granted, and, if adaptive, the purifiers in front.
+    """Everything that the attacker knows of the system.
 
     Attributes:
-        victim: the hasher whose gradients it has.
-        facts: what is known of the cell.
-        grants: keys of the encodings it `needs`, by need.
-        purifiers: the purifiers it looks through, in order; empty for an oblivious attacker.
+        victim: the hasher whose gradients the attacker computes.
+        facts: the facts of the cell.
+        grants: the keys of the encodings that the attack needs, by need.
+        purifiers: the purifiers that an adaptive attacker differentiates, in order; empty for an oblivious one.
     """
 
     victim: Victim
     facts: Facts
     grants: Mapping[Need, str]
-    purifiers: tuple[tuple[Purifier, States], ...] = ()
+    purifiers: tuple[tuple[Purifier, StateKeys], ...] = ()
 
     def recipe(self) -> dict[str, Json]:
-        """Return the keys and specs of everything it sees."""
-        seen: dict[str, Json] = {"weights": self.victim.weights, "grants": dict(sorted(self.grants.items()))}
+        """Return the context as JSON, with keys of weights and encodings and the specs of purifiers."""
+        recipe: dict[str, Json] = {"weights": self.victim.weights, "grants": dict(sorted(self.grants.items()))}
         if self.purifiers:
-            seen["purifiers"] = [{"defense": p.spec(self.facts), "states": s.recipe()} for p, s in self.purifiers]
-        return seen
+            recipe["purifiers"] = [{"defense": p.spec(self.facts), "states": s.recipe()} for p, s in self.purifiers]
+        return recipe
 
 
 @dataclass(frozen=True)
-class _Attacking(Stage):
-    """What learning and perturbing share: an attack, its states, its context, a seed."""
+class _AttackStage(Stage):
+    """The common fields of training and perturbing."""
 
     attack: Attack | AttackPart
     context: AttackContext
-    states: States
+    states: StateKeys
     queries: Queries
     seed: int
     precision: Precision
@@ -81,23 +81,23 @@ class _Attacking(Stage):
         }
 
     @property
-    def runs_in(self) -> Precision:
+    def network_precision(self) -> Precision:
         return self.precision
 
     @property
-    def work(self) -> str:
+    def method(self) -> str:
         return f"{self.attack.name}{' through ' + self.context.purifiers[0][0].name if self.context.purifiers else ''}"
 
     @property
     def label(self) -> str:
-        return f"{self.work} on {self.context.victim.hasher.name}, {self.queries}"
+        return f"{self.method} on {self.context.victim.hasher.name}, {self.queries}"
 
     @property
-    def culprit(self) -> Component:
+    def main_component(self) -> Component:
         return self.attack
 
     def _knowledge(self, load: Load, ctx: Context) -> Knowledge:
-        """Return what the attack declared that it needs, of the hasher it attacks, and no more."""
+        """Return the data that the attack declares in `needs`, and nothing else."""
         dataset = self.queries.dataset
         grants: dict[Need, Tensor] = {}
         for need in self.attack.needs - {"training", "target_texts"}:
@@ -115,36 +115,36 @@ class _Attacking(Stage):
 
 
 @dataclass(frozen=True)
-class FitAttack(_Attacking):
-    """Trains what an attack learns before it sees a query."""
+class FitAttack(_AttackStage):
+    """Trains an attack that learns before it perturbs queries."""
 
     name: ClassVar[str] = "fit_attack"
 
     @property
     def label(self) -> str:
-        return f"{self.work} on {self.context.victim.hasher.name}, {self.context.facts.dataset}"
+        return f"{self.method} on {self.context.victim.hasher.name}, {self.context.facts.dataset}"
 
     def noise(self, device: torch.device) -> Noise:
         return Noise(self.seed, (self.attack.name,), device)
 
     def run(self, load: Load, ctx: Context) -> Outcome:
         ctx = replace(ctx, parts=self.states.load_parts(load, ctx.device))
-        return Outcome(checked_state(self.attack.fit(self._knowledge(load, ctx), ctx), self.attack), {})
+        return Outcome(check_state(self.attack.fit(self._knowledge(load, ctx), ctx), self.attack), {})
 
 
 @dataclass(frozen=True)
 class FitAttackPart(FitAttack):
-    """Trains a part of an attack, in the same way."""
+    """Trains a part of an attack."""
 
     name: ClassVar[str] = "fit_part"
     attack: AttackPart
 
 
 @dataclass(frozen=True)
-class Perturb(_Attacking):
+class Perturb(_AttackStage):
     """Perturbs one shard of queries.
 
-    Computed in float32 whatever the run's precision: the published attacks are, and their last bits flip signs.
+    It runs in float32 at any precision of the run: published attacks do, and signs of gradients depend on last bits.
     """
 
     name: ClassVar[str] = "attack"
@@ -162,52 +162,60 @@ class Perturb(_Attacking):
         return len(self.queries)
 
     def noise(self, device: torch.device) -> Noise:
-        # A stream of the attacker's own: a plugin that draws under a purifier's purpose must not get its numbers.
-        return Noise(self.seed, self.queries.ids, device).of("attacker")
+        # The attacker's own stream, so that an attack cannot reproduce the noise of a purifier.
+        return Noise(self.seed, self.queries.ids, device).derive("attacker")
 
     def run(self, load: Load, ctx: Context) -> Outcome:
         knowledge = self._knowledge(load, ctx)
-        module = frozen(self.attack, self.states, load, ctx.device)
+        network = knowledge.network
+        module = load_frozen(self.attack, self.states, load, ctx.device)
         purifiers = [
-            (purifier, frozen(purifier, states, load, ctx.device)) for purifier, states in self.context.purifiers
+            (purifier, load_frozen(purifier, states, load, ctx.device)) for purifier, states in self.context.purifiers
         ]
         batches = []
         for batch, noise in self._batches(load, ctx):
-            seen = replace(knowledge, network=Guarded(knowledge.network, purifiers, noise)) if purifiers else knowledge
-            images = checked_images(self.attack.perturb(seen, batch, module, noise), batch.images, self.attack)
-            images = inside_ball(images, batch.images, self.attack.ball, self.attack)
-            images = eight_bits(images, batch.images) if self.quantize else images
-            batches.append({"images": images.cpu(), **measured(images, batch.images)})
-        tensors = concatenated(batches, (3, *self.context.facts.image_size))
+            if purifiers:
+                knowledge = replace(knowledge, network=DefendedNetwork(network, purifiers, noise))
+            images = check_images(self.attack.perturb(knowledge, batch, module, noise), batch.images, self.attack)
+            images = project_into_ball(images, batch.images, self.attack.ball, self.attack)
+            images = quantize_images(images, batch.images) if self.quantize else images
+            batches.append({"images": images.cpu(), **measure_images(images, batch.images)})
+        tensors = concatenate_batches(batches, (3, *self.context.facts.image_size))
         return Outcome(tensors, {"largest_linf": float(tensors["linf"].max()) if batches else 0.0})
 
     def _batches(self, load: Load, ctx: Context) -> Iterator[tuple[Batch, Noise]]:
         targets = load(self.targets).tensors
         rows, labels = list(self.queries.rows), self.queries.labels().to(ctx.device)
         target_labels, target_rows = (targets[name][rows].to(ctx.device) for name in ("labels", "rows"))
-        for at in ctx.batches(len(self.queries)):
-            part = slice(at.start, at.stop)
-            images = self.queries.images(at, ctx.device)
-            batch = Batch(self.queries.ids[part], images, labels[part], target_labels[part], target_rows[part])
-            yield self._with_texts(batch, ctx.device), ctx.noise.rows(at.start, at.stop)
+        for positions in ctx.batches(len(self.queries)):
+            at = slice(positions.start, positions.stop)
+            images = self.queries.images(positions, ctx.device)
+            batch = Batch(self.queries.ids[at], images, labels[at], target_labels[at], target_rows[at])
+            yield self._add_texts(batch, ctx.device), ctx.noise.rows(at.start, at.stop)
 
-    def _with_texts(self, batch: Batch, device: torch.device) -> Batch:
-        """Return a batch with the texts of its target rows, if the attack needs them."""
+    def _add_texts(self, batch: Batch, device: torch.device) -> Batch:
+        """Return a batch with the texts of its target rows if the attack needs them."""
         if "target_texts" not in self.attack.needs:
             return batch
         texts = self.queries.dataset.texts("database", batch.target_rows.tolist())
         return batch._replace(target_texts=texts.to(device))
 
 
-class Guarded(HashNetwork):
-    """The pipeline an adaptive attacker differentiates: purifiers, with fresh noise at every call, then the hasher."""
+class DefendedNetwork(HashNetwork):
+    """The pipeline that an adaptive attacker differentiates: purifiers, with new noise at every call, then the hasher.
 
-    def __init__(self, inner: HashNetwork, purifiers: list[tuple[Purifier, nn.Module]], noise: Noise) -> None:
+    Args:
+        network: the network of the hasher.
+        purifiers: the purifiers with their modules, in order.
+        noise: the attacker's noise.
+    """
+
+    def __init__(self, network: HashNetwork, purifiers: list[tuple[Purifier, nn.Module]], noise: Noise) -> None:
         super().__init__()
-        self.inner, self.purifiers, self.noise, self.calls = inner, purifiers, noise.of("purifier"), 0
+        self.network, self.purifiers, self.noise, self.calls = network, purifiers, noise.derive("purifier"), 0
 
     def image(self, images: Tensor) -> Tensor:
         self.calls += 1
         for position, (purifier, module) in enumerate(self.purifiers):
-            images = purifier.purify(images, module, self.noise.copy(self.calls).link(position))
-        return self.inner.image(images)
+            images = purifier.purify(images, module, self.noise.copy(self.calls).at_position(position))
+        return self.network.image(images)

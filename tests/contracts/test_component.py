@@ -1,4 +1,4 @@
-"""Options that are checked, compared and digested."""
+"""Options are checked, compared and digested."""
 
 from pathlib import Path
 from typing import ClassVar, Literal
@@ -15,7 +15,7 @@ FACTS = ToyDataset().facts()
 
 
 class Tuned(Component):
-    """A component with an option of every sort."""
+    """A component with options of several types."""
 
     kind: ClassVar[Literal["hasher"]] = "hasher"
     name: ClassVar[str] = "tuned"
@@ -61,7 +61,9 @@ class Nameless(Component):
         ({"rule": "far", "steps": 4}, "options", "rule far needs 5 steps"),
     ],
 )
-def test_a_bad_option_is_named_with_what_was_expected(options: dict[str, object], option: str, problem: str) -> None:
+def test_the_error_on_a_bad_option_names_it_and_what_was_expected(
+    options: dict[str, object], option: str, problem: str
+) -> None:
     with pytest.raises(OptionError) as caught:
         Tuned.create(options)
     assert caught.value.component == "hasher tuned"
@@ -70,22 +72,22 @@ def test_a_bad_option_is_named_with_what_was_expected(options: dict[str, object]
     assert "\n" not in str(caught.value)
 
 
-def test_an_unknown_option_of_an_option_is_compared_with_those_beside_it() -> None:
+def test_an_unknown_field_of_an_option_is_compared_with_the_fields_of_that_option() -> None:
     with pytest.raises(OptionError, match=r"training.step: unknown option: expected one of rule, .*; nearest: steps"):
         Nested.create({"training": {"step": 3}})
 
 
-def test_a_check_of_the_components_own_is_told_without_the_librarys_words() -> None:
+def test_the_message_of_a_components_own_check_has_no_pydantic_prefix() -> None:
     with pytest.raises(OptionError, match="hasher tuned: options: rule far needs 5 steps: got "):
         Tuned.create({"rule": "far", "steps": 4})
 
 
-def test_a_required_option_is_asked_for() -> None:
+def test_the_error_on_a_missing_required_option_names_it() -> None:
     with pytest.raises(OptionError, match="attack nameless: weights: field required"):
         Nameless.create()
 
 
-def test_an_infinite_option_is_refused() -> None:
+def test_an_infinite_option_is_rejected() -> None:
     with pytest.raises(OptionError, match=r"attack toy: eps: .*finite"):
         ToyAttack.create({"eps": float("inf")})
 
@@ -94,7 +96,7 @@ def test_no_options_give_the_defaults() -> None:
     assert Tuned.create() == Tuned.create({}) == Tuned()
 
 
-def test_equal_options_make_equal_components() -> None:
+def test_components_with_equal_options_are_equal() -> None:
     assert Tuned(widths=(1, 2)) == Tuned.create({"widths": [1, 2]})
     assert hash(Tuned(widths=(1, 2))) == hash(Tuned.create({"widths": [1, 2]}))
     assert len({ToyAttack(eps=0.1), ToyAttack(eps=0.1), ToyAttack(eps=0.2)}) == 2
@@ -105,7 +107,7 @@ def test_another_class_with_the_same_options_is_not_equal() -> None:
     assert ToyAttack() != FaultyAttack()
 
 
-def test_options_cannot_be_changed_nor_state_attached() -> None:
+def test_components_are_frozen() -> None:
     attack = ToyAttack()
     with pytest.raises(ValidationError, match="frozen"):
         attack.eps = 0.5
@@ -113,7 +115,7 @@ def test_options_cannot_be_changed_nor_state_attached() -> None:
         attack.weights = 1  # type: ignore[attr-defined]
 
 
-def test_the_spec_holds_kind_name_revision_and_every_option() -> None:
+def test_the_spec_contains_kind_name_revision_and_every_option() -> None:
     assert Tuned(steps=5).spec(FACTS) == {
         "kind": "hasher",
         "name": "tuned",
@@ -122,28 +124,33 @@ def test_the_spec_holds_kind_name_revision_and_every_option() -> None:
     }
 
 
-def test_specs_of_equal_components_have_one_digest_and_others_another() -> None:
+def test_only_equal_components_have_specs_with_equal_digests() -> None:
     assert digest(Tuned(steps=5).spec(FACTS)) == digest(Tuned.create({"steps": 5}).spec(FACTS))
     assert digest(Tuned(steps=5).spec(FACTS)) != digest(Tuned(steps=6).spec(FACTS))
 
 
-def test_a_file_enters_the_spec_by_its_bytes_and_not_by_its_path(tmp_path: Path) -> None:
-    here, there = tmp_path / "a.safetensors", tmp_path / "b.safetensors"
-    here.write_bytes(b"weights")
-    there.write_bytes(b"weights")
-    spec = Tuned(weights=here).spec(FACTS)
-    assert spec["options"] == {"steps": 10, "widths": [8, 16], "rule": "near", "weights": f"sha256:{file_digest(here)}"}
-    assert spec == Tuned(weights=there).spec(FACTS)
-    there.write_bytes(b"changed")
-    assert spec != Tuned(weights=there).spec(FACTS)
+def test_the_spec_contains_the_digest_of_a_file_and_not_its_path(tmp_path: Path) -> None:
+    first, second = tmp_path / "a.safetensors", tmp_path / "b.safetensors"
+    first.write_bytes(b"weights")
+    second.write_bytes(b"weights")
+    spec = Tuned(weights=first).spec(FACTS)
+    assert spec["options"] == {
+        "steps": 10,
+        "widths": [8, 16],
+        "rule": "near",
+        "weights": f"sha256:{file_digest(first)}",
+    }
+    assert spec == Tuned(weights=second).spec(FACTS)
+    second.write_bytes(b"changed")
+    assert spec != Tuned(weights=second).spec(FACTS)
 
 
-def test_a_component_reads_as_its_kind_and_name() -> None:
+def test_the_string_of_a_component_is_its_kind_and_name() -> None:
     assert str(ToyAttack()) == "attack toy"
     assert str(ToyPart()) == "part toy-mean"
 
 
-def test_a_plain_component_supports_everything_and_owns_nothing() -> None:
+def test_a_component_supports_every_cell_and_has_no_parts_by_default() -> None:
     component = Tuned()
     assert component.supports(FACTS) is None
     assert component.parts(FACTS) == {}

@@ -9,10 +9,10 @@ from retbench.contracts import Context, Noise
 from retbench.contracts.context import Precision
 
 
-def context(batch_size: int, told: list[tuple[int, int]], precision: Precision = "float32") -> Context:
+def context(batch_size: int, reports: list[tuple[int, int]], precision: Precision = "float32") -> Context:
     noise = Noise(0, ("fit",))
     return Context(
-        torch.device("cpu"), precision, noise, batch_size=batch_size, progress=lambda *done: told.append(done)
+        torch.device("cpu"), precision, noise, batch_size=batch_size, progress=lambda *report: reports.append(report)
     )
 
 
@@ -23,14 +23,14 @@ def test_batches_cover_every_row_once_and_in_order(count: int, size: int) -> Non
     assert all(0 < len(rows) <= size for rows in batches)
 
 
-def test_progress_is_told_after_each_batch() -> None:
-    told: list[tuple[int, int]] = []
-    seen = [len(told) for _ in context(3, told).batches(7)]
-    assert seen == [0, 1, 2]
-    assert told == [(3, 7), (6, 7), (7, 7)]
+def test_progress_is_reported_after_each_batch() -> None:
+    reports: list[tuple[int, int]] = []
+    reports_before_batch = [len(reports) for _ in context(3, reports).batches(7)]
+    assert reports_before_batch == [0, 1, 2]
+    assert reports == [(3, 7), (6, 7), (7, 7)]
 
 
-def test_what_progress_raises_stops_the_batches() -> None:
+def test_an_exception_of_progress_stops_the_batches() -> None:
     def stop(done: int, total: int) -> None:
         raise TimeoutError(f"{done} of {total}")
 
@@ -40,7 +40,7 @@ def test_what_progress_raises_stops_the_batches() -> None:
         next(batches)
 
 
-def test_a_context_alone_keeps_and_tells_nothing() -> None:
+def test_a_context_without_services_records_nothing() -> None:
     ctx = Context(torch.device("cpu"), "float32", Noise(0, ("fit",)))
     ctx.record("loss", [1.0])
     assert [len(rows) for rows in ctx.batches(100)] == [64, 36]
@@ -53,22 +53,20 @@ def test_autocast_computes_products_in_the_steps_precision(precision: Precision,
         assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == dtype
 
 
-def test_a_checkpoint_is_read_back_and_half_of_one_is_never_left(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_failed_save_keeps_the_previous_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ctx = Context(torch.device("cpu"), "float32", Noise(0, ("fit",)), checkpoints=tmp_path)
     assert ctx.load_checkpoint("training") is None
     ctx.save_checkpoint("training", {"weights": torch.ones(2), "losses": [0.5]})
     monkeypatch.setattr(torch, "save", lambda state, path: (_ for _ in ()).throw(OSError("disk full")))
     with pytest.raises(OSError, match="disk full"):
         ctx.save_checkpoint("training", {"weights": torch.zeros(2)})
-    kept = ctx.load_checkpoint("training")
-    assert kept is not None
-    assert kept["losses"] == [0.5]
-    assert torch.equal(kept["weights"], torch.ones(2))
+    loaded = ctx.load_checkpoint("training")
+    assert loaded is not None
+    assert loaded["losses"] == [0.5]
+    assert torch.equal(loaded["weights"], torch.ones(2))
 
 
-def test_without_a_folder_nothing_is_kept() -> None:
+def test_without_a_folder_no_checkpoint_is_saved() -> None:
     ctx = Context(torch.device("cpu"), "float32", Noise(0, ("fit",)))
     ctx.save_checkpoint("training", {"losses": [0.5]})
     assert ctx.load_checkpoint("training") is None

@@ -7,7 +7,7 @@ from retbench.contracts import Hasher, HashNetwork, relax, sign
 from retbench.testing.toys import ToyHasher, ToyPart
 
 
-def test_zero_of_either_sign_becomes_plus_one() -> None:
+def test_a_zero_logit_of_either_sign_becomes_plus_one() -> None:
     codes = sign(torch.tensor([-1e-30, -0.0, 0.0, 1e-30, -torch.inf, torch.inf]))
     assert codes.tolist() == [-1, 1, 1, 1, -1, 1]
     assert codes.dtype == torch.int8
@@ -17,8 +17,8 @@ def test_no_logits_give_no_codes() -> None:
     assert sign(torch.empty(0, 8)).shape == (0, 8)
 
 
-def test_logits_that_are_not_numbers_are_refused_and_counted() -> None:
-    with pytest.raises(ValueError, match="sign: logits hold NaN: got 2, expected none"):
+def test_nan_logits_are_rejected_and_counted() -> None:
+    with pytest.raises(ValueError, match="sign: logits contain NaN: got 2, expected none"):
         sign(torch.tensor([[1.0, torch.nan], [torch.nan, 0.0]]))
 
 
@@ -31,7 +31,7 @@ def test_relaxed_codes_are_the_scaled_hyperbolic_tangent_with_a_gradient() -> No
     assert torch.equal(relax(logits), torch.tanh(logits))
 
 
-def test_a_network_without_a_modality_says_so() -> None:
+def test_a_network_that_lacks_a_modality_raises() -> None:
     with pytest.raises(LookupError, match="HashNetwork: it does not encode images"):
         HashNetwork().image(torch.zeros(1, 3, 2, 2))
     with pytest.raises(LookupError, match="HashNetwork: it does not encode texts"):

@@ -1,4 +1,4 @@
-"""Random numbers that depend on the key alone."""
+"""Random numbers depend on their key only."""
 
 import itertools
 import math
@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from retbench.contracts import Noise
-from retbench.contracts.noise import _GOLDEN, _mix
+from retbench.contracts.noise import _INCREMENT, _mix
 
 IDS = tuple(f"query-{number}" for number in range(40))
 DRAWS = ("normal", "uniform")
@@ -25,8 +25,8 @@ def correlation(one: Tensor, other: Tensor) -> float:
     return float(torch.corrcoef(torch.stack([one.flatten(), other.flatten()]))[0, 1])
 
 
-def test_the_mixer_gives_the_published_sequence_of_splitmix64() -> None:
-    states = torch.tensor(1234567) + torch.arange(1, 4) * _GOLDEN
+def test_the_generator_gives_the_published_sequence_of_splitmix64() -> None:
+    states = torch.tensor(1234567) + torch.arange(1, 4) * _INCREMENT
     raw = [number % 2**64 for number in _mix(states).tolist()]
     assert raw == [6457827717110365317, 3203168211198807973, 9817491932198370423]
 
@@ -36,7 +36,7 @@ def test_the_mixer_gives_the_published_sequence_of_splitmix64() -> None:
     chosen=st.lists(st.sampled_from(IDS), unique=True, max_size=8), seed=st.integers(0, 2**40), step=st.integers(0, 999)
 )
 @settings(deadline=None, max_examples=40)
-def test_an_id_has_the_same_numbers_in_any_company(kind: str, chosen: list[str], seed: int, step: int) -> None:
+def test_an_id_has_the_same_numbers_in_every_batch(kind: str, chosen: list[str], seed: int, step: int) -> None:
     together = draw(Noise(seed, tuple(chosen)), kind, step=step)
     assert together.shape == (len(chosen), 3, 5)
     assert together.dtype == torch.float32
@@ -47,7 +47,7 @@ def test_an_id_has_the_same_numbers_in_any_company(kind: str, chosen: list[str],
 @pytest.mark.parametrize("kind", DRAWS)
 @given(cuts=st.lists(st.integers(0, len(IDS)), max_size=5))
 @settings(deadline=None, max_examples=30)
-def test_shards_of_a_batch_join_to_the_batch(kind: str, cuts: list[int]) -> None:
+def test_the_shards_of_a_batch_have_the_numbers_of_the_batch(kind: str, cuts: list[int]) -> None:
     noise = Noise(3, IDS).copy(1)
     edges = [0, *sorted(cuts), len(IDS)]
     shards = [draw(noise.rows(start, stop), kind) for start, stop in itertools.pairwise(edges)]
@@ -55,7 +55,7 @@ def test_shards_of_a_batch_join_to_the_batch(kind: str, cuts: list[int]) -> None
 
 
 @pytest.mark.parametrize("kind", DRAWS)
-def test_every_part_of_the_key_gives_other_uncorrelated_numbers(kind: str) -> None:
+def test_every_part_of_the_key_changes_the_numbers(kind: str) -> None:
     shape, noise = (200, 200), Noise(7, ("a",))
     streams = [
         draw(noise, kind, shape=shape),
@@ -68,9 +68,9 @@ def test_every_part_of_the_key_gives_other_uncorrelated_numbers(kind: str) -> No
         draw(noise.copy(1), kind, shape=shape),
         draw(noise.copy(0).copy(0), kind, shape=shape),
         draw(noise.copy(1).copy(0), kind, shape=shape),
-        draw(noise.of("attacker"), kind, shape=shape),
-        draw(noise.of("attacker").of("purifier"), kind, shape=shape),
-        draw(noise.of("purifier"), kind, shape=shape),
+        draw(noise.derive("attacker"), kind, shape=shape),
+        draw(noise.derive("attacker").derive("purifier"), kind, shape=shape),
+        draw(noise.derive("purifier"), kind, shape=shape),
     ]
     for one, other in itertools.combinations(streams, 2):
         assert abs(correlation(one, other)) < 5 / math.sqrt(one.numel())
@@ -78,7 +78,7 @@ def test_every_part_of_the_key_gives_other_uncorrelated_numbers(kind: str) -> No
 
 
 @pytest.mark.parametrize("kind", DRAWS)
-def test_neighboring_numbers_of_a_lane_and_of_the_lanes_are_uncorrelated(kind: str) -> None:
+def test_neighboring_numbers_and_neighboring_ids_are_uncorrelated(kind: str) -> None:
     numbers = draw(Noise(0, IDS), kind, shape=(5000,))
     bound = 5 / math.sqrt(numbers.numel())
     for lag in (1, 2, 3, 64, 2500):
@@ -87,7 +87,7 @@ def test_neighboring_numbers_of_a_lane_and_of_the_lanes_are_uncorrelated(kind: s
     assert abs(correlation(numbers[1:], numbers[:-1])) < bound
 
 
-def test_a_copy_is_reproducible_and_its_copies_are_its_own() -> None:
+def test_copies_are_reproducible_and_copies_of_copies_are_distinct() -> None:
     noise = Noise(1, IDS[:2])
     assert torch.equal(draw(noise.copy(3), "normal"), draw(noise.copy(3), "normal"))
     indices = {noise.copy(first).copy(second).copy_index for first in range(50) for second in range(50)}
@@ -120,28 +120,28 @@ def test_uniform_numbers_fill_the_half_open_interval_evenly() -> None:
 
 
 @pytest.mark.parametrize("shape", [(1,), (7,), (3, 3, 3), ()])
-def test_odd_counts_are_filled(shape: tuple[int, ...]) -> None:
+def test_odd_and_single_counts_are_filled(shape: tuple[int, ...]) -> None:
     numbers = Noise(0, IDS[:3]).normal("chain", shape)
     assert numbers.shape == (3, *shape)
     assert numbers.unique().numel() == numbers.numel()
 
 
 @pytest.mark.parametrize("kind", DRAWS)
-def test_no_ids_or_no_pixels_give_empty_tensors(kind: str) -> None:
+def test_no_ids_or_an_empty_shape_give_empty_tensors(kind: str) -> None:
     assert draw(Noise(0, ()), kind).shape == (0, 3, 5)
     assert draw(Noise(0, IDS[:2]), kind, shape=(0, 4)).shape == (2, 0, 4)
 
 
-def test_drawing_does_not_disturb_the_numbers_of_the_next_draw() -> None:
+def test_a_draw_does_not_change_later_draws() -> None:
     noise = Noise(5, IDS[:4])
     first = draw(noise, "normal")
-    kept = first.clone()
+    expected = first.clone()
     first.zero_()
     draw(noise, "uniform")
-    assert torch.equal(draw(noise, "normal"), kept)
+    assert torch.equal(draw(noise, "normal"), expected)
 
 
-def test_a_generator_follows_the_key() -> None:
+def test_a_generator_depends_on_the_key() -> None:
     def sequence(noise: Noise, purpose: str = "shuffle") -> list[int]:
         return torch.randperm(50, generator=noise.generator(purpose)).tolist()
 
@@ -152,15 +152,15 @@ def test_a_generator_follows_the_key() -> None:
 
 
 @pytest.mark.parametrize("ids", [(), ("a", "b")])
-def test_a_generator_of_several_ids_is_refused(ids: tuple[str, ...]) -> None:
-    with pytest.raises(ValueError, match=f"noise: a sequential generator serves one id: got {len(ids)}"):
+def test_a_generator_needs_exactly_one_id(ids: tuple[str, ...]) -> None:
+    with pytest.raises(ValueError, match=f"noise: a sequential generator needs exactly one id: got {len(ids)}"):
         Noise(0, ids).generator("shuffle")
 
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
 @pytest.mark.parametrize("kind", DRAWS)
-def test_a_gpu_draws_the_numbers_of_the_processor(kind: str) -> None:
-    here = draw(Noise(1, IDS), kind, shape=(3, 33, 33))
-    there = draw(Noise(1, IDS, torch.device("cuda")), kind, shape=(3, 33, 33))
-    torch.testing.assert_close(there.cpu(), here, rtol=1e-5, atol=1e-5)
+def test_a_gpu_draws_the_numbers_of_the_cpu(kind: str) -> None:
+    on_cpu = draw(Noise(1, IDS), kind, shape=(3, 33, 33))
+    on_gpu = draw(Noise(1, IDS, torch.device("cuda")), kind, shape=(3, 33, 33))
+    torch.testing.assert_close(on_gpu.cpu(), on_cpu, rtol=1e-5, atol=1e-5)

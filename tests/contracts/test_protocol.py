@@ -1,4 +1,4 @@
-"""What must agree before two numbers are compared."""
+"""Checks of the measurement protocol."""
 
 from typing import Any
 
@@ -9,15 +9,15 @@ from retbench.contracts import Protocol, TargetRule
 
 
 @pytest.mark.parametrize("rule", ["top-k", "top-k-skip", "first-k-relevant"])
-def test_a_cut_definition_needs_a_depth(rule: Any) -> None:
+def test_a_definition_with_a_cutoff_needs_a_depth(rule: Any) -> None:
     assert Protocol(map=rule, depth=5).depth == 5
-    with pytest.raises(ValidationError, match=f"depth goes with a cut definition: got map={rule}, depth=None"):
+    with pytest.raises(ValidationError, match=f"depth: required by every map but full: got map={rule}, depth=None"):
         Protocol(map=rule)
 
 
 def test_the_full_definition_takes_no_depth() -> None:
     assert Protocol(map="full").depth is None
-    with pytest.raises(ValidationError, match="depth goes with a cut definition: got map=full, depth=5"):
+    with pytest.raises(ValidationError, match="depth: required by every map but full: got map=full, depth=5"):
         Protocol(map="full", depth=5)
 
 
@@ -41,14 +41,14 @@ def test_the_full_definition_takes_no_depth() -> None:
         ("targets", {"sed": 1}),
     ],
 )
-def test_what_no_protocol_holds_is_refused_at_its_field(field: str, value: Any) -> None:
-    cut = {"map": "top-k"} if field == "depth" else {}
+def test_the_error_on_an_invalid_value_names_its_field(field: str, value: Any) -> None:
+    definition = {"map": "top-k"} if field == "depth" else {}
     with pytest.raises(ValidationError) as caught:
-        Protocol.model_validate({**cut, field: value})
+        Protocol.model_validate({**definition, field: value})
     assert field in str(caught.value)
 
 
-def test_every_field_tells_two_protocols_apart() -> None:
+def test_protocols_that_differ_in_any_field_are_different() -> None:
     changes: list[dict[str, Any]] = [
         {"queries": 100},
         {"map": "top-k", "depth": 5},

@@ -95,4 +95,4 @@ def test_an_adaptive_attacker_never_sees_the_noise_of_a_copy_that_is_evaluated(
     assert attacker
     assert not attacker & evaluated
     noise = Noise(0, ("a",))
-    assert len({tuple(source.uniform("x", (4,))[0].tolist()) for source in (noise, noise.of("attacker"))}) == 2
+    assert len({tuple(source.uniform("x", (4,))[0].tolist()) for source in (noise, noise.derive("attacker"))}) == 2

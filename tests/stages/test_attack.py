@@ -105,7 +105,7 @@ def test_knowledge_that_was_not_declared_is_refused(toy_plan: Planner, executor:
     plan = toy_plan({"attack": "nosy"}, Nosy)
     failure = executor.run(plan).failures[plan.cells[0].attacked[0]]
     assert failure.kind is FailureKind.PLUGIN
-    assert "knowledge that was not asked for: got database_codes" in failure.reason
+    assert "undeclared need: got database_codes" in failure.reason
 
 
 def test_what_was_declared_is_granted_and_of_the_attacked_hasher(
@@ -242,8 +242,8 @@ def test_a_guarded_network_is_the_pipeline_with_fresh_noise_at_every_call() -> N
     images, noise = torch.rand(4, 3, 12, 12), Noise(0, tuple("abcd"))
     guarded = Guarded(inner, [(Turning(), nn.Module())], noise)
     first, second = guarded.image(images), guarded.image(images)
-    assert torch.equal(first, inner.image(Turning().purify(images, nn.Module(), noise.of("purifier").copy(1))))
-    assert torch.equal(second, inner.image(Turning().purify(images, nn.Module(), noise.of("purifier").copy(2))))
+    assert torch.equal(first, inner.image(Turning().purify(images, nn.Module(), noise.derive("purifier").copy(1))))
+    assert torch.equal(second, inner.image(Turning().purify(images, nn.Module(), noise.derive("purifier").copy(2))))
     assert not torch.equal(first, second)
 
 

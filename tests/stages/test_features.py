@@ -14,7 +14,7 @@ from retbench.errors import ContractBreach
 from retbench.execute import LocalExecutor
 from retbench.metrics import unpack
 from retbench.plan import Plan
-from retbench.stages import ComputeFeatures, EncodeSplit, Load, States, shards_of
+from retbench.stages import ComputeFeatures, EncodeSplit, Load, States, shard_rows
 from retbench.stages import features as stage_file
 from retbench.store import Store
 from retbench.testing.toys import ToyCached, ToyDataset, ToyEyes
@@ -74,9 +74,9 @@ def test_the_rows_of_a_shard_are_what_the_part_makes_of_the_images(load: Load, b
 
 
 def test_shards_hold_every_row_once() -> None:
-    assert list(shards_of(0)) == []
-    assert list(shards_of(4096)) == [(0, 4096)]
-    assert list(shards_of(9000)) == [(0, 4096), (4096, 8192), (8192, 9000)]
+    assert list(shard_rows(0)) == []
+    assert list(shard_rows(4096)) == [(0, 4096)]
+    assert list(shard_rows(9000)) == [(0, 4096), (4096, 8192), (8192, 9000)]
 
 
 @pytest.mark.parametrize(
@@ -142,7 +142,7 @@ def test_training_features_are_gathered_over_shards_in_the_order_of_the_rows() -
 
 
 def test_features_that_nobody_declared_are_an_error() -> None:
-    with pytest.raises(LookupError, match="a hasher with a `cached` part alone"):
+    with pytest.raises(LookupError, match="no stored features: the fitted hasher declares no `cached` part"):
         TrainingData(TOY, TOY.facts(), CPU).features([0])
 
 

@@ -139,5 +139,5 @@ def test_purifiers_in_a_row_work_on_each_others_images(
     attacked, stained, final = (store.get(key).tensors["images"] for key in (*cell.attacked, *cell.purified))
     fits = {step.name: store.get(key).tensors for key, step in plan.steps.items() if step.name.startswith("fit_")}
     assert torch.equal(stained, (attacked + fits["fit_defense"]["stain"]).clamp(0, 1))
-    noise = Noise(0, draw_queries(TOY, "all").ids).link(1)
+    noise = Noise(0, draw_queries(TOY, "all").ids).at_position(1)
     assert torch.allclose(final, purified_by_toy(stained, fits["fit_part"]["mean"], noise))

@@ -138,7 +138,7 @@ def test_a_target_file_counts_by_its_bytes_and_is_read_before_anything_runs(
 
 @pytest.mark.parametrize("rule", [{"rule": "from-file"}, {"file": "targets.txt"}])
 def test_a_file_goes_with_its_rule_alone(rule: dict[str, str]) -> None:
-    with pytest.raises(ValueError, match="file goes with rule from-file, and with no other"):
+    with pytest.raises(ValueError, match="file: required by rule from-file only"):
         TargetRule.model_validate(rule)
 
 

@@ -1,4 +1,4 @@
-"""From a file to a checked suite: profiles, `--set`, and the place of every mistake."""
+"""Reading a suite file: profiles, `--set`, and the location of every error."""
 
 import re
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from retbench.errors import SuiteError, UnknownName, UserError
 from retbench.suite import LoadedSuite, find_suite, read_suite, shipped_suites
 
 Load = Callable[..., LoadedSuite]
-Refuse = Callable[..., str]
+ReadError = Callable[..., str]
 
 PROFILED = """
   attack: [none, toy]
@@ -31,7 +31,7 @@ profiles:
 """
 
 
-def test_a_suite_without_more_has_the_defaults(load: Load, tmp_path: Path) -> None:
+def test_a_minimal_suite_has_the_defaults(load: Load, tmp_path: Path) -> None:
     loaded = load()
     assert (loaded.suite.suite, loaded.suite.shard, loaded.suite.overrides) == ("trial", 50, ())
     assert loaded.suite.protocol.queries == "all"
@@ -47,11 +47,11 @@ def test_a_suite_without_more_has_the_defaults(load: Load, tmp_path: Path) -> No
         ("◆5: {}\n", "5: keys should be strings: got 5"),
         ("  ◆atack: toy\n", "matrix.atack: unknown key: got 'atack', expected one of attack, .*; nearest: attack"),
         ("  ◆5: toy\n", "matrix.5: keys should be strings: got 5"),
-        ("  attack: [none,\n    ◆5]\n", "matrix.attack.1: an entry is a name, .*: got 5"),
-        ("  attack:\n  - none\n  - ◆toy: {sweep: {eps: 3}}\n", "matrix.attack.1: a sweep reads toy: .*: got {'sweep'"),
-        ("  attack:\n  - none\n  - ◆toy: {sweep: {eps: []}}\n", "matrix.attack.1: a sweep reads toy: .*: got"),
+        ("  attack: [none,\n    ◆5]\n", "matrix.attack.1: expected a name, .*: got 5"),
+        ("  attack:\n  - none\n  - ◆toy: {sweep: {eps: 3}}\n", "matrix.attack.1: expected toy: .*: got {'sweep'"),
+        ("  attack:\n  - none\n  - ◆toy: {sweep: {eps: []}}\n", "matrix.attack.1: expected toy: .*: got"),
         ("  ◆attack: []\n", "matrix.attack: .* at least 1 item.*"),
-        ("  ◆attack:\n", "matrix.attack: an entry is a name, .*: got None"),
+        ("  ◆attack:\n", "matrix.attack: expected a name, .*: got None"),
         ("  ◆bits: []\n", "matrix.bits: .* at least 1 item.*"),
         ("  bits: [32,\n    ◆no]\n", "matrix.bits.1: input should be a valid integer: got 'no'"),
         ("  bits: [32, ◆0]\n", "matrix.bits.1: .* greater than or equal to 1: got 0"),
@@ -59,7 +59,7 @@ def test_a_suite_without_more_has_the_defaults(load: Load, tmp_path: Path) -> No
         ("  task: [i2i, ◆i2x]\n", "matrix.task.1: input should be 'i2i', 'i2t', 't2i' or 't2t': got 'i2x'"),
         ("  ◆threat: blind\n", "matrix.threat: input should be 'oblivious' or 'adaptive': got 'blind'"),
         ("  ◆exclude: toy\n", "matrix.exclude: .*: got 'toy'"),
-        ("  exclude:\n  - ◆toy\n", "matrix.exclude.0: a pattern is a mapping of axes: got 'toy'"),
+        ("  exclude:\n  - ◆toy\n", "matrix.exclude.0: expected a mapping of axes: got 'toy'"),
         ("  include:\n  - ◆atack: toy\n", "matrix.include.0.atack: unknown key: .*; nearest: attack, task"),
         ("components:\n  ◆atack: {}\n", "components.atack: .*'attack' or 'defense': got 'atack'"),
         ("components:\n  ◆attack: toy\n", "components.attack: .* dictionary: got 'toy'"),
@@ -75,7 +75,7 @@ def test_a_suite_without_more_has_the_defaults(load: Load, tmp_path: Path) -> No
             "protocol:\n  targets: {◆rul: uniform}\n",
             "protocol.targets.rul: unknown key: .* above, file, rule, seed; nearest: rule",
         ),
-        ("◆protocol: {map: top-k}\n", "protocol: depth goes with a cut definition: got map=top-k, depth=None"),
+        ("◆protocol: {map: top-k}\n", "protocol: depth: required by every map but full: got map=top-k, depth=None"),
         ("◆protocol: full\n", "protocol: .*: got 'full'"),
         ("◆shard: 0\n", "shard: input should be greater than or equal to 1: got 0"),
         (
@@ -83,11 +83,11 @@ def test_a_suite_without_more_has_the_defaults(load: Load, tmp_path: Path) -> No
             "report.layouts: unknown key: got 'layouts', expected one of claims, layout; nearest: layout",
         ),
         ("◆description: 5\n", "description: input should be a valid string: got 5"),
-        ("◆profiles: paper\n", "profiles: it must be a mapping of names: got 'paper'"),
+        ("◆profiles: paper\n", "profiles: expected a mapping of names: got 'paper'"),
     ],
 )
-def test_a_mistake_is_told_with_its_file_line_and_column(refuse: Refuse, text: str, message: str) -> None:
-    assert re.fullmatch(message + ".*", refuse(text))
+def test_an_error_names_file_line_and_column(read_error: ReadError, text: str, message: str) -> None:
+    assert re.fullmatch(message + ".*", read_error(text))
 
 
 @pytest.mark.parametrize(
@@ -104,8 +104,8 @@ def test_a_mistake_is_told_with_its_file_line_and_column(refuse: Refuse, text: s
         ("suite: trial\n◆suite: again\n", "repeated key: got 'suite' twice in one mapping"),
     ],
 )
-def test_a_suite_that_lacks_its_head_says_what_is_missing(refuse: Refuse, head: str, message: str) -> None:
-    assert re.fullmatch(message, refuse("", head=head))
+def test_a_missing_or_malformed_top_level_key_is_named(read_error: ReadError, head: str, message: str) -> None:
+    assert re.fullmatch(message, read_error("", head=head))
 
 
 def test_a_profile_merges_maps_and_replaces_lists(load: Load) -> None:
@@ -119,17 +119,17 @@ def test_a_profile_merges_maps_and_replaces_lists(load: Load) -> None:
 
 
 @pytest.mark.parametrize("profile", ["", "same"])
-def test_a_profile_that_says_nothing_changes_nothing(load: Load, profile: str) -> None:
+def test_an_empty_profile_changes_nothing(load: Load, profile: str) -> None:
     loaded = load(PROFILED, profile)
     assert loaded.suite == load(PROFILED).suite
     assert (loaded.suite.shard, loaded.suite.protocol.queries, loaded.profile) == (50, 5, profile)
 
 
-def test_a_profile_may_be_named_by_a_number(load: Load) -> None:
+def test_the_name_of_a_profile_may_be_a_number(load: Load) -> None:
     assert load(PROFILED, "7").suite.shard == 9
 
 
-def test_an_unknown_profile_is_refused_with_the_nearest(load: Load) -> None:
+def test_an_unknown_profile_is_refused_with_the_nearest_name(load: Load) -> None:
     with pytest.raises(
         UnknownName, match=r"suite.yaml:10:1: .*got 'papr', expected one of 7, paper, same; nearest: paper"
     ):
@@ -141,15 +141,15 @@ def test_an_unknown_profile_is_refused_with_the_nearest(load: Load) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("profiles:\n  big:\n    matrix: {attack: [none, ◆5]}\n", "matrix.attack.1: an entry is a name"),
+        ("profiles:\n  big:\n    matrix: {attack: [none, ◆5]}\n", "matrix.attack.1: expected a name"),
         ("profiles:\n  big:\n    ◆sard: 5\n", "sard: unknown key: got 'sard'"),
         ("profiles:\n  big:\n    ◆profiles: {}\n", "profiles: unknown key: got 'profiles'"),
-        ("profiles:\n  ◆big: [1]\n", "profiles.big: it must be a mapping: got [1]"),
+        ("profiles:\n  ◆big: [1]\n", "profiles.big: expected a mapping: got [1]"),
         ("protocol: {queries: 5}\nprofiles:\n  big:\n    protocol: {◆depths: 5}\n", "protocol.depths: unknown key"),
     ],
 )
-def test_a_mistake_in_a_profile_is_placed_there(refuse: Refuse, text: str, message: str) -> None:
-    assert refuse(text, profile="big").startswith(message)
+def test_an_error_in_a_profile_is_located_there(read_error: ReadError, text: str, message: str) -> None:
+    assert read_error(text, profile="big").startswith(message)
 
 
 @pytest.mark.parametrize(
@@ -196,12 +196,12 @@ def test_set_wins_over_the_profile_and_the_last_set_wins(load: Load) -> None:
         ("matrix.bits.0=16", "--set matrix.bits.0=16: matrix.bits is not a mapping"),
         ("matrix.bits=[16", "--set matrix.bits=[16:1:4: not valid YAML: "),
         ("matrix.atack=toy", "--set matrix.atack=toy: matrix.atack: unknown key: got 'atack'"),
-        ("matrix.attack=[none, 5]", "--set matrix.attack=[none, 5]: matrix.attack.1: an entry is a name"),
+        ("matrix.attack=[none, 5]", "--set matrix.attack=[none, 5]: matrix.attack.1: expected a name"),
         ("components.atack.toy.eps=1", "--set components.atack.toy.eps=1: overrides.0.components: unknown name: "),
         ("components.attack.toy=5", "--set components.attack.toy=5: overrides.0.components.attack.toy: input should"),
     ],
 )
-def test_a_bad_set_is_told_in_one_line_that_begins_with_it(load: Load, assignment: str, message: str) -> None:
+def test_the_error_of_a_bad_set_is_one_line_that_begins_with_it(load: Load, assignment: str, message: str) -> None:
     with pytest.raises(UserError) as caught:
         load("  bits: [32]\nshard: 5\n", sets=[assignment])
     assert str(caught.value).startswith(message)
@@ -209,11 +209,11 @@ def test_a_bad_set_is_told_in_one_line_that_begins_with_it(load: Load, assignmen
 
 
 def test_set_of_an_option_needs_a_list_of_overrides(load: Load) -> None:
-    with pytest.raises(SuiteError, match=r"suite.yaml:5:1: overrides: it must be a list: got {}"):
+    with pytest.raises(SuiteError, match=r"suite.yaml:5:1: overrides: expected a list: got {}"):
         load("overrides: {}\n", sets=["components.attack.toy.eps=0.1"])
 
 
-def test_a_suite_is_found_by_its_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_suite_is_found_by_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("mine.yaml", "mine.yml", "mine"):
         (tmp_path / name).write_text("suite: mine\n")
         assert find_suite(str(tmp_path / name)) == tmp_path / name
@@ -223,7 +223,7 @@ def test_a_suite_is_found_by_its_path(tmp_path: Path, monkeypatch: pytest.Monkey
 
 @pytest.fixture
 def shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return the folder that stands for the suites of an installed retbench: `smoke` and `unimodal`."""
+    """Return a folder that replaces the suites of the installed package; it has `smoke` and `unimodal`."""
     folder = tmp_path / "wheel" / "retbench" / "suites"
     folder.mkdir(parents=True)
     for name in ("unimodal", "smoke"):
@@ -232,7 +232,7 @@ def shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def test_a_shipped_suite_is_found_by_its_name(shipped: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_shipped_suite_is_found_by_name(shipped: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert list(shipped_suites()) == ["smoke", "unimodal"]
     assert find_suite("smoke") == shipped / "smoke.yaml"
     (tmp_path / "smoke").mkdir()
@@ -240,26 +240,26 @@ def test_a_shipped_suite_is_found_by_its_name(shipped: Path, tmp_path: Path, mon
     assert find_suite("smoke") == shipped / "smoke.yaml"
 
 
-def test_suites_are_found_beside_the_package_of_a_checkout(shipped: Path) -> None:
-    beside = shipped.parent.parent / "suites"
-    shipped.rename(beside)
-    assert find_suite("unimodal") == beside / "unimodal.yaml"
+def test_suites_of_a_checkout_are_found_next_to_the_package(shipped: Path) -> None:
+    checkout = shipped.parent.parent / "suites"
+    shipped.rename(checkout)
+    assert find_suite("unimodal") == checkout / "unimodal.yaml"
 
 
-def test_an_installation_without_suites_ships_none(shipped: Path) -> None:
+def test_an_installation_without_suites_has_no_shipped_suites(shipped: Path) -> None:
     shipped.rename(shipped.with_name("elsewhere"))
     assert shipped_suites() == {}
 
 
 @pytest.mark.parametrize("name", ["unimodl", "Unimodal", "some/unimodal"])
-def test_an_unknown_suite_is_refused_with_the_nearest(shipped: Path, name: str) -> None:
+def test_an_unknown_suite_is_refused_with_the_nearest_name(shipped: Path, name: str) -> None:
     with pytest.raises(
         UnknownName, match=f"suite: unknown name: got '{name}', expected one of smoke, unimodal; nearest: unimodal"
     ):
         find_suite(name)
 
 
-def test_a_missing_file_is_refused_with_its_neighbors(shipped: Path, tmp_path: Path) -> None:
+def test_the_error_of_a_missing_file_lists_its_neighbors(shipped: Path, tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text("suite: mine\n")
     with pytest.raises(UnknownName) as caught:
         find_suite(str(tmp_path / "mime.yaml"))
@@ -269,7 +269,7 @@ def test_a_missing_file_is_refused_with_its_neighbors(shipped: Path, tmp_path: P
         find_suite(str(tmp_path / "nowhere" / "mine.yaml"))
 
 
-def test_a_folder_is_no_suite(tmp_path: Path) -> None:
+def test_a_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "folder.yaml").mkdir()
     with pytest.raises(UnknownName, match="no such file"):
         find_suite(str(tmp_path / "folder.yaml"))

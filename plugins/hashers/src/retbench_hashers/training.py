@@ -69,7 +69,7 @@ class Training(NamedTuple):
         for epoch in range(course.epoch, self.epochs):
             total = torch.zeros((), device=ctx.device)
             # Rows stay on the CPU, where images are read by them.
-            for rows in course.order(count).tensor_split(batches):
+            for rows in course.shuffle(count).tensor_split(batches):
                 loss = batch_loss(rows, TrainingStep(epoch, course.step))
                 total += course.descend(optimizer, loss) * len(rows)
                 schedule.step()

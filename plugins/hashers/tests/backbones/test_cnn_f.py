@@ -253,7 +253,7 @@ def test_published_weights_that_are_not_there_skip_the_cell_and_say_where_they_b
         "https://www.vlfeat.org/matconvnet/models/imagenet-vgg-f.mat"
     )
     assert "f666c61dc968c413ef664a7e17b01144" in published.license
-    assert "nobody publishes its sha256" in published.by_hand
+    assert "its sha256 is not published" in published.manual_steps
     assert part.files(FACTS) == {}
     assert part.caveats(FACTS) == ()
     with pytest.raises(UserError, match=r"weights .*imagenet-vgg-f.mat: no such file"):

@@ -44,7 +44,7 @@ def test_each_architecture_names_its_published_file_and_digest() -> None:
         "resnet50": ("resnet50-0676ba61.pth", "0676ba61"),
     }
     (weights,) = downloads["vgg11"]
-    assert weights.address == "https://download.pytorch.org/models/vgg11-8a719046.pth"
+    assert weights.url == "https://download.pytorch.org/models/vgg11-8a719046.pth"
 
 
 def test_the_published_weights_are_read_without_their_classifier(

@@ -53,7 +53,7 @@ class PrototypePart(AttackPart):
             loss = self.loss(net(labels), labels, codes, (labels @ carried > 0)[:, groups])
             value = course.descend(optimizer, loss)
             if step % math.ceil(self.steps / POINTS) == 0:
-                course.note("loss", float(value))
+                course.log("loss", float(value))
             course.advance(self.steps)
             course.save_if_due()
         course.record()

@@ -72,7 +72,7 @@ class TrainedDenoiser(Denoiser):
             decay = min(self.ema, 1 - (1 + step) ** -0.75)
             for name, weight in unet.state_dict().items():
                 average[name].lerp_(weight, 1 - decay)
-            course.note("loss", float(loss))
+            course.log("loss", float(loss))
             course.advance(self.steps)
             course.save_if_due()
         course.record()

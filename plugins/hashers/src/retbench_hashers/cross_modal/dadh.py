@@ -157,7 +157,7 @@ class _Run:
         """Take the steps of an epoch, then compute the codes of the next."""
         for group in self.optimizer.param_groups:
             group["lr"] = scheduled_rate(self.options.learning_rate, epoch)
-        batches = split_rows(self.course.order(len(self.data)), self.options.batch_size)
+        batches = split_rows(self.course.shuffle(len(self.data)), self.options.batch_size)
         steps = []
         for rows in batches:
             steps.append(self.step(rows))

@@ -151,7 +151,7 @@ class _Run:
         """Take the steps of one modality in an epoch, and return the mean of its loss."""
         total = torch.zeros((), device=self.ctx.device)
         for _ in range(self.steps):
-            rows = self.course.order(len(self.data))[: self.hasher.batch_size]
+            rows = self.course.shuffle(len(self.data))[: self.hasher.batch_size]
             with self.ctx.autocast():
                 outputs = logits(rows)
             outputs, rows = outputs.float(), rows.to(self.ctx.device)

@@ -161,7 +161,7 @@ class _Run:
     def epoch(self) -> None:
         """Take the steps of an epoch, then validate if rows are held out."""
         self.heads.train()
-        batches = torch.split(self.course.order(len(self.features)), self.hasher.batch_size)
+        batches = torch.split(self.course.shuffle(len(self.features)), self.hasher.batch_size)
         total = torch.zeros((), device=self.ctx.device)
         for rows in batches:
             total += self.step(rows.to(self.ctx.device)) * len(rows)

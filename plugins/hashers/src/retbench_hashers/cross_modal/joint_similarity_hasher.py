@@ -112,7 +112,7 @@ class _Run:
     def epoch(self, epoch: int) -> None:
         """Take the steps of an epoch."""
         total = torch.zeros((), device=self.ctx.device)
-        order = self.course.order(self.count)[: self.batches * self.hasher.batch_size]
+        order = self.course.shuffle(self.count)[: self.batches * self.hasher.batch_size]
         for rows in order.tensor_split(self.batches):
             total += self.course.descend(self.optimizer, self.loss(rows, epoch))
             self.course.advance(self.hasher.epochs * self.batches)
