@@ -1,28 +1,31 @@
-"""Binary codes, eight bits to the byte, and the Hamming distance between them."""
+"""Packed binary codes, eight bits per byte, and their Hamming distances."""
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from retbench.metrics.words import MOST_BITS, as_words, byte_rows
+from retbench.metrics.words import MAX_BITS, as_words, byte_rows
 
-PLACES = (128, 64, 32, 16, 8, 4, 2, 1)
+BIT_VALUES = (128, 64, 32, 16, 8, 4, 2, 1)
 
 
 def pack(codes: Tensor) -> Tensor:
-    """Return codes packed into bytes: uint8 (N, ceil(K / 8)), on the device of `codes`.
+    """Return binary codes packed into bytes: uint8 (N, ceil(K / 8)), on the device of `codes`.
 
-    A +1 becomes a set bit. The first bit of a code is the highest of the first byte (numpy.packbits' order); what the
-    last byte has left over is zero. No codes, (0, K), give (0, ceil(K / 8)).
+    A +1 becomes a set bit. The first bit of a code is the highest bit of the first byte, as in numpy.packbits; unused
+    bits of the last byte are zero. Codes (0, K) give (0, ceil(K / 8)).
 
     Args:
-        codes: int8 (N, K), each -1 or +1, K >= 1.
+        codes: int8 (N, K), each value -1 or +1, K >= 1.
 
     Raises:
-        ValueError: wrong dtype or shape, or a value other than -1 and +1 (a 0 is no bit: settle it before).
+        ValueError: the codes have a wrong dtype or shape, or a value other than -1 and +1.
 
-    >>> pack(torch.tensor([[1, -1, -1, 1, 1]], dtype=torch.int8))
-    tensor([[152]], dtype=torch.uint8)
+    Example:
+        >>> import torch
+        >>> from retbench.metrics import pack
+        >>> pack(torch.tensor([[1, -1, -1, 1, 1]], dtype=torch.int8))  # the byte 10011000
+        tensor([[152]], dtype=torch.uint8)
     """
     if codes.dtype != torch.int8:
         raise ValueError(f"pack: wrong dtype: got {codes.dtype}, expected torch.int8")
@@ -33,21 +36,24 @@ def pack(codes: Tensor) -> Tensor:
         raise ValueError(f"pack: not a binary code: got the value {int(wrong[0])}, expected -1 or +1")
     count, bits = codes.shape
     padded = torch.nn.functional.pad((codes > 0).to(torch.uint8), (0, -bits % 8)).reshape(count, -(-bits // 8), 8)
-    return (padded * _places(codes.device)).sum(dim=2, dtype=torch.uint8)
+    return (padded * _bit_values(codes.device)).sum(dim=2, dtype=torch.uint8)
 
 
 def unpack(packed: Tensor, bits: int) -> Tensor:
-    """Return packed codes as int8 (N, bits) of -1 and +1, on the device of `packed`: the inverse of `pack`.
+    """Return packed codes as int8 (N, bits) of -1 and +1, on the device of `packed`; the inverse of `pack`.
 
     Args:
         packed: uint8 (N, ceil(bits / 8)).
-        bits: the code's length K, at least 1.
+        bits: the code length, at least 1.
 
     Raises:
-        ValueError: wrong dtype or shape, or a width that does not belong to `bits`.
+        ValueError: the packed codes have a wrong dtype or shape, or a width that does not match `bits`.
 
-    >>> unpack(torch.tensor([[152]], dtype=torch.uint8), 5)
-    tensor([[ 1, -1, -1,  1,  1]], dtype=torch.int8)
+    Example:
+        >>> import torch
+        >>> from retbench.metrics import unpack
+        >>> unpack(torch.tensor([[152]], dtype=torch.uint8), 5)
+        tensor([[ 1, -1, -1,  1,  1]], dtype=torch.int8)
     """
     if packed.dtype != torch.uint8:
         raise ValueError(f"unpack: wrong dtype: got {packed.dtype}, expected torch.uint8")
@@ -57,37 +63,44 @@ def unpack(packed: Tensor, bits: int) -> Tensor:
         raise ValueError(
             f"unpack: wrong shape: got {tuple(packed.shape)}, expected (N, {-(-bits // 8)}) for {bits} bits"
         )
-    ones = (packed.unsqueeze(2) & _places(packed.device)) != 0
-    return ones.flatten(1)[:, :bits].to(torch.int8) * 2 - 1
+    is_set = (packed.unsqueeze(2) & _bit_values(packed.device)) != 0
+    return is_set.flatten(1)[:, :bits].to(torch.int8) * 2 - 1
 
 
 def hamming(queries: Tensor, database: Tensor) -> Tensor:
-    """Return the Hamming distances between packed codes: int16 (Q, M), in bits, 0..K, on the device of `queries`.
+    """Return the Hamming distance of every query to every database item: int16 (Q, M), on the device of `queries`.
 
-    d(q, x) = (K - <q, x>) / 2 for codes in {-1, +1}. Computed on the CPU. Without queries or items the matrix is empty.
+    Distances are in bits, 0 to K. For codes q and x in {-1, +1} the distance is (K - <q, x>) / 2. The computation runs
+    on the CPU. Without queries or items the result is empty.
 
     Args:
-        queries: uint8 (Q, B), from `pack`.
-        database: uint8 (M, B), of the same code length.
+        queries: packed codes, uint8 (Q, B), from `pack`.
+        database: packed codes, uint8 (M, B), of the same code length.
 
     Raises:
-        ValueError: wrong dtype or shape, different widths, or more than 32 767 bits.
+        ValueError: an argument has a wrong dtype or shape, the widths differ, or they exceed 4096 bytes.
+
+    Example:
+        >>> import torch
+        >>> from retbench.metrics import hamming, pack
+        >>> codes = torch.tensor([[1, 1, 1, 1], [1, 1, -1, -1], [-1, -1, -1, 1]], dtype=torch.int8)
+        >>> hamming(pack(codes[:1]), pack(codes))
+        tensor([[0, 2, 3]], dtype=torch.int16)
     """
-    left, right = byte_rows("hamming: queries", queries), byte_rows("hamming: database", database)
-    if left.shape[1] != right.shape[1]:
+    query_rows, database_rows = byte_rows("hamming: queries", queries), byte_rows("hamming: database", database)
+    if query_rows.shape[1] != database_rows.shape[1]:
+        got, expected = database_rows.shape[1], query_rows.shape[1]
+        raise ValueError(f"hamming: database: wrong width: got {got} bytes, expected the queries' {expected}")
+    if query_rows.shape[1] * 8 > MAX_BITS + 1:
         raise ValueError(
-            f"hamming: database: wrong width: got {right.shape[1]} bytes, expected the queries' {left.shape[1]}"
-        )
-    if left.shape[1] * 8 > MOST_BITS + 1:
-        raise ValueError(
-            f"hamming: queries: wrong width: got {left.shape[1]} bytes, expected at most {MOST_BITS // 8 + 1}"
+            f"hamming: queries: wrong width: got {query_rows.shape[1]} bytes, expected at most {MAX_BITS // 8 + 1}"
         )
     from retbench.metrics.counting import fill_distances
 
-    distances = np.empty((len(left), len(right)), np.int16)
-    fill_distances(as_words(left), np.ascontiguousarray(as_words(right).T), distances)
+    distances = np.empty((len(query_rows), len(database_rows)), np.int16)
+    fill_distances(as_words(query_rows), np.ascontiguousarray(as_words(database_rows).T), distances)
     return torch.from_numpy(distances).to(queries.device)
 
 
-def _places(device: torch.device) -> Tensor:
-    return torch.tensor(PLACES, dtype=torch.uint8, device=device)
+def _bit_values(device: torch.device) -> Tensor:
+    return torch.tensor(BIT_VALUES, dtype=torch.uint8, device=device)

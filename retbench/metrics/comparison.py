@@ -1,4 +1,4 @@
-"""Tests of paired differences: whether two results over the same queries differ by more than the queries do."""
+"""Significance tests of paired differences between two results over the same queries."""
 
 import math
 from collections.abc import Sequence
@@ -8,120 +8,150 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from retbench.metrics.statistics import StandardError, combine_parts, standard_error, tally_pairs
+from retbench.metrics.statistics import StandardError, combine_variances, standard_error, sum_differences_by_cluster
 
-ROUNDING = 1e-12  # a standard error below this part of the difference is rounding: the differences are equal
+ROUNDING = 1e-12  # a standard error below this fraction of the mean is due to rounding: all differences are equal
 
 
 class PairedTest(NamedTuple):
     """A mean paired difference and its two-sided t-test.
 
     Attributes:
-        difference: the mean of first - second, in the values' units; NaN without a pair.
-        error: its standard error; infinite where it cannot be estimated.
-        freedom: degrees of freedom; 0 where the error cannot be estimated.
-        p: how often differences at least so large would be seen if there were none: 0..1.
+        difference: the mean of first - second, in the unit of the values; NaN without pairs.
+        standard_error: the standard error of the difference; infinite if it cannot be estimated.
+        degrees_of_freedom: the degrees of freedom of the test; 0 if the standard error cannot be estimated.
+        p_value: the probability of a difference at least as large if there is no true difference, 0..1.
     """
 
     difference: float
-    error: float
-    freedom: float
-    p: float
+    standard_error: float
+    degrees_of_freedom: float
+    p_value: float
 
 
 def compare_pairs(first: Tensor, second: Tensor, *, clusters: Tensor | None = None) -> PairedTest:
-    """Return the mean of first - second over the same queries (and seeds), with a cluster-robust t-test of it.
+    """Return the mean of first - second over the same queries (and seeds), with a cluster-robust t-test.
 
-    The error is that of `standard_error`: from the clusters' totals with G - 1 degrees of freedom; under S seeds plus
-    what the seeds' means vary by, with no more than S - 1, because two seeds whose means happen to agree say little of
-    how seeds vary: an estimated number of degrees of freedom would reject far too often. A NaN on either side drops
-    the pair.
+    The standard error is computed from the sums of the clusters, with G - 1 degrees of freedom for G clusters (see
+    `bootstrap_interval` for clusters). With S seeds, the variance of the seeds' means is added, and the degrees of
+    freedom are at most S - 1: if the means of two seeds agree by chance, an estimated number of degrees of freedom
+    would be too large and the test would reject far too often. If either value of a pair is NaN, the pair is ignored.
 
-    Cases without a t: differences that are all zero have p = 1. Equal ones that are not zero have error 0 and p =
-    2^(1 - G), the least that G clusters can show when each sign is as likely as the other (Fisher's randomization
-    test), for t is infinite however few they are. Fewer than two clusters separate nothing: an infinite error, 0
-    degrees of freedom, p = 1.
+    Special cases: if all differences are 0, p is 1. If all differences are equal and not 0, the standard error is 0 and
+    p is 2^(1 - G), the smallest p that G clusters allow when both signs are equally likely (Fisher's randomization
+    test), because t is infinite for any number of clusters. Fewer than two clusters give an infinite standard error, 0
+    degrees of freedom and p = 1.
 
     Args:
-        first: floating point (Q,) or (S, Q), one per query, or per seed and query.
+        first: floating point (Q,) or (S, Q), one value per query, or per seed and query.
         second: floating point, the same queries in the same order, under the same seeds.
-        clusters: int64 (Q,), equal where queries are not independent; None where all are.
+        clusters: int64 (Q,), equal for queries that are not independent; None if all are independent.
 
     Raises:
-        ValueError: a wrong shape or dtype, different shapes, or an infinite value.
+        ValueError: an argument has a wrong shape or dtype, the shapes differ, or a value is infinite.
 
     Source: Cameron and Miller 2015, A Practitioner's Guide to Cluster-Robust Inference; Fisher 1935, The Design of
     Experiments, section 21.
+
+    Example:
+        Three queries that differ by 0.25, 0.5 and 0.75; the standard error is 0.25 / sqrt(3):
+
+        >>> import torch
+        >>> from retbench.metrics import compare_pairs
+        >>> test = compare_pairs(torch.tensor([0.5, 0.75, 1.0]), torch.tensor([0.25, 0.25, 0.25]))
+        >>> round(test.difference, 4), round(test.standard_error, 4), test.degrees_of_freedom, round(test.p_value, 4)
+        (0.5, 0.1443, 2.0, 0.0742)
     """
-    pairs = tally_pairs("compare_pairs", first, second, clusters)
-    return _tested(pairs.mean, _cautious(standard_error(pairs), pairs.clusters, pairs.seeds), pairs.clusters)
+    pairs = sum_differences_by_cluster("compare_pairs", first, second, clusters)
+    return _t_test(pairs.mean, _limit_freedom(standard_error(pairs), pairs.clusters, pairs.seeds), pairs.clusters)
 
 
 def compare_many(first: Tensor, second: Tensor, *, clusters: Tensor | None = None) -> list[PairedTest]:
-    """Return `compare_pairs` of each of P pairs over the same queries (and seeds), in one pass where nothing is NaN.
+    """Return `compare_pairs` of each of P pairs of results over the same queries (and seeds).
+
+    Without NaN values, all pairs are computed in one pass. No pairs give an empty list.
 
     Args:
-        first: floating point (P, S, Q): for each pair one value per seed and query.
+        first: floating point (P, S, Q), for each pair one value per seed and query.
         second: floating point (P, S, Q).
-        clusters: int64 (Q,), the same for all pairs; None where all queries are independent.
+        clusters: int64 (Q,), the same for all pairs; None if all queries are independent.
 
     Raises:
-        ValueError: as `compare_pairs`.
+        ValueError: as in `compare_pairs`.
+
+    Example:
+        Two pairs of results, one seed and three queries:
+
+        >>> import torch
+        >>> from retbench.metrics import compare_many
+        >>> first = torch.tensor([[[0.5, 0.75, 1.0]], [[0.5, 0.5, 0.5]]])
+        >>> tests = compare_many(first, torch.full((2, 1, 3), 0.25))
+        >>> [round(test.p_value, 4) for test in tests]
+        [0.0742, 0.25]
     """
     floating = first.is_floating_point() and second.is_floating_point()
-    fitting = clusters is None or (clusters.dtype == torch.int64 and clusters.shape == first.shape[2:])
-    if first.shape != second.shape or not (floating and fitting) or not bool((first - second).isfinite().all()):
-        return [compare_pairs(one, other, clusters=clusters) for one, other in zip(first, second, strict=True)]
+    valid_clusters = clusters is None or (clusters.dtype == torch.int64 and clusters.shape == first.shape[2:])
+    finite = first.shape == second.shape and floating and valid_clusters and bool((first - second).isfinite().all())
+    if not finite:
+        return [compare_pairs(*pair, clusters=clusters) for pair in zip(first, second, strict=True)]
     differences = first.to(torch.float64) - second.to(torch.float64)
     _, seeds, queries = differences.shape
-    places = torch.arange(queries) if clusters is None else torch.unique(clusters, return_inverse=True)[1]
-    count = int(places.max()) + 1 if queries else 0
+    indices = torch.arange(queries) if clusters is None else torch.unique(clusters, return_inverse=True)[1]
+    count = int(indices.max()) + 1 if queries else 0
     if count < 2:
-        return [compare_pairs(one, other, clusters=clusters) for one, other in zip(first, second, strict=True)]
-    sizes = torch.zeros(count, dtype=torch.float64).index_add(0, places, torch.ones(queries, dtype=torch.float64))
-    sums = torch.zeros(*differences.shape[:2], count, dtype=torch.float64).index_add(2, places, differences)
+        return [compare_pairs(*pair, clusters=clusters) for pair in zip(first, second, strict=True)]
+    sizes = torch.zeros(count, dtype=torch.float64).index_add(0, indices, torch.ones(queries, dtype=torch.float64))
+    sums = torch.zeros(*differences.shape[:2], count, dtype=torch.float64).index_add(2, indices, differences)
     means = differences.mean(dim=(1, 2))
     residuals = (sums - means[:, None, None] * sizes) / (seeds * queries)
-    sides = [residuals.sum(dim=1)] + ([residuals.sum(dim=2)] if seeds > 1 else [])
-    parts = torch.stack([side.square().sum(dim=1) * side.shape[1] / (side.shape[1] - 1) for side in sides])
-    found = zip(means.tolist(), parts.T.tolist(), strict=True)
-    freedoms = [side.shape[1] - 1 for side in sides]
-    errors = ((mean, combine_parts(shares, freedoms)) for mean, shares in found)
-    return [_tested(mean, _cautious(error, count, seeds), count) for mean, error in errors]
+    axes = [residuals.sum(dim=1)] + ([residuals.sum(dim=2)] if seeds > 1 else [])
+    variances = torch.stack([axis.square().sum(dim=1) * axis.shape[1] / (axis.shape[1] - 1) for axis in axes])
+    freedoms = [axis.shape[1] - 1 for axis in axes]
+    tests = []
+    for mean, pair_variances in zip(means.tolist(), variances.T.tolist(), strict=True):
+        error = _limit_freedom(combine_variances(pair_variances, freedoms), count, seeds)
+        tests.append(_t_test(mean, error, count))
+    return tests
 
 
-def _cautious(uncertainty: StandardError, clusters: int, seeds: int) -> StandardError:
-    """Return an error with the fewest degrees of freedom that any of its parts was estimated with."""
-    fewest = min(clusters, seeds) - 1.0 if seeds > 1 else uncertainty.freedom
-    return uncertainty._replace(freedom=min(fewest, uncertainty.freedom))
+def _limit_freedom(error: StandardError, clusters: int, seeds: int) -> StandardError:
+    """Return the error with degrees of freedom of at most the smaller number of clusters and seeds, less one."""
+    limit = min(clusters, seeds) - 1.0 if seeds > 1 else error.degrees_of_freedom
+    return error._replace(degrees_of_freedom=min(limit, error.degrees_of_freedom))
 
 
-def _tested(difference: float, uncertainty: StandardError, clusters: int) -> PairedTest:
-    """Return the test of a mean difference of so many clusters."""
-    error, freedom = uncertainty
+def _t_test(difference: float, error: StandardError, clusters: int) -> PairedTest:
+    """Return the test of a mean difference with its standard error, from a number of clusters."""
+    freedom = error.degrees_of_freedom
     if clusters < 2:
-        return PairedTest(difference, error, freedom, 1.0)
-    if error <= ROUNDING * abs(difference):
+        return PairedTest(difference, error.value, freedom, 1.0)
+    if error.value <= ROUNDING * abs(difference):
         return PairedTest(difference, 0.0, freedom, 2.0 ** (1 - clusters) if difference else 1.0)
     from scipy.special import stdtr
 
-    return PairedTest(difference, error, freedom, float(2 * stdtr(freedom, -abs(difference) / error)))
+    return PairedTest(difference, error.value, freedom, float(2 * stdtr(freedom, -abs(difference) / error.value)))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Return p-values adjusted for being several, in the given order: 0..1, each at least what it was.
+    """Return p-values adjusted for multiple tests by Holm's method, in the given order: 0..1.
 
-    Rejecting what is below a level then errs on any true hypothesis with at most that probability, however the tests
-    depend on each other. The i-th smallest of m is multiplied by m - i + 1 and is never below a smaller one. Equal
-    values stay equal; empty gives empty.
+    Rejecting all hypotheses with an adjusted p-value up to a level rejects a true hypothesis with at most that
+    probability, whatever the dependence between the tests. The i-th smallest of m p-values is multiplied by m - i + 1,
+    and an adjusted value is never below that of a smaller p-value. Equal p-values stay equal; no p-values give an empty
+    list.
+
+    Args:
+        p_values: the p-values, each 0..1.
 
     Raises:
-        ValueError: a value that is NaN or outside 0 to 1.
+        ValueError: a p-value is NaN or outside 0 to 1.
 
     Source: Holm 1979, A Simple Sequentially Rejective Multiple Test Procedure.
 
-    >>> holm([0.5, 0.125, 0.25])
-    [0.5, 0.375, 0.5]
+    Example:
+        >>> from retbench.metrics import holm
+        >>> holm([0.5, 0.125, 0.25])  # 1 * 0.5, 3 * 0.125 and 2 * 0.25
+        [0.5, 0.375, 0.5]
     """
     for p in p_values:
         if not 0 <= p <= 1:
@@ -134,33 +164,45 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return [float(value) for value in adjusted]
 
 
-def detectable_difference(error: float, freedom: float, *, level: float = 0.05, power: float = 0.8) -> float:
-    """Return the true difference that a two-sided t-test finds with a given probability, in the error's units.
+def detectable_difference(
+    standard_error: float, degrees_of_freedom: float, *, level: float = 0.05, power: float = 0.8
+) -> float:
+    """Return the smallest true difference that a two-sided t-test detects with a given probability.
 
-    It is (t_{1 - level / 2} + t_power) * error, with quantiles of Student's distribution. What is smaller may well be
-    there without being found. An error of 0 gives 0; no degrees of freedom give infinity.
+    It is (t_{1 - level / 2} + t_power) * standard_error, with quantiles of Student's distribution, in the unit of the
+    standard error. Smaller differences may exist but are often not detected. A standard error of 0 gives 0; 0 degrees
+    of freedom give infinity.
 
     Args:
-        error: the standard error of the difference, at least 0.
-        freedom: its degrees of freedom.
-        level: the test's, between 0 and 1.
-        power: the probability of finding the difference, between the level (where there is none to find) and 1.
+        standard_error: the standard error of the difference, at least 0.
+        degrees_of_freedom: the degrees of freedom of the test, at least 0.
+        level: the significance level of the test, between 0 and 1.
+        power: the probability of detecting the difference, between `level` and 1.
 
     Raises:
-        ValueError: a negative error, a level or power out of range, or NaN.
+        ValueError: the standard error is negative, the level or the power is out of range, or an argument is NaN.
 
     Source: Bloom 1995, Minimum Detectable Effects.
+
+    Example:
+        With 30 degrees of freedom, the quantiles are 2.0423 and 0.8538:
+
+        >>> from retbench.metrics import detectable_difference
+        >>> round(detectable_difference(0.1, 30), 4)
+        0.2896
     """
     if not 0 < level < 1:
         raise ValueError(f"detectable_difference: wrong level: got {level}, expected between 0 and 1")
     if not level < power < 1:
         raise ValueError(f"detectable_difference: wrong power: got {power}, expected between the level {level} and 1")
-    if not error >= 0 or math.isnan(freedom):
+    if not standard_error >= 0 or math.isnan(degrees_of_freedom):
         raise ValueError(
-            f"detectable_difference: no standard error: got {error} with freedom {freedom}, expected at least 0"
+            f"detectable_difference: wrong standard error: got {standard_error} with {degrees_of_freedom} degrees of "
+            "freedom, expected at least 0"
         )
-    if freedom <= 0:
+    if degrees_of_freedom <= 0:
         return math.inf
     from scipy.special import stdtrit
 
-    return float((stdtrit(freedom, 1 - level / 2) + stdtrit(freedom, power)) * error)
+    critical = stdtrit(degrees_of_freedom, 1 - level / 2)
+    return float((critical + stdtrit(degrees_of_freedom, power)) * standard_error)

@@ -1,11 +1,10 @@
-"""Average precision of a Hamming ranking, under the definitions and tie rules that the literature mixes.
+"""Average precision of a Hamming ranking, under each definition and tie rule in use in the literature.
 
-Codes are packed (see `codes.pack`), labels multi-hot; an item is relevant when it shares at least one class with the
-query. Items are ranked by ascending Hamming distance.
+Codes are packed (see `pack`) and labels are multi-hot. Items are ranked by ascending Hamming distance. An item is
+relevant if it shares at least one class with the query.
 
-T-MAP, the success of a targeted attack, is the same function with the attacker's target labels in place of the query
-labels: the database, its labels and its codes stay what they are (Bai et al. 2020, Targeted Attack for Deep Hashing
-Based Retrieval).
+T-MAP, the success of a targeted attack, is the MAP with the attacker's target labels in place of the query labels; the
+labels and codes of the database stay the same (Bai et al. 2020, Targeted Attack for Deep Hashing Based Retrieval).
 """
 
 from dataclasses import dataclass
@@ -15,32 +14,48 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from retbench.metrics.measures import Floats, Score, measured
-from retbench.metrics.ties import Groups, Integers, Ties, check_ties
+from retbench.metrics.measures import Floats, Scorer, compute_measures
+from retbench.metrics.ties import Integers, TieGroups, Ties, check_ties
 
 Definition = Literal["full", "top-k", "top-k-skip", "first-k-relevant"]
 
 
 @dataclass(frozen=True)
 class AveragePrecision:
-    """The options of `average_precision`, for `measure_rankings`; the width is 1."""
+    """Options of `average_precision`, for `measure_rankings`; one value per query.
+
+    Attributes:
+        definition: the definition of average precision.
+        depth: the k of every definition but `full`, at least 1; None for `full`.
+        ties: the order inside a tie.
+    """
 
     definition: Definition = "full"
     depth: int | None = None
     ties: Ties = "stable"
 
-    def score(self, items: int) -> Score:
-        """Return how a query is scored in a database of so many items; raise ValueError for a wrong option."""
+    def scorer(self, items: int) -> Scorer:
+        """Return the computation of this measure for one query and a database of `items` items.
+
+        Raises:
+            ValueError: an option is invalid.
+        """
         check_ties("average_precision", self.ties)
-        return _average_precision_score(_cut(self.definition, self.depth, items), items, self.ties)
+        return _average_precision_scorer(_make_cutoff(self.definition, self.depth, items), items, self.ties)
 
 
-class Cut(NamedTuple):
-    """Which relevant items count: within `depth` ranks, the first `limit` of them; `missing` is the score of none."""
+class Cutoff(NamedTuple):
+    """The relevant items that count: the first `limit` of those within the first `depth` ranks.
+
+    Attributes:
+        depth: number of ranks.
+        limit: number of relevant items.
+        empty_score: the average precision if no relevant item counts, 0 or NaN.
+    """
 
     depth: int
     limit: int
-    missing: float
+    empty_score: float
 
 
 def average_precision(
@@ -54,71 +69,79 @@ def average_precision(
     depth: int | None = None,
     ties: Ties = "stable",
 ) -> Tensor:
-    """Return the average precision of every query: float64 (Q,), 0..1, on the CPU.
+    """Return the average precision of each query: float64 (Q,), 0..1, on the CPU.
 
-    AP is the mean, over the relevant items that count, of (rank among the relevant) / (rank overall), ranks from 1.
-    What counts:
+    The average precision is the mean of (rank among the relevant items) / (rank among all items), with ranks from 1,
+    over the relevant items that count. The definition sets which items count:
 
-    - `full`: every relevant item of the database. A query without one scores 0 and counts in the mean (Wang et al.
-      2021, ProS-GAN).
-    - `top-k`: those among the first `depth` ranks, and only they are divided by; none there gives 0 (MAP@k of most
-      hashing papers).
-    - `top-k-skip`: the same, but a query with none there is NaN and so drops out of the mean (Bai et al. 2020, DHTA).
-    - `first-k-relevant`: the first min(depth, R) of the R relevant items of the database, wherever they are ranked
-      (Wang et al. 2023, TA-DCH; often called MAP@k as well). A query without a relevant item scores 0.
+    - `full`: all relevant items of the database. A query without relevant items has the value 0 (Wang et al. 2021,
+      ProS-GAN).
+    - `top-k`: the relevant items among the first `depth` ranks; without any the value is 0 (MAP@k in most papers on
+      hashing).
+    - `top-k-skip`: as `top-k`, but without a relevant item there the value is NaN, so that the query drops out of the
+      mean (Bai et al. 2020, DHTA).
+    - `first-k-relevant`: the first min(depth, R) of the R relevant items of the database, at any rank; a query without
+      relevant items has the value 0 (Wang et al. 2023, TA-DCH; also often called MAP@k).
 
-    A `depth` beyond the database means all of it. An empty database gives zeros (NaN under `top-k-skip`: no query has a
-    hit); no queries give an empty tensor.
+    A `depth` larger than the database means all of it. An empty database gives zeros (NaN under `top-k-skip`); no
+    queries give an empty tensor.
 
-    Ties: `stable`, `expected`, `best`, `worst` (see `ties`). `best` and `worst` bound every order of the ties under
-    `full` and `first-k-relevant`. Under `top-k` they need not: the order also moves how many hits are in sight, which
-    is the divisor. `expected` accounts for that divisor; under `top-k-skip` it is the expectation over the orders in
-    which the query has a hit.
+    Ties (see `Ties`): under `full` and `first-k-relevant`, `best` and `worst` are bounds for every order of the ties.
+    Under `top-k` they may not be, because the order also changes the number of relevant items within the depth, which
+    is the divisor. `expected` takes this divisor into account; under `top-k-skip` it is the expectation over the orders
+    with a relevant item within the depth.
 
     Args:
-        query_codes, database_codes: packed uint8 (Q, ceil(bits / 8)) and (M, ceil(bits / 8)).
-        query_labels: multi-hot uint8 (Q, C); the target labels for T-MAP.
-        database_labels: multi-hot uint8 (M, C).
-        bits: the codes' length K.
-        definition: what counts.
-        depth: the k of every definition but `full`, which takes None.
+        query_codes: packed codes, uint8 (Q, ceil(bits / 8)).
+        database_codes: packed codes, uint8 (M, ceil(bits / 8)).
+        query_labels: labels, multi-hot uint8 (Q, C); the target labels for T-MAP.
+        database_labels: labels, multi-hot uint8 (M, C).
+        bits: the code length.
+        definition: the definition of average precision.
+        depth: the k of every definition but `full`, at least 1; None for `full`.
         ties: the order inside a tie.
 
     Raises:
-        ValueError: an argument of a wrong dtype, shape or value, or arguments that do not fit together.
+        ValueError: an argument has a wrong dtype, shape or value, or two arguments have different sizes.
 
-    Source: McSherry and Najork 2008, for the expectation over ties.
+    Source: McSherry and Najork 2008, Computing Information Retrieval Performance Measures Efficiently in the Presence
+    of Tied Scores, for the expectation over ties.
 
-    T-MAP of one query that was pushed towards class 1:
+    Example:
+        The T-MAP of one query that was moved towards class 1:
 
-    >>> from retbench.metrics.codes import pack
-    >>> database = pack(torch.tensor([[1, 1, 1, 1], [1, 1, -1, -1], [-1, -1, -1, -1]], dtype=torch.int8))
-    >>> labels = torch.tensor([[1, 0], [1, 0], [0, 1]], dtype=torch.uint8)
-    >>> attacked = pack(torch.tensor([[-1, -1, -1, 1]], dtype=torch.int8))
-    >>> targets = torch.tensor([[0, 1]], dtype=torch.uint8)
-    >>> mean_average_precision(average_precision(attacked, database, targets, labels, bits=4))
-    1.0
+        >>> import torch
+        >>> from retbench.metrics import average_precision, pack
+        >>> database = pack(torch.tensor([[1, 1, 1, 1], [1, 1, -1, -1], [-1, -1, -1, -1]], dtype=torch.int8))
+        >>> labels = torch.tensor([[1, 0], [1, 0], [0, 1]], dtype=torch.uint8)
+        >>> attacked = pack(torch.tensor([[-1, -1, -1, 1]], dtype=torch.int8))  # distances 3, 3 and 1
+        >>> targets = torch.tensor([[0, 1]], dtype=torch.uint8)
+        >>> average_precision(attacked, database, targets, labels, bits=4)
+        tensor([1.], dtype=torch.float64)
     """
     measure = AveragePrecision(definition, depth, ties)
-    ((scores,),) = measured(
+    ((scores,),) = compute_measures(
         "average_precision", query_codes, database_codes, [query_labels], database_labels, bits, [measure]
     )
     return scores[:, 0]
 
 
 def mean_average_precision(average_precisions: Tensor) -> float:
-    """Return the mean of the average precisions that are not NaN, 0..1: MAP, or T-MAP.
+    """Return the mean of the average precisions, 0..1: MAP, or T-MAP for target labels.
 
-    NaN marks a query that its definition leaves out (`top-k-skip`). NaN when nothing is left, so also without queries.
+    NaN values, which `top-k-skip` gives, are ignored. Without any other value, and without queries, the mean is NaN.
 
     Args:
-        average_precisions: floating point (Q,).
+        average_precisions: floating point (Q,), from `average_precision`.
 
     Raises:
-        ValueError: not one-dimensional.
+        ValueError: the tensor is not one-dimensional.
 
-    >>> mean_average_precision(torch.tensor([1.0, 0.5, float("nan")]))
-    0.75
+    Example:
+        >>> import torch
+        >>> from retbench.metrics import mean_average_precision
+        >>> mean_average_precision(torch.tensor([1.0, 0.5, float("nan")]))
+        0.75
     """
     if average_precisions.ndim != 1:
         shape = tuple(average_precisions.shape)
@@ -126,36 +149,36 @@ def mean_average_precision(average_precisions: Tensor) -> float:
     return float(average_precisions.to(torch.float64).nanmean())
 
 
-def _cut(definition: Definition, depth: int | None, items: int) -> Cut:
+def _make_cutoff(definition: Definition, depth: int | None, items: int) -> Cutoff:
     if definition not in get_args(Definition):
         expected = ", ".join(get_args(Definition))
         raise ValueError(f"average_precision: unknown definition: got {definition!r}, expected one of {expected}")
     if definition == "full":
         if depth is not None:
             raise ValueError(f"average_precision: depth: not used by definition 'full': got {depth}, expected None")
-        return Cut(items, items, 0.0)
+        return Cutoff(items, items, 0.0)
     if depth is None or depth < 1:
         raise ValueError(
             f"average_precision: depth: needed by definition {definition!r}: got {depth}, expected at least 1"
         )
     if definition == "first-k-relevant":
-        return Cut(items, depth, 0.0)
-    return Cut(depth, items, 0.0 if definition == "top-k" else np.nan)
+        return Cutoff(items, depth, 0.0)
+    return Cutoff(depth, items, 0.0 if definition == "top-k" else np.nan)
 
 
-def _average_precision_score(cut: Cut, items: int, ties: Ties) -> Score:
+def _average_precision_scorer(cutoff: Cutoff, items: int, ties: Ties) -> Scorer:
     from retbench.metrics.expectation import expected_average_precision
 
     hits = np.arange(1.0, items + 1)
 
-    def of_ranks(ranks: Integers) -> Floats:
-        seen = ranks if cut.depth >= items else ranks[: np.searchsorted(ranks, cut.depth, side="right")]
-        counted = seen[: cut.limit]
+    def from_ranks(ranks: Integers) -> Floats:
+        within_depth = ranks if cutoff.depth >= items else ranks[: np.searchsorted(ranks, cutoff.depth, side="right")]
+        counted = within_depth[: cutoff.limit]
         precisions = hits[: len(counted)] / counted
-        return np.array([np.add.reduce(precisions) / len(counted) if len(counted) else cut.missing])
+        return np.array([np.add.reduce(precisions) / len(counted) if len(counted) else cutoff.empty_score])
 
-    def of_groups(groups: Groups) -> Floats:
-        skip = bool(np.isnan(cut.missing))
-        return np.array([expected_average_precision(groups.sizes, groups.relevants, cut.depth, cut.limit, skip)])
+    def from_tie_groups(groups: TieGroups) -> Floats:
+        skip = bool(np.isnan(cutoff.empty_score))
+        return np.array([expected_average_precision(groups.sizes, groups.relevant, cutoff.depth, cutoff.limit, skip)])
 
-    return Score(ties, 1, of_ranks, of_groups)
+    return Scorer(ties, 1, from_ranks, from_tie_groups)

@@ -1,7 +1,7 @@
-"""Uncertainty of a number that is a mean over queries: bootstrap intervals, from a generator of their own.
+"""Uncertainty of a mean over queries: bootstrap confidence intervals and standard errors.
 
-Queries that share a cluster (equal target labels) are not independent of each other, so whole clusters are the unit of
-everything here; without clusters every query is one of its own.
+Queries of the same cluster (for example with the same target label vector) are not independent, so whole clusters are
+the unit of all computations. Without clusters, every query is a cluster of its own.
 """
 
 import math
@@ -13,17 +13,20 @@ import numpy as np
 import torch
 from torch import Tensor
 
-CELLS = 1 << 20  # drawn counts held in one block (8 MiB); another size gives other draws
-BLOCKS = 16  # blocks kept: a report asks for thousands of intervals over the same queries
+BLOCK_SIZE = 1 << 20  # draw counts in memory at once (8 MiB); another size gives other random draws
+CACHED_BLOCKS = 16  # blocks kept in memory: a report computes thousands of intervals over the same queries
 NAN = float("nan")
 
 Statistic = Literal["mean", "rms"]
 
 
 class Interval(NamedTuple):
-    """A value and the confidence interval around it, in the value's own units.
+    """A value and its confidence interval, all in the unit of the value.
 
-    The bounds are NaN where nothing can be said of the value's uncertainty: one query, or one cluster of them.
+    Attributes:
+        value: the value.
+        low: the lower bound; NaN if the uncertainty cannot be estimated (one query, or one cluster of queries).
+        high: the upper bound; NaN like the lower one.
     """
 
     value: float
@@ -31,10 +34,12 @@ class Interval(NamedTuple):
     high: float
 
 
-class Tally(NamedTuple):
-    """The values that are left once NaN is dropped: their sums and their numbers, float64 (S, G) by seed and cluster.
+class ClusterSums(NamedTuple):
+    """Values summed by seed and cluster, without NaN; every seed and every cluster has at least one value.
 
-    Every seed and every cluster has at least one value.
+    Attributes:
+        sums: the sum of the values, float64 (S, G) for S seeds and G clusters.
+        sizes: the number of values, float64 (S, G).
     """
 
     sums: Tensor
@@ -42,23 +47,30 @@ class Tally(NamedTuple):
 
     @property
     def seeds(self) -> int:
+        """Number of seeds."""
         return self.sums.shape[0]
 
     @property
     def clusters(self) -> int:
+        """Number of clusters."""
         return self.sums.shape[1]
 
     @property
     def mean(self) -> float:
-        """The mean of all values; NaN without one."""
+        """The mean of all values; NaN without values."""
         return float(self.sums.sum() / self.sizes.sum())
 
 
 class StandardError(NamedTuple):
-    """The standard error of a mean, in its units, and the degrees of freedom that it was estimated with."""
+    """The standard error of a mean and its degrees of freedom.
 
-    error: float
-    freedom: float
+    Attributes:
+        value: the standard error, in the unit of the mean; infinite if it cannot be estimated.
+        degrees_of_freedom: the degrees of freedom of the estimate; 0 if it cannot be estimated.
+    """
+
+    value: float
+    degrees_of_freedom: float
 
 
 def bootstrap_interval(
@@ -70,55 +82,57 @@ def bootstrap_interval(
     seed: int = 0,
     statistic: Statistic = "mean",
 ) -> Interval:
-    """Return a statistic of the values with its bootstrap interval over queries, and over seeds if there are several.
+    """Return a statistic of the values and its bootstrap confidence interval over queries and, if several, over seeds.
 
-    Whole clusters are drawn with replacement; what is resampled is the sum over the size of all that was drawn, a ratio
-    where clusters differ in size. Of values under several seeds, clusters and seeds are drawn independently of each
-    other, which errs on the wide side (what only one query shows under only one seed counts more than once).
+    Each resample draws whole clusters with replacement and takes the mean of all drawn values. With several seeds,
+    clusters and seeds are drawn independently of each other, which makes the interval slightly too wide, because
+    variation of a single query under a single seed counts more than once.
 
-    The bounds are percentiles of the resampled values, taken further out the fewer clusters there are, for a plain
-    percentile interval of n values is too narrow by sqrt((n - 1) / n) and takes its variance for known: the tail
-    probability is Phi(-sqrt(n / (n - 1)) t), with t the quantile of Student's distribution with n - 1 degrees of
-    freedom. n is the number of clusters; under several seeds n - 1 is the Welch-Satterthwaite number of
-    `standard_error`, so a seed counts by its share in the variance: seeds that agree leave the number of clusters, and
-    only where the seeds are all that varies is it their number. The bounds are order statistics, rounded outwards, and
-    always hold the value; infinities are kept as they are. No bound lies beyond the most extreme draw, so where the
-    seeds are most of what varies, two of them cover the truth in about two thirds of all cases whatever the level, and
-    three in about nine tenths.
+    The bounds are percentiles of the resampled values. Plain percentiles of n values are too narrow by the factor
+    sqrt((n - 1) / n) and treat the variance as known. So the tail probability is Phi(-sqrt(n / (n - 1)) t), where t is
+    the quantile of Student's distribution with n - 1 degrees of freedom. n is the number of clusters. With several
+    seeds, n - 1 is the Welch-Satterthwaite number of degrees of freedom: about that of the clusters if the seeds vary
+    little, and the number of seeds less one if all variance is between seeds. The bounds are order statistics, rounded
+    outwards, and always include the value. Infinite values stay infinite.
 
-    NaN marks a dropped query (in that seed only), as in `mean_average_precision`. Without any value all three numbers
-    are NaN. With one value or one cluster the bounds are: nothing can be said of its uncertainty. The same arguments
-    give the same interval, whatever the numbers that clusters carry, and torch's global generator is left alone.
+    No bound lies beyond the most extreme resample. So if most of the variance is between seeds, two seeds cover the
+    true value in about two thirds of all cases and three seeds in about nine tenths, whatever the level.
+
+    NaN values are ignored (in that seed only), as in `mean_average_precision`. Without any value, all three numbers are
+    NaN. With a single value or cluster, the bounds are NaN. The interval depends only on the arguments, not on the
+    numbers that clusters have, and torch's global generator is not used.
 
     Args:
-        values: floating point (Q,), one per query, or (S, Q), the same queries under S seeds.
-        clusters: int64 (Q,), equal where queries are not independent; None where all are.
-        level: the interval's coverage, between 0 and 1.
-        resamples: how many times the queries are drawn.
-        seed: of the draws, at least 0.
-        statistic: `mean`, or `rms`: the root of the mean, for squared errors (then in their root's units, see
-            `perceptibility`).
+        values: floating point (Q,), one value per query, or (S, Q), the same queries under S seeds.
+        clusters: int64 (Q,), equal for queries that are not independent; None if all are independent.
+        level: the confidence level, between 0 and 1.
+        resamples: the number of resamples, at least 1.
+        seed: the seed of the resampling, at least 0.
+        statistic: `mean`; or `rms`, the root of the mean, for squared errors (the interval then has the unit of their
+            root, see `perceptibility`).
 
     Raises:
-        ValueError: a wrong shape, dtype, level, number of resamples, seed or statistic, or a negative value under
-            `rms`.
+        ValueError: an argument has a wrong shape, dtype or value, or a value is negative under `rms`.
 
     Source: Efron and Tibshirani 1993, An Introduction to the Bootstrap, section 13.3; Hesterberg 2015, What Teachers
-    Should Know About the Bootstrap (the expanded percentile interval); Field and Welsh 2007, Bootstrapping Clustered
-    Data, and Cameron, Gelbach and Miller 2008, Bootstrap-Based Improvements for Inference with Clustered Errors (whole
+    Should Know About the Bootstrap (expanded percentile interval); Field and Welsh 2007, Bootstrapping Clustered Data,
+    and Cameron, Gelbach and Miller 2008, Bootstrap-Based Improvements for Inference with Clustered Errors (whole
     clusters); Owen 2007, The Pigeonhole Bootstrap (queries crossed with seeds).
 
-    >>> bootstrap_interval(torch.tensor([0.25, 0.25, float("nan")]))
-    Interval(value=0.25, low=0.25, high=0.25)
+    Example:
+        >>> import torch
+        >>> from retbench.metrics import bootstrap_interval
+        >>> bootstrap_interval(torch.tensor([0.25, 0.25, float("nan")]))
+        Interval(value=0.25, low=0.25, high=0.25)
     """
     _check_draws("bootstrap_interval", level, resamples, seed)
     if statistic not in get_args(Statistic):
         raise ValueError(f"bootstrap_interval: unknown statistic: got {statistic!r}, expected one of mean, rms")
-    counted = tally("bootstrap_interval", values, clusters)
+    totals = sum_by_cluster("bootstrap_interval", values, clusters)
     if statistic == "rms" and bool((values < 0).any()):
-        least = float(values[values < 0].min())
-        raise ValueError(f"bootstrap_interval: values: no root mean: got {least}, expected at least 0")
-    interval = _interval(counted, level, resamples, seed)
+        minimum = float(values[values < 0].min())
+        raise ValueError(f"bootstrap_interval: values: negative under rms: got {minimum}, expected at least 0")
+    interval = _compute_interval(totals, level, resamples, seed)
     return interval if statistic == "mean" else Interval(*map(math.sqrt, interval))
 
 
@@ -131,163 +145,185 @@ def paired_difference(
     resamples: int = 2000,
     seed: int = 0,
 ) -> Interval:
-    """Return the mean of first - second over the same queries (and seeds), with its bootstrap interval.
+    """Return the mean of first - second over the same queries (and seeds), with its bootstrap confidence interval.
 
-    Both values of a query are drawn together, so what the queries have in common cancels: much narrower than the
-    difference of two separate intervals. A NaN on either side drops the pair. Everything else as in
-    `bootstrap_interval`.
+    Both values of a query are drawn together, so that variation that the queries have in common cancels: the interval
+    is much narrower than the difference of two separate intervals. If either value of a pair is NaN, the pair is
+    ignored. Everything else is as in `bootstrap_interval`.
 
     Args:
-        first: floating point (Q,) or (S, Q), one per query, or per seed and query.
+        first: floating point (Q,) or (S, Q), one value per query, or per seed and query.
         second: floating point, the same queries in the same order, under the same seeds.
-        clusters: int64 (Q,), equal where queries are not independent; None where all are.
-        level: the interval's coverage, between 0 and 1.
-        resamples: how many times the queries are drawn.
-        seed: of the draws, at least 0.
+        clusters: int64 (Q,), equal for queries that are not independent; None if all are independent.
+        level: the confidence level, between 0 and 1.
+        resamples: the number of resamples, at least 1.
+        seed: the seed of the resampling, at least 0.
 
     Raises:
-        ValueError: a wrong shape, dtype, level, number of resamples or seed, different shapes, or an infinite value
-            (its difference to another one is undefined).
+        ValueError: an argument has a wrong shape, dtype or value, the shapes differ, or a value is infinite.
 
-    >>> paired_difference(torch.tensor([0.5, 0.75]), torch.tensor([0.25, 0.5]))
-    Interval(value=0.25, low=0.25, high=0.25)
+    Example:
+        >>> import torch
+        >>> from retbench.metrics import paired_difference
+        >>> paired_difference(torch.tensor([0.5, 0.75]), torch.tensor([0.25, 0.5]))
+        Interval(value=0.25, low=0.25, high=0.25)
     """
     _check_draws("paired_difference", level, resamples, seed)
-    counted = tally_pairs("paired_difference", first, second, clusters)
-    return _interval(counted, level, resamples, seed)
+    totals = sum_differences_by_cluster("paired_difference", first, second, clusters)
+    return _compute_interval(totals, level, resamples, seed)
 
 
-def tally(where: str, values: Tensor, clusters: Tensor | None) -> Tally:
-    """Return the sums and sizes of values (Q,) or (S, Q) by seed and cluster; NaN is dropped, infinities are kept.
+def sum_by_cluster(caller: str, values: Tensor, clusters: Tensor | None) -> ClusterSums:
+    """Return the values summed by seed and cluster.
 
-    Clusters follow each other as they first appear, so that the numbers they carry are of no consequence.
+    NaN values are ignored, infinite ones are kept. Clusters are in the order of their first query, so that their
+    numbers do not matter.
+
+    Args:
+        caller: the public function that was called, for messages.
+        values: floating point (Q,) or (S, Q).
+        clusters: int64 (Q,), or None if all queries are independent.
 
     Raises:
-        ValueError: a wrong shape or dtype, in the name of `where`.
+        ValueError: an argument has a wrong shape or dtype.
     """
-    _check_values(f"{where}: values", values)
+    _check_values(f"{caller}: values", values)
     if clusters is not None and (clusters.dtype != torch.int64 or clusters.shape != values.shape[-1:]):
         got, expected = f"{clusters.dtype} {tuple(clusters.shape)}", f"torch.int64 {tuple(values.shape[-1:])}"
-        raise ValueError(f"{where}: clusters: wrong shape or dtype: got {got}, expected {expected}")
+        raise ValueError(f"{caller}: clusters: wrong shape or dtype: got {got}, expected {expected}")
     values = (values[None] if values.ndim == 1 else values).cpu().to(torch.float64)
     present = ~values.isnan()
     seeds, queries = present.any(dim=1), present.any(dim=0)
     values, present = values[seeds][:, queries], present[seeds][:, queries]
-    places = torch.arange(values.shape[1]) if clusters is None else _places(clusters.cpu()[queries])
-    zeros = torch.zeros(len(values), int(places.max()) + 1 if len(places) else 0, dtype=torch.float64)
-    sums = zeros.index_add(1, places, torch.where(present, values, 0))
-    return Tally(sums, zeros.index_add(1, places, present.to(torch.float64)))
+    indices = torch.arange(values.shape[1]) if clusters is None else _index_clusters(clusters.cpu()[queries])
+    zeros = torch.zeros(len(values), int(indices.max()) + 1 if len(indices) else 0, dtype=torch.float64)
+    sums = zeros.index_add(1, indices, torch.where(present, values, 0))
+    return ClusterSums(sums, zeros.index_add(1, indices, present.to(torch.float64)))
 
 
-def tally_pairs(where: str, first: Tensor, second: Tensor, clusters: Tensor | None) -> Tally:
-    """Return the sums and sizes of first - second by seed and cluster; a NaN on either side drops the pair.
+def sum_differences_by_cluster(caller: str, first: Tensor, second: Tensor, clusters: Tensor | None) -> ClusterSums:
+    """Return first - second summed by seed and cluster; pairs with a NaN are ignored.
+
+    Args:
+        caller: the public function that was called, for messages.
+        first: floating point (Q,) or (S, Q).
+        second: floating point, of the same shape.
+        clusters: int64 (Q,), or None if all queries are independent.
 
     Raises:
-        ValueError: a wrong shape or dtype, different shapes, or an infinite value, in the name of `where`.
+        ValueError: an argument has a wrong shape or dtype, the shapes differ, or a value is infinite.
     """
     for name, values in (("first", first), ("second", second)):
-        _check_values(f"{where}: {name}", values)
+        _check_values(f"{caller}: {name}", values)
         if bool(values.isinf().any()):
-            raise ValueError(f"{where}: {name}: undefined difference: got an infinite value, expected finite or NaN")
+            raise ValueError(f"{caller}: {name}: undefined difference: got an infinite value, expected finite or NaN")
     if first.shape != second.shape:
         got, expected = tuple(second.shape), tuple(first.shape)
-        raise ValueError(f"{where}: second: not the same queries: got {got}, expected {expected}")
-    return tally(where, first.cpu().to(torch.float64) - second.cpu().to(torch.float64), clusters)
+        raise ValueError(f"{caller}: second: not the same queries: got {got}, expected {expected}")
+    return sum_by_cluster(caller, first.cpu().to(torch.float64) - second.cpu().to(torch.float64), clusters)
 
 
-def standard_error(counted: Tally) -> StandardError:
-    """Return the cluster-robust standard error of the mean of a tally, and its degrees of freedom.
+def standard_error(totals: ClusterSums) -> StandardError:
+    """Return the cluster-robust standard error of a mean and its degrees of freedom.
 
-    With one seed it is sqrt(G / (G - 1) * sum over clusters of (sum - mean * size)^2) / N, of N values in G clusters,
-    with G - 1 degrees of freedom; where every value is a cluster, the usual standard deviation / sqrt(N). Under several
-    seeds the same form over seeds is added to the variance (where no value was dropped: the standard deviation of the
-    seeds' means / sqrt(S)), and the degrees of freedom are those of Welch and Satterthwaite. What only one query shows
-    under only one seed is then in both parts, so the error is a little too large: the safe side.
+    With one seed, the error of N values in G clusters is sqrt(G / (G - 1) * sum over clusters of
+    (sum - mean * size)^2) / N, with G - 1 degrees of freedom; if every value is a cluster, this is the usual standard
+    deviation / sqrt(N). With several seeds, the same expression over seeds is added to the variance (without missing
+    values: the variance of the seeds' means / S), and the degrees of freedom are those of Welch and Satterthwaite.
+    Variation of a single query under a single seed is then in both terms, so that the error is slightly too large,
+    which is the safe side.
 
-    With fewer than two clusters nothing can be estimated: an infinite error, 0 degrees of freedom.
+    Fewer than two clusters give an infinite error and 0 degrees of freedom.
 
     Source: Cameron and Miller 2015, A Practitioner's Guide to Cluster-Robust Inference; Satterthwaite 1946, An
     Approximate Distribution of Estimates of Variance Components.
     """
-    if counted.clusters < 2:
+    if totals.clusters < 2:
         return StandardError(math.inf, 0.0)
-    residuals = (counted.sums - counted.mean * counted.sizes) / counted.sizes.sum()
-    sides = [residuals.sum(dim=0)] + ([residuals.sum(dim=1)] if counted.seeds > 1 else [])
-    parts = [float(side.square().sum()) * len(side) / (len(side) - 1) for side in sides]
-    return combine_parts(parts, [len(side) - 1 for side in sides])
+    residuals = (totals.sums - totals.mean * totals.sizes) / totals.sizes.sum()
+    axes = [residuals.sum(dim=0)] + ([residuals.sum(dim=1)] if totals.seeds > 1 else [])
+    variances = [float(axis.square().sum()) * len(axis) / (len(axis) - 1) for axis in axes]
+    return combine_variances(variances, [len(axis) - 1 for axis in axes])
 
 
-def combine_parts(parts: Sequence[float], freedoms: Sequence[int]) -> StandardError:
-    """Return the root of the sum of variances and its degrees of freedom, the first part's where nothing varies."""
-    total = sum(parts)
-    if len(parts) == 1 or not total > 0:  # nothing varies, or infinitely
-        return StandardError(math.sqrt(total), float(freedoms[0]))
-    shares = ((part / total) ** 2 / freedom for part, freedom in zip(parts, freedoms, strict=True))
+def combine_variances(variances: Sequence[float], degrees_of_freedom: Sequence[int]) -> StandardError:
+    """Return the root of the sum of variances and its degrees of freedom by Welch and Satterthwaite.
+
+    If all variances are 0, the degrees of freedom are those of the first one.
+    """
+    total = sum(variances)
+    if len(variances) == 1 or not total > 0:  # zero, or NaN from infinite values
+        return StandardError(math.sqrt(total), float(degrees_of_freedom[0]))
+    shares = (
+        (variance / total) ** 2 / freedom for variance, freedom in zip(variances, degrees_of_freedom, strict=True)
+    )
     return StandardError(math.sqrt(total), 1 / sum(shares))
 
 
-def _check_values(where: str, values: Tensor) -> None:
+def _check_values(argument: str, values: Tensor) -> None:
     if values.ndim not in (1, 2):
-        raise ValueError(f"{where}: wrong shape: got {tuple(values.shape)}, expected (Q,) or (S, Q)")
+        raise ValueError(f"{argument}: wrong shape: got {tuple(values.shape)}, expected (Q,) or (S, Q)")
     if not values.is_floating_point():
-        raise ValueError(f"{where}: wrong dtype: got {values.dtype}, expected floating point")
+        raise ValueError(f"{argument}: wrong dtype: got {values.dtype}, expected floating point")
 
 
-def _check_draws(where: str, level: float, resamples: int, seed: int) -> None:
+def _check_draws(caller: str, level: float, resamples: int, seed: int) -> None:
     if not 0 < level < 1:
-        raise ValueError(f"{where}: wrong level: got {level}, expected between 0 and 1")
+        raise ValueError(f"{caller}: wrong level: got {level}, expected between 0 and 1")
     if resamples < 1:
-        raise ValueError(f"{where}: wrong number of resamples: got {resamples}, expected at least 1")
+        raise ValueError(f"{caller}: wrong number of resamples: got {resamples}, expected at least 1")
     if seed < 0:
-        raise ValueError(f"{where}: wrong seed: got {seed}, expected at least 0")
+        raise ValueError(f"{caller}: wrong seed: got {seed}, expected at least 0")
 
 
-def _places(clusters: Tensor) -> Tensor:
+def _index_clusters(clusters: Tensor) -> Tensor:
+    """Return the index of the cluster of each query, int64 (Q,); clusters are numbered by their first query."""
     _, first, numbers = np.unique(clusters.numpy(), return_index=True, return_inverse=True)
     return torch.from_numpy(first.argsort().argsort()[numbers])
 
 
-def _interval(counted: Tally, level: float, resamples: int, seed: int) -> Interval:
-    value = counted.mean
-    if math.isnan(value) or counted.clusters == 1:
+def _compute_interval(totals: ClusterSums, level: float, resamples: int, seed: int) -> Interval:
+    value = totals.mean
+    if math.isnan(value) or totals.clusters == 1:
         return Interval(value, NAN, NAN)
-    means = _resampled_means(counted, resamples, seed).sort().values
-    tail = math.floor(_tail(level, standard_error(counted).freedom) * (len(means) - 1))
-    bounds = [float(means[tail]), float(means[-1 - tail])] if len(means) else []
+    means = _resample_means(totals, resamples, seed).sort().values
+    tail = _tail_probability(level, standard_error(totals).degrees_of_freedom)
+    index = math.floor(tail * (len(means) - 1))
+    bounds = [float(means[index]), float(means[-1 - index])] if len(means) else []
     return Interval(value, min([value, *bounds]), max([value, *bounds]))
 
 
-def _tail(level: float, freedom: float) -> float:
-    """Return what is left outside each bound of an expanded percentile interval."""
+def _tail_probability(level: float, freedom: float) -> float:
+    """Return the probability beyond each bound of an expanded percentile interval."""
     from scipy.special import ndtr, stdtrit
 
     return float(ndtr(-math.sqrt((freedom + 1) / freedom) * stdtrit(freedom, 1 - (1 - level) / 2)))
 
 
-def _resampled_means(counted: Tally, resamples: int, seed: int) -> Tensor:
-    """Return the mean of every resample that holds a value: with gaps under some seeds, one may hold none."""
-    infinite = counted.sums.isinf()
-    finite, infinities = counted.sums.masked_fill(infinite, 0), set(counted.sums[infinite].tolist())
-    means, step = [], max(1, CELLS // max(counted.sums.shape))
+def _resample_means(totals: ClusterSums, resamples: int, seed: int) -> Tensor:
+    """Return the means of all resamples that contain a value; with missing values, a resample may contain none."""
+    infinite = totals.sums.isinf()
+    finite, infinities = totals.sums.masked_fill(infinite, 0), set(totals.sums[infinite].tolist())
+    means, step = [], max(1, BLOCK_SIZE // max(totals.sums.shape))
     for start in range(0, resamples, step):
         rows = min(step, resamples - start)
-        clusters = _drawn(counted.clusters, rows, (seed, start, 0))
-        seeds = _drawn(counted.seeds, rows, (seed, start, 1))
-        totals, sizes = _weighted(clusters, finite, seeds), _weighted(clusters, counted.sizes, seeds)
-        for infinity in infinities:  # apart, for a weight of 0 times infinity would be NaN
-            totals[_weighted(clusters, (counted.sums == infinity).to(torch.float64), seeds) > 0] += infinity
-        means.append((totals / sizes)[sizes > 0])
+        clusters = _draw_counts(totals.clusters, rows, (seed, start, 0))
+        seeds = _draw_counts(totals.seeds, rows, (seed, start, 1))
+        sums, sizes = _weighted_sums(clusters, finite, seeds), _weighted_sums(clusters, totals.sizes, seeds)
+        for infinity in infinities:  # separately, because a weight of 0 times infinity would be NaN
+            sums[_weighted_sums(clusters, (totals.sums == infinity).to(torch.float64), seeds) > 0] += infinity
+        means.append((sums / sizes)[sizes > 0])
     return torch.cat(means)
 
 
-def _weighted(clusters: Tensor, cells: Tensor, seeds: Tensor) -> Tensor:
-    """Return the sum of `cells` (S, G) for each resample, weighted by how often cluster and seed were drawn."""
-    return (clusters @ cells.T * seeds).sum(dim=1)
+def _weighted_sums(clusters: Tensor, values: Tensor, seeds: Tensor) -> Tensor:
+    """Return the sum of `values` (S, G) in each resample, weighted by the draw counts of its clusters and seeds."""
+    return (clusters @ values.T * seeds).sum(dim=1)
 
 
-@lru_cache(maxsize=BLOCKS)
-def _drawn(count: int, rows: int, seed: tuple[int, int, int]) -> Tensor:
-    """Return how often each of `count` things was drawn in `count` draws with replacement: float64 (rows, count)."""
+@lru_cache(maxsize=CACHED_BLOCKS)
+def _draw_counts(count: int, rows: int, seed: tuple[int, int, int]) -> Tensor:
+    """Return the draw counts of `count` objects in `count` draws with replacement: float64 (rows, count)."""
     drawn = torch.from_numpy(np.random.default_rng(seed).integers(count, size=(rows, count)))
-    once = torch.ones_like(drawn, dtype=torch.float64)
-    return torch.zeros_like(once).scatter_add_(1, drawn, once)
+    ones = torch.ones_like(drawn, dtype=torch.float64)
+    return torch.zeros_like(ones).scatter_add_(1, drawn, ones)

@@ -1,6 +1,4 @@
-"""Packing, unpacking and distances of binary codes."""
-
-import doctest
+"""Packing, unpacking and Hamming distances of binary codes."""
 
 import numpy as np
 import pytest
@@ -9,7 +7,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from retbench.metrics import codes as module
 from retbench.metrics import hamming, pack, unpack
 
 
@@ -29,37 +26,37 @@ def test_unpacking_undoes_packing(count: int, bits: int, seed: int) -> None:
 
 
 @pytest.mark.parametrize("bits", [1, 5, 8, 13, 64, 512])
-def test_packed_bytes_are_those_of_numpy_packbits(bits: int) -> None:
+def test_packed_bytes_equal_numpy_packbits(bits: int) -> None:
     codes = random_codes(7, bits)
     assert np.array_equal(pack(codes).numpy(), np.packbits(codes.numpy() > 0, axis=1))
 
 
 @pytest.mark.parametrize("bits", [1, 4, 7, 8, 9, 31, 32, 63, 64, 65, 127, 128, 200, 512])
-def test_distance_is_half_of_length_minus_inner_product(bits: int) -> None:
+def test_the_distance_is_half_of_length_minus_inner_product(bits: int) -> None:
     queries, database = random_codes(5, bits, 1), random_codes(23, bits, 2)
     distances = hamming(pack(queries), pack(database))
     assert distances.dtype == torch.int16
     assert torch.equal(distances.long(), (bits - queries.long() @ database.long().T) // 2)
 
 
-def test_distance_of_opposite_codes_is_their_length() -> None:
+def test_the_distance_of_opposite_codes_is_their_length() -> None:
     codes = random_codes(3, 511)
     assert hamming(pack(codes), pack(-codes)).diagonal().tolist() == [511] * 3
     assert hamming(pack(codes), pack(codes)).diagonal().tolist() == [0] * 3
 
 
-def test_nothing_to_compare_gives_an_empty_matrix() -> None:
-    some, none = pack(random_codes(3, 12)), pack(random_codes(0, 12))
-    assert hamming(some, none).shape == (3, 0)
-    assert hamming(none, some).shape == (0, 3)
+def test_an_empty_input_gives_an_empty_matrix() -> None:
+    three, none = pack(random_codes(3, 12)), pack(random_codes(0, 12))
+    assert hamming(three, none).shape == (3, 0)
+    assert hamming(none, three).shape == (0, 3)
 
 
-def test_distances_of_views_are_those_of_copies() -> None:
+def test_views_have_the_same_distances_as_copies() -> None:
     packed = pack(random_codes(8, 40))
     assert torch.equal(hamming(packed[::2], packed[1::2]), hamming(packed[::2].clone(), packed[1::2].clone()))
 
 
-def test_zero_is_not_packed() -> None:
+def test_packing_a_zero_raises() -> None:
     codes = random_codes(3, 12)
     codes[1, 7] = 0
     with pytest.raises(ValueError, match=r"^pack: not a binary code: got the value 0, expected -1 or \+1$"):
@@ -67,7 +64,7 @@ def test_zero_is_not_packed() -> None:
 
 
 @pytest.mark.parametrize("value", [2, -2, 127, -128])
-def test_other_values_are_not_packed(value: int) -> None:
+def test_packing_any_other_value_raises(value: int) -> None:
     with pytest.raises(ValueError, match=f"got the value {value}"):
         pack(torch.full((1, 3), value, dtype=torch.int8))
 
@@ -80,7 +77,7 @@ def test_other_values_are_not_packed(value: int) -> None:
         (torch.ones(3, 0, dtype=torch.int8), "wrong shape"),
     ],
 )
-def test_what_is_no_code_matrix_is_not_packed(codes: Tensor, message: str) -> None:
+def test_packing_a_wrong_dtype_or_shape_raises(codes: Tensor, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         pack(codes)
 
@@ -94,19 +91,15 @@ def test_what_is_no_code_matrix_is_not_packed(codes: Tensor, message: str) -> No
         (torch.zeros(2, 0, dtype=torch.uint8), 0, "wrong number of bits: got 0"),
     ],
 )
-def test_a_width_of_other_codes_is_not_unpacked(packed: Tensor, bits: int, message: str) -> None:
+def test_unpacking_a_wrong_dtype_or_width_raises(packed: Tensor, bits: int, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         unpack(packed, bits)
 
 
-def test_codes_of_different_length_have_no_distance() -> None:
+def test_distances_of_codes_that_do_not_match_raise() -> None:
     with pytest.raises(ValueError, match="hamming: database: wrong width: got 2 bytes, expected the queries' 1"):
         hamming(torch.zeros(1, 1, dtype=torch.uint8), torch.zeros(1, 2, dtype=torch.uint8))
     with pytest.raises(ValueError, match="hamming: queries: wrong dtype"):
         hamming(torch.zeros(1, 1, dtype=torch.int8), torch.zeros(1, 1, dtype=torch.uint8))
     with pytest.raises(ValueError, match="expected at most 4096"):
         hamming(torch.zeros(1, 4097, dtype=torch.uint8), torch.zeros(1, 4097, dtype=torch.uint8))
-
-
-def test_documented_examples_run() -> None:
-    assert doctest.testmod(module).failed == 0

@@ -1,4 +1,4 @@
-"""Compiled kernels: independent of a writable cache."""
+"""Compiled kernels do not need a writable cache."""
 
 from pathlib import Path
 
@@ -8,18 +8,18 @@ import pytest
 from retbench import metrics
 
 
-def test_exports_are_the_sorted_public_names() -> None:
+def test_the_exports_are_the_sorted_public_names() -> None:
     modules = {path.stem for path in Path(metrics.__file__).parent.glob("*.py")}
     public = {name for name in vars(metrics) if not name.startswith("_")} - modules
     assert metrics.__all__ == sorted(public)
 
 
-def test_kernels_compile_where_no_cache_can_be_written(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_kernels_compile_without_a_writable_cache(monkeypatch: pytest.MonkeyPatch) -> None:
     from numba.core.caching import CacheImpl
 
     from retbench.metrics.compiled import compiled
 
-    monkeypatch.setattr(CacheImpl, "_locator_classes", [])  # what numba is left with when every directory is read-only
+    monkeypatch.setattr(CacheImpl, "_locator_classes", [])  # as if every directory were read-only
 
     def doubled(value: int) -> int:
         return value * 2
@@ -28,7 +28,7 @@ def test_kernels_compile_where_no_cache_can_be_written(monkeypatch: pytest.Monke
 
 
 def test_kernels_count_the_bits_of_a_word() -> None:
-    from retbench.metrics.counting import ones
+    from retbench.metrics.counting import count_ones
 
     words = [0, 1, 2**63, 2**64 - 1, 0x0123456789ABCDEF]
-    assert [ones(np.uint64(word)) for word in words] == [word.bit_count() for word in words]
+    assert [count_ones(np.uint64(word)) for word in words] == [word.bit_count() for word in words]

@@ -1,4 +1,4 @@
-"""The laws behind the expectations, in tie groups too large for probabilities that start at one end."""
+"""The distributions behind the expectations, in tie groups too large for recursions that start at one end."""
 
 import math
 
@@ -10,38 +10,42 @@ LARGE = [(50_000, 20_000), (60_000, 59_990), (200_000, 80_000), (200_000, 2), (1
 
 @pytest.mark.parametrize(("size", "relevant"), LARGE)
 @pytest.mark.parametrize("part", [0.0, 0.01, 0.5, 1.0])
-def test_hits_among_those_drawn_have_the_mean_and_variance_of_their_law(size: int, relevant: int, part: float) -> None:
-    from retbench.metrics.expectation import drawn_hits
+def test_the_number_of_drawn_hits_has_the_mean_and_variance_of_its_distribution(
+    size: int, relevant: int, part: float
+) -> None:
+    from retbench.metrics.expectation import hypergeometric
 
     drawn = max(1, int(part * size))
-    first, weights = drawn_hits(size, relevant, drawn)
-    hits, mean = first + np.arange(len(weights)), drawn * relevant / size
+    first, probabilities = hypergeometric(size, relevant, drawn)
+    hits, mean = first + np.arange(len(probabilities)), drawn * relevant / size
     rest = (size - relevant) / size * (size - drawn) / max(1, size - 1)
-    assert weights.sum() == pytest.approx(1.0)
-    assert (weights * hits).sum() == pytest.approx(mean)
-    assert (weights * (hits - mean) ** 2).sum() == pytest.approx(mean * rest, abs=1e-9)
+    assert probabilities.sum() == pytest.approx(1.0)
+    assert (probabilities * hits).sum() == pytest.approx(mean)
+    assert (probabilities * (hits - mean) ** 2).sum() == pytest.approx(mean * rest, abs=1e-9)
 
 
 @pytest.mark.parametrize(("size", "relevant"), LARGE)
 @pytest.mark.parametrize("part", [0.0, 0.01, 0.5, 1.0])
-def test_the_wait_for_a_relevant_item_has_the_mean_of_its_law(size: int, relevant: int, part: float) -> None:
-    from retbench.metrics.expectation import waiting_places
+def test_the_position_of_a_relevant_item_has_the_mean_of_its_distribution(
+    size: int, relevant: int, part: float
+) -> None:
+    from retbench.metrics.expectation import negative_hypergeometric
 
     nth = max(1, int(part * relevant))
-    first, weights = waiting_places(size, relevant, nth)
-    places = first + np.arange(len(weights))
-    assert weights.sum() == pytest.approx(1.0)
-    assert (weights * places).sum() == pytest.approx(nth * (size + 1) / (relevant + 1))
+    first, probabilities = negative_hypergeometric(size, relevant, nth)
+    positions = first + np.arange(len(probabilities))
+    assert probabilities.sum() == pytest.approx(1.0)
+    assert (probabilities * positions).sum() == pytest.approx(nth * (size + 1) / (relevant + 1))
     assert nth <= first
-    assert places[-1] <= size - relevant + nth
+    assert positions[-1] <= size - relevant + nth
 
 
-def test_a_large_tie_cut_by_hits_is_the_sum_over_its_waits() -> None:
-    from retbench.metrics.expectation import cut_by_hits, waiting_places
+def test_the_sum_over_the_first_hits_of_a_large_tie_is_the_sum_over_their_positions() -> None:
+    from retbench.metrics.expectation import negative_hypergeometric, sum_first_hits
 
-    waits = [waiting_places(40_000, 15_000, nth) for nth in range(1, 51)]
+    positions = [negative_hypergeometric(40_000, 15_000, nth) for nth in range(1, 51)]
     terms = [
-        (30 + nth) * (weights / (100 + first + np.arange(len(weights)))).sum()
-        for nth, (first, weights) in enumerate(waits, start=1)
+        (30 + nth) * (probabilities / (100 + first + np.arange(len(probabilities)))).sum()
+        for nth, (first, probabilities) in enumerate(positions, start=1)
     ]
-    assert cut_by_hits(100, 30, 40_000, 15_000, 50) == pytest.approx(math.fsum(terms), rel=1e-12)
+    assert sum_first_hits(100, 30, 40_000, 15_000, 50) == pytest.approx(math.fsum(terms), rel=1e-12)

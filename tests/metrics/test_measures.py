@@ -1,6 +1,5 @@
-"""Several measures in one pass: bit for bit those of the functions called one by one."""
+"""Several measures in one pass equal those of the single functions bit for bit."""
 
-import doctest
 import itertools
 from collections.abc import Sequence
 from typing import Any
@@ -22,47 +21,47 @@ from retbench.metrics import (
     precision_at,
     precision_recall,
 )
-from retbench.metrics import measures as module
 
 DEFINITIONS: Any = ["full", "top-k", "top-k-skip", "first-k-relevant"]
 TIES: Any = ["stable", "expected", "best", "worst"]
-DEPTHS, RECALLS = (3, 1, 40), torch.arange(21, dtype=torch.float64) / 20
+DEPTHS, RECALL_LEVELS = (3, 1, 40), torch.arange(21, dtype=torch.float64) / 20
 MEASURES: list[Measure] = [
     measure
     for ties in TIES
     for measure in (
         *(AveragePrecision(definition, None if definition == "full" else 7, ties) for definition in DEFINITIONS),
         PrecisionAt(DEPTHS, ties),
-        PrecisionRecall(RECALLS, ties),
+        PrecisionRecall(RECALL_LEVELS, ties),
     )
 ]
 
 
-def same(found: Tensor, expected: Tensor) -> bool:
-    """Return whether two tensors agree in every bit; a NaN agrees with a NaN."""
+def same(values: Tensor, expected: Tensor) -> bool:
+    """Return whether two tensors are equal bit for bit; NaN equals NaN."""
     return (
-        found.shape == expected.shape
-        and found.dtype == expected.dtype
-        and bool(((found == expected) | (found.isnan() & expected.isnan())).all())
+        values.shape == expected.shape
+        and values.dtype == expected.dtype
+        and bool(((values == expected) | (values.isnan() & expected.isnan())).all())
     )
 
 
-def alone(measure: Measure, tensors: Sequence[Tensor], bits: int) -> Tensor:
-    """Return what the function of a measure finds, called by itself."""
-    one, other, wanted, labels = tensors
+def call_function(measure: Measure, tensors: Sequence[Tensor], bits: int) -> Tensor:
+    """Return the result of the single function of a measure."""
     if isinstance(measure, AveragePrecision):
         options: Any = {"definition": measure.definition, "depth": measure.depth, "ties": measure.ties}
-        return average_precision(one, other, wanted, labels, bits=bits, **options)[:, None]
+        return average_precision(*tensors, bits=bits, **options)[:, None]
     if isinstance(measure, PrecisionAt):
-        return precision_at(one, other, wanted, labels, bits=bits, depths=measure.depths, ties=measure.ties)
+        return precision_at(*tensors, bits=bits, depths=measure.depths, ties=measure.ties)
     assert isinstance(measure, PrecisionRecall)
-    return precision_recall(one, other, wanted, labels, bits=bits, recalls=measure.recalls, ties=measure.ties)
+    return precision_recall(*tensors, bits=bits, recalls=measure.recalls, ties=measure.ties)
 
 
-def draw(seed: int, queries: int, items: int, bits: int, classes: int, sets: int) -> tuple[Tensor, Tensor, Any, Tensor]:
-    numbers = torch.Generator().manual_seed(seed)
-    codes = torch.randint(2, (queries + items, bits), generator=numbers).to(torch.int8) * 2 - 1
-    labels = [(torch.rand(n, classes, generator=numbers) < 0.3).byte() for n in (*[queries] * sets, items)]
+def random_retrieval(
+    seed: int, queries: int, items: int, bits: int, classes: int, sets: int
+) -> tuple[Tensor, Tensor, Any, Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    codes = torch.randint(2, (queries + items, bits), generator=generator).to(torch.int8) * 2 - 1
+    labels = [(torch.rand(n, classes, generator=generator) < 0.3).byte() for n in (*[queries] * sets, items)]
     return pack(codes[:queries]), pack(codes[queries:]), labels[:-1], labels[-1]
 
 
@@ -76,48 +75,50 @@ def draw(seed: int, queries: int, items: int, bits: int, classes: int, sets: int
     chosen=st.lists(st.sampled_from(MEASURES), max_size=6),
 )
 @settings(deadline=None, max_examples=80)
-def test_one_pass_gives_what_each_function_gives(
+def test_one_pass_gives_the_values_of_each_function(
     seed: int, queries: int, items: int, bits: int, classes: int, sets: int, chosen: list[Measure]
 ) -> None:
-    codes, database, wanted, labels = draw(seed, queries, items, bits, classes, sets)
-    found = measure_rankings(codes, database, wanted, labels, bits=bits, measures=chosen)
+    codes, database, query_labels, labels = random_retrieval(seed, queries, items, bits, classes, sets)
+    found = measure_rankings(codes, database, query_labels, labels, bits=bits, measures=chosen)
     assert [len(values) for values in found] == [len(chosen)] * sets
-    for of_set, own in zip(found, wanted, strict=True):
-        for values, measure in zip(of_set, chosen, strict=True):
-            assert same(values, alone(measure, (codes, database, own, labels), bits))
+    for set_values, own in zip(found, query_labels, strict=True):
+        for values, measure in zip(set_values, chosen, strict=True):
+            assert same(values, call_function(measure, (codes, database, own, labels), bits))
 
 
 @pytest.mark.parametrize("items", [0, 40])
 def test_all_measures_of_one_large_tie(items: int) -> None:
-    codes, database, wanted, labels = draw(0, 5, items, 8, 3, 2)
+    codes, database, query_labels, labels = random_retrieval(0, 5, items, 8, 3, 2)
     database = codes[:1].expand(items, -1)
-    found = measure_rankings(codes, database, wanted, labels, bits=8, measures=MEASURES)
-    for (of_set, own), (index, measure) in itertools.product(zip(found, wanted, strict=True), enumerate(MEASURES)):
-        assert same(of_set[index], alone(measure, (codes, database, own, labels), 8))
+    found = measure_rankings(codes, database, query_labels, labels, bits=8, measures=MEASURES)
+    for (set_values, own), (index, measure) in itertools.product(
+        zip(found, query_labels, strict=True), enumerate(MEASURES)
+    ):
+        assert same(set_values[index], call_function(measure, (codes, database, own, labels), 8))
 
 
 def test_the_order_of_label_sets_does_not_matter() -> None:
-    codes, database, (first, second), labels = draw(1, 40, 200, 12, 4, 2)
+    codes, database, (first, second), labels = random_retrieval(1, 40, 200, 12, 4, 2)
     found = measure_rankings(codes, database, [first, second], labels, bits=12, measures=MEASURES)
-    turned = measure_rankings(codes, database, [second, first], labels, bits=12, measures=MEASURES[::-1])
-    for one, other in zip(found, turned[::-1], strict=True):
+    swapped = measure_rankings(codes, database, [second, first], labels, bits=12, measures=MEASURES[::-1])
+    for one, other in zip(found, swapped[::-1], strict=True):
         assert all(same(*pair) for pair in zip(one, other[::-1], strict=True))
 
 
-def test_values_do_not_depend_on_threads() -> None:
-    codes, database, wanted, labels = draw(2, 70, 200, 16, 4, 2)
+def test_values_do_not_depend_on_the_number_of_threads() -> None:
+    codes, database, query_labels, labels = random_retrieval(2, 70, 200, 16, 4, 2)
     threads, found = torch.get_num_threads(), []
     try:
         for count in (1, 3):
             torch.set_num_threads(count)
-            found.append(measure_rankings(codes, database, wanted, labels, bits=16, measures=MEASURES))
+            found.append(measure_rankings(codes, database, query_labels, labels, bits=16, measures=MEASURES))
     finally:
         torch.set_num_threads(threads)
     for one, other in zip(*found, strict=True):
         assert all(same(*pair) for pair in zip(one, other, strict=True))
 
 
-def test_the_database_is_read_once_for_all(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_database_is_read_once_for_all_measures(monkeypatch: pytest.MonkeyPatch) -> None:
     from retbench.metrics import counting
 
     calls: list[str] = []
@@ -126,15 +127,15 @@ def test_the_database_is_read_once_for_all(monkeypatch: pytest.MonkeyPatch) -> N
         kernel = getattr(counting, name)
         return lambda *arguments: (calls.append(name), kernel(*arguments))[1]
 
-    for name in ("fill_keys", "mark_relevant", "count_keys", "place_relevant"):
+    for name in ("fill_keys", "mark_relevant", "count_keys", "rank_stable"):
         monkeypatch.setattr(counting, name, counted(name))
-    codes, database, wanted, labels = draw(3, 5, 60, 16, 4, 2)
-    measure_rankings(codes, database, wanted, labels, bits=16, measures=MEASURES)
+    codes, database, query_labels, labels = random_retrieval(3, 5, 60, 16, 4, 2)
+    measure_rankings(codes, database, query_labels, labels, bits=16, measures=MEASURES)
     assert {name: calls.count(name) for name in calls} == {
         "fill_keys": 5,
         "mark_relevant": 10,
         "count_keys": 10,
-        "place_relevant": 10,
+        "rank_stable": 10,
     }
 
 
@@ -147,9 +148,9 @@ def test_the_database_is_read_once_for_all(monkeypatch: pytest.MonkeyPatch) -> N
         ({"bits": 17}, "query_codes: wrong packed width: got 2 bytes, expected 3 for 17 bits"),
     ],
 )
-def test_tensors_that_do_not_fit_are_refused(change: dict[str, Any], message: str) -> None:
-    codes, database, wanted, labels = draw(4, 5, 60, 16, 4, 2)
-    arguments = {"query_labels": wanted, "bits": 16} | change
+def test_tensors_that_do_not_match_raise(change: dict[str, Any], message: str) -> None:
+    codes, database, query_labels, labels = random_retrieval(4, 5, 60, 16, 4, 2)
+    arguments = {"query_labels": query_labels, "bits": 16} | change
     with pytest.raises(ValueError, match=f"^measure_rankings: {message}"):
         measure_rankings(codes, database, database_labels=labels, measures=MEASURES, **arguments)
 
@@ -160,14 +161,10 @@ def test_tensors_that_do_not_fit_are_refused(change: dict[str, Any], message: st
         (AveragePrecision("top-k"), "average_precision: depth: needed by definition 'top-k'"),
         (AveragePrecision(ties=TIES[0] + "?"), "average_precision: unknown tie rule: got 'stable\\?'"),
         (PrecisionAt([0]), "precision_at: depths: below the first rank: got 0, expected at least 1"),
-        (PrecisionRecall(RECALLS + 1), r"precision_recall: recalls: not a recall: got 1\.05, expected 0 to 1"),
+        (PrecisionRecall(RECALL_LEVELS + 1), r"precision_recall: recalls: not a recall: got 1\.05, expected 0 to 1"),
     ],
 )
-def test_a_wrong_option_is_refused_under_the_name_of_its_function(measure: Measure, message: str) -> None:
-    codes, database, wanted, labels = draw(5, 5, 60, 16, 4, 1)
+def test_the_error_on_a_wrong_option_names_the_function_of_the_measure(measure: Measure, message: str) -> None:
+    codes, database, query_labels, labels = random_retrieval(5, 5, 60, 16, 4, 1)
     with pytest.raises(ValueError, match=f"^{message}"):
-        measure_rankings(codes, database, wanted, labels, bits=16, measures=[measure])
-
-
-def test_documented_examples_run() -> None:
-    assert doctest.testmod(module).failed == 0
+        measure_rankings(codes, database, query_labels, labels, bits=16, measures=[measure])

@@ -1,4 +1,4 @@
-"""Distances between pictures, against plain numpy."""
+"""Distances between images, against plain numpy."""
 
 import math
 from collections.abc import Callable
@@ -15,12 +15,12 @@ MEASURES = [linf, l2, mse, psnr, ssim]
 Measure = Callable[[Tensor, Tensor], Tensor]
 
 
-def pictures(count: int, height: int, width: int, seed: int = 0) -> Tensor:
+def random_images(count: int, height: int, width: int, seed: int = 0) -> Tensor:
     return torch.from_numpy(np.random.default_rng(seed).random((count, 3, height, width), dtype=np.float32))
 
 
-def similarity(image: NDArray[np.float64], reference: NDArray[np.float64], window: int) -> float:
-    """SSIM from the definition, one window at a time."""
+def reference_ssim(image: NDArray[np.float64], reference: NDArray[np.float64], window: int) -> float:
+    """Return the SSIM computed from its definition, one window at a time."""
     offsets = np.arange(window) - window // 2
     line = np.exp(-(offsets**2) / (2 * 1.5**2))
     weights = np.outer(line, line) / line.sum() ** 2
@@ -32,9 +32,9 @@ def similarity(image: NDArray[np.float64], reference: NDArray[np.float64], windo
                 y = reference[channel, top : top + window, left : left + window]
                 mean_x, mean_y = (weights * x).sum(), (weights * y).sum()
                 var_x, var_y = (weights * (x - mean_x) ** 2).sum(), (weights * (y - mean_y) ** 2).sum()
-                both = (weights * (x - mean_x) * (y - mean_y)).sum()
-                light = (2 * mean_x * mean_y + 1e-4) / (mean_x**2 + mean_y**2 + 1e-4)
-                values.append(light * (2 * both + 9e-4) / (var_x + var_y + 9e-4))
+                covariance = (weights * (x - mean_x) * (y - mean_y)).sum()
+                luminance = (2 * mean_x * mean_y + 1e-4) / (mean_x**2 + mean_y**2 + 1e-4)
+                values.append(luminance * (2 * covariance + 9e-4) / (var_x + var_y + 9e-4))
     return float(np.mean(values))
 
 
@@ -47,8 +47,8 @@ def test_a_constant_shift_has_known_distances() -> None:
     assert psnr(shifted, clean).tolist() == pytest.approx([20 * math.log10(255 / 8)] * 2, rel=1e-6)
 
 
-def test_distances_match_numpy_picture_by_picture() -> None:
-    images, references = pictures(5, 6, 7, 1), pictures(5, 6, 7, 2)
+def test_distances_match_numpy_image_by_image() -> None:
+    images, references = random_images(5, 6, 7, 1), random_images(5, 6, 7, 2)
     difference = (images.numpy().astype(np.float64) - references.numpy()).reshape(5, -1)
     assert np.allclose(linf(images, references), np.abs(difference).max(axis=1), rtol=1e-14)
     assert np.allclose(l2(images, references), np.linalg.norm(difference, axis=1), rtol=1e-14)
@@ -57,17 +57,17 @@ def test_distances_match_numpy_picture_by_picture() -> None:
 
 
 @pytest.mark.parametrize(("height", "width", "window"), [(14, 16, 11), (11, 11, 11), (10, 30, 9), (8, 8, 7), (3, 5, 3)])
-def test_similarity_matches_its_definition_in_the_window_that_fits(height: int, width: int, window: int) -> None:
-    images = pictures(2, height, width, 1)
-    references = (images * 0.8 + pictures(2, height, width, 2) * 0.2).clamp(0, 1)
+def test_ssim_matches_its_definition_with_the_largest_window_that_fits(height: int, width: int, window: int) -> None:
+    images = random_images(2, height, width, 1)
+    references = (images * 0.8 + random_images(2, height, width, 2) * 0.2).clamp(0, 1)
     expected = [
-        similarity(*pair, window) for pair in zip(images.double().numpy(), references.double().numpy(), strict=True)
+        reference_ssim(*pair, window) for pair in zip(images.double().numpy(), references.double().numpy(), strict=True)
     ]
     assert ssim(images, references).tolist() == pytest.approx(expected, rel=1e-6)
 
 
-def test_identical_pictures_are_at_no_distance() -> None:
-    images = pictures(2, 12, 12)
+def test_identical_images_have_no_distance() -> None:
+    images = random_images(2, 12, 12)
     for measure in (linf, l2, mse):
         assert measure(images, images).tolist() == [0.0, 0.0]
     assert psnr(images, images).tolist() == [math.inf] * 2
@@ -75,8 +75,8 @@ def test_identical_pictures_are_at_no_distance() -> None:
 
 
 @pytest.mark.parametrize("measure", MEASURES)
-def test_each_picture_is_measured_alone(measure: Measure) -> None:
-    images, references = pictures(67, 11, 12, 1), pictures(67, 11, 12, 2)
+def test_the_value_of_an_image_does_not_depend_on_the_batch(measure: Measure) -> None:
+    images, references = random_images(67, 11, 12, 1), random_images(67, 11, 12, 2)
     together = measure(images, references)
     assert together.dtype == torch.float64
     assert together.shape == (67,)
@@ -84,20 +84,20 @@ def test_each_picture_is_measured_alone(measure: Measure) -> None:
 
 
 @pytest.mark.parametrize("measure", MEASURES)
-def test_no_pictures_give_no_values(measure: Measure) -> None:
-    assert measure(pictures(0, 12, 12), pictures(0, 12, 12)).shape == (0,)
+def test_no_images_give_an_empty_tensor(measure: Measure) -> None:
+    assert measure(random_images(0, 12, 12), random_images(0, 12, 12)).shape == (0,)
 
 
-def test_similarity_is_not_rounded_under_autocast() -> None:
-    images, references = pictures(2, 16, 16, 1), pictures(2, 16, 16, 2)
+def test_ssim_is_not_rounded_under_autocast() -> None:
+    images, references = random_images(2, 16, 16, 1), random_images(2, 16, 16, 2)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         inside = ssim(images, references)
     assert torch.equal(inside, ssim(images, references))
 
 
 @pytest.mark.parametrize("measure", MEASURES)
-def test_what_is_no_pair_of_pictures_is_refused(measure: Measure) -> None:
-    images = pictures(2, 12, 12)
+def test_images_that_do_not_match_raise(measure: Measure) -> None:
+    images = random_images(2, 12, 12)
     for wrong, message in [
         (images.double(), "references: wrong dtype: got torch.float64, expected torch.float32"),
         ((images * 255).to(torch.uint8), "references: wrong dtype: got torch.uint8"),
@@ -110,9 +110,9 @@ def test_what_is_no_pair_of_pictures_is_refused(measure: Measure) -> None:
             measure(images, wrong)
 
 
-def test_similarity_needs_a_window() -> None:
-    with pytest.raises(ValueError, match=r"ssim: pictures too small: got \(2, 9\) pixels, expected at least \(3, 3\)"):
-        ssim(pictures(1, 2, 9), pictures(1, 2, 9))
+def test_ssim_of_images_below_three_pixels_raises() -> None:
+    with pytest.raises(ValueError, match=r"ssim: images too small: got \(2, 9\) pixels, expected at least \(3, 3\)"):
+        ssim(random_images(1, 2, 9), random_images(1, 2, 9))
 
 
 def test_perceptibility_is_the_root_of_the_mean_and_not_the_mean_of_roots() -> None:
@@ -122,7 +122,7 @@ def test_perceptibility_is_the_root_of_the_mean_and_not_the_mean_of_roots() -> N
     assert math.isnan(perceptibility(torch.zeros(0)))
 
 
-def test_perceptibility_of_no_squared_errors_is_refused() -> None:
+def test_perceptibility_of_invalid_errors_raises() -> None:
     with pytest.raises(ValueError, match=r"perceptibility: not squared errors: got -1.0, expected at least 0"):
         perceptibility(torch.tensor([-1.0]))
     with pytest.raises(ValueError, match="perceptibility: wrong shape"):

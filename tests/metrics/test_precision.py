@@ -1,4 +1,4 @@
-"""Precision at depths and at recall levels, against plain loops and every order of the ties."""
+"""Precision at depths and at recalls, against plain loops and every order of the ties."""
 
 import itertools
 import math
@@ -22,7 +22,7 @@ Ints = NDArray[np.int64]
 
 
 class Task(NamedTuple):
-    """Unpacked codes and labels, the way the oracles read them."""
+    """Unpacked codes and labels for the reference implementations."""
 
     queries: Ints
     database: Ints
@@ -36,7 +36,7 @@ class Task(NamedTuple):
         return dict(zip(names, codes + labels, strict=True)) | {"bits": self.queries.shape[1]}
 
     def groups(self, query: int) -> list[list[int]]:
-        """The relevances of each tie group, nearest first, in database order."""
+        """Return the relevances of each tie group, nearest first, in database order."""
         distances = (self.database != self.queries[query]).sum(axis=1)
         relevant = (self.database_labels @ self.query_labels[query] > 0).astype(int)
         return [relevant[distances == distance].tolist() for distance in np.unique(distances)]
@@ -49,11 +49,11 @@ def random_task(seed: int, queries: int, items: int, bits: int) -> Task:
     return Task(codes[:queries], codes[queries:], labels[:queries], labels[queries:])
 
 
-def at_depth(ranking: list[int], depth: int) -> float:
+def precision_at_depth(ranking: list[int], depth: int) -> float:
     return sum(ranking[:depth]) / depth
 
 
-def at_recall(ranking: list[int], level: float) -> float:
+def precision_at_recall(ranking: list[int], level: float) -> float:
     wanted, found = max(1, math.ceil(sum(ranking) * level - 1e-6)), 0
     for rank, relevant in enumerate(ranking, start=1):
         found += relevant
@@ -63,16 +63,16 @@ def at_recall(ranking: list[int], level: float) -> float:
 
 
 def every_order(groups: list[list[int]]) -> Iterator[list[int]]:
-    """Every placement of the relevant items inside their tie groups; all are equally likely."""
-    places = [itertools.combinations(range(len(group)), sum(group)) for group in groups]
-    for chosen in itertools.product(*places):
-        yield [int(place in taken) for group, taken in zip(groups, chosen, strict=True) for place in range(len(group))]
+    """Yield every placement of the relevant items inside their tie groups; all are equally likely."""
+    positions = [itertools.combinations(range(len(group)), sum(group)) for group in groups]
+    for chosen in itertools.product(*positions):
+        yield [int(index in taken) for group, taken in zip(groups, chosen, strict=True) for index in range(len(group))]
 
 
 @pytest.mark.parametrize("ties", ["stable", "best", "worst"])
 @given(seed=st.integers(0, 10**6), items=st.integers(0, 60), bits=st.integers(1, 9))
 @settings(deadline=None, max_examples=25)
-def test_fixed_orders_match_a_plain_walk(ties: str, seed: int, items: int, bits: int) -> None:
+def test_tie_rules_with_a_fixed_order_match_a_plain_loop(ties: str, seed: int, items: int, bits: int) -> None:
     task = random_task(seed, 2, items, bits)
     depths = precision_at(**task.inputs(), depths=DEPTHS, ties=ties)
     recalls = precision_recall(**task.inputs(), recalls=torch.tensor(LEVELS), ties=ties)
@@ -81,24 +81,24 @@ def test_fixed_orders_match_a_plain_walk(ties: str, seed: int, items: int, bits:
         if ties != "stable":
             groups = [sorted(group, reverse=ties == "best") for group in groups]
         ranking = list(itertools.chain(*groups))
-        assert depths[query].tolist() == pytest.approx([at_depth(ranking, depth) for depth in DEPTHS])
-        assert recalls[query].tolist() == pytest.approx([at_recall(ranking, level) for level in LEVELS])
+        assert depths[query].tolist() == pytest.approx([precision_at_depth(ranking, depth) for depth in DEPTHS])
+        assert recalls[query].tolist() == pytest.approx([precision_at_recall(ranking, level) for level in LEVELS])
 
 
 @given(seed=st.integers(0, 10**6), items=st.integers(0, 9), bits=st.integers(1, 3))
 @settings(deadline=None, max_examples=60)
-def test_expectations_are_means_over_every_order(seed: int, items: int, bits: int) -> None:
+def test_expected_precisions_are_means_over_every_order(seed: int, items: int, bits: int) -> None:
     task = random_task(seed, 1, items, bits)
     orders = list(every_order(task.groups(0)))
-    depths = [np.mean([at_depth(order, depth) for order in orders]) for depth in DEPTHS]
-    recalls = [np.mean([at_recall(order, level) for order in orders]) for level in LEVELS]
+    depths = [np.mean([precision_at_depth(order, depth) for order in orders]) for depth in DEPTHS]
+    recalls = [np.mean([precision_at_recall(order, level) for order in orders]) for level in LEVELS]
     assert precision_at(**task.inputs(), depths=DEPTHS, ties="expected")[0].tolist() == pytest.approx(depths)
     found = precision_recall(**task.inputs(), recalls=torch.tensor(LEVELS), ties="expected")[0]
     assert found.tolist() == pytest.approx(recalls)
 
 
-def exact_at_hits(groups: list[list[int]], wanted: int) -> float:
-    """The expected precision at a relevant item's rank, in exact arithmetic."""
+def exact_precision_at_hits(groups: list[list[int]], wanted: int) -> float:
+    """Return the expected precision at the rank of a relevant item, in exact arithmetic."""
     before, hits = 0, 0
     for group in groups:
         size, relevant, nth = len(group), sum(group), wanted - hits
@@ -110,20 +110,20 @@ def exact_at_hits(groups: list[list[int]], wanted: int) -> float:
     return 0.0
 
 
-def test_expected_precision_at_recall_is_exact_in_large_ties() -> None:
+def test_the_expected_precision_at_a_recall_is_exact_in_large_ties() -> None:
     task = random_task(3, 1, 900, 2)._replace(query_labels=np.array([[1, 1, 0]]))
     groups = task.groups(0)
     relevant = sum(map(sum, groups))
     levels = torch.arange(1, 41, dtype=torch.float64) / 40
     wanted = [math.ceil(relevant * level / 40) for level in range(1, 41)]
-    exact = [exact_at_hits(groups, hits) for hits in wanted]
+    exact = [exact_precision_at_hits(groups, hits) for hits in wanted]
     found = precision_recall(**task.inputs(), recalls=levels, ties="expected")[0]
     assert found.tolist() == pytest.approx(exact, rel=1e-12)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("count", [10, 70, 100])
-def test_a_level_means_what_was_written_in_any_precision(dtype: torch.dtype, count: int) -> None:
+def test_a_recall_counts_as_its_decimal_number_in_any_precision(dtype: torch.dtype, count: int) -> None:
     ranks = np.arange(2 * count)  # the code of rank r + 1 is at distance r; every second item is relevant
     database = np.where(ranks < ranks[:, None], 1, -1)
     task = Task(-np.ones((1, 2 * count), int), database, np.array([[1]]), (ranks[:, None] % 2 == 0).astype(int))
@@ -134,7 +134,7 @@ def test_a_level_means_what_was_written_in_any_precision(dtype: torch.dtype, cou
 
 @given(seed=st.integers(0, 10**6))
 @settings(deadline=None, max_examples=25)
-def test_best_and_worst_bound_the_other_tie_rules(seed: int) -> None:
+def test_best_and_worst_are_bounds_for_the_other_tie_rules(seed: int) -> None:
     task, levels = random_task(seed, 3, 50, 4), torch.tensor(LEVELS)
     for scores in (
         [precision_at(**task.inputs(), depths=DEPTHS, ties=ties) for ties in TIES],
@@ -148,7 +148,7 @@ def test_best_and_worst_bound_the_other_tie_rules(seed: int) -> None:
 
 
 @pytest.mark.parametrize("ties", TIES)
-def test_empty_sides_are_scored_as_documented(ties: str) -> None:
+def test_empty_inputs_have_the_documented_values(ties: str) -> None:
     no_items, no_queries = random_task(0, 2, 0, 5).inputs(), random_task(0, 0, 2, 5).inputs()
     assert precision_at(**no_items, depths=[1, 9], ties=ties).tolist() == [[0.0, 0.0]] * 2
     assert precision_recall(**no_items, recalls=torch.ones(3), ties=ties).tolist() == [[0.0] * 3] * 2
@@ -159,7 +159,7 @@ def test_empty_sides_are_scored_as_documented(ties: str) -> None:
     assert precision_recall(**some, recalls=torch.ones(0), ties=ties).shape == (2, 0)
 
 
-def test_levels_and_depths_out_of_range_are_refused() -> None:
+def test_recalls_and_depths_out_of_range_raise() -> None:
     inputs = random_task(0, 2, 5, 5).inputs()
     with pytest.raises(ValueError, match="precision_at: depths: below the first rank: got 0, expected at least 1"):
         precision_at(**inputs, depths=[3, 0])

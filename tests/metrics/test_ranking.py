@@ -1,6 +1,5 @@
-"""Average precision: golden values, independent implementations, and what must hold for any input."""
+"""Average precision: golden values, independent implementations, and properties for any input."""
 
-import doctest
 import itertools
 import math
 from collections.abc import Iterator
@@ -15,7 +14,6 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from retbench.metrics import average_precision, mean_average_precision, pack
-from retbench.metrics import ranking as module
 
 DEFINITIONS = ["full", "top-k", "top-k-skip", "first-k-relevant"]
 TIES = ["stable", "expected", "best", "worst"]
@@ -23,7 +21,7 @@ Ints = NDArray[np.int64]
 
 
 class Task(NamedTuple):
-    """Unpacked codes and labels, the way the oracles read them."""
+    """Unpacked codes and labels for the reference implementations."""
 
     queries: Ints
     database: Ints
@@ -39,8 +37,8 @@ class Task(NamedTuple):
         order = np.random.default_rng(seed).permutation(len(self.database))
         return self._replace(database=self.database[order], database_labels=self.database_labels[order])
 
-    def ranked(self, query: int) -> Iterator[list[int]]:
-        """The relevances of each tie group, nearest first, in database order."""
+    def tie_groups(self, query: int) -> Iterator[list[int]]:
+        """Yield the relevances of each tie group, nearest first, in database order."""
         distances = (self.queries.shape[1] - self.database @ self.queries[query]) // 2
         relevant = (self.database_labels @ self.query_labels[query] > 0).astype(int)
         for distance in np.unique(distances):
@@ -54,19 +52,19 @@ def random_task(seed: int, queries: int, items: int, bits: int, classes: int = 3
     return Task(codes[:queries], codes[queries:], labels[:queries], labels[queries:])
 
 
-def precision_mean(relevances: list[int], definition: str, depth: int | None) -> float:
-    """AP of one ranking, written as the definitions read."""
-    seen = relevances[:depth] if definition.startswith("top-k") else relevances
-    terms = [sum(seen[: rank + 1]) / (rank + 1) for rank, relevant in enumerate(seen) if relevant]
+def reference_average_precision(relevances: list[int], definition: str, depth: int | None) -> float:
+    """Return the average precision of one ranking, computed directly from the definitions."""
+    within_depth = relevances[:depth] if definition.startswith("top-k") else relevances
+    terms = [sum(within_depth[: rank + 1]) / (rank + 1) for rank, relevant in enumerate(within_depth) if relevant]
     terms = terms[:depth] if definition == "first-k-relevant" else terms
     return float(np.mean(terms)) if terms else (math.nan if definition == "top-k-skip" else 0.0)
 
 
 def every_order(groups: list[list[int]]) -> Iterator[list[int]]:
-    """Every placement of the relevant items inside their tie groups; all are equally likely."""
-    places = [itertools.combinations(range(len(group)), sum(group)) for group in groups]
-    for chosen in itertools.product(*places):
-        yield [int(place in taken) for group, taken in zip(groups, chosen, strict=True) for place in range(len(group))]
+    """Yield every placement of the relevant items inside their tie groups; all are equally likely."""
+    positions = [itertools.combinations(range(len(group)), sum(group)) for group in groups]
+    for chosen in itertools.product(*positions):
+        yield [int(index in taken) for group, taken in zip(groups, chosen, strict=True) for index in range(len(group))]
 
 
 TOY = Task(
@@ -100,7 +98,7 @@ WAVES = Task(
         ({"definition": "top-k", "depth": 5}, [0.366667, 1.000000, 0.416667]),
     ],
 )
-def test_toy_retrieval_gives_the_golden_values(options: dict[str, Any], golden: list[float]) -> None:
+def test_the_toy_retrieval_has_the_golden_values(options: dict[str, Any], golden: list[float]) -> None:
     assert TOY.score(**options) == pytest.approx(golden, abs=6e-7)
 
 
@@ -114,45 +112,47 @@ def test_toy_retrieval_gives_the_golden_values(options: dict[str, Any], golden: 
         ({"definition": "top-k", "depth": 5}, 0.316667),
     ],
 )
-def test_wave_retrieval_gives_the_golden_means(options: dict[str, Any], golden: float) -> None:
+def test_the_wave_retrieval_has_the_golden_means(options: dict[str, Any], golden: float) -> None:
     assert mean_average_precision(torch.from_numpy(WAVES.score(**options))) == pytest.approx(golden, abs=6e-7)
 
 
-def test_unlabeled_query_counts_as_zero_or_is_left_out() -> None:
+def test_a_query_without_labels_has_zero_or_nan() -> None:
     scores = WAVES.score(definition="top-k-skip", depth=5)
     assert np.isnan(scores[2])
-    kept = mean_average_precision(torch.from_numpy(scores))
-    assert kept == pytest.approx(0.316667 * 3 / 2, abs=1e-6)
+    mean = mean_average_precision(torch.from_numpy(scores))
+    assert mean == pytest.approx(0.316667 * 3 / 2, abs=1e-6)
 
 
 @pytest.mark.parametrize("definition", DEFINITIONS)
 @pytest.mark.parametrize("ties", ["stable", "best", "worst"])
 @pytest.mark.parametrize(("bits", "classes"), [(1, 1), (7, 21), (32, 64), (65, 65), (200, 130)])
-def test_scores_of_a_fixed_order_match_a_sort(definition: str, ties: str, bits: int, classes: int) -> None:
+def test_scores_under_a_fixed_order_match_a_sort(definition: str, ties: str, bits: int, classes: int) -> None:
     task, depth = random_task(3, 4, 150, bits, classes, 1.2 / classes), None if definition == "full" else 40
     for query, score in enumerate(task.score(definition=definition, depth=depth, ties=ties)):
         distances = (task.database != task.queries[query]).sum(axis=1)
         relevant = (task.database_labels & task.query_labels[query]).any(axis=1).astype(int)
         inner = {"stable": np.arange(len(distances)), "best": -relevant, "worst": relevant}[ties]
         ranking = relevant[np.lexsort((inner, distances))].tolist()
-        assert score == pytest.approx(precision_mean(ranking, definition, depth), nan_ok=True)
+        assert score == pytest.approx(reference_average_precision(ranking, definition, depth), nan_ok=True)
 
 
 @pytest.mark.parametrize("definition", DEFINITIONS)
 @given(seed=st.integers(0, 10**6), items=st.integers(0, 9), bits=st.integers(1, 3), depth=st.integers(1, 10))
 @settings(deadline=None, max_examples=60)
-def test_expected_score_is_the_mean_over_every_order(
+def test_the_expected_score_is_the_mean_over_every_order(
     definition: str, seed: int, items: int, bits: int, depth: int
 ) -> None:
     task, cut = random_task(seed, 2, items, bits), None if definition == "full" else depth
     for query, score in enumerate(task.score(definition=definition, depth=cut, ties="expected")):
-        scores = [precision_mean(order, definition, cut) for order in every_order(list(task.ranked(query)))]
-        known = [value for value in scores if not math.isnan(value)]  # under `top-k-skip`: given that there is a hit
-        assert score == pytest.approx(np.mean(known) if known else math.nan, nan_ok=True, abs=1e-12)
+        scores = [
+            reference_average_precision(order, definition, cut) for order in every_order(list(task.tie_groups(query)))
+        ]
+        defined = [value for value in scores if not math.isnan(value)]  # under `top-k-skip`: given that there is a hit
+        assert score == pytest.approx(np.mean(defined) if defined else math.nan, nan_ok=True, abs=1e-12)
 
 
 def exact_first_relevant(groups: list[list[int]], wanted: int) -> Fraction:
-    """The expected AP over the first relevant items from the laws of their order statistics, in exact arithmetic."""
+    """Return the expected AP over the first relevant items from their order statistics, in exact arithmetic."""
     total, before, hits = Fraction(0), 0, 0
     for group in groups:
         size, relevant = len(group), sum(group)
@@ -165,27 +165,27 @@ def exact_first_relevant(groups: list[list[int]], wanted: int) -> Fraction:
 
 
 @pytest.mark.parametrize("depth", [1, 30, 170])
-def test_expected_score_of_large_ties_is_exact(depth: int) -> None:
+def test_the_expected_score_of_large_ties_is_exact(depth: int) -> None:
     task = random_task(5, 1, 480, 2, 1, 0.5)._replace(query_labels=np.array([[1]]))
-    exact = exact_first_relevant(list(task.ranked(0)), depth)
+    exact = exact_first_relevant(list(task.tie_groups(0)), depth)
     assert task.score(definition="first-k-relevant", depth=depth, ties="expected")[0] == pytest.approx(
         float(exact), rel=1e-12
     )
 
 
 @pytest.mark.parametrize("depth", [1, 60, 250])
-def test_expected_score_of_a_cut_tie_matches_random_orders(depth: int) -> None:
+def test_the_expected_score_of_a_tie_at_the_depth_matches_random_orders(depth: int) -> None:
     task, rng = random_task(6, 1, 300, 1, 1, 0.3)._replace(query_labels=np.array([[1]])), np.random.default_rng(0)
-    groups = [np.array(group) for group in task.ranked(0)]
+    groups = [np.array(group) for group in task.tie_groups(0)]
     orders = [np.concatenate([rng.permutation(group) for group in groups]).tolist() for _ in range(2000)]
-    samples = [precision_mean(order, "top-k", depth) for order in orders]
+    samples = [reference_average_precision(order, "top-k", depth) for order in orders]
     error = 4 * np.std(samples) / math.sqrt(len(samples))
     assert task.score(definition="top-k", depth=depth, ties="expected")[0] == pytest.approx(np.mean(samples), abs=error)
 
 
 @given(seed=st.integers(0, 10**6), items=st.integers(0, 60), bits=st.integers(1, 9), depth=st.integers(1, 70))
 @settings(deadline=None, max_examples=60)
-def test_best_and_worst_bound_the_other_tie_rules(seed: int, items: int, bits: int, depth: int) -> None:
+def test_best_and_worst_are_bounds_for_the_other_tie_rules(seed: int, items: int, bits: int, depth: int) -> None:
     task = random_task(seed, 3, items, bits)
     for options in ({}, {"definition": "first-k-relevant", "depth": depth}):
         stable, expected, best, worst = (task.score(ties=ties, **options) for ties in TIES)
@@ -194,7 +194,7 @@ def test_best_and_worst_bound_the_other_tie_rules(seed: int, items: int, bits: i
             assert (middle <= best + 1e-12).all()
 
 
-def test_a_later_hit_can_raise_a_truncated_score() -> None:
+def test_under_top_k_a_later_hit_can_raise_the_score() -> None:
     codes = np.array([[-1, -1], [1, -1], [1, 1], [1, 1], [1, 1]])  # hit, miss, then a tie of three with one hit
     labels = np.array([[1], [0], [1], [0], [0]])
     task = Task(np.array([[-1, -1]]), codes, np.array([[1]]), labels)
@@ -205,7 +205,7 @@ def test_a_later_hit_can_raise_a_truncated_score() -> None:
 @pytest.mark.parametrize("definition", DEFINITIONS)
 @given(seed=st.integers(0, 10**6), items=st.integers(1, 60), depth=st.integers(1, 70))
 @settings(deadline=None, max_examples=30)
-def test_scores_lie_in_the_unit_interval_and_ignore_the_database_order(
+def test_scores_are_in_the_unit_interval_and_do_not_depend_on_the_database_order(
     definition: str, seed: int, items: int, depth: int
 ) -> None:
     task, options = random_task(seed, 3, items, 4), {} if definition == "full" else {"depth": depth}
@@ -218,14 +218,14 @@ def test_scores_lie_in_the_unit_interval_and_ignore_the_database_order(
 
 
 @pytest.mark.parametrize("ties", TIES)
-def test_a_depth_beyond_the_database_means_all_of_it(ties: str) -> None:
+def test_a_depth_larger_than_the_database_means_all_of_it(ties: str) -> None:
     task = random_task(1, 5, 30, 3)
     for definition in ("top-k", "first-k-relevant"):
         assert np.array_equal(task.score(definition=definition, depth=999, ties=ties), task.score(ties=ties))
 
 
 @pytest.mark.parametrize("ties", TIES)
-def test_an_empty_side_is_scored_as_documented(ties: str) -> None:
+def test_empty_inputs_have_the_documented_values(ties: str) -> None:
     no_items, no_queries = random_task(0, 3, 0, 9), random_task(0, 0, 3, 9)
     assert no_items.score(ties=ties).tolist() == [0.0] * 3
     assert no_items.score(ties=ties, definition="top-k", depth=5).tolist() == [0.0] * 3
@@ -245,13 +245,9 @@ def test_scores_do_not_depend_on_threads_or_on_the_other_queries() -> None:
     assert alone.score()[0] == scores[69]
 
 
-def test_mean_leaves_out_nan_and_is_nan_without_anything() -> None:
+def test_the_mean_ignores_nan_and_is_nan_without_values() -> None:
     assert mean_average_precision(torch.tensor([0.2, math.nan, 0.4], dtype=torch.float64)) == pytest.approx(0.3)
     assert math.isnan(mean_average_precision(torch.tensor([math.nan])))
     assert math.isnan(mean_average_precision(torch.zeros(0)))
     with pytest.raises(ValueError, match="wrong shape"):
         mean_average_precision(torch.zeros(2, 2))
-
-
-def test_documented_examples_run() -> None:
-    assert doctest.testmod(module).failed == 0

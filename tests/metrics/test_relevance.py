@@ -1,6 +1,5 @@
-"""How many items are relevant to a query, and what chance alone would reach."""
+"""Numbers of relevant items, and the chance level."""
 
-import doctest
 import math
 from pathlib import Path
 
@@ -23,31 +22,31 @@ def random_labels(count: int, classes: int, seed: int) -> Tensor:
 
 @given(queries=st.integers(0, 9), items=st.integers(0, 40), classes=st.integers(1, 140), seed=st.integers(0, 99))
 @settings(deadline=None, max_examples=40)
-def test_counts_are_those_of_an_inner_product(queries: int, items: int, classes: int, seed: int) -> None:
+def test_counts_match_an_inner_product(queries: int, items: int, classes: int, seed: int) -> None:
     left, right = random_labels(queries, classes, seed), random_labels(items, classes, seed + 100)
     counts = relevant_counts(left, right)
     assert counts.dtype == torch.int64
     assert torch.equal(counts, (left.long() @ right.long().T > 0).sum(dim=1))
 
 
-def test_counts_do_not_depend_on_the_block(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_counts_do_not_depend_on_the_block_size(monkeypatch: pytest.MonkeyPatch) -> None:
     left, right = random_labels(30, 5, 0), random_labels(30, 5, 1)
     counts = relevant_counts(left, right)
-    monkeypatch.setattr(module, "CELLS", 1)
+    monkeypatch.setattr(module, "MAX_PAIRS", 1)
     assert torch.equal(relevant_counts(left, right), counts)
 
 
-def test_an_unlabeled_query_has_nothing_relevant() -> None:
+def test_a_query_without_labels_has_no_relevant_items() -> None:
     assert relevant_counts(torch.zeros(1, 3, dtype=torch.uint8), torch.ones(4, 3, dtype=torch.uint8)).tolist() == [0]
 
 
-def test_chance_level_of_nothing() -> None:
-    some, none = torch.ones(2, 3, dtype=torch.uint8), torch.ones(0, 3, dtype=torch.uint8)
-    assert chance_level(some, none) == 0.0
-    assert math.isnan(chance_level(none, some))
+def test_the_chance_level_of_empty_inputs() -> None:
+    two, none = torch.ones(2, 3, dtype=torch.uint8), torch.ones(0, 3, dtype=torch.uint8)
+    assert chance_level(two, none) == 0.0
+    assert math.isnan(chance_level(none, two))
 
 
-def test_chance_level_is_near_the_map_of_random_codes() -> None:
+def test_the_chance_level_is_near_the_map_of_random_codes() -> None:
     queries, items = random_labels(200, 4, 0), random_labels(3000, 4, 1)
     signs = np.random.default_rng(2).integers(0, 2, (3200, 16), dtype=np.int8) * 2 - 1
     codes = pack(torch.from_numpy(signs.astype(np.int8)))
@@ -55,7 +54,7 @@ def test_chance_level_is_near_the_map_of_random_codes() -> None:
     assert mean_average_precision(scores) == pytest.approx(chance_level(queries, items), abs=0.01)
 
 
-def test_labels_that_do_not_fit_are_refused() -> None:
+def test_labels_that_do_not_match_raise() -> None:
     with pytest.raises(
         ValueError, match="relevant_counts: database_labels: wrong number of classes: got 2, expected 3"
     ):
@@ -65,14 +64,10 @@ def test_labels_that_do_not_fit_are_refused() -> None:
 
 
 @pytest.mark.skipif(not LISTS.is_dir(), reason="the published label lists of FLICKR-25K are not beside the checkout")
-def test_chance_level_of_published_labels_depends_on_how_targets_are_drawn() -> None:
+def test_the_chance_level_of_published_labels_depends_on_the_target_rule() -> None:
     database = torch.from_numpy(np.loadtxt(LISTS / "database_label.txt", dtype=np.uint8))
     distinct, copies = database.unique(dim=0, return_counts=True)
     assert chance_level(database, database) == pytest.approx(0.541, abs=5e-4)
     assert chance_level(distinct, database) == pytest.approx(0.667, abs=5e-4)
     assert chance_level(distinct[copies > 9], database) == pytest.approx(0.571, abs=5e-4)
     assert int((relevant_counts(database, database) == 0).sum()) == 381
-
-
-def test_documented_examples_run() -> None:
-    assert doctest.testmod(module).failed == 0
