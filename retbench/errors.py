@@ -23,7 +23,13 @@ Messages read `where: what is wrong: got X, expected Y; nearest: Z`.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+_ON_COMMAND_LINE = ContextVar("_ON_COMMAND_LINE", default=False)
+_PYTHON_NAMES = {"plugin": "plugins", "out": "folder"}
+"""Parameters of the Python API whose names differ from the option of the command line."""
 
 
 class RetbenchError(Exception):
@@ -141,3 +147,33 @@ def suggest(name: str, choices: Iterable[str]) -> str:
     nearest = difflib.get_close_matches(name, names, n=2, cutoff=0.5)
     tail = f"; nearest: {', '.join(nearest)}" if nearest else ""
     return f"expected one of {', '.join(names)}{tail}"
+
+
+@contextmanager
+def command_line_names() -> Iterator[None]:
+    """Let messages in this block name options as they are typed on the command line."""
+    token = _ON_COMMAND_LINE.set(True)
+    try:
+        yield
+    finally:
+        _ON_COMMAND_LINE.reset(token)
+
+
+def option_name(name: str, value: str = "") -> str:
+    """Return the name of an option as the user writes it, for messages.
+
+    The same option is a flag on the command line and a parameter in Python.
+
+    Args:
+        name: the option without its dashes, such as `step-timeout`.
+        value: what the user writes after the name; empty for the name alone.
+
+    >>> option_name("only"), option_name("store", "DIR")
+    ('only', 'store=DIR')
+    >>> with command_line_names():
+    ...     option_name("only"), option_name("store", "DIR")
+    ('--only', '--store DIR')
+    """
+    if _ON_COMMAND_LINE.get():
+        return f"--{name} {value}".rstrip()
+    return "=".join(part for part in (_PYTHON_NAMES.get(name, name).replace("-", "_"), value) if part)

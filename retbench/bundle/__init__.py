@@ -1,4 +1,4 @@
-"""Results in one file that can be shared, checked and put beside others."""
+"""Bundles: results in one file that can be shared, verified and merged."""
 
 from retbench.bundle.bundle import Bundle, open_bundle
 from retbench.bundle.export import export_bundle

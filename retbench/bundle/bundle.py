@@ -1,4 +1,4 @@
-"""Results in one file, with what their numbers can be computed from again."""
+"""Read a bundle: rows in one file with the codes and labels that their numbers can be computed from."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from retbench.bundle.archive import MANIFEST, read_archive
+from retbench.bundle.artifact import FILES, BundledArtifact, check_tensor, read_artifact, read_tensors
 from retbench.bundle.dataset import Labels
-from retbench.bundle.packed import FILES, PackedArtifact, check_tensor, read_packed, read_tensors
 from retbench.bundle.records import (
     Digest,
     LabelsRecord,
@@ -23,6 +23,7 @@ from retbench.bundle.records import (
     RowProtocol,
     StepJson,
     SuiteRecord,
+    one_line,
     parse_record,
 )
 from retbench.canon import canonical
@@ -34,28 +35,28 @@ from retbench.suite import AXES
 
 T = TypeVar("T")
 GALLERY = "gallery.json"
-TEXTS = frozenset({MANIFEST, "suite.json", "rows.json", "steps.json", "recipes.json", "layouts.json", "claims.json"})
-"""Members that every bundle has; beside them labels, objects, and perhaps a gallery."""
-_LABELS = re.compile(r"labels/[0-9a-f]{16}\.(json|safetensors)")
-_OBJECT = re.compile(r"objects/([0-9a-f]{64})/([a-z.]+)")
-_DONE_DATA = ("query", "database", "image_size", "classes", "distinct_codes")
+REQUIRED = frozenset({MANIFEST, "suite.json", "rows.json", "steps.json", "recipes.json", "layouts.json", "claims.json"})
+"""Members of every bundle; further ones are labels, the files of artifacts and an optional gallery."""
+_LABELS_NAME = re.compile(r"labels/[0-9a-f]{16}\.(json|safetensors)")
+_ARTIFACT_NAME = re.compile(r"objects/([0-9a-f]{64})/([a-z.]+)")
+_SIZES = ("query", "database", "image_size", "classes", "distinct_codes")
 _BUDGET = {"goal", "norm", "eps"}
-_RANKED = ("map", "t_map", "map_recall", "t_map_recall", "map_depth", "t_map_depth", "cluster", "depths")
+_QUERY_VALUES = ("map", "t_map", "map_recall", "t_map_recall", "map_depth", "t_map_depth", "cluster", "depths")
 
 
 @dataclass(frozen=True)
 class Bundle:
-    """Results, and the artifacts and recipes behind them, from a file or from several.
+    """Results of one file or several merged ones, with the artifacts and recipes behind them.
 
     Attributes:
-        name: the file's path, as it was given; of several bundles, joined by ` + `.
+        name: path of the file; paths of merged bundles are joined by ` + `.
         evidence: the rows and steps that a report is made from.
-        suites: those that the rows belong to, one a file.
-        layouts, claims: YAML texts by name, as they were when the bundle was written; nothing here reads them.
-        galleries: those that `retbench report` made of images, JSON as it was read, one a file that has any.
-        labels: by fingerprint of the dataset.
-        artifacts: by key: the scores, and the codes and targets that they were computed from.
-        recipes: of every other step behind the scores, by key.
+        suites: one suite for each file.
+        layouts, claims: YAML texts by name, as they were when the bundle was written; not parsed here.
+        galleries: the gallery of each file that has one, as JSON.
+        labels: label vectors by the dataset's fingerprint.
+        artifacts: scores, codes and targets by key.
+        recipes: recipes of all other steps behind the scores, by key.
     """
 
     name: str
@@ -65,37 +66,37 @@ class Bundle:
     claims: Mapping[str, str]
     galleries: tuple[dict[str, Any], ...]
     labels: Mapping[str, Labels]
-    artifacts: Mapping[str, PackedArtifact]
+    artifacts: Mapping[str, BundledArtifact]
     recipes: Mapping[str, Mapping[str, Any]]
 
     @property
-    def done(self) -> tuple[Row, ...]:
-        """The rows that have numbers."""
+    def done_rows(self) -> tuple[Row, ...]:
+        """The rows with results (status `done`)."""
         return tuple(row for row in self.evidence.rows if row.status == "done")
 
     def recipe(self, key: str) -> Mapping[str, Any]:
-        """Return what a step was made of; empty where the bundle has no recipe of this key."""
+        """Return the recipe of a step; empty if the bundle has none for this key."""
         return self.artifacts[key].recipe if key in self.artifacts else self.recipes.get(key, {})
 
 
 def name_cell(row: Row) -> str:
-    """Return the axes of a row as one path, such as `digits/dpsh/32/i2i/dhta/none/retpur/oblivious/0`."""
+    """Return the axes of a row as one path, for example `digits/dpsh/32/i2i/dhta/none/retpur/oblivious/0`."""
     variant = f"[{row.variant}]" if row.variant else ""
     return "/".join(str(getattr(row, axis)) for axis in AXES) + variant
 
 
 def read_protocol(row: Row) -> RowProtocol:
-    """Return the protocol of a row that is done."""
+    """Return the protocol of a done row."""
     return RowProtocol.model_validate(dict(row.protocol))
 
 
 def open_bundle(path: Path) -> Bundle:
-    """Return the bundle in a file: every byte checked against its manifest, every member against what it must be.
+    """Return the bundle in a file, every byte checked against the manifest and every member against its schema.
 
-    Whether the numbers follow from the codes and labels beside them is checked by `verify_bundle`.
+    The numbers themselves are checked by `verify_bundle`, not here.
 
     Raises:
-        BundleError: see `read_archive`; or a member whose content is not what it must be; or no row that is done.
+        BundleError: see `read_archive`; or a member with the wrong content; or no done row.
     """
     members = read_archive(path)
     _check_members(path, members)
@@ -116,88 +117,95 @@ def open_bundle(path: Path) -> Bundle:
 
     evidence = Evidence(manifest.title, suite.description, suite.digest, rows, steps, scores)
     layouts, claims = (reader.read(name, dict[str, str]) for name in ("layouts.json", "claims.json"))
-    _check_texts(path, suite, layouts, claims)
+    _check_report_files(path, suite, layouts, claims)
     recipes = reader.read("recipes.json", dict[Digest, dict[str, Any]])
     galleries = (reader.read(GALLERY, dict[str, Any]),) if GALLERY in members else ()
     return Bundle(str(path), evidence, (suite,), layouts, claims, galleries, labels, artifacts, recipes)
 
 
 def _check_members(path: Path, members: Mapping[str, bytes]) -> None:
-    """Raise BundleError for a member that no bundle has; one that is not read could be anything."""
+    """Raise BundleError for an unknown member: nobody reads it, so it could hold anything."""
     for name in members:
-        if name not in TEXTS and name != GALLERY and not _LABELS.fullmatch(name) and not name.startswith("objects/"):
-            raise BundleError(f"{path}: {name}: no member of a bundle has this name")
+        if (
+            name not in REQUIRED
+            and name != GALLERY
+            and not _LABELS_NAME.fullmatch(name)
+            and not name.startswith("objects/")
+        ):
+            raise BundleError(f"{path}: {name}: unknown member: a bundle has none of this name")
 
 
-def _check_texts(path: Path, suite: SuiteRecord, layouts: Mapping[str, str], claims: Mapping[str, str]) -> None:
-    """Raise BundleError for a layout or a ledger that the suite names and the bundle lacks."""
+def _check_report_files(path: Path, suite: SuiteRecord, layouts: Mapping[str, str], claims: Mapping[str, str]) -> None:
+    """Raise BundleError if the suite names a layout or claims that the bundle does not hold."""
     report = suite.suite["report"]
     ledgers = [report["claims"]] if report.get("claims") else []
-    for member, names, held in (("layouts.json", report["layout"], layouts), ("claims.json", ledgers, claims)):
-        if missing := [name for name in names if name not in held]:
-            raise BundleError(f"{path}: {member}: {str(missing[0])!r} is missing: suite.json names it")
+    for member, names, texts in (("layouts.json", report["layout"], layouts), ("claims.json", ledgers, claims)):
+        if missing := [name for name in names if name not in texts]:
+            raise BundleError(f"{path}: {member}: {str(missing[0])!r} is missing, but suite.json names it")
 
 
 def _check_rows(path: Path, rows: tuple[Row, ...]) -> None:
     if not any(row.status == "done" for row in rows):
-        raise BundleError(f"{path}: rows.json: no row is done")
+        raise BundleError(f"{path}: rows.json: no row has results: expected at least one with status done")
     name, count = Counter(name_cell(row) for row in rows).most_common(1)[0]
     if count > 1:
-        raise BundleError(f"{path}: rows.json: two rows of one cell: got {name}")
+        raise BundleError(f"{path}: rows.json: two rows of one cell: got {one_line(name)} twice")
 
 
 class _Reader:
-    """Reads the members of one file."""
+    """Reads and checks the members of one file."""
 
     def __init__(self, path: Path, members: Mapping[str, bytes]) -> None:
         self.path, self.members = path, members
 
-    def read(self, name: str, kind: type[T]) -> T:
-        """Return a JSON member as a record of a kind."""
+    def read(self, name: str, schema: type[T]) -> T:
+        """Return the value of a JSON member, checked against a schema."""
         if name not in self.members:
-            raise BundleError(f"{self.path}: {name}: it is missing")
-        return parse_record(f"{self.path}: {name}", self.members[name], kind)
+            raise BundleError(f"{self.path}: {name}: missing")
+        return parse_record(f"{self.path}: {name}", self.members[name], schema)
 
-    def artifacts(self) -> dict[str, PackedArtifact]:
+    def artifacts(self) -> dict[str, BundledArtifact]:
         """Return the artifacts by key."""
-        found: dict[str, dict[str, bytes]] = {}
+        files_by_key: dict[str, dict[str, bytes]] = {}
         for name, data in self.members.items():
             if name.startswith("objects/"):
-                match = _OBJECT.fullmatch(name)
+                match = _ARTIFACT_NAME.fullmatch(name)
                 if not match or match[2] not in FILES:
-                    raise BundleError(f"{self.path}: {name}: not a file of an artifact")
-                found.setdefault(match[1], {})[match[2]] = data
-        return {key: self._artifact(key, files) for key, files in found.items()}
+                    raise BundleError(f"{self.path}: {name}: not a file of an artifact: expected objects/KEY/FILE")
+                files_by_key.setdefault(match[1], {})[match[2]] = data
+        return {key: self._artifact(key, files) for key, files in files_by_key.items()}
 
-    def _artifact(self, key: str, files: dict[str, bytes]) -> PackedArtifact:
+    def _artifact(self, key: str, files: dict[str, bytes]) -> BundledArtifact:
         where = f"{self.path}: objects/{key}"
         for name in FILES:
             if name not in files:
-                raise BundleError(f"{where}/{name}: it is missing")
-        artifact = read_packed(where, files)
-        place, tensors = f"{where}/{TENSORS}", artifact.tensors
+                raise BundleError(f"{where}/{name}: missing")
+        artifact = read_artifact(where, files)
+        file, tensors = f"{where}/{TENSORS}", artifact.tensors
         if artifact.recipe.get("stage") == "encode":
-            check_tensor(f"{place}: codes", tensors.get("codes"), torch.uint8, None, None)
+            check_tensor(f"{file}: codes", tensors.get("codes"), torch.uint8, None, None)
         elif artifact.recipe.get("stage") == "targets":
-            check_tensor(f"{place}: labels", tensors.get("labels"), torch.uint8, None, None)
-            check_tensor(f"{place}: rows", tensors.get("rows"), torch.int64, len(tensors["labels"]))
+            check_tensor(f"{file}: labels", tensors.get("labels"), torch.uint8, None, None)
+            check_tensor(f"{file}: rows", tensors.get("rows"), torch.int64, len(tensors["labels"]))
         elif artifact.recipe.get("stage") == "score":
-            _check_score(place, tensors)
+            _check_score(file, tensors)
         else:
-            raise BundleError(f"{where}: unknown stage: expected encode, targets or score")
+            raise BundleError(
+                f"{where}: unexpected stage: got {artifact.recipe.get('stage')!r}, expected encode, targets or score"
+            )
         return artifact
 
     def labels(self) -> dict[str, Labels]:
-        """Return the labels by fingerprint."""
+        """Return the label vectors by the dataset's fingerprint."""
         names = [name for name in self.members if name.startswith("labels/") and name.endswith(".json")]
-        found = [self._labels(name.removesuffix(".json")) for name in names]
-        return {labels.record.fingerprint: labels for labels in found}
+        datasets = [self._labels(name.removesuffix(".json")) for name in names]
+        return {labels.record.fingerprint: labels for labels in datasets}
 
     def _labels(self, stem: str) -> Labels:
         record = self.read(f"{stem}.json", LabelsRecord)
         where, name = f"{self.path}: {stem}.safetensors", f"{stem}.safetensors"
         if name not in self.members:
-            raise BundleError(f"{where}: it is missing")
+            raise BundleError(f"{where}: missing")
         tensors = read_tensors(where, self.members[name])
         classes, queries = len(record.classes), len(record.queries)
         query = check_tensor(f"{where}: query", tensors.get("query"), torch.uint8, queries, classes)
@@ -206,28 +214,29 @@ class _Reader:
             raise BundleError(f"{where}: not multi-hot: expected zeros and ones")
         return Labels(record, query, database)
 
-    def row(self, record: RowJson, artifacts: Mapping[str, PackedArtifact]) -> Row:
-        """Return a row; one that is done has a protocol, sizes, a budget where it was attacked, and a score."""
+    def row(self, record: RowJson, artifacts: Mapping[str, BundledArtifact]) -> Row:
+        """Return a row; a done one must have metrics, a protocol, sizes, a budget if attacked, and a score."""
         where = f"{self.path}: rows.json"
         try:
             row = read_row(record.model_dump())
         except (TypeError, KeyError) as error:
-            raise BundleError(f"{where}: not the interval of a metric: {error}") from None
+            raise BundleError(f"{where}: wrong confidence interval of a metric: {error}") from None
         _check_protocol(where, row)
         if row.status != "done":
             return row
-        where = f"{where}: {name_cell(row)}"
+        where = f"{where}: {one_line(name_cell(row))}"
         if row.key not in artifacts or artifacts[row.key].recipe["stage"] != "score":
-            raise BundleError(f"{where}: its score {row.key[:12] or 'is unnamed and'} is missing")
+            score = f"score {row.key[:12]}" if row.key else "key of the score"
+            raise BundleError(f"{where}: the {score} is missing")
         _check_done(where, row)
         return row
 
 
 def _check_score(where: str, tensors: Mapping[str, Tensor]) -> None:
-    """Raise BundleError unless these are per-query values as `Evidence.scores` describes them."""
-    for name in _RANKED:
+    """Raise BundleError unless these are the per-query values that `Evidence.scores` describes."""
+    for name in _QUERY_VALUES:
         if name not in tensors:
-            raise BundleError(f"{where}: {name}: it is missing")
+            raise BundleError(f"{where}: {name}: missing")
     queries, depths = tensors["map"].numel(), tensors["depths"].numel()
     for name, tensor in tensors.items():
         if name in ("depths", "cluster"):
@@ -240,24 +249,26 @@ def _check_score(where: str, tensors: Mapping[str, Tensor]) -> None:
 
 
 def _check_protocol(where: str, row: Row) -> None:
-    """Raise BundleError unless a row has the suite's protocol, whether it is done or not."""
+    """Raise BundleError unless a row, done or not, has all fields of a suite's protocol."""
     suite = {name: value for name, value in row.protocol.items() if name in Protocol.model_fields}
     if missing := [name for name in Protocol.model_fields if name not in suite]:
-        raise BundleError(f"{where}: {name_cell(row)}: protocol: {missing[0]} is missing")
-    parse_record(f"{where}: {name_cell(row)}: protocol", canonical(suite).encode(), Protocol)
+        raise BundleError(f"{where}: {one_line(name_cell(row))}: protocol: {missing[0]} is missing")
+    parse_record(f"{where}: {one_line(name_cell(row))}: protocol", canonical(suite).encode(), Protocol)
 
 
 def _check_done(where: str, row: Row) -> None:
-    if problem := _done_problem(row):
+    if problem := _find_problem(row):
         raise BundleError(f"{where}: {problem}")
     parse_record(f"{where}: protocol", canonical(row.protocol).encode(), RowProtocol)
 
 
-def _done_problem(row: Row) -> str:
+def _find_problem(row: Row) -> str:
+    """Return the first field that a done row lacks; empty if it is complete."""
     if missing := [name for name in ("map", "t_map") if name not in row.metrics]:
         return f"metrics: {missing[0]} is missing"
-    if missing := [name for name in _DONE_DATA if name not in row.data]:
+    if missing := [name for name in _SIZES if name not in row.data]:
         return f"data: {missing[0]} is missing"
     if row.budget.keys() != (_BUDGET if row.attack != "none" else set()):
-        return f"budget: got {sorted(row.budget)}, expected those of attack {row.attack}"
+        expected = sorted(_BUDGET) if row.attack != "none" else []
+        return f"budget: got the fields {sorted(row.budget)}, expected {expected} for attack {row.attack}"
     return ""

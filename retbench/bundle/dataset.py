@@ -1,4 +1,4 @@
-"""The part of a dataset that a bundle holds: labels, and the ids of its queries."""
+"""The labels and query ids of a bundle as a dataset."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from retbench.contracts.facts import Split
 
 @dataclass(frozen=True, eq=False)
 class Labels:
-    """The labels that relevance is computed from.
+    """The label vectors that relevance is computed from.
 
     Attributes:
         record: the dataset's name and fingerprint, its classes, and the ids of its query split.
-        query: of the whole query split: multi-hot uint8 (N, C).
-        database: multi-hot uint8 (M, C).
+        query: labels of the whole query split, multi-hot uint8 (N, C).
+        database: labels of the database, multi-hot uint8 (M, C).
     """
 
     record: LabelsRecord
@@ -30,7 +30,7 @@ class Labels:
 
 
 class BundledDataset(Dataset):
-    """The labels of a bundle as a dataset without images, on which queries and targets can be drawn again."""
+    """A dataset with the labels of a bundle and without images; queries and targets can be drawn from it again."""
 
     name: ClassVar[str] = "bundled"
     source: ClassVar[str] = "a bundle of results"
@@ -39,7 +39,7 @@ class BundledDataset(Dataset):
 
     @classmethod
     def of(cls, labels: Labels) -> Self:
-        """Return the dataset of these labels."""
+        """Return the dataset with these labels."""
         dataset = cls()
         dataset._labels = labels
         return dataset

@@ -1,4 +1,4 @@
-"""From a store to a bundle."""
+"""Export the results of a suite from a store to a bundle."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from torch import Tensor
 
 from retbench import __version__
 from retbench.bundle.archive import write_archive
+from retbench.bundle.artifact import FILES, read_artifact
 from retbench.bundle.bundle import GALLERY, name_cell
-from retbench.bundle.packed import FILES, read_packed
-from retbench.bundle.records import CUT
+from retbench.bundle.records import FOLDERS
 from retbench.canon import Json, canonical, digest
 from retbench.contracts import Dataset
 from retbench.contracts.dataset import identify_dataset
@@ -28,8 +28,8 @@ from retbench.store import Store
 from retbench.store.files import replace_file
 
 ATTACHMENTS = {"layouts.json": b"{}", "claims.json": b"{}"}
-"""Members that a caller may give, and what takes their place; beside these, `gallery.json`."""
-_ABSOLUTE = re.compile(r"(?<![\w:/.…~-])/(?:[^\s/'\",:;()\[\]]+/)+(?=[^\s/])")
+"""Members that a caller may pass, with their defaults; `gallery.json` is optional and has none."""
+_ABSOLUTE_PATH = re.compile(r"(?<![\w:/.…~-])/(?:[^\s/'\",:;()\[\]]+/)+(?=[^\s/])")
 
 
 def export_bundle(
@@ -41,42 +41,43 @@ def export_bundle(
     profile: str,
     attachments: Mapping[str, bytes],
 ) -> int:
-    """Write a bundle of a suite's results, whole or not at all, and returns its size in bytes.
+    """Write the results of a suite to a bundle, all of it or nothing, and return its size in bytes.
 
-    Equal results give equal bytes. No path of this machine is in it: texts are cut by `cut_paths`, and layouts and
-    claims that were named by a path are called by the same cut name in the suite and among the attachments.
+    Equal results give equal bytes. The bundle holds no path of this machine: `shorten_paths` is applied to all texts.
+    Layouts and claims that the suite names by a path get a shortened name, in the suite and in the attachments.
 
     Args:
-        path: where to; a file there is replaced.
+        path: the file to write; an existing file is replaced.
         evidence: the rows and the steps behind them; rows that are not done are exported as they are.
         plan: the plan of these rows.
         store: where their artifacts are.
-        suite: the suite as it was read: its fields as JSON.
-        profile: its profile; empty for none.
-        attachments: `layouts.json`, `claims.json` (JSON mappings from names, as the suite has them, to YAML texts) and
-            `gallery.json`; a layout that the suite names must be there.
+        suite: the fields of the suite, as JSON.
+        profile: the profile of the suite; empty for none.
+        attachments: `layouts.json` and `claims.json` (JSON mappings from the names in the suite to YAML texts) and
+            `gallery.json`. Every layout that the suite names must be among them.
 
     Raises:
-        BundleError: no row is done, an artifact behind one is damaged or gone, there is too much of it, or the file
-            cannot be written.
-        ValueError: an attachment of another name, or a layout that the suite names and no attachment has.
+        BundleError: no row is done, an artifact of a done row is damaged or missing, the bundle gets too large, or the
+            file cannot be written.
+        ValueError: an unknown attachment, or a layout of the suite that is missing from the attachments.
     """
     if unknown := attachments.keys() - {*ATTACHMENTS, GALLERY}:
-        raise ValueError(f"export_bundle: unknown attachment: got {min(unknown)!r}, expected layouts, claims, gallery")
+        raise ValueError(
+            f"export_bundle: unknown attachment: got {min(unknown)!r}, expected {', '.join((*ATTACHMENTS, GALLERY))}"
+        )
     done = [row for row in evidence.rows if row.status == "done"]
     if not done:
-        raise BundleError(f"{path}: nothing to export: no row of {evidence.title} is done; run the suite first")
-    names = _cut_names(_named(suite), store.root)
-    members = {**_attached({**ATTACHMENTS, **attachments}, suite, names)}
-    members |= _texts(evidence, store, _renamed(suite, names), profile)
+        raise BundleError(f"{path}: nothing to export: no cell of {evidence.title} has results; run the suite first")
+    names = _shorten_names(_report_files(suite), store.root)
+    members = {**_rename_attachments({**ATTACHMENTS, **attachments}, suite, names)}
+    members |= _pack_records(evidence, store, _rename_in_suite(suite, names), profile)
     scores = {row.key: cast(Score, plan.steps[row.key]) for row in done}
     for dataset in {step.queries.fingerprint: step.queries.dataset for step in scores.values()}.values():
-        members |= _labels(dataset)
-    members |= _objects(path, done, scores, store)
-    members["recipes.json"] = canonical(_recipes(path, done, evidence, plan, members)).encode()
+        members |= _pack_labels(dataset)
+    members |= _pack_artifacts(path, done, scores, store)
+    members["recipes.json"] = canonical(_collect_recipes(path, done, evidence, plan, members)).encode()
     name = f"{suite['suite']}@{profile}" if profile else str(suite["suite"])
-    about = {"retbench": __version__, "title": evidence.title, "run": name}
-    data = write_archive(path, members, about)
+    data = write_archive(path, members, {"retbench": __version__, "title": evidence.title, "run": name})
     try:
         replace_file(path, data)
     except OSError as error:
@@ -84,80 +85,86 @@ def export_bundle(
     return len(data)
 
 
-def cut_paths(value: Json, *roots: Path) -> Json:
-    """Return JSON in whose texts every absolute path is cut to its last name, as in `…/targets.txt`.
+def shorten_paths(value: Json, *folders: Path) -> Json:
+    """Return JSON in which every absolute path in a text is shortened to its last name, as in `…/targets.txt`.
 
-    What looks like a path of two names or more counts as one; a path with a space in it is known by `roots` alone,
-    folders that are cut wherever their names occur. Numbers such as 8/255 and addresses (`https://…`) stay.
+    A path is recognized by its slashes if it has at least two names and no space. A path below one of `folders`, or
+    below the home folder, is recognized whatever its names are. Numbers such as 8/255 and addresses (`https://…`) stay.
     """
-    known = sorted({str(root.absolute()) for root in roots} | {str(Path.home())}, key=len, reverse=True)
+    known = sorted({str(folder.absolute()) for folder in folders} | {str(Path.home())}, key=len, reverse=True)
 
-    def cut(inner: Json) -> Json:
+    def shorten(inner: Json) -> Json:
         if isinstance(inner, str):
-            for root in known:
-                inner = inner.replace(f"{root}/", CUT) if len(root) > 1 else inner
-                inner = inner.replace(root, "…") if len(root) > 1 else inner
-            return _ABSOLUTE.sub(CUT, inner)
+            for folder in known:
+                inner = inner.replace(f"{folder}/", FOLDERS) if len(folder) > 1 else inner
+                inner = inner.replace(folder, "…") if len(folder) > 1 else inner
+            return _ABSOLUTE_PATH.sub(FOLDERS, inner)
         if isinstance(inner, dict):
-            return {str(cut(key)): cut(kept) for key, kept in inner.items()}
-        return [cut(kept) for kept in inner] if isinstance(inner, list | tuple) else inner
+            return {str(shorten(key)): shorten(item) for key, item in inner.items()}
+        return [shorten(item) for item in inner] if isinstance(inner, list | tuple) else inner
 
-    return cut(value)
+    return shorten(value)
 
 
-def _named(suite: Mapping[str, Any]) -> list[str]:
-    """Return the layouts and the ledger that a suite names."""
+def _report_files(suite: Mapping[str, Any]) -> list[str]:
+    """Return the layouts and the claims that a suite names."""
     claims = suite["report"].get("claims")
     return [*suite["report"]["layout"], *([claims] if claims else [])]
 
 
-def _cut_names(names: Iterable[str], root: Path) -> dict[str, str]:
-    """Return what layouts and ledgers are called in a bundle: their names without paths, each another one."""
-    cut: dict[str, str] = {}
+def _shorten_names(names: Iterable[str], root: Path) -> dict[str, str]:
+    """Return the name in the bundle for each name in the suite: without folders, and numbered where two are equal."""
+    shortened: dict[str, str] = {}
     for name in dict.fromkeys(names):
-        stem = str(cut_paths(name, root, Path.cwd()))
-        called = (stem if number == 1 else f"{stem} ({number})" for number in count(1))
-        cut[name] = next(each for each in called if each not in cut.values())
-    return cut
+        stem = str(shorten_paths(name, root, Path.cwd()))
+        candidates = (stem if number == 1 else f"{stem} ({number})" for number in count(1))
+        shortened[name] = next(candidate for candidate in candidates if candidate not in shortened.values())
+    return shortened
 
 
-def _renamed(suite: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
-    """Return a suite that names its layouts and its ledger as a bundle does."""
-    before = suite["report"]
-    report = {**before, "layout": [names[name] for name in before["layout"]]}
-    if before.get("claims"):
-        report["claims"] = names[before["claims"]]
+def _rename_in_suite(suite: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
+    """Return the suite with its layouts and claims under their names in the bundle."""
+    original = suite["report"]
+    report = {**original, "layout": [names[name] for name in original["layout"]]}
+    if original.get("claims"):
+        report["claims"] = names[original["claims"]]
     return {**suite, "report": report}
 
 
-def _attached(given: Mapping[str, bytes], suite: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, bytes]:
-    """Return attachments whose texts are called as the suite calls them in the bundle."""
-    texts: dict[str, dict[str, str]] = {name: json.loads(given[name]) for name in ATTACHMENTS}
+def _rename_attachments(
+    attachments: Mapping[str, bytes], suite: Mapping[str, Any], names: Mapping[str, str]
+) -> dict[str, bytes]:
+    """Return the attachments with layouts and claims under their names in the bundle."""
+    texts: dict[str, dict[str, str]] = {name: json.loads(attachments[name]) for name in ATTACHMENTS}
     if missing := [name for name in suite["report"]["layout"] if name not in texts["layouts.json"]]:
-        raise ValueError(f"export_bundle: layouts.json: {missing[0]!r} is missing: the suite names it")
-    called = {
-        name: canonical({names.get(key, key): text for key, text in kept.items()}).encode()
-        for name, kept in texts.items()
+        raise ValueError(f"export_bundle: layouts.json: {missing[0]!r} is missing, but the suite names it")
+    renamed = {
+        member: canonical({names.get(name, name): text for name, text in by_name.items()}).encode()
+        for member, by_name in texts.items()
     }
-    return {**given, **called}
+    return {**attachments, **renamed}
 
 
-def _recipes(
+def _collect_recipes(
     path: Path, done: Sequence[Row], evidence: Evidence, plan: Plan, members: Mapping[str, bytes]
 ) -> dict[str, Json]:
-    """Return the recipes of the steps behind rows, without those that are stored with their objects."""
+    """Return the recipes of the steps behind the rows, except those that `members` already hold in artifacts."""
     recipes: dict[str, Json] = {}
     for row in done:
         for key in row.steps:
             if key not in evidence.steps:
-                what = f"{path}: {name_cell(row)}: {plan.steps[key].name} {key[:12]} ({plan.steps[key].label})"
-                raise BundleError(f"{what} is damaged or gone from the store; run the suite again")
+                step = plan.steps[key]
+                raise BundleError(
+                    f"{path}: {name_cell(row)}: {step.name} {key[:12]} ({step.label}) is damaged or missing in the "
+                    "store; run the suite again"
+                )
             if f"objects/{key}/{FILES[0]}" not in members:
                 recipes[key] = plan.steps[key].full_recipe
     return recipes
 
 
-def _texts(evidence: Evidence, store: Store, suite: Mapping[str, Json], profile: str) -> dict[str, bytes]:
+def _pack_records(evidence: Evidence, store: Store, suite: Mapping[str, Json], profile: str) -> dict[str, bytes]:
+    """Return the members with the suite, the rows and the steps."""
     members: dict[str, Json] = {
         "suite.json": {
             "suite": dict(suite),
@@ -168,11 +175,11 @@ def _texts(evidence: Evidence, store: Store, suite: Mapping[str, Json], profile:
         "rows.json": [row.record() for row in evidence.rows],
         "steps.json": {key: step._asdict() for key, step in evidence.steps.items()},
     }
-    return {name: canonical(cut_paths(value, store.root, Path.cwd())).encode() for name, value in members.items()}
+    return {name: canonical(shorten_paths(value, store.root, Path.cwd())).encode() for name, value in members.items()}
 
 
-def _labels(dataset: Dataset) -> dict[str, bytes]:
-    """Return the labels of a dataset's queries and database, with what belongs to their rows and columns."""
+def _pack_labels(dataset: Dataset) -> dict[str, bytes]:
+    """Return the members with the labels of a dataset's queries and database, its classes and its query ids."""
     fingerprint = identify_dataset(dataset)
     record: Json = {
         "dataset": dataset.name,
@@ -180,33 +187,33 @@ def _labels(dataset: Dataset) -> dict[str, bytes]:
         "classes": list(dataset.facts().classes),
         "queries": list(dataset.ids("query")),
     }
-    plain = re.fullmatch("[0-9a-f]{64}", fingerprint)
-    stem = f"labels/{fingerprint[:16] if plain else digest(fingerprint)[:16]}"
+    is_digest = re.fullmatch("[0-9a-f]{64}", fingerprint)
+    stem = f"labels/{fingerprint[:16] if is_digest else digest(fingerprint)[:16]}"
     tensors: dict[str, Tensor] = {"query": dataset.labels("query"), "database": dataset.labels("database")}
     packed = save({name: tensor.contiguous().clone() for name, tensor in tensors.items()})
     return {f"{stem}.json": canonical(record).encode(), f"{stem}.safetensors": packed}
 
 
-def _objects(path: Path, done: Sequence[Row], scores: Mapping[str, Score], store: Store) -> dict[str, bytes]:
-    """Return the files of all artifacts that the rows' numbers are computed from, as the store has them."""
-    found: dict[str, bytes] = {}
+def _pack_artifacts(path: Path, done: Sequence[Row], scores: Mapping[str, Score], store: Store) -> dict[str, bytes]:
+    """Return the files of the artifacts that the rows' numbers are computed from, as they are in the store."""
+    members: dict[str, bytes] = {}
     for row in done:
-        for key in basis(row.key, scores[row.key]):
-            if f"objects/{key}/{FILES[0]}" not in found:
-                found |= _object(f"{path}: {name_cell(row)}", key, store)
-    return found
+        for key in _score_keys(row.key, scores[row.key]):
+            if f"objects/{key}/{FILES[0]}" not in members:
+                members |= _read_files(f"{path}: {name_cell(row)}", key, store)
+    return members
 
 
-def basis(key: str, score: Score) -> Iterator[str]:
-    """Yield the keys of the targets, database and codes that a score is computed from, and its own."""
+def _score_keys(key: str, score: Score) -> Iterator[str]:
+    """Yield the keys of the targets, the database and the codes that a score is computed from, then its own key."""
     yield from (score.targets, score.database, score.codes, key)
 
 
-def _object(where: str, key: str, store: Store) -> dict[str, bytes]:
-    """Return the files of an artifact by member; raises BundleError for one that is damaged or gone."""
+def _read_files(where: str, key: str, store: Store) -> dict[str, bytes]:
+    """Return the files of an artifact by member name; raises BundleError if it is damaged or missing."""
     try:
         files = {name: (store.root / "objects" / key[:2] / key / name).read_bytes() for name in FILES}
-        problems = read_packed(key[:12], files).problems(key)
+        problems = read_artifact(key[:12], files).find_problems(key)
     except (OSError, BundleError) as error:
         problems = [str(error.strerror if isinstance(error, OSError) else error)]
     if problems:

@@ -1,4 +1,4 @@
-"""The schema of the JSON members of a bundle, which are checked against it whoever wrote them."""
+"""Schemas of the JSON members of a bundle; every member is checked against its schema when a bundle is read."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ T = TypeVar("T")
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Number = Annotated[float, Field(allow_inf_nan=False)]
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-LONGEST = 200
+MAX_MESSAGE = 200
 """Characters of a problem in a message."""
-DEEPEST = 32
+MAX_DEPTH = 32
 """Levels of nesting in JSON."""
-CUT = "…/"
-"""In a text, in place of the folders of the machine that wrote it."""
+FOLDERS = "…/"
+"""Stands in a text for the folders of the machine that wrote it."""
 
 
 class _Record(BaseModel):
@@ -30,14 +30,14 @@ class _Record(BaseModel):
 
 
 class MemberRecord(_Record):
-    """Size and sha256 of a member."""
+    """The size and sha256 of a member."""
 
     sha256: Digest
     size: Annotated[int, Field(ge=0)]
 
 
 class ManifestRecord(_Record):
-    """`bundle.json`: the format, title and run of the bundle, and every other member."""
+    """`bundle.json`: format version, versions of retbench, title and run name, and the list of all other members."""
 
     format: int
     retbench: str
@@ -46,8 +46,8 @@ class ManifestRecord(_Record):
     members: dict[str, MemberRecord]
 
 
-def _with_layouts(suite: dict[str, Any]) -> dict[str, Any]:
-    """Return the fields of a suite; raises ValueError unless they name the layouts of its report."""
+def _check_report(suite: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields of a suite unchanged; raises ValueError unless `report` names layouts and claims."""
     report = suite["report"] if isinstance(suite.get("report"), dict) else {}
     names = report.get("layout")
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
@@ -58,22 +58,22 @@ def _with_layouts(suite: dict[str, Any]) -> dict[str, Any]:
 
 
 class SuiteRecord(_Record):
-    """`suite.json`: the suite as it was read.
+    """`suite.json`: the suite as it was run.
 
     Attributes:
-        suite: its fields; paths of the machine that it was read on are cut to their last name.
-        digest: of the fields as they were.
-        profile, description: the suite's.
+        suite: its fields; absolute paths are shortened to their last name.
+        digest: digest of the fields before paths were shortened.
+        profile, description: of the suite.
     """
 
-    suite: Annotated[dict[str, Any], AfterValidator(_with_layouts)]
+    suite: Annotated[dict[str, Any], AfterValidator(_check_report)]
     digest: Digest
     profile: str
     description: str
 
 
 class LabelsRecord(_Record):
-    """`labels/….json`: the names of the columns and rows of labels: classes, and ids of the query split."""
+    """`labels/….json`: dataset name and fingerprint, names of the classes (columns), ids of the query split (rows)."""
 
     dataset: str
     fingerprint: str
@@ -82,7 +82,7 @@ class LabelsRecord(_Record):
 
 
 class EnvironmentJson(_Record):
-    """Where a step ran; `versions` is unset where none were recorded."""
+    """The machine that a step ran on; `versions` is empty if none were recorded."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -95,7 +95,7 @@ class EnvironmentJson(_Record):
 
 
 class StepJson(_Record):
-    """One of `steps.json`; the fields of `StepRecord`."""
+    """One entry of `steps.json`: the fields of `StepRecord`."""
 
     stage: str
     label: str
@@ -107,7 +107,7 @@ class StepJson(_Record):
 
 
 class RowProtocol(Protocol):
-    """The protocol of a row that is done: the suite's, and the fields that its cell and its score add."""
+    """The protocol of a done row: the suite's protocol, and the fields added by the cell and its score."""
 
     task: Task
     bits: Annotated[int, Field(ge=1, le=4096)]
@@ -118,12 +118,12 @@ class RowProtocol(Protocol):
 
     @property
     def suite(self) -> Protocol:
-        """The part that is the suite's."""
+        """The protocol of the suite."""
         return Protocol(**{name: getattr(self, name) for name in Protocol.model_fields})
 
 
 class RowJson(_Record):
-    """One of `rows.json`; the fields of `Row.record()`."""
+    """One entry of `rows.json`: the fields of `Row.record()`."""
 
     dataset: str
     hasher: str
@@ -151,43 +151,53 @@ class RowJson(_Record):
     steps: list[Digest]
 
 
-def parse_record(where: str, text: bytes, kind: type[T]) -> T:
-    """Return a JSON text as a record of a kind; `where` names the member in messages.
+def parse_record(where: str, text: bytes, schema: type[T]) -> T:
+    """Return the value of a JSON text, checked against a schema.
+
+    Args:
+        where: names the member in messages.
+        text: JSON.
+        schema: a pydantic model, or any type that pydantic validates.
 
     Raises:
-        BundleError: not JSON, an infinite number, a control character, or not such a record.
+        BundleError: not JSON, an infinite number, a control character, or a value that does not fit the schema.
     """
     read_json(where, text)
     try:
-        return TypeAdapter(kind).validate_json(text, strict=True)
+        return TypeAdapter(schema).validate_json(text, strict=True)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
-        place = ".".join(map(str, first["loc"]))
-        raise BundleError(f"{where}: {place}: {first['msg']}"[: LONGEST + len(where)].rstrip(": ")) from None
+        field = one_line(".".join(map(str, first["loc"])))
+        raise BundleError(f"{where}: {field}: {first['msg']}"[: MAX_MESSAGE + len(where)].rstrip(": ")) from None
 
 
 def read_json(where: str, text: bytes) -> Any:
-    """Return the value of a JSON text; raises BundleError for content that no member may have."""
+    """Return the value of a JSON text; raises BundleError for invalid JSON and for values that no member may hold."""
     try:
-        value = json.loads(text, parse_constant=_refuse)
-        _check(value, DEEPEST)
+        value = json.loads(text, parse_constant=_reject_constant)
+        _check_value(value, MAX_DEPTH)
     except (ValueError, RecursionError) as error:
         problem = "nested too deeply" if isinstance(error, RecursionError) else str(error)
-        raise BundleError(f"{where}: not JSON as a bundle holds it: {problem[:LONGEST]}") from None
+        raise BundleError(f"{where}: invalid JSON: {problem[:MAX_MESSAGE]}") from None
     return value
 
 
-def _refuse(name: str) -> None:
-    raise ValueError(f"got the number {name}")
+def one_line(text: str) -> str:
+    """Return a text from a bundle on one line, as messages show it."""
+    return " ".join(text.split())
 
 
-def _check(value: Any, depth: int) -> None:
-    """Raise ValueError for numbers out of range, and for control characters, which a terminal would obey."""
+def _reject_constant(name: str) -> None:
+    raise ValueError(f"got the number {name}, expected finite numbers")
+
+
+def _check_value(value: Any, depth: int) -> None:
+    """Raise ValueError for deep nesting, numbers out of range, and control characters, which a terminal would obey."""
     if depth == 0:
-        raise ValueError(f"nested too deeply: expected at most {DEEPEST} levels")
+        raise ValueError(f"nested too deeply: expected at most {MAX_DEPTH} levels")
     if isinstance(value, dict | list):
         for inner in (*value, *value.values()) if isinstance(value, dict) else value:
-            _check(inner, depth - 1)
+            _check_value(inner, depth - 1)
     elif isinstance(value, str) and (found := _CONTROL.search(value)):
         raise ValueError(f"got the control character #x{ord(found[0]):02x}")
     elif isinstance(value, int | float) and not abs(value) < 2**63:

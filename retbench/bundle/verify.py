@@ -1,4 +1,4 @@
-"""The numbers of a bundle, computed again from the codes and labels in it."""
+"""Verify a bundle: compute its numbers again from the codes and labels in it."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor
 
-from retbench.bundle.basis import Basis, compare_recipes, compare_row
+from retbench.bundle.artifact import BundledArtifact
 from retbench.bundle.bundle import Bundle, name_cell, read_protocol
-from retbench.bundle.compare import Agreement, Comparison, Difference, compare_json, compare_tensors
+from retbench.bundle.compare import Comparison, Match, Mismatch, compare_json, compare_tensors
 from retbench.bundle.dataset import BundledDataset
 from retbench.bundle.identity import compare_identity
-from retbench.bundle.packed import PackedArtifact
-from retbench.bundle.records import CUT
+from retbench.bundle.records import FOLDERS
+from retbench.bundle.score_inputs import ScoreInputs, compare_recipes, compare_row
 from retbench.canon import canonical, digest
 from retbench.contracts import Context, Noise, TargetRule
 from retbench.errors import UserError
@@ -23,29 +23,29 @@ from retbench.results import Row, StepRecord
 from retbench.stages import DrawTargets, draw_queries
 from retbench.store import Artifact
 
-CARRIED_FIELDS = ("cost", "details", "caveats", "variant")
+UNVERIFIABLE_FIELDS = ("cost", "details", "caveats", "variant")
 """Fields of a row that nothing in a bundle can confirm."""
-CARRIED_ALWAYS = (
+ALWAYS_UNVERIFIABLE = (
     "that no row was left out",
-    "that codes come from the images, weights and options that recipes name",
-    "that labels are those of the datasets",
+    "that the codes come from the images, weights and options in the recipes",
+    "that the labels are those of the datasets",
     "the names of classes",
-    "the suite's title and description, and the versions that made it",
-    "that the suite's text is what was run",
+    "the title and description of the suite, and the versions that made the bundle",
+    "that the suite in the bundle is the one that was run",
 )
-"""What nothing in any bundle can confirm."""
+"""Facts that no bundle can confirm."""
 
 
 class Finding(NamedTuple):
-    """One thing that was checked, or had to be taken as it is.
+    """One field of a bundle that was verified, or that cannot be verified.
 
     Attributes:
-        kind: `artifact`, `targets`, `recipe` (what a row was computed from, and is named after), `query` (values of
-            each query), `summary` (means, intervals, counts of a score), `row` (the row's copy of them), `step` and
-            `bundle` (of what belongs to no row).
-        where: the cell, the artifact, or the member.
-        field: the part of it.
-        got, expected: the value in the bundle and the one computed; empty where they agree or nothing was computed.
+        kind: `artifact`, `targets`, `recipe` (inputs and names of a row), `query` (values of each query), `summary`
+            (means, intervals and counts of a score), `row` (their copy in the row), `step`, or `bundle` (fields that
+            belong to no row).
+        where: the cell, the artifact or the member.
+        field: the field in it.
+        got, expected: the value in the bundle and the computed value; empty unless they disagree.
     """
 
     kind: str
@@ -56,165 +56,167 @@ class Finding(NamedTuple):
 
 
 class Verification(NamedTuple):
-    """The findings of a bundle: what was computed again and agrees, what disagrees, what had to be taken as it is."""
+    """The findings of a bundle: fields that agree with a computed value, that disagree, and that cannot be verified."""
 
     agreed: tuple[Finding, ...]
     disagreed: tuple[Finding, ...]
-    carried: tuple[Finding, ...]
+    unverifiable: tuple[Finding, ...]
 
     @property
     def ok(self) -> bool:
-        """Whether nothing disagrees."""
+        """Whether no field disagrees."""
         return not self.disagreed
 
 
 def verify_bundle(bundle: Bundle) -> Verification:
-    """Return how the contents of a bundle compare with the values computed again from its codes and labels.
+    """Compare the contents of a bundle with the values computed again from its codes and labels.
 
-    Computed again: the digests and keys of artifacts; the draw of the queries and of their targets; every query's
-    ranking, with average precision under each order of ties, precision at recalls and depths; means, intervals and
-    chance levels; and against these the numbers of every row. Float64 agrees to 1e-9, float32 to 1e-6. Followed by
-    their keys: the recipes of everything behind a score, and against these the row's hasher, attack, surrogate,
-    purifiers and hardening with their options, its seed, threat, budget and steps.
+    Computed again: the digests and keys of artifacts; the draw of queries and targets; the ranking of every query, with
+    average precision under each order of ties and precision by recall and by depth; means, confidence intervals and
+    chance levels; and from these the numbers of every row. Float64 values agree to 1e-9, float32 values to 1e-6. The
+    recipes behind each score are followed by key and compared with the row's hasher, attack, surrogate, purifiers and
+    hardening with their options, and with its seed, threat, budget and steps.
 
-    Carried, that is, taken as it is: how far images were changed, query by query (their means are computed again);
-    seconds, memory, machines and versions of steps; caveats, details, the labels of variants, the norm of a budget, the
-    options of datasets and the sizes of what nobody ranked; a gallery, the texts of layouts and claims; and that codes
-    come from the images, weights and options that recipes name, and labels from the dataset of that fingerprint:
-    neither images nor networks are in a bundle. All of it is in `carried`, by name.
+    Not verifiable, because a bundle holds neither images nor networks: the change of each image (only the means are
+    computed again); seconds, memory, machines and versions of steps; caveats, details, labels of variants, the norm of
+    a budget, options of datasets and the sizes of data that is never ranked; the gallery, layouts and claims; that the
+    codes come from the images, weights and options in the recipes; and that the labels are those of the dataset. Each
+    of these is listed in `unverifiable`.
 
-    This finds what was changed by accident, or in one place. It cannot find rows that were left out, nor a forgery that
-    is consistent: whoever makes up codes, labels or recipes, and computes everything else from them as retbench would,
-    has a bundle that verifies. Only running the suite again helps against that: equal keys mean that the same was run.
+    Verification finds changes made by accident or in one place. It cannot find missing rows or a consistent forgery:
+    codes, labels or recipes that were made up, with everything else computed from them as retbench would. To rule these
+    out, run the suite again: equal keys mean that the same computation was run.
     """
     verifier = _Verifier(bundle)
-    verifier.artifacts()
-    verifier.targets()
-    for row in bundle.done:
-        verifier.row(row)
-    verifier.steps()
-    verifier.rest()
-    return Verification(tuple(verifier.agreed), tuple(verifier.disagreed), tuple(verifier.carried))
+    verifier.check_artifacts()
+    verifier.check_targets()
+    for row in bundle.done_rows:
+        verifier.check_row(row)
+    verifier.check_steps()
+    verifier.check_suites()
+    return Verification(tuple(verifier.agreed), tuple(verifier.disagreed), tuple(verifier.unverifiable))
 
 
 class _Verifier:
-    """The findings so far; what several rows share is ranked once."""
+    """Collects the findings of a bundle; a ranking that several rows share is computed once."""
 
     def __init__(self, bundle: Bundle) -> None:
         self.bundle = bundle
         self.agreed: list[Finding] = []
         self.disagreed: list[Finding] = []
-        self.carried: list[Finding] = []
+        self.unverifiable: list[Finding] = []
         self.datasets = {name: BundledDataset.of(labels) for name, labels in bundle.labels.items()}
-        self.ranked: dict[str, dict[str, Tensor]] = {}
+        self.rankings: dict[str, dict[str, Tensor]] = {}
 
-    def compare(self, kind: str, where: str, found: Iterable[Comparison]) -> bool:
-        """Note what agrees and what does not, and returns whether all agrees."""
+    def record(self, kind: str, where: str, comparisons: Iterable[Comparison]) -> bool:
+        """Record comparisons as findings, and return whether all of them match."""
         before = len(self.disagreed)
-        for each in found:
-            (self.disagreed if isinstance(each, Difference) else self.agreed).append(Finding(kind, where, *each))
+        for comparison in comparisons:
+            findings = self.disagreed if isinstance(comparison, Mismatch) else self.agreed
+            findings.append(Finding(kind, where, *comparison))
         return len(self.disagreed) == before
 
-    def artifacts(self) -> None:
-        """Check every artifact against its own digests, and its count of distinct codes."""
+    def check_artifacts(self) -> None:
+        """Compare every artifact with its digests, and its count of distinct codes with its codes."""
         for key, artifact in self.bundle.artifacts.items():
             where = f"{artifact.recipe['stage']} {key[:12]}"
-            problems = [Difference("digests", problem, "as stored") for problem in artifact.problems(key)]
-            self.compare("artifact", where, problems or [Agreement("digests")])
+            problems = [Mismatch("digests", problem, "as stored") for problem in artifact.find_problems(key)]
+            self.record("artifact", where, problems or [Match("digests")])
             if artifact.recipe["stage"] == "encode":
                 distinct = len(torch.unique(artifact.tensors["codes"], dim=0))
-                self.compare("artifact", where, compare_json("distinct", artifact.summary.get("distinct"), distinct))
+                self.record("artifact", where, compare_json("distinct", artifact.summary.get("distinct"), distinct))
 
-    def targets(self) -> None:
-        """Draw targets again wherever their rule is a draw."""
+    def check_targets(self) -> None:
+        """Draw all targets again, and compare them with the targets in the bundle."""
         for key, artifact in self.bundle.artifacts.items():
             if artifact.recipe["stage"] == "targets":
-                self.compare("targets", f"targets {key[:12]}", self._drawn(key, artifact))
+                self.record("targets", f"targets {key[:12]}", self._compare_targets(key, artifact))
 
-    def _drawn(self, key: str, artifact: PackedArtifact) -> list[Comparison]:
-        """Return how a draw of targets compares with one made now; for a file, whether its rows carry the labels."""
+    def _compare_targets(self, key: str, artifact: BundledArtifact) -> list[Comparison]:
+        """Compare targets with a new draw; targets from a file cannot be drawn, only their labels are compared."""
         dataset = self.datasets.get(str(artifact.recipe.get("dataset")))
         if dataset is None:
-            return [Difference("dataset", "no labels in the bundle", "its labels")]
+            return [Mismatch("dataset", "no labels in the bundle", "its labels")]
         try:
             rule = TargetRule.model_validate(artifact.recipe.get("rule"))
             if rule.file:
-                return [self._carrying(dataset, artifact)]
+                return [self._compare_target_labels(dataset, artifact)]
             draw = DrawTargets(dataset, rule)
-            outcome = draw.run(_nothing, Context(torch.device("cpu"), "float32", Noise(0, ())))
+            outcome = draw.run(_load_nothing, Context(torch.device("cpu"), "float32", Noise(0, ())))
         except (ValidationError, UserError) as error:
-            return [Difference("rule", str(error).splitlines()[0], "a rule that can be drawn")]
+            return [Mismatch("rule", str(error).splitlines()[0], "a rule that targets can be drawn by")]
         tensors = [compare_tensors(name, artifact.tensors.get(name), value) for name, value in outcome.tensors.items()]
         summary = {name: artifact.summary.get(name) for name in outcome.summary}
         return [*compare_json("key", key, draw.key), *tensors, *compare_json("summary", summary, outcome.summary)]
 
-    def _carrying(self, dataset: BundledDataset, artifact: PackedArtifact) -> Comparison:
-        """Return whether the rows of targets that were read from a file carry their labels; the file is carried."""
-        self.carried.append(Finding("targets", str(artifact.meta.get("label")), "the file of target labels"))
+    def _compare_target_labels(self, dataset: BundledDataset, artifact: BundledArtifact) -> Comparison:
+        """Compare target labels from a file with the labels of their database rows; the file is not verifiable."""
+        self.unverifiable.append(Finding("targets", str(artifact.meta.get("label")), "the file of target labels"))
         labels, rows, database = artifact.tensors["labels"], artifact.tensors["rows"], dataset.labels("database")
         if len(rows) and not 0 <= int(rows.min()) <= int(rows.max()) < len(database):
-            return Difference("rows", f"{int(rows.max())}", f"rows of {len(database)}")
+            return Mismatch("rows", f"{int(rows.max())}", f"rows of {len(database)}")
         return compare_tensors("labels", labels, database[rows])
 
-    def row(self, row: Row) -> None:
+    def check_row(self, row: Row) -> None:
         """Compute the numbers of a row again, from its codes to its means."""
         where, score = name_cell(row), self.bundle.artifacts[row.key]
-        basis = self._basis(where, row, score)
-        if basis is None:
+        inputs = self._find_inputs(where, row, score)
+        if inputs is None:
             return
-        self.compare("recipe", where, [*compare_recipes(row, score, basis), *compare_identity(row, self.bundle)])
-        ranked = self._ranked(where, row, score, basis)
+        self.record("recipe", where, [*compare_recipes(row, score, inputs), *compare_identity(row, self.bundle)])
+        ranked = self._rank(where, row, score, inputs)
         if ranked is None:
             return
-        held = score.tensors
-        self.compare("query", where, [compare_tensors(name, held.get(name), value) for name, value in ranked.items()])
-        seen = {name: values for name, values in held.items() if name not in ranked}
-        self.compare("query", where, compare_json("values", sorted(seen), sorted(self._expected(row, score))))
-        self.carried += [Finding("query", where, name) for name in seen]
-        self.carried += [Finding("row", where, name) for name in carried_by_row(row, self._stages(row))]
+        stored = score.tensors
+        self.record("query", where, [compare_tensors(name, stored.get(name), value) for name, value in ranked.items()])
+        others = {name: values for name, values in stored.items() if name not in ranked}
+        self.record("query", where, compare_json("values", sorted(others), sorted(self._other_values(row, score))))
+        self.unverifiable += [Finding("query", where, name) for name in others]
+        self.unverifiable += [Finding("row", where, name) for name in list_unverifiable_fields(row, self._stages(row))]
+        values, targeted = {**ranked, **others}, bool(score.recipe.get("targeted"))
         try:
-            summary = basis.summarize({**ranked, **seen}, read_protocol(row).suite, bool(score.recipe.get("targeted")))
+            summary = inputs.summarize(values, read_protocol(row).suite, targeted)
         except ValueError as error:
-            self.compare("summary", where, [Difference("values", str(error), "values that have a mean")])
+            self.record("summary", where, [Mismatch("values", str(error), "values that have a mean")])
             return
-        self.compare("summary", where, compare_json("score", score.summary, summary))
-        self.compare("row", where, compare_row(row, summary, basis))
+        self.record("summary", where, compare_json("score", score.summary, summary))
+        self.record("row", where, compare_row(row, summary, inputs))
 
-    def _basis(self, where: str, row: Row, score: PackedArtifact) -> Basis | None:
-        """Return what a score was computed from; None, with a finding, where some of it is missing or does not fit."""
-        found: dict[str, PackedArtifact] = {}
+    def _find_inputs(self, where: str, row: Row, score: BundledArtifact) -> ScoreInputs | None:
+        """Return the inputs of a score; None, with a finding, if one is missing or does not fit."""
+        artifacts: dict[str, BundledArtifact] = {}
         for role, stage in (("codes", "encode"), ("database", "encode"), ("targets", "targets")):
             artifact = self.bundle.artifacts.get(str(score.recipe.get(role)))
             got = artifact.recipe["stage"] if artifact else "nothing"
-            if not self.compare("recipe", where, compare_json(role, got, stage)) or artifact is None:
+            if not self.record("recipe", where, compare_json(role, got, stage)) or artifact is None:
                 return None
-            found[role] = artifact
+            artifacts[role] = artifact
         dataset = self.datasets.get(str(score.recipe.get("dataset")))
         if dataset is None:
-            self.compare("recipe", where, [Difference("dataset", "no labels in the bundle", "its labels")])
+            self.record("recipe", where, [Mismatch("dataset", "no labels in the bundle", "its labels")])
             return None
-        queries, wanted = draw_queries(dataset, read_protocol(row).queries), found["targets"].tensors["labels"]
-        whole = [*dataset.labels("query").shape]
-        if not self.compare("recipe", where, compare_json("targets", [*wanted.shape], whole)):
+        queries, targets = draw_queries(dataset, read_protocol(row).queries), artifacts["targets"].tensors["labels"]
+        split_shape = [*dataset.labels("query").shape]
+        if not self.record("recipe", where, compare_json("targets", [*targets.shape], split_shape)):
             return None
-        labels = {"map": queries.labels(), "t_map": wanted[list(queries.rows)]}
-        return Basis(**found, dataset=dataset, queries=queries, labels=labels)
+        labels = {"map": queries.labels(), "t_map": targets[list(queries.rows)]}
+        return ScoreInputs(**artifacts, dataset=dataset, queries=queries, labels=labels)
 
-    def _ranked(self, where: str, row: Row, score: PackedArtifact, basis: Basis) -> dict[str, Tensor] | None:
-        """Return the values of every query's ranking; None, with a finding, where codes and labels do not fit."""
+    def _rank(self, where: str, row: Row, score: BundledArtifact, inputs: ScoreInputs) -> dict[str, Tensor] | None:
+        """Return the per-query values of a ranking; None, with a finding, if codes and labels do not fit together."""
         protocol = read_protocol(row)
-        inputs = [score.recipe[role] for role in ("codes", "database", "targets")]
-        ranking = canonical([*inputs, basis.dataset.fingerprint(), row.bits, protocol.suite.model_dump(mode="json")])
-        if ranking not in self.ranked:
+        keys = [score.recipe[role] for role in ("codes", "database", "targets")]
+        ranking = canonical([*keys, inputs.dataset.fingerprint(), row.bits, protocol.suite.model_dump(mode="json")])
+        if ranking not in self.rankings:
             try:
-                self.ranked[ranking] = basis.rank(row.bits, protocol.suite)
+                self.rankings[ranking] = inputs.rank(row.bits, protocol.suite)
             except ValueError as error:
-                self.compare("query", where, [Difference("codes", str(error), "codes and labels that fit together")])
+                self.record("query", where, [Mismatch("codes", str(error), "codes and labels that fit together")])
                 return None
-        return self.ranked[ranking]
+        return self.rankings[ranking]
 
-    def _expected(self, row: Row, score: PackedArtifact) -> Iterator[str]:
-        """Yield the values of queries that a score must have beside those of its ranking."""
+    def _other_values(self, row: Row, score: BundledArtifact) -> Iterator[str]:
+        """Yield the names of the per-query values that a score has in addition to those of its ranking."""
         yield from ("perceptibility", "ssim") if score.recipe.get("attacked") else ()
         yield from ("purified_rmse",) if score.recipe.get("purified") else ()
         yield from ("certified_radius",) if "certify" in self._stages(row) else ()
@@ -222,64 +224,60 @@ class _Verifier:
     def _stages(self, row: Row) -> list[Any]:
         return [self.bundle.recipe(key).get("stage") for key in row.steps]
 
-    def steps(self) -> None:
-        """Compare recipes with their keys, and the records of steps with their artifacts or else their recipes."""
+    def check_steps(self) -> None:
+        """Compare recipes with their keys, and the records of steps with their artifacts or recipes."""
         for key, recipe in self.bundle.recipes.items():
             problem = "as stored" if digest(dict(recipe)) == key else "its recipe does not have this key"
             where = f"{recipe.get('stage')} {key[:12]}"
-            self.compare("artifact", where, compare_json("digests", problem, "as stored"))
+            self.record("artifact", where, compare_json("digests", problem, "as stored"))
         for key, step in self.bundle.evidence.steps.items():
-            where, artifact, recipe = (
-                f"{step.stage} {key[:12]}",
-                self.bundle.artifacts.get(key),
-                self.bundle.recipe(key),
-            )
+            where, artifact = f"{step.stage} {key[:12]}", self.bundle.artifacts.get(key)
             if artifact:
-                self.compare("artifact", where, _compare_step(step, artifact))
+                self.record("artifact", where, _compare_step(step, artifact))
                 continue
-            carried = "seconds, memory, machine, versions, labels and summaries of steps"
-            self.carried.append(Finding("step", where, carried))
-            if recipe:
+            unverifiable = "seconds, memory, machine, versions, labels and summaries of steps"
+            self.unverifiable.append(Finding("step", where, unverifiable))
+            if recipe := self.bundle.recipe(key):
                 recorded = {"stage": step.stage, "precision": step.precision}
-                made = {"stage": recipe.get("stage"), "precision": recipe.get("precision") or ""}
-                self.compare("artifact", where, compare_json("step", recorded, made))
+                expected = {"stage": recipe.get("stage"), "precision": recipe.get("precision") or ""}
+                self.record("artifact", where, compare_json("step", recorded, expected))
 
-    def rest(self) -> None:
-        """Compare suites with their digests, and list what else of the bundle is carried."""
+    def check_suites(self) -> None:
+        """Compare suites with their digests, and list the fields that belong to no row and cannot be verified."""
         for suite in self.bundle.suites:
-            if canonical(CUT).strip('"') in canonical(suite.suite):
-                self.carried.append(Finding("bundle", "suite.json", "the digest of a suite whose paths were cut"))
+            if canonical(FOLDERS).strip('"') in canonical(suite.suite):
+                self.unverifiable.append(Finding("bundle", "suite.json", "the digest of a suite with shortened paths"))
             else:
-                self.compare("bundle", "suite.json", compare_json("digest", suite.digest, digest(suite.suite)))
+                self.record("bundle", "suite.json", compare_json("digest", suite.digest, digest(suite.suite)))
         title = self.bundle.evidence.title
-        self.carried += [Finding("bundle", title, field) for field in carried_by_bundle(self.bundle)]
+        self.unverifiable += [Finding("bundle", title, field) for field in _list_unverifiable_members(self.bundle)]
 
 
-def _compare_step(step: StepRecord, artifact: PackedArtifact) -> Iterator[Comparison]:
-    """Yield how the record of a step compares with its artifact."""
+def _compare_step(step: StepRecord, artifact: BundledArtifact) -> Iterator[Comparison]:
+    """Compare the record of a step with its artifact."""
     fields = ("label", "seconds", "peak_memory", "environment")
-    known: dict[str, Any] = {name: artifact.meta.get(name) for name in fields}
-    known["precision"] = artifact.recipe.get("precision") or ""
-    known["summary"] = {name: artifact.summary.get(name) for name in step.summary}
-    yield from compare_json("step", {name: getattr(step, name) for name in known}, known)
+    expected: dict[str, Any] = {name: artifact.meta.get(name) for name in fields}
+    expected["precision"] = artifact.recipe.get("precision") or ""
+    expected["summary"] = {name: artifact.summary.get(name) for name in step.summary}
+    yield from compare_json("step", {name: getattr(step, name) for name in expected}, expected)
 
 
-def _nothing(key: str) -> Artifact:
-    raise LookupError(f"a draw of targets needs no other artifact: got {key}")
+def _load_nothing(key: str) -> Artifact:
+    raise LookupError(f"a draw of targets reads no other artifact: got {key}")
 
 
-def carried_by_row(row: Row, stages: Collection[Any]) -> Iterator[str]:
-    """Yield the fields of a row that must be believed.
+def list_unverifiable_fields(row: Row, stages: Collection[Any]) -> Iterator[str]:
+    """Yield the fields of a done row that nothing in its bundle can confirm.
 
     Args:
-        row: one that is done.
-        stages: of the steps behind it; without an attack or a purifier there is less to confirm a row by.
+        row: a done row.
+        stages: stages of the steps behind it; without an attack or a purifier, fewer fields can be confirmed.
     """
-    yield from (name for name in CARRIED_FIELDS if getattr(row, name))
+    yield from (name for name in UNVERIFIABLE_FIELDS if getattr(row, name))
     attack = row.options.get("attack")
     yield from ("budget.norm",) if row.budget else ()
-    named = isinstance(attack, Mapping) and "eps" in attack
-    yield from ("budget.eps",) if row.budget.get("eps") is not None and not named else ()
+    has_eps_option = isinstance(attack, Mapping) and "eps" in attack
+    yield from ("budget.eps",) if row.budget.get("eps") is not None and not has_eps_option else ()
     yield from ("options.dataset",) if row.options.get("dataset") else ()
     yield from (f"data.{name}" for name in ("train", "image_size") if name in row.data)
     if "purify" not in stages:
@@ -287,13 +285,13 @@ def carried_by_row(row: Row, stages: Collection[Any]) -> Iterator[str]:
         yield from ("protocol.quantize of clean queries",) if "attack" not in stages else ()
 
 
-def carried_by_bundle(bundle: Bundle) -> Iterator[str]:
-    """Yield what of a bundle must be believed and belongs to no row with numbers."""
-    yield from CARRIED_ALWAYS
-    held = {
+def _list_unverifiable_members(bundle: Bundle) -> Iterator[str]:
+    """Yield the contents of a bundle that nothing in it can confirm and that belong to no done row."""
+    yield from ALWAYS_UNVERIFIABLE
+    contents = {
         "the texts of layouts": bundle.layouts,
         "the texts of claims": bundle.claims,
         "the gallery": bundle.galleries,
-        "why rows have no numbers": [row for row in bundle.evidence.rows if row.status != "done"],
+        "why rows have no results": [row for row in bundle.evidence.rows if row.status != "done"],
     }
-    yield from (name for name, value in held.items() if value)
+    yield from (name for name, value in contents.items() if value)

@@ -1,4 +1,4 @@
-"""`retbench verify`: computes the numbers of a bundle again, from the codes and labels in it."""
+"""`retbench verify`: compute the numbers of a bundle again, from the codes and labels in it."""
 
 from __future__ import annotations
 
@@ -16,17 +16,18 @@ if TYPE_CHECKING:
     from retbench.bundle import Finding, Verification
 
 KINDS = {
-    "artifact": "artifacts and recipes: digests, codes counted, steps",
-    "targets": "draws of targets",
-    "recipe": "what rows were computed from, and are named after",
+    "artifact": "artifacts: digests, code counts, recipes, steps",
+    "targets": "draws of target labels",
+    "recipe": "inputs, names and options of rows",
     "query": "values of each query",
-    "summary": "means and intervals of scores",
+    "summary": "means and confidence intervals of scores",
     "row": "numbers of rows",
-    "step": "what other steps took, and where they ran",
-    "bundle": "the suite, and what belongs to no row",
+    "step": "cost and machine of other steps",
+    "bundle": "suite, layouts, claims and gallery",
 }
-"""What the kinds of findings are called."""
-MOST = 20
+"""Labels of the kinds of findings."""
+MAX_SHOWN = 20
+"""Disagreements that are printed; `--json` lists all."""
 
 
 @click.command()
@@ -34,49 +35,51 @@ MOST = 20
 @unused_store_option
 @json_option
 def verify(path: Path, as_json: bool) -> None:
-    """Compute the numbers of a bundle at PATH again, from the codes and labels in it, and compare them.
+    """Verify the bundle at PATH: compute its numbers again from the codes and labels in it, and compare them.
 
-    Rows must also be named after what their scores were made of, step by step.
+    The names, options and steps of each row are compared with the recipes behind its score. Contents that nothing in
+    the file can confirm are listed as unverifiable, for example the gallery and run times.
 
-    Exit code 0: all agree; 1: some do not; 2: not a bundle. What nothing in the file can confirm is named as carried:
-    the gallery, seconds, and that no row was left out, among others.
+    Exit codes: 0 all verifiable values agree, 1 some disagree, 2 not a bundle.
     """
     from retbench.bundle import open_bundle, verify_bundle
     from retbench.study.bundles import read_galleries
 
     bundle = open_bundle(path)
-    read_galleries(bundle)
-    found = verify_bundle(bundle)
+    read_galleries(bundle)  # raises for a malformed gallery
+    verification = verify_bundle(bundle)
     if as_json:
-        record = {name: [finding._asdict() for finding in findings] for name, findings in found._asdict().items()}
-        click.echo(json.dumps({"title": bundle.evidence.title, "ok": found.ok, **record}))
+        findings = {name: [finding._asdict() for finding in group] for name, group in verification._asdict().items()}
+        click.echo(json.dumps({"title": bundle.evidence.title, "ok": verification.ok, **findings}))
     else:
-        click.echo(f"{bundle.evidence.title}: {len(bundle.done)} of {len(bundle.evidence.rows)} rows have numbers\n")
-        _show(found)
-    if not found.ok:
+        rows = bundle.evidence.rows
+        click.echo(f"{bundle.evidence.title}: {len(bundle.done_rows)} of {len(rows)} rows have results\n")
+        _print_verification(verification)
+    if not verification.ok:
         click.get_current_context().exit(1)
 
 
-def _show(found: Verification) -> None:
+def _print_verification(verification: Verification) -> None:
     from tabulate import tabulate
 
-    counts = [_count(findings) for findings in found]
+    counts = [_count_kinds(findings) for findings in verification]
     rows = [(label, *(count[kind] or "" for count in counts)) for kind, label in KINDS.items()]
     rows = [row for row in rows if any(row[1:])]
-    click.echo(tabulate(rows, ("", "agree", "disagree", "carried"), "simple", disable_numparse=True))
-    if found.ok:
-        click.echo("\nEverything that follows from codes, labels and recipes agrees.")
-    if carried := dict.fromkeys(finding.field for finding in found.carried):
-        click.echo("\nCarried, as nothing in the file can confirm them:")
-        click.echo("\n".join(f"- {field}" for field in carried))
-    if found.ok:
+    click.echo(tabulate(rows, ("values", "agree", "disagree", "unverifiable"), "simple", disable_numparse=True))
+    if verification.ok:
+        click.echo("\nAll values that follow from the codes, labels and recipes agree.")
+    if fields := dict.fromkeys(finding.field for finding in verification.unverifiable):
+        click.echo("\nUnverifiable, because nothing in the file can confirm them:")
+        click.echo("\n".join(f"- {field}" for field in fields))
+    if verification.ok:
         return
-    table = [(finding.where, finding.field, finding.got, finding.expected) for finding in found.disagreed[:MOST]]
+    shown = verification.disagreed[:MAX_SHOWN]
+    table = [(finding.where, finding.field, finding.got, finding.expected) for finding in shown]
     headers = ("where", "field", "in the file", "computed")
     click.echo("\n" + tabulate(table, headers, "simple", disable_numparse=True, maxcolwidths=[None, None, 40, 40]))
-    if len(found.disagreed) > MOST:
-        click.echo(f"and {len(found.disagreed) - MOST} more; --json lists them all")
+    if len(verification.disagreed) > MAX_SHOWN:
+        click.echo(f"and {len(verification.disagreed) - MAX_SHOWN} more; --json lists them all")
 
 
-def _count(findings: Iterable[Finding]) -> Counter[str]:
+def _count_kinds(findings: Iterable[Finding]) -> Counter[str]:
     return Counter(finding.kind for finding in findings)

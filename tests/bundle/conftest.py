@@ -1,4 +1,4 @@
-"""A bundle of a toy suite, and ways to change one."""
+"""A bundle of a toy suite, and functions that change one."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ import pytest
 import torch
 
 from retbench.bundle import Verification, export_bundle, open_bundle, verify_bundle
-from retbench.bundle.archive import read_archive
+from retbench.bundle.archive import FORMAT, read_archive
 from retbench.canon import Json, canonical, digest
 from retbench.contracts import Protocol
 from retbench.execute import LocalExecutor
 from retbench.plan import Plan
-from retbench.results import Evidence, collect, stored_scores, stored_steps
+from retbench.results import Evidence, collect, make_score_reader, read_step_records
 from retbench.store import Store
 
 MATRIX = {"bits": [12, 8], "attack": ["none", "toy", "toy-untargeted"], "defense": ["none", "toy"]}
@@ -27,7 +27,7 @@ SUITE: dict[str, Json] = {"suite": "toys", "matrix": {"dataset": "toy"}, "report
 LAYOUTS = {"layouts.json": b'{"long": "title: toys"}'}
 
 
-class Ran(NamedTuple):
+class CompletedSuite(NamedTuple):
     """A suite that was run."""
 
     plan: Plan
@@ -36,31 +36,31 @@ class Ran(NamedTuple):
 
 
 Members = dict[str, bytes]
-Make = Callable[..., Path]
+MakeBundle = Callable[..., Path]
 
 
-def evidence_of(plan: Plan, store: Store, protocol: Protocol) -> Evidence:
+def make_evidence(plan: Plan, store: Store, protocol: Protocol) -> Evidence:
     rows = tuple(collect(plan, store, protocol))
-    return Evidence("toys", "a toy suite", digest(SUITE), rows, stored_steps(plan, store), stored_scores(store))
+    return Evidence("toys", "a toy suite", digest(SUITE), rows, read_step_records(plan, store), make_score_reader(store))
 
 
-def run_suite(planner: Callable[..., Plan], root: Path, matrix: Mapping[str, Any], **rest: Any) -> Ran:
-    """Run a matrix in a store of its own."""
-    store, plan = Store(root), planner(matrix, **rest)
+def run_suite(planner: Callable[..., Plan], root: Path, matrix: Mapping[str, Any], **fields: Any) -> CompletedSuite:
+    """Run a matrix in a new store; `fields` are further fields of the suite."""
+    store, plan = Store(root), planner(matrix, **fields)
     LocalExecutor(store, torch.device("cpu"), lambda event: None).run(plan)
-    return Ran(plan, store, evidence_of(plan, store, Protocol(**rest.get("protocol", {}))))
+    return CompletedSuite(plan, store, make_evidence(plan, store, Protocol(**fields.get("protocol", {}))))
 
 
 @pytest.fixture
-def make(toy_plan: Callable[..., Plan], tmp_path: Path) -> Make:
-    """Run a matrix in a store named as the bundle and exports it; returns the bundle's path."""
+def make_bundle(toy_plan: Callable[..., Plan], tmp_path: Path) -> MakeBundle:
+    """A function that runs a matrix in a store named like the bundle, exports it and returns the bundle's path."""
 
-    def export(name: str = "toys.zip", matrix: Mapping[str, Any] = MATRIX, **rest: Any) -> Path:
-        ran = run_suite(toy_plan, tmp_path / name.removesuffix(".zip"), matrix, **rest)
-        export_bundle(tmp_path / name, ran.evidence, ran.plan, ran.store, SUITE, "", LAYOUTS)
+    def make(name: str = "toys.zip", matrix: Mapping[str, Any] = MATRIX, **fields: Any) -> Path:
+        completed = run_suite(toy_plan, tmp_path / name.removesuffix(".zip"), matrix, **fields)
+        export_bundle(tmp_path / name, completed.evidence, completed.plan, completed.store, SUITE, "", LAYOUTS)
         return tmp_path / name
 
-    return export
+    return make
 
 
 def zip_members(path: Path, members: Mapping[str, bytes]) -> Path:
@@ -73,38 +73,38 @@ def zip_members(path: Path, members: Mapping[str, bytes]) -> Path:
     return path
 
 
-def sealed(members: Mapping[str, bytes], **about: Any) -> Members:
-    """Return the members with a manifest that fits them: what a forger who knows the format would write."""
-    kept = {name: data for name, data in members.items() if name != "bundle.json"}
-    known = {"format": 1, "retbench": "0.1.0", "title": "toys", "run": "toys", **about}
-    listing = {name: {"sha256": sha256(data).hexdigest(), "size": len(data)} for name, data in kept.items()}
-    return {**kept, "bundle.json": json.dumps({**known, "members": listing}).encode()}
+def add_manifest(members: Mapping[str, bytes], **fields: Any) -> Members:
+    """Return the members with a matching manifest, as somebody who knows the format could forge it."""
+    others = {name: data for name, data in members.items() if name != "bundle.json"}
+    manifest = {"format": FORMAT, "retbench": "0.1.0", "title": "toys", "run": "toys", **fields}
+    listing = {name: {"sha256": sha256(data).hexdigest(), "size": len(data)} for name, data in others.items()}
+    return {**others, "bundle.json": json.dumps({**manifest, "members": listing}).encode()}
 
 
 def edit(path: Path, change: Callable[[Members], None]) -> Path:
-    """Changes the members of a bundle, and its manifest to match."""
+    """Change the members of a bundle, and its manifest to match."""
     members = read_archive(path)
     change(members)
-    return zip_members(path, sealed(members))
+    return zip_members(path, add_manifest(members))
 
 
 def edit_json(path: Path, name: str, change: Callable[[Any], None]) -> Path:
-    """Changes a JSON member of a bundle, and its manifest to match."""
+    """Change a JSON member of a bundle, and its manifest to match."""
 
-    def changed(members: Members) -> None:
+    def change_member(members: Members) -> None:
         value = json.loads(members[name])
         change(value)
         members[name] = canonical(value).encode()
 
-    return edit(path, changed)
+    return edit(path, change_member)
 
 
-def verified(path: Path) -> Verification:
+def verify(path: Path) -> Verification:
     return verify_bundle(open_bundle(path))
 
 
-def disagreements(path: Path) -> set[tuple[str, str]]:
-    """Return kind and field of what disagrees."""
-    found = verified(path)
-    assert not found.ok
-    return {(finding.kind, finding.field.split("[")[0]) for finding in found.disagreed}
+def find_disagreements(path: Path) -> set[tuple[str, str]]:
+    """Return the kind and field of every finding that disagrees; there must be one."""
+    verification = verify(path)
+    assert not verification.ok
+    return {(finding.kind, finding.field.split("[")[0]) for finding in verification.disagreed}

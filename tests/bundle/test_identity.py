@@ -1,4 +1,4 @@
-"""A row is named after what its score was made of."""
+"""The names, options and steps of a row compared with the recipes behind its score."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import pytest
 
 from retbench.bundle import Bundle, open_bundle
 from retbench.bundle.bundle import name_cell
-from retbench.bundle.identity import Ancestry
-from tests.bundle.conftest import Make, disagreements, edit_json, verified
+from retbench.bundle.identity import ScoreRecipes
+from tests.bundle.conftest import MakeBundle, edit_json, find_disagreements, verify
 
 MATRIX = {
     "attack": ["none", "toy"],
@@ -22,26 +22,27 @@ MATRIX = {
 
 
 @pytest.fixture
-def path(make: Make) -> Path:
-    return make("toys.zip", MATRIX)
+def path(make_bundle: MakeBundle) -> Path:
+    return make_bundle("toys.zip", MATRIX)
 
 
-def at(rows: Any, **axes: str) -> Any:
-    """Return the only row at some axes, oblivious unless they say otherwise."""
+def find_row(rows: Any, **axes: str) -> Any:
+    """Return the only row with these values of axes; the threat is oblivious by default."""
     axes = {"threat": "oblivious", **axes}
     (row,) = [row for row in rows if all(row[axis] == value for axis, value in axes.items())]
     return row
 
 
 def test_every_combination_agrees(path: Path) -> None:
-    found = verified(path)
-    assert found.disagreed == ()
-    assert len(open_bundle(path).done) == 16
+    assert verify(path).disagreed == ()
+    assert len(open_bundle(path).done_rows) == 16
 
 
-def test_a_surrogate_agrees(make: Make) -> None:
-    path = make("toys.zip", {"attack": "toy", "surrogate": ["none", "toy"], "defense": ["none", "toy-hardening"]})
-    assert verified(path).disagreed == ()
+def test_a_surrogate_agrees(make_bundle: MakeBundle) -> None:
+    path = make_bundle(
+        "toys.zip", {"attack": "toy", "surrogate": ["none", "toy"], "defense": ["none", "toy-hardening"]}
+    )
+    assert verify(path).disagreed == ()
 
 
 @pytest.mark.parametrize(
@@ -54,29 +55,31 @@ def test_a_surrogate_agrees(make: Make) -> None:
     ],
     ids=str,
 )
-def test_rows_that_changed_their_numbers_are_caught(path: Path, one: dict[str, str], other: dict[str, str]) -> None:
+def test_rows_with_swapped_numbers_are_found(path: Path, one: dict[str, str], other: dict[str, str]) -> None:
     def change(rows: Any) -> None:
-        left, right = at(rows, **one), at(rows, **other)
+        left, right = find_row(rows, **one), find_row(rows, **other)
         for name in ("key", "metrics", "tie_ranges", "steps"):
             left[name], right[name] = right[name], left[name]
 
-    found = verified(edit_json(path, "rows.json", change))
-    wrong = {each.where for each in found.disagreed if each.field == "defense"}
-    assert wrong == {name_cell(row) for row in open_bundle(path).done if row.threat == "oblivious"} & wrong
-    assert len(wrong) == 2
+    verification = verify(edit_json(path, "rows.json", change))
+    cells = {finding.where for finding in verification.disagreed if finding.field == "defense"}
+    assert cells == {name_cell(row) for row in open_bundle(path).done_rows if row.threat == "oblivious"} & cells
+    assert len(cells) == 2
 
 
-def test_a_threat_that_changed_its_numbers_is_caught(path: Path) -> None:
+def test_rows_with_swapped_threats_are_found(path: Path) -> None:
     def change(rows: Any) -> None:
-        left, right = (at(rows, attack="toy", defense="toy", threat=threat) for threat in ("oblivious", "adaptive"))
+        left, right = (
+            find_row(rows, attack="toy", defense="toy", threat=threat) for threat in ("oblivious", "adaptive")
+        )
         for name in ("key", "metrics", "tie_ranges", "steps"):
             left[name], right[name] = right[name], left[name]
 
-    assert disagreements(edit_json(path, "rows.json", change)) == {("recipe", "threat")}
+    assert find_disagreements(edit_json(path, "rows.json", change)) == {("recipe", "threat")}
 
 
-def put(*names: str, value: Any) -> Callable[[Any], None]:
-    """Return what sets a field of a row."""
+def set_field(*names: str, value: Any) -> Callable[[Any], None]:
+    """Return a function that sets a field of a row."""
 
     def change(row: Any) -> None:
         for name in names[:-1]:
@@ -87,69 +90,76 @@ def put(*names: str, value: Any) -> Callable[[Any], None]:
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "field"),
     [
-        (put("attack", value="super"), "attack"),
-        (put("defense", value="super"), "defense"),
-        (put("surrogate", value="toy"), "options.surrogate"),
-        (put("seed", value=7), "seed"),
-        (put("budget", "eps", value=0.5), "budget.eps"),
-        (put("budget", "goal", value="untargeted"), "targeted"),
-        (put("options", "attack", "eps", value=0.5), "options.attack.eps"),
-        (put("options", "hasher", value={}), "options.hasher"),
-        (put("options", "defense", value={}), "options.defense"),
-        (put("options", "bogus", value=1), "options.bogus"),
-        (put("protocol", "quantize", value=True), "quantize of steps"),
-        (put("steps", value=[]), "steps left out"),
+        (set_field("attack", value="super"), "attack"),
+        (set_field("defense", value="super"), "defense"),
+        (set_field("surrogate", value="toy"), "options.surrogate"),
+        (set_field("seed", value=7), "seed"),
+        (set_field("budget", "eps", value=0.5), "budget.eps"),
+        (set_field("budget", "goal", value="untargeted"), "targeted"),
+        (set_field("options", "attack", "eps", value=0.5), "options.attack.eps"),
+        (set_field("options", "hasher", value={}), "options.hasher"),
+        (set_field("options", "defense", value={}), "options.defense"),
+        (set_field("options", "bogus", value=1), "options.bogus"),
+        (set_field("protocol", "quantize", value=True), "quantize of steps"),
+        (set_field("steps", value=[]), "steps of the score missing from the row"),
     ],
 )
-def test_a_row_that_says_something_else_is_caught(path: Path, change: Callable[[Any], None], told: str) -> None:
-    found = disagreements(edit_json(path, "rows.json", lambda rows: change(at(rows, attack="toy", defense="toy"))))
-    assert any(kind == "recipe" and field.startswith(told) for kind, field in found), found
+def test_an_edited_name_option_or_step_of_a_row_is_found(path: Path, change: Callable[[Any], None], field: str) -> None:
+    def change_row(rows: Any) -> None:
+        change(find_row(rows, attack="toy", defense="toy"))
+
+    disagreements = find_disagreements(edit_json(path, "rows.json", change_row))
+    assert any(kind == "recipe" and name.startswith(field) for kind, name in disagreements), disagreements
 
 
-def test_steps_of_other_rows_are_caught(path: Path) -> None:
+def test_steps_of_another_row_are_found(path: Path) -> None:
     def change(rows: Any) -> None:
-        row, other = at(rows, attack="none", defense="none"), at(rows, attack="toy", defense="toy")
+        row, other = find_row(rows, attack="none", defense="none"), find_row(rows, attack="toy", defense="toy")
         row["steps"] = [*other["steps"], row["key"]]
 
-    assert ("recipe", "steps of others") in disagreements(edit_json(path, "rows.json", change))
+    assert ("recipe", "steps of the row not behind its score") in find_disagreements(
+        edit_json(path, "rows.json", change)
+    )
 
 
-def test_recipes_that_are_gone_are_caught(path: Path) -> None:
+def test_missing_recipes_are_found(path: Path) -> None:
     def change(recipes: Any) -> None:
         recipes.clear()
 
-    found = disagreements(edit_json(path, "recipes.json", change))
-    assert {("recipe", "steps without recipe"), ("recipe", "hasher.stage"), ("recipe", "attack")} <= found
+    disagreements = find_disagreements(edit_json(path, "recipes.json", change))
+    assert {("recipe", "steps without recipe"), ("recipe", "hasher.stage"), ("recipe", "attack")} <= disagreements
 
 
-@pytest.mark.parametrize("junk", [None, 1, "x", [], {}, [[1]], {"weights": {"weights": 1}}])
-def test_recipes_of_any_content_disagree_and_no_more(path: Path, junk: Any) -> None:
+@pytest.mark.parametrize("malformed", [None, 1, "x", [], {}, [[1]], {"weights": {"weights": 1}}])
+def test_recipes_with_malformed_fields_disagree_without_an_exception(path: Path, malformed: Any) -> None:
     def change(recipes: Any) -> None:
         for recipe in recipes.values():
             for name in recipe:
                 if name != "stage":
-                    recipe[name] = junk
+                    recipe[name] = malformed
 
-    assert ("artifact", "digests") in disagreements(edit_json(path, "recipes.json", change))
+    assert ("artifact", "digests") in find_disagreements(edit_json(path, "recipes.json", change))
 
 
 @pytest.fixture
-def bundle(make: Make) -> Bundle:
-    return open_bundle(make("toys.zip", {"attack": ["none", "toy"], "defense": ["none", ["toy-hardening", "toy"]]}))
+def bundle(make_bundle: MakeBundle) -> Bundle:
+    return open_bundle(
+        make_bundle("toys.zip", {"attack": ["none", "toy"], "defense": ["none", ["toy-hardening", "toy"]]})
+    )
 
 
-def test_it_has_the_steps_that_the_plan_had(bundle: Bundle) -> None:
-    for row in bundle.done:
-        past = Ancestry(bundle, row.key)
-        assert sorted(past.keys) == sorted(row.steps)
-        assert next(iter(past.keys)) == row.key
+def test_the_keys_of_a_score_are_the_steps_of_its_plan(bundle: Bundle) -> None:
+    for row in bundle.done_rows:
+        keys = ScoreRecipes(bundle, row.key).keys
+        assert sorted(keys) == sorted(row.steps)
+        assert next(iter(keys)) == row.key
 
 
-def test_it_finds_who_made_what(bundle: Bundle) -> None:
-    past = {(row.attack, row.defense): Ancestry(bundle, row.key) for row in bundle.done}
-    clean, whole = past["none", "none"], past["toy", "toy-hardening+toy"]
+def test_fit_hardening_attacks_and_purifiers_are_found(bundle: Bundle) -> None:
+    recipes = {(row.attack, row.defense): ScoreRecipes(bundle, row.key) for row in bundle.done_rows}
+    clean, whole = recipes["none", "none"], recipes["toy", "toy-hardening+toy"]
     assert (clean.hardening, clean.attacked, clean.draws) == ({}, [], [])
     assert whole.hardening["component"]["name"] == "toy-hardening"
     assert whole.fit["component"]["name"] == "toy"
@@ -157,22 +167,22 @@ def test_it_finds_who_made_what(bundle: Bundle) -> None:
     (draw,) = whole.draws
     assert [shard.source for shard in draw] == whole.attacked
     assert all([recipe["defense"]["name"] for recipe in shard.recipes] == ["toy"] for shard in draw)
-    (unattacked,) = past["none", "toy-hardening+toy"].draws
+    (unattacked,) = recipes["none", "toy-hardening+toy"].draws
     assert {shard.source for shard in unattacked} == {None}
-    (undefended,) = past["toy", "none"].draws
+    (undefended,) = recipes["toy", "none"].draws
     assert [shard.recipes for shard in undefended] == [()] * len(undefended)
 
 
-def test_a_chain_that_bites_its_tail_ends(bundle: Bundle) -> None:
+def test_a_recipe_that_is_its_own_source_is_followed_once(bundle: Bundle) -> None:
     loop = {"stage": "purify", "source": "a" * 64, "defense": {}}
-    score = next(row.key for row in bundle.done)
+    score = next(row.key for row in bundle.done_rows)
     artifact = bundle.artifacts[score]
     forged = replace(artifact, meta={**artifact.meta, "recipe": {**artifact.recipe, "purified": [["a" * 64]]}})
     looped = replace(bundle, artifacts={**bundle.artifacts, score: forged}, recipes={"a" * 64: loop})
-    ((shard,),) = Ancestry(looped, score).draws
+    ((shard,),) = ScoreRecipes(looped, score).draws
     assert len(shard.recipes) == 1
 
 
-def test_a_score_that_is_not_there_has_no_past(bundle: Bundle) -> None:
-    past = Ancestry(bundle, "0" * 64)
-    assert (past.score, past.attacked, past.draws, list(past.keys)) == ({}, [], [], ["0" * 64])
+def test_an_unknown_score_has_no_recipes(bundle: Bundle) -> None:
+    recipes = ScoreRecipes(bundle, "0" * 64)
+    assert (recipes.score, recipes.attacked, recipes.draws, list(recipes.keys)) == ({}, [], [], ["0" * 64])

@@ -1,4 +1,4 @@
-"""An artifact of a store as bytes: read, and checked against its own digests."""
+"""Read the files of a store's artifact from bytes, and check them against their own digests."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ FILES = (TENSORS, SUMMARY, META)
 
 
 @dataclass(frozen=True)
-class PackedArtifact:
-    """The files that a store holds under a key, byte for byte, and their content.
+class BundledArtifact:
+    """An artifact in a bundle: its files, byte for byte as in the store, and their content.
 
     Attributes:
-        files: the bytes of its three files, by name.
-        tensors, summary: its content.
-        meta: recipe, seconds, environment and the rest, with the digests that the store wrote.
+        files: the bytes of the three files, by name.
+        tensors, summary: the content of the first two.
+        meta: recipe, seconds and environment of the step, and the digests that the store wrote.
     """
 
     files: Mapping[str, bytes]
@@ -37,32 +37,42 @@ class PackedArtifact:
 
     @property
     def recipe(self) -> dict[str, Any]:
-        """The recipe, with inputs by key."""
+        """The recipe; inputs are keys of other steps."""
         recipe: dict[str, Any] = self.meta["recipe"]
         return recipe
 
-    def problems(self, key: str) -> list[str]:
-        """Return the parts that a store did not write under this key; empty for a sound artifact."""
+    def find_problems(self, key: str) -> list[str]:
+        """Return a message for each file whose digest is wrong, and for a recipe with another key; empty if intact."""
         digests = {name: self.meta["payload"].get(name) for name in (TENSORS, SUMMARY)}
-        wrong = [f"{name} does not match its digest" for name in digests if _sha256(self.files[name]) != digests[name]]
+        problems = [
+            f"{name} does not match its digest" for name in digests if _sha256(self.files[name]) != digests[name]
+        ]
         if digest({name: value for name, value in self.meta.items() if name != "self"}) != self.meta["self"]:
-            wrong.append(f"{META} does not match its digest")
-        return [*wrong, *([] if digest(self.recipe) == key else ["its recipe does not have this key"])]
+            problems.append(f"{META} does not match its digest")
+        return [*problems, *([] if digest(self.recipe) == key else ["its recipe does not have this key"])]
 
 
-def read_packed(where: str, files: Mapping[str, bytes]) -> PackedArtifact:
-    """Return the artifact in these files; raises BundleError, led by `where`, for bytes that are not one."""
+def read_artifact(where: str, files: Mapping[str, bytes]) -> BundledArtifact:
+    """Return the artifact in these files.
+
+    Args:
+        where: named first in messages.
+        files: the bytes of all FILES, by name.
+
+    Raises:
+        BundleError: a file is not what a store writes.
+    """
     meta, summary = (read_json(f"{where}/{name}", files[name]) for name in (META, SUMMARY))
     if not isinstance(summary, dict):
         raise BundleError(f"{where}/{SUMMARY}: wrong content: got {type(summary).__name__}, expected a mapping")
-    known = meta if isinstance(meta, dict) else {}
-    if not all(isinstance(known.get(part), dict) for part in ("recipe", "payload")) or "self" not in known:
+    fields = meta if isinstance(meta, dict) else {}
+    if not all(isinstance(fields.get(name), dict) for name in ("recipe", "payload")) or "self" not in fields:
         raise BundleError(f"{where}/{META}: wrong content: expected a mapping with recipe, payload and self")
-    return PackedArtifact(files, read_tensors(f"{where}/{TENSORS}", files[TENSORS]), summary, meta)
+    return BundledArtifact(files, read_tensors(f"{where}/{TENSORS}", files[TENSORS]), summary, meta)
 
 
 def read_tensors(where: str, data: bytes) -> dict[str, Tensor]:
-    """Return the tensors of a safetensors file; raises BundleError, led by `where`, for bytes that are not one."""
+    """Return the tensors of a safetensors file; raises BundleError, with `where` first, for other bytes."""
     try:
         return load(data)
     except (SafetensorError, AssertionError, LookupError, ValueError, TypeError, RuntimeError) as error:
@@ -70,9 +80,12 @@ def read_tensors(where: str, data: bytes) -> dict[str, Tensor]:
 
 
 def check_tensor(where: str, tensor: Tensor | None, dtype: torch.dtype, *shape: int | None) -> Tensor:
-    """Return the tensor if it has this dtype and shape, where None is any size; else raises BundleError."""
+    """Return a tensor of this dtype and shape unchanged; raises BundleError for any other, or for None.
+
+    A size of None in the shape stands for any size.
+    """
     if tensor is None:
-        raise BundleError(f"{where}: it is missing")
+        raise BundleError(f"{where}: missing")
     fits = len(tensor.shape) == len(shape) and all(
         want in (None, got) for got, want in zip(tensor.shape, shape, strict=True)
     )

@@ -1,4 +1,4 @@
-"""What a row says of itself, against what its score was computed from."""
+"""The fields of a row compared with the inputs of its score."""
 
 from __future__ import annotations
 
@@ -7,30 +7,29 @@ from typing import Any
 
 import pytest
 
-from tests.bundle.conftest import Make, disagreements, edit_json, verified
+from tests.bundle.conftest import MakeBundle, edit_json, find_disagreements, verify
 
-ROW = "toy/toy/8/i2i/toy/none/none/oblivious/0"
+CELL = "toy/toy/8/i2i/toy/none/none/oblivious/0"
 
 
 @pytest.fixture
-def path(make: Make) -> Path:
-    return make("toys.zip", {"attack": ["none", "toy"]})
+def path(make_bundle: MakeBundle) -> Path:
+    return make_bundle("toys.zip", {"attack": ["none", "toy"]})
 
 
 @pytest.mark.parametrize("metric", ["map", "t_map", "perceptibility", "ssim"])
 @pytest.mark.parametrize("part", ["value", "low", "high"])
-def test_an_edited_number_of_a_row_is_caught(path: Path, metric: str, part: str) -> None:
+def test_an_edited_number_of_a_row_is_found(path: Path, metric: str, part: str) -> None:
     def change(rows: Any) -> None:
         rows[1]["metrics"][metric][part] += 1e-6
 
-    found = verified(edit_json(path, "rows.json", change))
-    (wrong,) = found.disagreed
-    assert wrong[:3] == ("row", ROW, f"metrics.{metric}.{part}")
-    assert float(wrong.got) - float(wrong.expected) == pytest.approx(1e-6, rel=1e-3)
+    (finding,) = verify(edit_json(path, "rows.json", change)).disagreed
+    assert finding[:3] == ("row", CELL, f"metrics.{metric}.{part}")
+    assert float(finding.got) - float(finding.expected) == pytest.approx(1e-6, rel=1e-3)
 
 
 @pytest.mark.parametrize(
-    ("field", "value", "told"),
+    ("field", "value", "disagreement"),
     [
         ("bits", 7, ("recipe", "protocol.bits")),
         ("task", "i2t", ("recipe", "protocol.task")),
@@ -40,17 +39,17 @@ def test_an_edited_number_of_a_row_is_caught(path: Path, metric: str, part: str)
         ("steps", [], ("recipe", "steps")),
     ],
 )
-def test_an_edited_fact_of_a_row_is_caught(path: Path, field: str, value: Any, told: tuple[str, str]) -> None:
+def test_an_edited_field_of_a_row_is_found(path: Path, field: str, value: Any, disagreement: tuple[str, str]) -> None:
     def change(rows: Any) -> None:
         rows[1][field] = value
         if field == "attack":
             rows[1]["budget"], rows[1]["seed"] = {}, 1
 
-    assert told in disagreements(edit_json(path, "rows.json", change))
+    assert disagreement in find_disagreements(edit_json(path, "rows.json", change))
 
 
 @pytest.mark.parametrize(
-    ("field", "value", "told"),
+    ("field", "value", "disagreement"),
     [
         ("ties", "best", ("recipe", "protocol.ties")),
         ("confidence", 0.5, ("recipe", "protocol.confidence")),
@@ -62,23 +61,23 @@ def test_an_edited_fact_of_a_row_is_caught(path: Path, field: str, value: Any, t
         ("targets", {"rule": "uniform", "above": 0, "seed": 0, "file": None}, ("recipe", "protocol.targets.rule")),
     ],
 )
-def test_an_edited_protocol_is_caught(path: Path, field: str, value: Any, told: tuple[str, str]) -> None:
+def test_an_edited_protocol_is_found(path: Path, field: str, value: Any, disagreement: tuple[str, str]) -> None:
     def change(rows: Any) -> None:
         rows[1]["protocol"][field] = value
 
-    assert told in disagreements(edit_json(path, "rows.json", change))
+    assert disagreement in find_disagreements(edit_json(path, "rows.json", change))
 
 
 @pytest.mark.parametrize("name", ["query", "database", "classes", "distinct_codes"])
-def test_an_edited_size_is_caught(path: Path, name: str) -> None:
+def test_an_edited_size_is_found(path: Path, name: str) -> None:
     def change(rows: Any) -> None:
         rows[0]["data"][name] += 1
 
-    assert ("row", f"data.{name}") in disagreements(edit_json(path, "rows.json", change))
+    assert ("row", f"data.{name}") in find_disagreements(edit_json(path, "rows.json", change))
 
 
-def test_an_edited_envelope_is_caught(path: Path) -> None:
+def test_an_edited_tie_range_is_found(path: Path) -> None:
     def change(rows: Any) -> None:
         rows[0]["tie_ranges"]["map"]["worst"] = 0.0
 
-    assert disagreements(edit_json(path, "rows.json", change)) == {("row", "tie_ranges.map.worst")}
+    assert find_disagreements(edit_json(path, "rows.json", change)) == {("row", "tie_ranges.map.worst")}
