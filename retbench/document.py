@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from retbench.errors import DocumentError, UserError
+from retbench.errors import DocumentError, UserError, option_name
 
 KeyPath = tuple[Hashable, ...]
 """Keys and list indices that lead to a value."""
@@ -137,8 +137,8 @@ def parse_assignment(text: str, form: str) -> tuple[str, Any]:
     name, equals, value = text.partition("=")
     name = name.strip()
     if not equals or not all(name.split(".")):
-        raise UserError(f"--set: expected {form}, got {text!r}")
-    return name, parse_value(value, f"--set {text}")
+        raise UserError(f"{option_name('set')}: expected {form}, got {text!r}")
+    return name, parse_value(value, f"{option_name('set')} {text}")
 
 
 def _compose(text: str, name: str) -> yaml.Node | None:

@@ -22,7 +22,7 @@ from retbench.catalog.discover import Discovery, Origin, discover
 from retbench.catalog.module_files import is_installed
 from retbench.catalog.source_code import collect_source
 from retbench.contracts import Attack, Component, Dataset, Defense, Facts, Hasher
-from retbench.errors import UserError
+from retbench.errors import UserError, option_name
 from retbench.hookspecs import hookimpl
 
 LOCAL = "local"
@@ -48,7 +48,7 @@ def local_catalog(files: Sequence[str | Path] = (), classes: Iterable[type[Compo
     if not files and not own:
         return installed
     for file in files:
-        discovery.add(Origin(LOCAL, str(file)), _load(Path(file)), f"--plugin {file}")
+        discovery.add(Origin(LOCAL, str(file)), _load(Path(file)), f"{option_name('plugin')} {file}")
     if own:
         for each in own:
             if not is_installed(each):
@@ -113,12 +113,13 @@ def _checked(discovery: Discovery, installed: Catalog) -> Catalog:
 
 def _load(path: Path) -> ModuleType:
     """Return a Python file as a module that offers its components; raises UserError."""
+    where = f"{option_name('plugin')} {path}"
     if not path.is_file():
-        raise UserError(f"--plugin {path}: no such file")
+        raise UserError(f"{where}: no such file")
     name = f"retbench_plugin_{path.stem}_{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:8]}"
     spec = importlib.util.spec_from_file_location(name, path.resolve())
     if spec is None or spec.loader is None:
-        raise UserError(f"--plugin {path}: expected a Python file (.py)")
+        raise UserError(f"{where}: expected a Python file (.py)")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # where inspect looks for the file of a class
     try:
@@ -126,15 +127,15 @@ def _load(path: Path) -> ModuleType:
             spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:  # a stranger's code runs in there
         del sys.modules[name]
-        raise UserError(f"--plugin {path}: it does not import: {type(error).__name__}: {error}") from error
+        raise UserError(f"{where}: it does not import: {type(error).__name__}: {error}") from error
     if any(hasattr(thing, "retbench_impl") for thing in vars(module).values()):
         return module
     classes = [each for each in vars(module).values() if _defined_in(each, module)]
     if not classes:
         for each in filter(inspect.isabstract, vars(module).values()):
             if each.__module__ == module.__name__:
-                raise UserError(f"--plugin {path}: {each.__name__} lacks {', '.join(sorted(each.__abstractmethods__))}")
-        raise UserError(f"--plugin {path}: it defines no dataset, hasher, attack or defense, and no hook of a plugin")
+                raise UserError(f"{where}: {each.__name__} lacks {', '.join(sorted(each.__abstractmethods__))}")
+        raise UserError(f"{where}: it defines no dataset, hasher, attack or defense, and no hook of a plugin")
     for each in classes:
         _complete(each)
     return _module_of(classes)

@@ -9,16 +9,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from retbench.errors import StoreUnwritable
+from retbench.errors import StoreUnwritable, option_name
 
 _MENDABLE = {
     errno.ENOSPC: "the disk is full; free some space (`retbench gc` removes what no suite names) and run again",
     errno.EDQUOT: "the disk quota is used up; free some space and run again",
-    errno.EROFS: "it is read-only; choose another with --store DIR",
-    errno.EACCES: "no permission to write; choose another with --store DIR",
-    errno.EPERM: "no permission to write; choose another with --store DIR",
-    errno.ENOTDIR: "it is not a folder; choose another with --store DIR",
-    errno.EEXIST: "it is not a folder; choose another with --store DIR",
+    errno.EROFS: "it is read-only; choose another with {store}",
+    errno.EACCES: "no permission to write; choose another with {store}",
+    errno.EPERM: "no permission to write; choose another with {store}",
+    errno.ENOTDIR: "it is not a folder; choose another with {store}",
+    errno.EEXIST: "it is not a folder; choose another with {store}",
 }
 
 
@@ -30,7 +30,8 @@ def writing(root: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno not in _MENDABLE:
             raise
-        raise StoreUnwritable(f"store {root}: {_MENDABLE[error.errno]}") from error
+        problem = _MENDABLE[error.errno].format(store=option_name("store", "DIR"))
+        raise StoreUnwritable(f"store {root}: {problem}") from error
 
 
 def write_file(path: Path, data: bytes) -> None:

@@ -216,7 +216,7 @@ def test_a_file_that_is_no_plugin_is_one_line(tmp_path: Path, text: str, message
 
 
 def test_a_file_that_is_not_there_is_named() -> None:
-    with pytest.raises(UserError, match=r"^--plugin nowhere\.py: no such file$"):
+    with pytest.raises(UserError, match=r"^plugins nowhere\.py: no such file$"):
         local_catalog(["nowhere.py"])
 
 

@@ -54,7 +54,7 @@ def test_a_store_that_is_a_file_is_refused_with_what_to_do(tmp_path: Path, write
     for root in (file, file / "below"):
         with pytest.raises(StoreUnwritable) as caught:
             WRITES[write](Store(root))
-        assert str(caught.value) == f"store {root}: it is not a folder; choose another with --store DIR"
+        assert str(caught.value) == f"store {root}: it is not a folder; choose another with store=DIR"
     assert file.read_bytes() == b"mine"
 
 
@@ -72,7 +72,7 @@ def test_a_store_without_permission_is_refused_with_what_to_do(write: str) -> No
     try:
         root.mkdir()
     except PermissionError:
-        refusal = f"store {root}: no permission to write; choose another with --store DIR"
+        refusal = f"store {root}: no permission to write; choose another with store=DIR"
         with pytest.raises(StoreUnwritable, match=refusal):
             WRITES[write](Store(root))
     except OSError as error:
@@ -84,7 +84,7 @@ def test_a_read_only_store_is_refused_with_what_to_do_and_can_be_read(small_disk
     store = Store(small_disk / "store")
     store.put(Artifact("cd" * 32, {"weights": torch.ones(4)}))
     subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
-    refusal = f"store {store.root}: it is read-only; choose another with --store DIR"
+    refusal = f"store {store.root}: it is read-only; choose another with store=DIR"
     with pytest.raises(StoreUnwritable, match=refusal):
         WRITES[write](store)
     with pytest.raises(StoreUnwritable, match=refusal):
