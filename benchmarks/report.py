@@ -25,8 +25,8 @@ from retbench.contracts import Protocol
 from retbench.document import Document
 from retbench.plan import Plan, make_plan
 from retbench.report import Layout, Report, as_markdown, make_tables
-from retbench.report.render import as_csv, document
-from retbench.results import Evidence, collect, stored_scores, stored_steps
+from retbench.report.render import as_csv, as_latex
+from retbench.results import Evidence, collect, make_score_reader, read_step_records
 from retbench.stages.scoring import summarize
 from retbench.store import Artifact, Store
 from retbench.suite import LoadedSuite, Suite, expand
@@ -81,7 +81,7 @@ def fill(plan: Plan, store: Store) -> None:
 def gather(plan: Plan, store: Store) -> Evidence:
     """Return what a report of the plan rests on."""
     rows = collect(plan, store, Protocol())
-    return Evidence("many", "", "0" * 64, tuple(rows), stored_steps(plan, store), stored_scores(store))
+    return Evidence("many", "", "0" * 64, tuple(rows), read_step_records(plan, store), make_score_reader(store))
 
 
 def timed(work: Callable[[], object]) -> float:
@@ -102,7 +102,7 @@ def report(plan: Plan, store: Store, layout: Layout) -> list[tuple[str, float]]:
     told.append(("tables and tests", time.perf_counter() - started))
     made = Report("many", "", tables)
     told.append(("Markdown", timed(lambda: as_markdown(made))))
-    told.append(("LaTeX", timed(lambda: document(tables, "many"))))
+    told.append(("LaTeX", timed(lambda: as_latex(tables, "many"))))
     told.append(("CSV", timed(lambda: as_csv(tables))))
     return told
 

@@ -69,14 +69,14 @@ def report(
 def _show(made: Report) -> None:
     from rich.console import Console
 
-    from retbench.report.render import announce, console
+    from retbench.report.render import console_table, curve_hint
 
     screen = Console()
     screen.print(made.title, style="bold", markup=False, highlight=False)
     screen.print(f"{made.description}\n", markup=False, highlight=False)
     for table in made.tables:
-        screen.print(console(table), "")
-        if line := announce(table):
+        screen.print(console_table(table), "")
+        if line := curve_hint(table):
             screen.print(f"{line}\n", markup=False, highlight=False)
     for label, text in made.provenance:
         screen.print(f"{label}: {text}", markup=False, highlight=False)

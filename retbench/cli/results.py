@@ -36,7 +36,7 @@ def list_rows(suite: str | None, store: Path, as_json: bool, **how: Any) -> None
     """List the numbers of a SUITE; by default of the last one run in this store."""
     from tabulate import tabulate
 
-    from retbench.report.render import percent
+    from retbench.report.render import format_percent
     from retbench.results import ROW_AXES
     from retbench.study import opening
 
@@ -47,7 +47,7 @@ def list_rows(suite: str | None, store: Path, as_json: bool, **how: Any) -> None
     names = dict.fromkeys(name for row in rows for name in row.metrics)
     columns = (*ROW_AXES, "status")
     table = [
-        [*(str(getattr(row, column)) for column in columns), *(percent(row.metrics.get(name)) for name in names)]
+        [*(str(getattr(row, column)) for column in columns), *(format_percent(row.metrics.get(name)) for name in names)]
         for row in rows
     ]
     headers = (*columns, *names)

@@ -1,6 +1,6 @@
-"""Reports: the rows of a suite as tables and figures, beside published numbers, in every format.
+"""Reports: the rows of a suite as tables and figures, compared with published numbers, in every format.
 
-Its rooms import in one direction: tables < published, figures < gallery < report < render < write, illustration.
+Its packages import in one direction: tables < published, figures < gallery < report < render < write, illustration.
 """
 
 from retbench.report.figures.picture import Picture
@@ -9,8 +9,8 @@ from retbench.report.render import as_html, as_json, as_markdown
 from retbench.report.report import Report, make_tables
 from retbench.report.tables.layout import Layout, read_layout, shipped_layouts
 from retbench.report.tables.pivot import pivot
-from retbench.report.tables.provenance import check_uniform, provenance
-from retbench.report.tables.table import CostLine, Published, Table, TableRow, Value
+from retbench.report.tables.provenance import check_uniform, table_provenance
+from retbench.report.tables.table import CostLine, PublishedValue, Table, TableRow, Value
 from retbench.report.write import write_report
 
 __all__ = [
@@ -20,7 +20,7 @@ __all__ = [
     "Hit",
     "Layout",
     "Picture",
-    "Published",
+    "PublishedValue",
     "Ranking",
     "Report",
     "Table",
@@ -32,8 +32,8 @@ __all__ = [
     "check_uniform",
     "make_tables",
     "pivot",
-    "provenance",
     "read_layout",
     "shipped_layouts",
+    "table_provenance",
     "write_report",
 ]

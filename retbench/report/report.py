@@ -1,4 +1,4 @@
-"""A suite's report: tables, pictures, a gallery, and what they rest on."""
+"""A suite's report: tables, pictures, a gallery, and their provenance."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from retbench.report.figures.picture import Picture
 from retbench.report.gallery.exhibit import Gallery
 from retbench.report.tables.layout import Layout
 from retbench.report.tables.pivot import pivot
-from retbench.report.tables.table import Judge, Table
+from retbench.report.tables.table import PublishedComparator, Table
 from retbench.results import Evidence
 
 
 class Report(NamedTuple):
-    """What is printed, or written to files.
+    """The content of a report, in whatever format it is printed or written.
 
     Attributes:
-        title, description: the suite's.
-        tables: by its layouts, in order.
-        pictures: the tables' curves, then what the rows give besides; none unless `illustrate` added them.
-        gallery: single queries and what they found; None unless `illustrate` added it.
-        provenance: label and text of lines on the whole report.
-        showcases: the first of the gallery as pictures, for formats that cannot show it itself.
+        title, description: of the suite.
+        tables: one or more for each layout, in order.
+        pictures: the tables' curves, then the other figures; none unless `illustrate` added them.
+        gallery: single queries and their answers; None unless `illustrate` added it.
+        provenance: label and text of each line on the whole report.
+        gallery_pictures: the first exhibits of the gallery as pictures, for formats that cannot show a gallery.
     """
 
     title: str
@@ -31,7 +31,7 @@ class Report(NamedTuple):
     pictures: tuple[Picture, ...] = ()
     gallery: Gallery | None = None
     provenance: tuple[tuple[str, str], ...] = ()
-    showcases: tuple[Picture, ...] = ()
+    gallery_pictures: tuple[Picture, ...] = ()
 
 
 def make_tables(
@@ -39,17 +39,24 @@ def make_tables(
     layouts: Sequence[Layout],
     *,
     narrowed: bool = False,
-    judge: Judge | None = None,
+    comparator: PublishedComparator | None = None,
     uniform: bool = False,
 ) -> tuple[Table, ...]:
     """Return the tables of several layouts, in order; a paired layout without a pair gives none.
 
-    `narrowed` rows are a part of a suite's: a layout that they have nothing for is left out, unless that leaves none.
-    With a judge, each number has the published one beside it.
+    Args:
+        evidence: the rows and the source of their numbers.
+        layouts: at least one.
+        narrowed: whether the rows are only a part of a suite's; layouts without results are then left out, unless that
+            would leave none.
+        comparator: compares each number with the published one.
+        uniform: refuse tables that mix devices, precisions or versions.
 
     Raises:
         LayoutError: see `pivot`.
         UserError: `uniform`, and a table mixes devices, precisions or versions.
     """
-    answered = [layout for layout in layouts if layout.answered_by(evidence.rows)] if narrowed else []
-    return tuple(table for layout in answered or layouts for table in pivot(evidence, layout, judge, uniform=uniform))
+    with_results = [layout for layout in layouts if layout.has_results_in(evidence.rows)] if narrowed else []
+    return tuple(
+        table for layout in with_results or layouts for table in pivot(evidence, layout, comparator, uniform=uniform)
+    )

@@ -6,47 +6,48 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from retbench.errors import UserError
-from retbench.report.render import as_csv, as_html, as_json, as_markdown, document
+from retbench.errors import UserError, option_name
+from retbench.report.render import as_csv, as_html, as_json, as_latex, as_markdown
 from retbench.report.report import Report
 from retbench.store.files import replace_file
 
 
-class File(NamedTuple):
-    """A file of a report: its name, and its bytes once they are asked for."""
+class OutputFile(NamedTuple):
+    """A file of a report: its name, and a function that returns its bytes."""
 
     name: str
     data: Callable[[], bytes]
 
 
 def write_report(report: Report, folder: Path, name: str) -> tuple[Path, ...]:
-    """Write a report and its pictures; returns the paths, `<name>.md` first.
+    """Write a report and its pictures; return the paths, `<name>.md` first.
 
     Raises:
         UserError: the folder cannot be written.
     """
     if folder.exists() and not folder.is_dir():
-        raise UserError(f"--out {folder}: it is not a folder")
+        raise UserError(f"{option_name('out')} {folder}: it is not a folder")
     files = list(_files(report, name))
-    for file in reversed(files):  # the report last, so that what it shows is there
+    for file in reversed(files):  # the report last, so that its pictures exist by then
         write_output(folder / file.name, file.data())
     return tuple(folder / file.name for file in files)
 
 
 def write_output(path: Path, data: bytes) -> None:
-    """Write a file that was asked for with `--out`; raises UserError for a folder that cannot be written."""
+    """Write a file to the folder of `--out`; raise UserError if the folder cannot be written."""
     try:
         replace_file(path, data)
     except OSError as error:
-        raise UserError(f"--out {path.parent}: {path.name} cannot be written: {error.strerror}") from error
+        folder = option_name("out")
+        raise UserError(f"{folder} {path.parent}: {path.name} cannot be written: {error.strerror}") from error
 
 
-def _files(report: Report, name: str) -> Iterator[File]:
-    yield File(f"{name}.md", lambda: f"{as_markdown(report, written=True)}\n".encode())
-    yield File(f"{name}.html", lambda: as_html(report).encode())
-    yield File(f"{name}.tex", lambda: document(report.tables, report.title).encode())
-    yield File(f"{name}.csv", lambda: as_csv(report.tables).encode())
-    yield File(f"{name}.json", lambda: f"{as_json(report, indent=1)}\n".encode())
-    for picture in (*report.pictures, *report.showcases):
-        yield File(f"{picture.stem}.png", lambda picture=picture: picture.png)  # type: ignore[misc]  # a default binds it now
-        yield File(f"{picture.stem}.pdf", lambda picture=picture: picture.pdf)  # type: ignore[misc]  # a default binds it now
+def _files(report: Report, name: str) -> Iterator[OutputFile]:
+    yield OutputFile(f"{name}.md", lambda: f"{as_markdown(report, written=True)}\n".encode())
+    yield OutputFile(f"{name}.html", lambda: as_html(report).encode())
+    yield OutputFile(f"{name}.tex", lambda: as_latex(report.tables, report.title).encode())
+    yield OutputFile(f"{name}.csv", lambda: as_csv(report.tables).encode())
+    yield OutputFile(f"{name}.json", lambda: f"{as_json(report, indent=1)}\n".encode())
+    for picture in (*report.pictures, *report.gallery_pictures):
+        yield OutputFile(f"{picture.stem}.png", lambda picture=picture: picture.png)  # type: ignore[misc]  # a default binds it now
+        yield OutputFile(f"{picture.stem}.pdf", lambda picture=picture: picture.pdf)  # type: ignore[misc]  # a default binds it now

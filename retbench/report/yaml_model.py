@@ -1,4 +1,4 @@
-"""Models of layouts and ledgers, which are YAML data, and the message for a document that does not fit its model."""
+"""Models of layouts and ledgers, which are YAML data, and the message for a document that violates its model."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from retbench.document import Document
 from retbench.errors import suggest
 
 
-class Schema(BaseModel):
-    """A model of a mapping in YAML: immutable, and without other keys than its fields."""
+class YamlModel(BaseModel):
+    """A model of a YAML mapping: immutable, with no keys other than its fields."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-Schemas = Mapping[tuple[str, ...], type[BaseModel]]
-"""The models of a document's mappings by the keys that lead to each; items of a list are at the key of the list."""
+ModelsByPath = Mapping[tuple[str, ...], type[BaseModel]]
+"""The models of a document's mappings by the keys that lead to them; the items of a list have the list's key."""
 
 
-def describe_validation_error(error: ErrorDetails, document: Document, schemas: Schemas) -> str:
-    """Return one of the errors with which a model refuses a document, with its file, line and column."""
+def describe_validation_error(error: ErrorDetails, document: Document, models: ModelsByPath) -> str:
+    """Return the message of a validation error, with its file, line and column."""
     where = document.locate(tuple(error["loc"]))
     *outer, key = error["loc"] or ("",)
     if error["type"] == "missing":
         return f"{where}: missing key: got none, expected {key!r}"
     if error["type"] == "extra_forbidden":
-        schema = schemas.get(tuple(step for step in outer if isinstance(step, str)))
-        near = f", {suggest(str(key), schema.model_fields)}" if schema else ""
-        return f"{where}: unknown key: got {key!r}{near}"
+        model = models.get(tuple(step for step in outer if isinstance(step, str)))
+        nearest = f", {suggest(str(key), model.model_fields)}" if model else ""
+        return f"{where}: unknown key: got {key!r}{nearest}"
     return f"{where}: {error['msg'].lower()}: got {error['input']!r}"

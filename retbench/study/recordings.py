@@ -11,10 +11,10 @@ from torch import Tensor
 
 from retbench.canon import Json
 from retbench.errors import ArtifactCorrupt
-from retbench.report.filename import fresh_stem, slug
+from retbench.report.filename import slug, unique_stem
 from retbench.report.write import write_output
 from retbench.stages import Stage
-from retbench.stages.states import RECORDED
+from retbench.stages.states import RECORD_PREFIX
 
 if TYPE_CHECKING:
     from retbench.study.study import Study
@@ -53,7 +53,7 @@ def write_recordings(study: Study, folder: Path, warn: Warn) -> list[Path]:
             warn(f"{step.name} {step.label}: {recorded.name}: {error}")
             continue
         pieces = (slug(step.name), slug(step.label), step.key[:8], slug(recorded.name))
-        path = folder / f"{fresh_stem('-'.join(pieces), taken)}.png"
+        path = folder / f"{unique_stem('-'.join(pieces), taken)}.png"
         write_output(path, png)
         written.append(path)
     return written
@@ -75,18 +75,22 @@ def find_recordings(study: Study, warn: Warn) -> Iterator[Recorded]:
             continue
         curves = cast("dict[str, Json]", artifact.summary.get("record", {}))
         yield from (Recorded(step, name, value) for name, value in sorted(curves.items()))
-        images = {n.removeprefix(RECORDED): t for n, t in artifact.tensors.items() if n.startswith(RECORDED)}
+        images = {n.removeprefix(RECORD_PREFIX): t for n, t in artifact.tensors.items() if n.startswith(RECORD_PREFIX)}
         yield from (Recorded(step, name, image) for name, image in sorted(images.items()))
 
 
 def _draw(recorded: Recorded) -> bytes:
     """Return a recorded thing as PNG; raises ValueError for one that is neither numbers nor an image."""
-    from retbench.report.figures.recording import draw_course, encode_picture, is_course  # matplotlib takes its time
+    from retbench.report.figures.recording import (
+        draw_training_curve,
+        encode_png,
+        is_number_series,
+    )  # matplotlib takes its time
 
     if isinstance(recorded.value, Tensor):
-        return encode_picture(recorded.value)
-    if is_course(recorded.value):
-        return draw_course(recorded.value, f"{recorded.step.label}: {recorded.name}", recorded.name)
+        return encode_png(recorded.value)
+    if is_number_series(recorded.value):
+        return draw_training_curve(recorded.value, f"{recorded.step.label}: {recorded.name}", recorded.name)
     text = json.dumps(recorded.value)
     shown = text if len(text) <= LONGEST else f"{text[: LONGEST - 3]}..."
     raise ValueError(f"curve: got {shown}, expected a list of finite numbers")

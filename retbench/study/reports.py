@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, NamedTuple
 from retbench.errors import UserError
 from retbench.report import Gallery, Layout, Report, make_tables
 from retbench.report.published.claims import Ledger, read_claims
-from retbench.report.published.verdict import judge
-from retbench.report.render import as_csv, as_html, as_json, as_markdown, document
-from retbench.report.tables.provenance import summary
-from retbench.report.tables.table import Judge
+from retbench.report.published.verdict import compare_published
+from retbench.report.render import as_csv, as_html, as_json, as_latex, as_markdown
+from retbench.report.tables.provenance import report_provenance
+from retbench.report.tables.table import PublishedComparator
 from retbench.results import Evidence, Row
 
 if TYPE_CHECKING:
@@ -39,15 +39,17 @@ class Source(NamedTuple):
     narrowed: bool
     gallery: Callable[[], Gallery | None]
 
-    def judge(self, against: str | None) -> Judge | None:
-        """Return what puts published numbers beside measured ones: of a ledger by name or path, else of the suite's.
+    def comparator(self, against: str | None) -> PublishedComparator | None:
+        """Return the comparison with published numbers: those of a ledger by name or path, else the suite's.
 
         Raises:
             ClaimError: the ledger is not one.
             UserError: bundles are judged by several.
         """
         ledger = self.ledger(against)
-        return None if ledger is None else lambda row, metric, interval: judge(row, metric, interval, ledger)
+        return (
+            None if ledger is None else lambda row, metric, interval: compare_published(row, metric, interval, ledger)
+        )
 
 
 class ShownReport(Report):
@@ -91,12 +93,12 @@ def make_report(source: Source, against: str | None = None, *, uniform: bool = F
     Raises:
         UserError: `uniform`, and a table mixes devices, precisions or versions.
     """
-    evidence, judge = source.evidence, source.judge(against)
-    tables = make_tables(evidence, source.layouts, narrowed=source.narrowed, judge=judge, uniform=uniform)
+    evidence, comparator = source.evidence, source.comparator(against)
+    tables = make_tables(evidence, source.layouts, narrowed=source.narrowed, comparator=comparator, uniform=uniform)
     waiting = sum(row.status == "missing" for row in evidence.rows)
     unfinished = f"Unfinished: {waiting} of {len(evidence.rows)} cells have not run yet." if waiting else ""
     description = " ".join(part for part in (evidence.description, unfinished) if part)
-    made = Report(evidence.title, description, tables, provenance=summary(evidence))
+    made = Report(evidence.title, description, tables, provenance=report_provenance(evidence))
     if not pictures:
         return made
     from retbench.report.illustration import illustrate  # matplotlib takes its time, and most reports need none of it
@@ -107,7 +109,7 @@ def make_report(source: Source, against: str | None = None, *, uniform: bool = F
 def format_report(made: Report, form: str) -> str:
     """Return a report as text: `markdown`, `latex`, `html`, `csv` or `json`."""
     if form == "latex":
-        return document(made.tables, made.title)
+        return as_latex(made.tables, made.title)
     if form == "csv":
         return as_csv(made.tables).rstrip("\n")
     return {"markdown": as_markdown, "html": as_html, "json": as_json}[form](made)

@@ -14,8 +14,8 @@ from itertools import groupby
 from typing import TYPE_CHECKING, overload
 
 from retbench.report import Table, Value
-from retbench.report.render import as_csv, document, latex, markdown
-from retbench.report.render.cell import compose
+from retbench.report.render import as_csv, as_latex, latex_table, markdown_table
+from retbench.report.render.cell import format_value
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -61,9 +61,9 @@ class Tables(Sequence[Table]):
     def __rich__(self) -> Group:
         from rich.console import Group
 
-        from retbench.report.render import console
+        from retbench.report.render import console_table
 
-        return Group(*map(console, self._tables))
+        return Group(*map(console_table, self._tables))
 
     def _repr_html_(self) -> str:
         return "".join(map(_html, self._tables))
@@ -81,7 +81,7 @@ class Tables(Sequence[Table]):
         <BLANKLINE>
         Percent, with intervals over queries. ...
         """
-        return "\n\n".join(markdown(table) for table in self._tables)
+        return "\n\n".join(markdown_table(table) for table in self._tables)
 
     def to_latex(self, title: str = "") -> str:
         """Return the tables as LaTeX environments; with a title, as a document that can be compiled.
@@ -96,7 +96,7 @@ class Tables(Sequence[Table]):
         % Toys
         \\documentclass...
         """
-        return document(self._tables, title) if title else "\n\n".join(latex(table) for table in self._tables)
+        return as_latex(self._tables, title) if title else "\n\n".join(latex_table(table) for table in self._tables)
 
     def to_csv(self) -> str:
         """Return the tables as CSV in long form: a line of headers, then one line for each place.
@@ -123,7 +123,7 @@ def _html(table: Table) -> str:
     notes = "".join(f"<p><sup>{escape(mark)}</sup> {escape(text)}</p>" for mark, text in table.footnotes)
     caption = f"<p>{escape(table.caption)}</p>" if table.caption else ""
     basis = "".join(f"<li><strong>{escape(label)}</strong>: {escape(text)}</li>" for label, text in table.provenance)
-    details = f"<details><summary>What this table rests on</summary><ul>{basis}</ul></details>" if basis else ""
+    details = f"<details><summary>Provenance of this table</summary><ul>{basis}</ul></details>" if basis else ""
     head = f"<thead>{''.join(_headers(table))}</thead>"
     return f"<h4>{escape(table.title)}</h4><table>{head}<tbody>{blocks}</tbody></table>{notes}{caption}{details}"
 
@@ -141,9 +141,9 @@ def _headers(table: Table) -> Iterator[str]:
 
 
 def _place(value: Value) -> str:
-    cell = compose(value)
+    cell = format_value(value)
     number = EMPHASIS[cell.emphasis].format(escape(cell.value))
     marks = f"<sup>{escape(','.join(cell.marks))}</sup>" if cell.marks else ""
     interval = f"<br><small>{escape(cell.interval)}</small>" if cell.interval else ""
-    beneath = "".join(f"<br><small>{escape(line)}</small>" for line in cell.beneath)
+    beneath = "".join(f"<br><small>{escape(line)}</small>" for line in cell.lines_below)
     return f"<td>{number}{marks}{interval}{beneath}</td>"

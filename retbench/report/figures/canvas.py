@@ -12,9 +12,9 @@ from matplotlib.figure import Figure
 
 DPI = 150
 METADATA = {"Software": "retbench"}
-"""The metadata of a PNG; matplotlib would add its version, and bytes would change with it."""
+"""The metadata of a PNG; by default matplotlib adds its version, so that the bytes would change with it."""
 PDF_METADATA = {"Creator": "retbench", "Producer": "retbench", "CreationDate": None}
-"""The same for a PDF, where matplotlib would put the time too."""
+"""The metadata of a PDF; by default matplotlib also adds the time."""
 STYLE: dict[str, Any] = {
     "font.size": 9,
     "axes.titlesize": 10,
@@ -29,43 +29,48 @@ STYLE: dict[str, Any] = {
     "figure.constrained_layout.w_pad": 0.1,
     "figure.constrained_layout.h_pad": 0.06,
     "savefig.facecolor": "white",
-    "pdf.fonttype": 42,  # TrueType: many journals refuse the Type 3 fonts that are matplotlib's own choice
-    "text.parse_math": False,  # names of components and options may hold a dollar sign
+    "pdf.fonttype": 42,  # TrueType: many journals refuse Type 3 fonts, matplotlib's default
+    "text.parse_math": False,  # names of components and options may contain a dollar sign
 }
 
 
-class Drawn(NamedTuple):
-    """One figure as pixels, 150 to the inch, and as lines and letters."""
+class DrawnFigure(NamedTuple):
+    """One figure as PNG, 150 dots per inch, and as PDF."""
 
     png: bytes
     pdf: bytes
 
 
-def paint(width: float, height: float, paint: Callable[[Figure], None]) -> Drawn:
-    """Return the PNG and the PDF that `paint` draws on an empty figure of a width and a height in inches.
+def draw_figure(width: float, height: float, draw: Callable[[Figure], None]) -> DrawnFigure:
+    """Return the PNG and the PDF of what `draw` draws on an empty figure; equal bytes each time.
 
-    The PDF holds its fonts as TrueType, and neither a date nor the version of matplotlib. Equal bytes each time.
+    The PDF embeds its fonts as TrueType, and contains neither a date nor the version of matplotlib.
+
+    Args:
+        width: in inches.
+        height: in inches.
+        draw: draws on the figure.
     """
-    return Drawn(paint_png(width, height, paint), _render(width, height, paint, "pdf", PDF_METADATA))
+    return DrawnFigure(draw_png(width, height, draw), _render(width, height, draw, "pdf", PDF_METADATA))
 
 
-def paint_png(width: float, height: float, paint: Callable[[Figure], None]) -> bytes:
-    """Return the PNG that `paint` draws on an empty figure of a width and a height in inches, 150 dots each."""
-    return _render(width, height, paint, "png", METADATA)
+def draw_png(width: float, height: float, draw: Callable[[Figure], None]) -> bytes:
+    """Return the PNG alone (see `draw_figure`)."""
+    return _render(width, height, draw, "png", METADATA)
 
 
 def _render(
     width: float,
     height: float,
-    paint: Callable[[Figure], None],
+    draw: Callable[[Figure], None],
     suffix: Literal["png", "pdf"],
     metadata: dict[str, str] | dict[str, str | None],
 ) -> bytes:
-    """Draw afresh for each format: a layout that was made for one would be carried over to the other."""
+    """Draw once per format: a layout computed for one format would be reused for the other."""
     with style.context(["default", STYLE]):
         figure = Figure(figsize=(width, height), dpi=DPI, layout="constrained")
         FigureCanvasAgg(figure)
-        paint(figure)
+        draw(figure)
         buffer = BytesIO()
         figure.savefig(buffer, format=suffix, metadata=metadata)
         return buffer.getvalue()

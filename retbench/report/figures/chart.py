@@ -1,4 +1,4 @@
-"""A figure as data, in the units that are printed: what is drawn, without how."""
+"""A chart as data, in printed units: what is drawn; `drawing` decides how."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import Literal, NamedTuple
 from retbench.metrics import Interval
 
 Scale = Literal["linear", "log", "cost"]
-"""Of the x axis.
+"""The scale of the x axis.
 
-`log` is linear between the smallest values beside 0 where a value is 0 or less; `cost` is logarithmic, with a place of
-its own for 0.
+`log` is linear between the smallest values on either side of 0 where a value is 0 or less; `cost` is logarithmic, with
+a separate place for 0.
 """
 
 
@@ -18,31 +18,31 @@ class Line(NamedTuple):
     """A line with a band around it.
 
     Attributes:
-        mark, hue: the printed names that decide its looks (see `Chart`), such as those of an attack and a defense;
-            empty where there is none.
-        xs: from the lowest up.
+        marker_group, color_group: printed names that decide the style (see `Chart`), for example those of an attack
+            and a defense; empty where there is none.
+        xs: ascending.
         values, lows, highs: one for each x.
     """
 
-    mark: str
-    hue: str
+    marker_group: str
+    color_group: str
     xs: tuple[float, ...]
     values: tuple[float, ...]
     lows: tuple[float, ...]
     highs: tuple[float, ...]
 
 
-class Spot(NamedTuple):
-    """A point with an interval in both directions; `mark` and `hue` as for a line."""
+class ScatterPoint(NamedTuple):
+    """A point with an interval in both directions; `marker_group` and `color_group` as for a line."""
 
-    mark: str
-    hue: str
+    marker_group: str
+    color_group: str
     x: Interval
     y: Interval
 
 
-class Level(NamedTuple):
-    """A height to compare with, and its name in the legend."""
+class ReferenceLine(NamedTuple):
+    """A horizontal line to compare with, and its name in the legend."""
 
     label: str
     value: float
@@ -54,56 +54,57 @@ class Panel(NamedTuple):
     Attributes:
         title: printed above it; empty for none.
         summary: its content in numbers, for readers who cannot see it.
-        lines, spots: its content; never both empty.
-        levels: heights to compare with.
-        note: which lines were left out, where any were.
-        y_label: printed along its y axis, with the unit, where the panels of a chart differ in it.
+        lines, points: its content; at least one of the two is not empty.
+        references: horizontal lines to compare with.
+        note: describes which lines were left out, if any.
+        y_label: the label of its y axis, with the unit, if the panels of a chart have different ones.
     """
 
     title: str
     summary: str
     lines: tuple[Line, ...] = ()
-    spots: tuple[Spot, ...] = ()
-    levels: tuple[Level, ...] = ()
+    points: tuple[ScatterPoint, ...] = ()
+    references: tuple[ReferenceLine, ...] = ()
     note: str = ""
     y_label: str = ""
 
     @property
-    def things(self) -> tuple[Line | Spot, ...]:
-        """Its lines, then its spots."""
-        return (*self.lines, *self.spots)
+    def series(self) -> tuple[Line | ScatterPoint, ...]:
+        """Its lines, then its points."""
+        return (*self.lines, *self.points)
 
 
 class Chart(NamedTuple):
-    """One picture.
+    """One figure.
 
     Attributes:
         title: printed above it.
-        x_label, y_label: printed along its axes, with units.
+        x_label, y_label: axis labels, with units.
         scale: of the x axis.
-        whole: the y axis is the whole of 0 to 100 percent.
-        panels: one at least.
-        hues: names in order; the place of a name decides the color, dash and fill of all that has it as `hue`. Without
-            a hue from this list, a line is of clean queries or, with a mark, of attacked ones without a defense.
-        marks: names in order; the place of a name decides the shape of marks. None where there are hues alone: then
-            each has a shape of its own, and a solid line.
+        full_percent_range: the y axis covers 0 to 100 percent.
+        panels: at least one.
+        color_groups: ordered names; the position of a name decides the color, dash and fill of every series with that
+            `color_group`. A series without one of these groups shows clean queries or, with a `marker_group`, attacked
+            queries without a defense.
+        marker_groups: ordered names; the position of a name decides the shape of markers. None if a chart has color
+            groups alone: then each has its own shape and a solid line.
     """
 
     title: str
     x_label: str
     y_label: str
     scale: Scale
-    whole: bool
+    full_percent_range: bool
     panels: tuple[Panel, ...]
-    hues: tuple[str, ...]
-    marks: tuple[str, ...] | None
+    color_groups: tuple[str, ...]
+    marker_groups: tuple[str, ...] | None
 
     @property
-    def things(self) -> tuple[Line | Spot, ...]:
-        """The lines and spots of all panels."""
-        return tuple(thing for panel in self.panels for thing in panel.things)
+    def series(self) -> tuple[Line | ScatterPoint, ...]:
+        """The lines and points of all panels."""
+        return tuple(series for panel in self.panels for series in panel.series)
 
     @property
-    def level_labels(self) -> tuple[str, ...]:
-        """The labels of the levels of all panels, each once."""
-        return tuple(dict.fromkeys(level.label for panel in self.panels for level in panel.levels))
+    def reference_labels(self) -> tuple[str, ...]:
+        """The distinct labels of the reference lines of all panels."""
+        return tuple(dict.fromkeys(reference.label for panel in self.panels for reference in panel.references))

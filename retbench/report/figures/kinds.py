@@ -1,4 +1,4 @@
-"""The kinds of pictures that rows give."""
+"""The kinds of figures that rows give."""
 
 from __future__ import annotations
 
@@ -7,35 +7,35 @@ from typing import NamedTuple
 
 from retbench.report.figures.certificate import certificate_panel
 from retbench.report.figures.chart import Panel, Scale
+from retbench.report.figures.panel_data import PanelData
 from retbench.report.figures.retrieval import depth_panel, recall_panel
-from retbench.report.figures.setting import Setting
 from retbench.report.figures.tradeoff import robustness_panel, seconds_panel
 
 
-class Kind(NamedTuple):
-    """A kind of picture.
+class FigureKind(NamedTuple):
+    """A kind of figure.
 
     Attributes:
-        stem: a piece of its files' names.
-        title, x_label, y_label, scale, whole: as a chart's.
-        panel: returns the panel of a setting; None where its rows lack the values for one.
-        alt: what all panels have in common, for readers who cannot see them; `{level}` is the intervals' coverage.
+        stem: part of its files' names.
+        title, x_label, y_label, scale, full_percent_range: as in `Chart`.
+        panel: makes the panel of a dataset and hasher; None if its rows lack the values for one.
+        alt: the part of the description that all panels share; `{level}` is replaced by the confidence level.
     """
 
     stem: str
     title: str
     x_label: str
     y_label: str
-    panel: Callable[[Setting], Panel | None]
+    panel: Callable[[PanelData], Panel | None]
     alt: str
     scale: Scale = "linear"
-    whole: bool = True
+    full_percent_range: bool = True
 
 
-_SHADED = "Shaded: pointwise {level} bootstrap intervals over queries."
-_BARS = "Bars: {level} bootstrap intervals of the paired differences over queries."
-KINDS = (
-    Kind(
+_SHADED = "Shaded: pointwise {level} bootstrap confidence intervals over queries."
+_BARS = "Bars: {level} bootstrap confidence intervals of the paired differences over queries."
+FIGURE_KINDS = (
+    FigureKind(
         stem="precision-recall",
         title="Precision over recall",
         x_label="recall (%)",
@@ -43,7 +43,7 @@ KINDS = (
         panel=recall_panel,
         alt=f"Lines of mean precision over recall, for clean queries, under attack and behind defenses. {_SHADED}",
     ),
-    Kind(
+    FigureKind(
         stem="precision-depth",
         title="Precision among the first N answers",
         x_label="number of first answers N",
@@ -53,7 +53,7 @@ KINDS = (
         f"under attack and behind defenses. {_SHADED}",
         scale="log",
     ),
-    Kind(
+    FigureKind(
         stem="certified-recall",
         title="Certified recall",
         x_label="certified l2 radius r, images in [0, 1]",
@@ -62,25 +62,25 @@ KINDS = (
         alt="Lines of the share of queries whose first answer is certified to stay relevant within a radius, over the "
         f"radius. {_SHADED}",
     ),
-    Kind(
+    FigureKind(
         stem="robustness",
         title="MAP recovered under attack over MAP lost on clean queries",
         x_label="MAP lost on clean queries (points)",
         y_label="MAP recovered (points)",
         panel=robustness_panel,
-        alt="A mark for each defense under each attack: points of MAP recovered under attack over points of MAP lost "
+        alt="A marker for each defense under each attack: points of MAP recovered under attack over points of MAP lost "
         f"on clean queries. {_BARS}",
-        whole=False,
+        full_percent_range=False,
     ),
-    Kind(
+    FigureKind(
         stem="cost",
         title="MAP recovered under attack over the defense's time per image",
         x_label="time per image at query time (s)",
         y_label="MAP recovered (points)",
         panel=seconds_panel,
-        alt="A mark for each defense under each attack: points of MAP recovered under attack over seconds per image "
-        f"at query time, on a logarithmic axis with a place of its own for 0. {_BARS}",
+        alt="A marker for each defense under each attack: points of MAP recovered under attack over seconds per image "
+        f"at query time, on a logarithmic axis with a separate place for 0. {_BARS}",
         scale="cost",
-        whole=False,
+        full_percent_range=False,
     ),
 )

@@ -8,14 +8,14 @@ from retbench.report.figures.chart import Chart
 
 
 class Picture(NamedTuple):
-    """A figure.
+    """The files of a figure.
 
     Attributes:
-        stem: its files' name without suffix, unique in a report.
+        stem: the files' name without suffix, unique in a report.
         title: printed above it.
         alt: a description, for readers who cannot see it.
         png: for screens.
-        pdf: for papers: lines and letters, not pixels.
+        pdf: for papers, as vector graphics.
     """
 
     stem: str
@@ -26,7 +26,7 @@ class Picture(NamedTuple):
 
 
 def picture_of(chart: Chart, stem: str, alt: str) -> Picture:
-    """Return a chart as a picture of a report, under its own title."""
-    from retbench.report.figures.drawing import draw_chart  # matplotlib loads slowly, and most reports need none of it
+    """Return a chart as a picture of a report, under the chart's title."""
+    from retbench.report.figures.drawing import draw_chart  # matplotlib loads slowly, and most reports draw nothing
 
     return Picture(stem, chart.title, alt, *draw_chart(chart))

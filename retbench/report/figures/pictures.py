@@ -1,4 +1,4 @@
-"""The pictures of a report beside the curves of its tables."""
+"""The figures that a report has in addition to the curves of its tables."""
 
 from __future__ import annotations
 
@@ -7,101 +7,103 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple, cast
 
 from retbench.report.figures.chart import Chart, Panel
-from retbench.report.figures.kinds import KINDS, Kind
+from retbench.report.figures.kinds import FIGURE_KINDS, FigureKind
+from retbench.report.figures.panel_data import NONE, FigureGroup, NameLookup, group_rows
 from retbench.report.figures.picture import Picture, picture_of
-from retbench.report.figures.setting import NONE, Group, Names, group_rows
-from retbench.report.filename import fresh_stem, slug
+from retbench.report.filename import slug, unique_stem
 from retbench.report.tables.layout import printed_name
 from retbench.results import Evidence
 
-PANELS = 6
-"""As many panels a picture has; what is left makes further pictures."""
+MAX_PANELS = 6
+"""Panels that a figure may have; more panels make more figures."""
 _STRONGEST = (
-    "Of the defenses only those under the strongest attack are shown: the attack that has the highest T-MAP without a "
-    "defense, or, where any attack is untargeted, the lowest MAP."
+    "Of the defenses, only those under the strongest attack are shown: the attack with the highest T-MAP without a "
+    "defense or, if any attack is untargeted, with the lowest MAP."
 )
 
 
-class _Page(NamedTuple):
-    """A chart, its file's name without what all begin with, and its description."""
+class _Figure(NamedTuple):
+    """A chart, the part of its file's name that distinguishes it, and its description."""
 
     stem: str
     chart: Chart
     alt: str
 
 
-def make_pictures(evidence: Evidence, name: str, names: Names = printed_name) -> tuple[Picture, ...]:
-    """Return the pictures that a suite's rows have the values for; none where they have for none.
+def make_pictures(evidence: Evidence, name: str, names: NameLookup = printed_name) -> tuple[Picture, ...]:
+    """Return the figures that a suite's rows have the values for, which may be none.
 
-    The kinds are those of `kinds.KINDS`: precision over recall, precision among the first N answers, certified
-    recall, and MAP recovered under attack over clean MAP lost and over seconds. Each comes once for each task, code
-    length and threat, with a panel for each dataset and hasher, six at most. Only done rows without swept options and
-    without a surrogate count; where a kind would have no picture, rows with swept options do too. Seeds are pooled.
-    Where a panel would have more than 8 lines, `choice.choose` picks those that stay, and title and description note
-    it.
+    The kinds are `kinds.FIGURE_KINDS`: precision over recall, precision among the first N answers, certified recall,
+    and MAP recovered under attack over clean MAP lost and over seconds. There is one figure for each kind, task, code
+    length and threat, with a panel for each dataset and hasher, six at most. Only done rows without a surrogate and
+    without swept options are used; if a kind would have no figure, rows with swept options are used too. Seeds are
+    pooled. If a panel would have more than 8 lines, `selection.select_conditions` selects some, and title and
+    description note it.
 
     Args:
         evidence: the rows and their per-query values.
-        name: the pictures' stems begin with it.
+        name: the start of the pictures' stems.
         names: the printed name of a value of an axis.
 
     Raises:
-        LayoutError: seeds of a cell were scored on other queries.
+        LayoutError: seeds of a cell were scored on different queries.
     """
     plain, swept = (group_rows(evidence, names, swept=also) for also in (False, True))
     pictures: list[Picture] = []
     taken: set[str] = set()
-    for kind in KINDS:
-        for page in _pages(kind, plain, evidence, names) or _pages(kind, swept, evidence, names):
-            stem = fresh_stem(f"{slug(name)}-{page.stem}", taken)
-            pictures.append(picture_of(page.chart, stem, page.alt))
+    for kind in FIGURE_KINDS:
+        for figure in _figures(kind, plain, evidence, names) or _figures(kind, swept, evidence, names):
+            stem = unique_stem(f"{slug(name)}-{figure.stem}", taken)
+            pictures.append(picture_of(figure.chart, stem, figure.alt))
     return tuple(pictures)
 
 
-def _pages(kind: Kind, groups: Sequence[Group], evidence: Evidence, names: Names) -> list[_Page]:
-    return [page for group in groups for page in _group_pages(kind, group, evidence, names)]
+def _figures(kind: FigureKind, groups: Sequence[FigureGroup], evidence: Evidence, names: NameLookup) -> list[_Figure]:
+    return [figure for group in groups for figure in _group_figures(kind, group, evidence, names)]
 
 
-def _group_pages(kind: Kind, group: Group, evidence: Evidence, names: Names) -> Iterator[_Page]:
-    found = [(panel, setting) for setting in group.settings if (panel := kind.panel(setting))]
-    for start in range(0, len(found), PANELS):
-        panels = tuple(panel for panel, _ in found[start : start + PANELS])
-        things = [thing for panel in panels for thing in panel.things]
-        row = next(iter(found[start][1].rows.values()))
+def _group_figures(kind: FigureKind, group: FigureGroup, evidence: Evidence, names: NameLookup) -> Iterator[_Figure]:
+    drawable = [(panel, data) for data in group.panels if (panel := kind.panel(data))]
+    for start in range(0, len(drawable), MAX_PANELS):
+        panels = tuple(panel for panel, _ in drawable[start : start + MAX_PANELS])
+        series = [series for panel in panels for series in panel.series]
+        row = next(iter(drawable[start][1].rows.values()))
         level = f"{100 * cast(float, row.protocol['confidence']):g} %"
-        number = f"({start // PANELS + 1} of {math.ceil(len(found) / PANELS)})" if len(found) > PANELS else ""
+        count = math.ceil(len(drawable) / MAX_PANELS)
+        number = f"({start // MAX_PANELS + 1} of {count})" if count > 1 else ""
         chart = Chart(
             title=_title(kind, group, panels, number),
             x_label=kind.x_label,
             y_label=kind.y_label,
             scale=kind.scale,
-            whole=kind.whole,
+            full_percent_range=kind.full_percent_range,
             panels=panels,
-            hues=_ordered(evidence, names, "defense", [thing.hue for thing in things]),
-            marks=_ordered(evidence, names, "attack", [thing.mark for thing in things]),
+            color_groups=_ordered(evidence, names, "defense", [each.color_group for each in series]),
+            marker_groups=_ordered(evidence, names, "attack", [each.marker_group for each in series]),
         )
-        yield _Page("-".join(piece for piece in (kind.stem, group.stem) if piece), chart, _alt(kind, panels, level))
+        stem = "-".join(piece for piece in (kind.stem, group.stem) if piece)
+        yield _Figure(stem, chart, _alt(kind, panels, level))
 
 
-def _title(kind: Kind, group: Group, panels: Sequence[Panel], number: str) -> str:
-    which = ": clean queries, attacks, and defenses under the strongest attack"
-    shown = which if any(panel.note for panel in panels) else ""
-    return " ".join(piece for piece in (f"{', '.join((kind.title, *group.words))}{shown}", number) if piece)
+def _title(kind: FigureKind, group: FigureGroup, panels: Sequence[Panel], number: str) -> str:
+    selection = ": clean queries, attacks, and defenses under the strongest attack"
+    shown = selection if any(panel.note for panel in panels) else ""
+    return " ".join(piece for piece in (f"{', '.join((kind.title, *group.title_parts))}{shown}", number) if piece)
 
 
-def _alt(kind: Kind, panels: Sequence[Panel], level: str) -> str:
-    """Return what panels show: first what they have in common, then the numbers of each."""
-    noted = _STRONGEST if any(panel.note for panel in panels) else ""
+def _alt(kind: FigureKind, panels: Sequence[Panel], level: str) -> str:
+    """Return the description of a figure: first what its panels have in common, then the numbers of each."""
+    selection = _STRONGEST if any(panel.note for panel in panels) else ""
     each = (f"{panel.title}{f' ({panel.note})' if panel.note else ''}: {panel.summary}" for panel in panels)
-    levels: dict[str, list[str]] = {}
+    references: dict[str, list[str]] = {}
     for panel in panels:
-        for drawn in panel.levels:
-            levels.setdefault(drawn.label, []).append(f"{panel.title} {drawn.value:.1f} %")
-    compared = (f"{label}: {', '.join(values)}." for label, values in levels.items())
-    return " ".join(filter(None, (kind.alt.format(level=level), noted, f"{'; '.join(each)}.", *compared)))
+        for line in panel.references:
+            references.setdefault(line.label, []).append(f"{panel.title} {line.value:.1f} %")
+    compared = (f"{label}: {', '.join(values)}." for label, values in references.items())
+    return " ".join(filter(None, (kind.alt.format(level=level), selection, f"{'; '.join(each)}.", *compared)))
 
 
-def _ordered(evidence: Evidence, names: Names, axis: str, drawn: Iterable[str]) -> tuple[str, ...]:
-    """Return printed names in the order of the suite's rows, so that a name looks alike in all its pictures."""
+def _ordered(evidence: Evidence, names: NameLookup, axis: str, drawn: Iterable[str]) -> tuple[str, ...]:
+    """Return printed names in the order of the suite's rows, so that a name has the same style in all its figures."""
     labels = dict.fromkeys(getattr(row, axis) for row in evidence.rows)
     return tuple(dict.fromkeys([*(names(axis, label) for label in labels if label != NONE), *filter(None, drawn)]))

@@ -1,1 +1,1 @@
-"""Exhibits of single queries: their answers before an attack, under it and behind a defense, as data and pictures."""
+"""The gallery: answers to single queries before an attack, under it and behind a defense, as data and pictures."""

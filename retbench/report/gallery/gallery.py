@@ -1,4 +1,4 @@
-"""The retrieval gallery, made from a plan and a store: single queries before an attack, under it, behind a defense.
+"""Makes the gallery of a plan and a store: single queries before an attack, under attack, and behind a defense.
 
 Source: Figure 3 of RetPur (Diffusion Purification Model for Defending Hash Retrieval Target Attacks).
 """
@@ -17,64 +17,63 @@ from torch import Tensor
 from retbench.errors import ArtifactError
 from retbench.metrics import average_precision, hamming
 from retbench.plan import Plan, PlannedCell
-from retbench.report.gallery.combination import Combination, find_combinations, spread
-from retbench.report.gallery.exhibit import SIDE, Exhibit, Gallery, Hit, Ranking, Which
+from retbench.report.gallery.combination import Combination, display_order, find_combinations
+from retbench.report.gallery.exhibit import MAX_SIDE, ChangeKind, Exhibit, Gallery, Hit, Ranking
 from retbench.report.tables.layout import printed_name
-from retbench.report.tables.pattern import settings_of
+from retbench.report.tables.pattern import swept_options
 from retbench.stages import Perturb, Purify, Score
 from retbench.store import Store
 from retbench.suite import Cell
 
-Names = Callable[[str, str | int], str]
-"""What a value of an axis is called in print."""
+NameLookup = Callable[[str, str | int], str]
+"""Returns the printed name of a value of an axis."""
 
 FACTORS = (1, 2, 5, 10, 20, 50, 100)
 IN_RANGE = 0.99
-"""A perturbation is amplified as long as this share of its values stays in the range of a picture."""
+"""Share of a perturbation's values that must stay in the range of an image when it is amplified."""
 
 
 def make_gallery(
-    plan: Plan, store: Store, layout_names: Names = printed_name, answers: int = 10, most: int = 12
+    plan: Plan, store: Store, layout_names: NameLookup = printed_name, answers: int = 10, most: int = 12
 ) -> Gallery:
-    """Return the gallery of what is stored of a plan: two queries for each combination, in the plan's order.
+    """Return the gallery of a plan's stored results: two queries for each combination, in the plan's order.
 
-    A combination is an attack on a hasher that answers images with images: without attack, under it, and behind one
-    defense (see `combination` for which, and for which are shown where there are more than `most`). One whose codes or
-    images are damaged or not stored is left out, and the next takes its place. Scores need not be stored.
+    A combination is an attack on a hasher for image-to-image retrieval: without attack, under attack, and behind one
+    defense (see `combination` for which defense, and for the order if there are more than `most`). Combinations whose
+    codes or images are damaged or not stored are replaced by the next ones. Scores need not be stored.
 
-    The two queries are those with the lower median and the largest change (see `choose_queries`) of their average
-    precision, under attack less clean: by the target's labels for a targeted attack, by their own for an untargeted
-    one, which has no target.
+    The two queries are those with the lower median and the largest change (see `select_queries`) in average precision,
+    under attack less clean: by the target's labels for a targeted attack, by their own labels for an untargeted one.
 
     Args:
         plan: the cells, and the keys of their codes and images.
-        store: where those are.
-        layout_names: what the values of axes are called, such as `Layout.named` of a layout.
-        answers: how many answers a ranking shows, nearest first, those at one distance in database order.
-        most: how many combinations are shown.
+        store: the store that holds them.
+        layout_names: the printed names of the values of axes, for example `Layout.printed_name`.
+        answers: number of answers per ranking, nearest first, ties in database order.
+        most: maximum number of combinations.
     """
     combinations = list(find_combinations(plan))
     maker = _ExhibitMaker(plan, store, layout_names, answers)
-    found: dict[int, list[Exhibit]] = {}
-    for at in spread(combinations):
-        if len(found) < most and (exhibits := maker.exhibits(combinations[at])):
-            found[at] = exhibits
-    return Gallery(tuple(exhibit for at in sorted(found) for exhibit in found[at]), tuple(maker.pictures))
+    shown: dict[int, list[Exhibit]] = {}
+    for index in display_order(combinations):
+        if len(shown) < most and (exhibits := maker.exhibits(combinations[index])):
+            shown[index] = exhibits
+    return Gallery(tuple(exhibit for index in sorted(shown) for exhibit in shown[index]), tuple(maker.images))
 
 
-class Choice(NamedTuple):
-    """A query's place among the queries, why it is shown, and its change."""
+class SelectedQuery(NamedTuple):
+    """The position of a query, why it is shown, and its change."""
 
-    query: int
-    which: Which
+    position: int
+    which: ChangeKind
     change: float
 
 
-def choose_queries(changes: Tensor) -> list[Choice]:
-    """Return the query with the lower median of changes, and the one with the largest, whatever its sign.
+def select_queries(changes: Tensor) -> list[SelectedQuery]:
+    """Return the query with the lower median change, and the one with the largest absolute change.
 
-    Of several with that change it is the first. A change that is NaN is passed over; where all are, or there is none,
-    no query is chosen. A query that is both is named once, as the median.
+    Of several queries with the same change, the first is returned. NaN changes are ignored; if all are NaN, or there
+    are none, the result is empty. A query that is both is returned once, as the median.
 
     Args:
         changes: float64 (Q,).
@@ -85,22 +84,22 @@ def choose_queries(changes: Tensor) -> list[Choice]:
     ordered = np.sort(values[np.isfinite(values)])
     median = int(np.flatnonzero(values == ordered[(len(ordered) - 1) // 2])[0])
     largest = int(np.nanargmax(np.abs(values)))
-    chosen: list[tuple[int, Which]] = [(median, "median change")]
+    selected: list[tuple[int, ChangeKind]] = [(median, "median change")]
     if largest != median:
-        chosen.append((largest, "largest change"))
-    return [Choice(at, which, float(values[at])) for at, which in chosen]
+        selected.append((largest, "largest change"))
+    return [SelectedQuery(index, which, float(values[index])) for index, which in selected]
 
 
 @dataclass(frozen=True)
 class _Codes:
-    """What a cell ranks: packed codes of the queries and of the database that they search, uint8 (Q, B) and (M, B)."""
+    """The packed codes of a cell's queries and of its database: uint8 (Q, B) and (M, B)."""
 
     score: Score
     queries: Tensor
     database: Tensor
 
     def precisions(self, labels: Tensor, database_labels: Tensor) -> Tensor:
-        """Return the average precision of each query by these labels, as the suite defines it: float64 (Q,)."""
+        """Return the average precision of each query by some labels, under the suite's protocol: float64 (Q,)."""
         protocol = self.score.protocol
         return average_precision(
             self.queries,
@@ -113,21 +112,25 @@ class _Codes:
             ties=protocol.ties,
         )
 
-    def of(self, query: int) -> _Codes:
-        """Return the same of one query."""
-        return _Codes(self.score, self.queries[query : query + 1], self.database)
+    def of_query(self, index: int) -> _Codes:
+        """Return the codes of one query, with the same database."""
+        return _Codes(self.score, self.queries[index : index + 1], self.database)
 
 
 class _Labels(NamedTuple):
     """Labels of the queries, of their targets, and of the database: uint8 (Q, C), (Q, C) and (M, C)."""
 
     own: Tensor
-    wanted: Tensor
+    target: Tensor
     database: Tensor
 
+    def of_query(self, index: int) -> _Labels:
+        """Return the labels of one query and its target, with the same database."""
+        return _Labels(self.own[index : index + 1], self.target[index : index + 1], self.database)
 
-class _Looks(NamedTuple):
-    """What one query looked like: float32 (3, H, W) in [0, 1]."""
+
+class _QueryImages(NamedTuple):
+    """The images of one query: float32 (3, H, W) in [0, 1]."""
 
     clean: Tensor
     attacked: Tensor
@@ -136,25 +139,25 @@ class _Looks(NamedTuple):
 
 @dataclass
 class _ExhibitMaker:
-    """Makes exhibits, and keeps each of their pictures once, by its bytes."""
+    """Makes exhibits, and collects their distinct images with their indices."""
 
     plan: Plan
     store: Store
-    names: Names
+    names: NameLookup
     answers: int
-    pictures: dict[bytes, int] = field(default_factory=dict)
+    images: dict[bytes, int] = field(default_factory=dict)
 
     def exhibits(self, combination: Combination) -> list[Exhibit]:
-        """Return the exhibits of a combination; none where what they show is damaged or not stored."""
+        """Return the exhibits of a combination; none if its codes or images are damaged or not stored."""
         try:
             codes = [self._codes(planned) for planned in combination.cells]
             labels = self._labels(codes[0].score)
-            by = labels.wanted if combination.targeted else labels.own
-            clean, attacked = (each.precisions(by, labels.database) for each in codes[:2])
-            chosen = [(choice, self._looks(combination, choice.query)) for choice in choose_queries(attacked - clean)]
+            relevant = labels.target if combination.targeted else labels.own
+            clean, attacked = (each.precisions(relevant, labels.database) for each in codes[:2])
+            selected = [(query, self._query_images(combination, query)) for query in select_queries(attacked - clean)]
         except ArtifactError:
             return []
-        return [self._exhibit(combination, codes, labels, choice, looks) for choice, looks in chosen]
+        return [self._exhibit(combination, codes, labels, query, images) for query, images in selected]
 
     def _codes(self, planned: PlannedCell) -> _Codes:
         score = self._score(planned)
@@ -167,63 +170,75 @@ class _ExhibitMaker:
         targets = self.store.get(score.targets).tensors["labels"][list(score.queries.rows)]
         return _Labels(score.queries.labels(), targets, score.queries.dataset.labels("database"))
 
-    def _looks(self, combination: Combination, at: int) -> _Looks:
-        clean = self._score(combination.clean).queries.images(range(at, at + 1), torch.device("cpu"))[0]
-        attacked = self._saved(combination.attacked.attacked, at)
+    def _query_images(self, combination: Combination, query: SelectedQuery) -> _QueryImages:
+        row = range(query.position, query.position + 1)
+        clean = self._score(combination.clean).queries.images(row, torch.device("cpu"))[0]
+        attacked = self._stored_image(combination.attacked.attacked, query.position)
         if combination.defended is None or not combination.shares_images:
-            return _Looks(clean, attacked, None)
-        return _Looks(clean, attacked, self._saved(self._score(combination.defended).purified[0], at))
+            return _QueryImages(clean, attacked, None)
+        purified = self._stored_image(self._score(combination.defended).purified[0], query.position)
+        return _QueryImages(clean, attacked, purified)
 
-    def _saved(self, shards: Sequence[str], at: int) -> Tensor:
+    def _stored_image(self, shards: Sequence[str], index: int) -> Tensor:
         """Return the image of a query from the shard that holds it."""
-        held = {key: cast(Perturb | Purify, self.plan.steps[key]).queries for key in shards}
-        key, queries = next((key, part) for key, part in held.items() if part.first <= at < part.first + len(part))
-        return self.store.get(key).tensors["images"][at - queries.first]
+        parts = {key: cast(Perturb | Purify, self.plan.steps[key]).queries for key in shards}
+        key, queries = next(
+            (key, part) for key, part in parts.items() if part.offset <= index < part.offset + len(part)
+        )
+        return self.store.get(key).tensors["images"][index - queries.offset]
 
     def _exhibit(
-        self, combination: Combination, codes: Sequence[_Codes], labels: _Labels, choice: Choice, looks: _Looks
+        self,
+        combination: Combination,
+        codes: Sequence[_Codes],
+        labels: _Labels,
+        query: SelectedQuery,
+        images: _QueryImages,
     ) -> Exhibit:
-        at, queries = choice.query, codes[0].score.queries
-        hasher, attack, defense = self._named(combination)
-        amplified, perturbation = amplify(looks.attacked - looks.clean)
-        behind = f"behind {defense}" if combination.shares_images else f"behind {defense}, attacked anew"
-        steps = zip(("before the attack", "under attack", behind), codes, strict=False)
-        row = _Labels(labels.own[at : at + 1], labels.wanted[at : at + 1], labels.database)
+        queries = codes[0].score.queries
+        hasher, attack, defense = self._printed_names(combination)
+        amplified, perturbation = amplify(images.attacked - images.clean)
+        behind = f"behind {defense}" if combination.shares_images else f"behind {defense}, attacked separately"
+        versions = zip(("before the attack", "under attack", behind), codes, strict=False)
+        own = labels.of_query(query.position)
         classes = queries.dataset.facts().classes
         return Exhibit(
             dataset=self.names("dataset", combination.clean.cell.axes["dataset"]),
             hasher=hasher,
             attack=attack,
             defense=defense,
-            query=queries.ids[at],
-            which=choice.which,
-            change=choice.change,
-            classes=_listed(row.own, classes),
-            target=_listed(row.wanted, classes) if combination.targeted else "",
+            query=queries.ids[query.position],
+            which=query.which,
+            change=query.change,
+            classes=_class_names(own.own, classes),
+            target=_class_names(own.target, classes) if combination.targeted else "",
             amplified=amplified,
-            clean=self._place(looks.clean),
-            perturbation=self._place(perturbation),
-            attacked=self._place(looks.attacked),
-            purified=None if looks.purified is None else self._place(looks.purified),
-            rankings=tuple(self._ranking(label, each.of(at), row, combination.targeted) for label, each in steps),
+            clean=self._image_index(images.clean),
+            perturbation=self._image_index(perturbation),
+            attacked=self._image_index(images.attacked),
+            purified=None if images.purified is None else self._image_index(images.purified),
+            rankings=tuple(
+                self._ranking(label, each.of_query(query.position), own, combination.targeted)
+                for label, each in versions
+            ),
         )
 
     def _ranking(self, label: str, codes: _Codes, labels: _Labels, targeted: bool) -> Ranking:
-        """Return the ranking of one query; nobody wants an answer where there is no target."""
+        """Return the ranking of one query; without a target, no answer is marked as wanted."""
         distances = hamming(codes.queries, codes.database)[0]
         rows = distances.argsort(stable=True)[: self.answers].tolist()
-        found = labels.database[rows]
-        relevant, wanted = (((found & of).sum(1) > 0).tolist() for of in (labels.own, labels.wanted))
+        answers = labels.database[rows]
+        relevant, wanted = (((answers & each).sum(1) > 0).tolist() for each in (labels.own, labels.target))
         dataset = codes.score.queries.dataset
         hits = tuple(
-            Hit(self._place(image / 255), int(distances[row]), relevant[at], targeted and wanted[at])
+            Hit(self._image_index(image / 255), int(distances[row]), relevant[at], targeted and wanted[at])
             for at, (row, image) in enumerate(zip(rows, dataset.images("database", rows), strict=True))
         )
-        own, target = (float(codes.precisions(of, labels.database)) for of in (labels.own, labels.wanted))
+        own, target = (float(codes.precisions(each, labels.database)) for each in (labels.own, labels.target))
         return Ranking(label, own, target, hits)
 
-    def _named(self, combination: Combination) -> tuple[str, str, str]:
-        """Return what hasher, attack and defense are called, each with its swept options."""
+    def _printed_names(self, combination: Combination) -> tuple[str, str, str]:
+        """Return the printed names of hasher, attack and defense, each with its swept options."""
         clean, attacked = combination.clean.cell, combination.attacked.cell
         hasher = f"{self.names('hasher', clean.axes['hasher'])}, {clean.bits} bits{self._swept(clean)}"
         attack = self.names("attack", attacked.axes["attack"])
@@ -235,36 +250,36 @@ class _ExhibitMaker:
         defended = combination.defended.cell
         return hasher, attack, self.names("defense", defended.axes["defense"]) + self._swept(defended, attacked)
 
-    def _swept(self, cell: Cell, beside: Cell | None = None) -> str:
-        """Return the swept options of a cell in brackets, less those of the one beside it."""
-        known = settings_of(beside.variant) if beside else []
-        swept = ",".join(f"{name}={value}" for name, value in settings_of(cell.variant) if (name, value) not in known)
+    def _swept(self, cell: Cell, other: Cell | None = None) -> str:
+        """Return the swept options of a cell in parentheses, without those of another cell."""
+        known = swept_options(other.variant) if other else []
+        swept = ",".join(f"{name}={value}" for name, value in swept_options(cell.variant) if (name, value) not in known)
         return f" ({self.names('variant', swept)})" if swept else ""
 
-    def _place(self, image: Tensor) -> int:
-        return self.pictures.setdefault(encode_image(image), len(self.pictures))
+    def _image_index(self, image: Tensor) -> int:
+        return self.images.setdefault(encode_image(image), len(self.images))
 
 
 class Amplified(NamedTuple):
-    """A perturbation made visible: what it is multiplied by, and float32 (3, H, W) in [0, 1] around a middle gray."""
+    """An amplified perturbation: its factor, and an image, float32 (3, H, W) in [0, 1], centered at middle gray."""
 
     factor: float
     image: Tensor
 
 
 def amplify(perturbation: Tensor) -> Amplified:
-    """Return a perturbation as a picture, times the largest factor that keeps 99 % of its values in range, 1 at least.
+    """Return a perturbation as an image, times the largest factor that keeps 99 % of its values in range.
 
-    What leaves the range all the same is cut. The factors are 1, 2, 5, 10, 20, 50 and 100.
+    The factors are 1, 2, 5, 10, 20, 50 and 100; 1 if none keeps them in range. Values outside the range are clipped.
 
     Args:
         perturbation: float32 (3, H, W), the attacked image less the clean one.
     """
 
-    def kept(factor: int) -> float:
+    def share_in_range(factor: int) -> float:
         return float((factor * perturbation.double().abs() <= 0.5).double().mean())
 
-    factor = max((factor for factor in FACTORS if kept(factor) >= IN_RANGE), default=FACTORS[0])
+    factor = max((factor for factor in FACTORS if share_in_range(factor) >= IN_RANGE), default=FACTORS[0])
     return Amplified(float(factor), (0.5 + factor * perturbation).clamp(0, 1))
 
 
@@ -277,11 +292,11 @@ def encode_image(image: Tensor) -> bytes:
     from PIL import Image
 
     picture = Image.fromarray((255 * image).round().to(torch.uint8).permute(1, 2, 0).contiguous().numpy())
-    picture.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
+    picture.thumbnail((MAX_SIDE, MAX_SIDE), Image.Resampling.LANCZOS)
     buffer = BytesIO()
     picture.save(buffer, format="PNG", optimize=True)
     return buffer.getvalue()
 
 
-def _listed(labels: Tensor, classes: Sequence[str]) -> str:
-    return ", ".join(name for name, carried in zip(classes, labels[0].tolist(), strict=True) if carried)
+def _class_names(labels: Tensor, classes: Sequence[str]) -> str:
+    return ", ".join(name for name, present in zip(classes, labels[0].tolist(), strict=True) if present)

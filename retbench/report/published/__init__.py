@@ -1,1 +1,1 @@
-"""Published numbers: the tables of papers, read from YAML, and whether a measured number agrees with them."""
+"""Published numbers: the tables of papers, read from YAML, and their comparison with measured numbers."""

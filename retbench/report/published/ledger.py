@@ -1,4 +1,4 @@
-"""A ledger of published numbers as it is written in YAML, before its names are looked up."""
+"""Models of a ledger of published numbers as written in YAML, before its names are checked."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from pydantic import Field, ValidationError
 
 from retbench.document import Document
 from retbench.errors import ClaimError
-from retbench.report.schema import Schema, Schemas, describe_misfit
 from retbench.report.tables.pattern import Pattern
+from retbench.report.yaml_model import ModelsByPath, YamlModel, describe_validation_error
 
 
-class Cells(Schema):
-    """The axes that a line, a table or the whole ledger fixes."""
+class CellAxes(YamlModel):
+    """The axes that a row, a table or the whole ledger fixes."""
 
     dataset: str | None = None
     hasher: str | None = None
@@ -27,49 +27,49 @@ class Cells(Schema):
 
     @property
     def axes(self) -> dict[str, str | int]:
-        """Those that are fixed."""
-        return self.model_dump(include=set(Cells.model_fields), exclude_none=True)
+        """The axes that are fixed, with their values."""
+        return self.model_dump(include=set(CellAxes.model_fields), exclude_none=True)
 
 
-ELSEWHERE = Cells(attack="none", surrogate="none", defense="none", threat="oblivious", variant="")
-"""What these axes are where nothing fixes them."""
+DEFAULT_AXES = CellAxes(attack="none", surrogate="none", defense="none", threat="oblivious", variant="")
+"""The values of axes that nothing fixes."""
 
 
-class Line(Cells):
-    """A line of a table: its metric, its cells, what it is called in print and its values, null for a blank."""
+class RowModel(CellAxes):
+    """A row of a table: its metric, its fixed axes, its name in print and its values, null for a blank."""
 
     metric: str
     printed: str
     values: tuple[Any, ...]
 
 
-class WrittenTable(Schema):
-    """A table: the axes its columns fix, and their values for each column."""
+class TableModel(YamlModel):
+    """A table: the axes that its columns fix, with their values for each column, and its rows."""
 
     table: str | int
     title: str
-    cells: Cells = Cells()
+    cells: CellAxes = CellAxes()
     across: tuple[str, ...]
     columns: tuple[tuple[str | int, ...], ...]
-    rows: tuple[Line, ...]
+    rows: tuple[RowModel, ...]
 
 
-class Conditions(Schema):
+class Conditions(YamlModel):
     """How a paper measured the cells that match a pattern; null for what it does not state. Later entries win."""
 
     when: Pattern = Field(default_factory=dict)
     values: dict[str, bool | int | float | str | list[Any] | None]
 
 
-class Note(Schema):
-    """A remark on the cells that a pattern holds for."""
+class Note(YamlModel):
+    """A remark on the cells that match a pattern."""
 
     cells: Pattern
     text: str
 
 
-class WrittenLedger(Schema):
-    """A ledger as it is written."""
+class LedgerModel(YamlModel):
+    """A ledger as written."""
 
     claims: str
     paper: str
@@ -77,28 +77,32 @@ class WrittenLedger(Schema):
     authors: str
     source: str
     decimals: int = Field(2, ge=0, le=6)
-    cells: Cells = Cells()
+    cells: CellAxes = CellAxes()
     conditions: tuple[Conditions, ...] = ()
-    tables: tuple[WrittenTable, ...] = Field(min_length=1)
+    tables: tuple[TableModel, ...] = Field(min_length=1)
     notes: tuple[Note, ...] = ()
 
 
-_SCHEMAS: Schemas = {
-    (): WrittenLedger,
-    ("cells",): Cells,
+_MODELS: ModelsByPath = {
+    (): LedgerModel,
+    ("cells",): CellAxes,
     ("conditions",): Conditions,
-    ("tables",): WrittenTable,
-    ("tables", "cells"): Cells,
-    ("tables", "rows"): Line,
+    ("tables",): TableModel,
+    ("tables", "cells"): CellAxes,
+    ("tables", "rows"): RowModel,
     ("notes",): Note,
 }
 
 
-def check_ledger(document: Document) -> WrittenLedger:
-    """Return the ledger in a document. Raises ClaimError: it has another shape, or a key that is not one of it."""
+def parse_ledger(document: Document) -> LedgerModel:
+    """Return the ledger in a document.
+
+    Raises:
+        ClaimError: a key is unknown or missing, or a value has the wrong type.
+    """
     try:
-        return WrittenLedger(**document.data)
+        return LedgerModel(**document.data)
     except ValidationError as error:
         errors = error.errors(include_url=False)
         first = next((each for each in errors if each["type"] == "extra_forbidden"), errors[0])
-        raise ClaimError(describe_misfit(first, document, _SCHEMAS)) from None
+        raise ClaimError(describe_validation_error(first, document, _MODELS)) from None

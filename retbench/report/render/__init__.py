@@ -1,27 +1,27 @@
-"""Renderings: a table or a whole report as Markdown, LaTeX, HTML, CSV, JSON, or for a console; a module a format."""
+"""Renderings of tables and reports: Markdown, LaTeX, HTML, CSV, JSON and console, one module per format."""
 
-from retbench.report.render.cell import DASH, number, percent
-from retbench.report.render.console import console
+from retbench.report.render.cell import DASH, format_interval, format_percent
+from retbench.report.render.console import console_table
 from retbench.report.render.csv import as_csv
 from retbench.report.render.html import as_html
-from retbench.report.render.json import as_json, record
-from retbench.report.render.latex import document, latex
-from retbench.report.render.markdown import announce, as_markdown, describe, escape, markdown
+from retbench.report.render.json import as_json, table_record
+from retbench.report.render.latex import as_latex, latex_table
+from retbench.report.render.markdown import as_markdown, curve_hint, describe_curve, escape, markdown_table
 
 __all__ = [
     "DASH",
-    "announce",
     "as_csv",
     "as_html",
     "as_json",
+    "as_latex",
     "as_markdown",
-    "console",
-    "describe",
-    "document",
+    "console_table",
+    "curve_hint",
+    "describe_curve",
     "escape",
-    "latex",
-    "markdown",
-    "number",
-    "percent",
-    "record",
+    "format_interval",
+    "format_percent",
+    "latex_table",
+    "markdown_table",
+    "table_record",
 ]

@@ -8,17 +8,17 @@ from rich.console import Group, RenderableType
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from retbench.report.render.cell import COST_HEADERS, compose, cost_lines, flag, one_line
+from retbench.report.render.cell import COST_HEADERS, format_costs, format_mark, format_value, one_line
 from retbench.report.tables.table import Emphasis, Table, Value
 
 STYLE: dict[Emphasis, str] = {"": "", "best": "bold", "tied": "underline"}
 
 
-def console(table: Table) -> Group:
-    """Return a table with its footnotes, caption, costs and provenance; no name is read as markup."""
-    notes = [f"{flag(mark)} {one_line(text)}" for mark, text in table.footnotes]
+def console_table(table: Table) -> Group:
+    """Return a table with its footnotes, caption, costs and provenance for rich; no name is read as markup."""
+    notes = [f"{format_mark(mark)} {one_line(text)}" for mark, text in table.footnotes]
     texts: list[RenderableType] = [Text(line) for line in (*notes, one_line(table.caption)) if line]
-    return Group(_grid(table), *texts, *_costs(table), *_basis(table))
+    return Group(_grid(table), *texts, *_costs(table), *_provenance(table))
 
 
 def _grid(table: Table) -> RichTable:
@@ -29,15 +29,16 @@ def _grid(table: Table) -> RichTable:
     for block, rows in groupby(table.rows, key=lambda row: row.block):
         for at, row in enumerate(rows):
             names = [Text(one_line(name)) for name in (block if at == 0 else "", row.label)]
-            rich.add_row(*names[-len(stub) :], *map(_shown, row.values))
+            rich.add_row(*names[-len(stub) :], *map(_cell, row.values))
         rich.add_section()
     return rich
 
 
-def _shown(value: Value) -> Text:
-    cell = compose(value)
-    rest = "".join(f" {piece}" for piece in (cell.interval, *map(flag, cell.marks)) if piece)
-    return Text.assemble((cell.value, STYLE[cell.emphasis]), rest, *((f"\n{line}", "dim") for line in cell.beneath))
+def _cell(value: Value) -> Text:
+    cell = format_value(value)
+    rest = "".join(f" {piece}" for piece in (cell.interval, *map(format_mark, cell.marks)) if piece)
+    below = ((f"\n{line}", "dim") for line in cell.lines_below)
+    return Text.assemble((cell.value, STYLE[cell.emphasis]), rest, *below)
 
 
 def _costs(table: Table) -> list[RenderableType]:
@@ -46,11 +47,11 @@ def _costs(table: Table) -> list[RenderableType]:
     rich = RichTable()
     for header in COST_HEADERS:
         rich.add_column(header, overflow="fold")
-    for label, *costs in cost_lines(table):
+    for label, *costs in format_costs(table):
         rich.add_row(Text(one_line(label)), *costs)
     return [rich]
 
 
-def _basis(table: Table) -> list[RenderableType]:
+def _provenance(table: Table) -> list[RenderableType]:
     lines = (Text.assemble("  ", (one_line(label), "bold"), f": {one_line(text)}") for label, text in table.provenance)
-    return [Text("What this table rests on"), *lines] if table.provenance else []
+    return [Text("Provenance of this table"), *lines] if table.provenance else []

@@ -17,11 +17,11 @@ FIELDS = (
 
 
 def as_csv(tables: Sequence[Table]) -> str:
-    """Return tables as CSV, one line a place, with a line of headers first.
+    """Return tables as CSV: a line of headers, then one line for each cell.
 
-    Numbers are in the unit of their place, in full precision; several published ones are joined by ` to `, the texts
-    of several footnotes by ` | `. What a place does not have is empty. A text that a spreadsheet would compute, for it
-    starts with `=`, `+`, `-` or `@`, is led by an apostrophe.
+    Numbers are in the cell's unit, in full precision; several published ones are joined by ` to `, the texts of
+    several footnotes by ` | `. Fields without a value are empty. A text that a spreadsheet would evaluate as a formula,
+    because it starts with `=`, `+`, `-` or `@`, is preceded by an apostrophe.
     """
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")

@@ -12,22 +12,21 @@ from retbench.report.tables.table import Table
 
 
 def as_json(report: Report, indent: int | None = None) -> str:
-    """Return a report as JSON, on one line without `indent`: its tables and lines; pictures by their files' names."""
+    """Return a report as JSON: its tables, its provenance, and the stems of its pictures; on one line by default."""
     parts = {
         "title": report.title,
         "description": report.description,
-        "tables": [record(table) for table in report.tables],
-        "pictures": [picture.stem for picture in (*report.pictures, *report.showcases)],
+        "tables": [table_record(table) for table in report.tables],
+        "pictures": [picture.stem for picture in (*report.pictures, *report.gallery_pictures)],
         "provenance": [list(line) for line in report.provenance],
     }
     return json.dumps(parts, indent=indent)
 
 
-def record(table: Table) -> dict[str, Json]:
-    """Return everything of a table but its curve, which has the same numbers, by the names of the model.
+def table_record(table: Table) -> dict[str, Json]:
+    """Return a table as JSON values, by the names of its fields, without its curve, which has the same numbers.
 
-    Intervals and tie_ranges are before scaling, beside their unit; what is published is in that unit. A number that is
-    not finite is null.
+    Intervals and tie ranges are not scaled to their unit; published numbers are. A number that is not finite is null.
     """
     return {name: _plain(part) for name, part in table._asdict().items() if name != "curve"}
 

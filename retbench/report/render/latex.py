@@ -1,4 +1,4 @@
-"""Tables as LaTeX, in the manner of papers."""
+"""Tables as LaTeX, formatted as in papers."""
 
 from __future__ import annotations
 
@@ -9,25 +9,33 @@ from functools import lru_cache
 from itertools import groupby, zip_longest
 from typing import NamedTuple
 
-from retbench.report.filename import fresh_stem, slug
-from retbench.report.render.cell import COST_HEADERS, DASH, REMEMBERED, Cell, compose, cost_lines, one_line
+from retbench.report.filename import slug, unique_stem
+from retbench.report.render.cell import (
+    CACHED_TEXTS,
+    COST_HEADERS,
+    DASH,
+    PrintedCell,
+    format_costs,
+    format_value,
+    one_line,
+)
 from retbench.report.tables.table import Emphasis, Table, TableRow
 
-WIDE = 6
-"""A table of more columns than this spans both columns of a page."""
-LINES = 50
-"""A document breaks a table of more lines than this into parts, because shrunk to a page it could not be read."""
+MAX_NARROW_COLUMNS = 6
+"""A table with more columns than this spans both columns of a page."""
+MAX_LINES = 50
+"""A document splits a table with more lines than this, which would be unreadable when shrunk to one page."""
 EMPHASIS: dict[Emphasis, str] = {"": "%s", "best": r"\textbf{%s}", "tied": r"\underline{%s}"}
 PREAMBLE = r"""
 % To use one table in a paper, copy these lines into its preamble and the table's environment into its text:
 \usepackage[T1]{fontenc}
 \usepackage[utf8]{inputenc}
 \usepackage{booktabs,graphicx,multirow,textcomp}
-% The interval behind a number. To print none, say \renewcommand{\retbenchinterval}[1]{} after these lines.
+% The interval after a number. To omit it, write \renewcommand{\retbenchinterval}[1]{} after these lines.
 \newcommand{\retbenchinterval}[1]{ {\scriptsize #1}}
-% A line under a number: ties, and what was published.
+% A line below a number: ties, or the published number.
 \newcommand{\retbenchnote}[1]{{\scriptsize #1}}
-% What is wider than the text or nearly as high as the page is shrunk to fit; all else is left alone.
+% Shrink a table that is wider than the text or nearly as high as the page; leave other tables as they are.
 \newsavebox{\retbenchbox}
 \newcommand{\retbenchfit}[1]{%
   \sbox{\retbenchbox}{#1}%
@@ -38,19 +46,19 @@ PREAMBLE = r"""
     \sbox{\retbenchbox}{\resizebox*{!}{.8\textheight}{\usebox{\retbenchbox}}}%
   \fi
   \usebox{\retbenchbox}}
-% Footnotes, as wide as the table above them, or half of the text.
+% Footnotes, as wide as the table above them, and at least half as wide as the text.
 \newcommand{\retbenchnotes}[1]{\par\smallskip
   \begin{minipage}{\ifdim\wd\retbenchbox<.5\linewidth .5\linewidth\else\wd\retbenchbox\fi}
     \footnotesize\raggedright #1%
   \end{minipage}}
-% Up to here.
+% End of the preamble.
 """
 
 
 _SMALL = (
     "alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "iota", "kappa", "lambda", "mu", "nu", "xi",
     "mathit{o}", "pi", "rho", "varsigma", "sigma", "tau", "upsilon", "phi", "chi", "psi", "omega",
-)  # fmt: skip  # one a line would hide that it is an alphabet
+)  # fmt: skip  # one per line would hide that it is an alphabet
 _CAPITAL = {"gamma", "delta", "theta", "lambda", "xi", "pi", "sigma", "upsilon", "phi", "psi", "omega"}
 _GREEK = {
     **{chr(0x3B1 + at): name for at, name in enumerate(_SMALL)},
@@ -69,26 +77,28 @@ SPELLING = {
     "\u2022": r"\textbullet{}", "\u2212": "$-$",
     **{sign: f"$\\{name}$" for sign, name in {**_GREEK, **_SYMBOLS}.items()},
 }  # fmt: skip  # pairs are easier to check side by side
-"""How LaTeX spells a sign; brackets and stars are wrapped because they mean something after a line's end."""
+"""The LaTeX source of a character; brackets and stars are wrapped because they have a meaning after a line break."""
 
 _MISSING = "\u00ad\u0126\u0127\u0138\u013f\u0140\u0149\u0166\u0167\u017f"
-DRAWN = {*map(chr, range(0x20, 0x7F)), *map(chr, range(0xA1, 0x180)), *"\u0218\u0219\u021a\u021b"} - {*_MISSING}
-"""The signs that LaTeX's T1 and TS1 fonts draw as they are: Latin letters with their accents, and common signs."""
+AVAILABLE = {*map(chr, range(0x20, 0x7F)), *map(chr, range(0xA1, 0x180)), *"\u0218\u0219\u021a\u021b"} - {*_MISSING}
+"""The characters in LaTeX's T1 and TS1 fonts: Latin letters with accents, and common symbols."""
 
 
-class Width(NamedTuple):
-    """Characters of the widest value of a column, and of its widest interval."""
+class ColumnWidth(NamedTuple):
+    """The number of characters of the widest value of a column, and of its widest interval."""
 
     value: int
     interval: int
 
 
-def latex(table: Table, label: str = "") -> str:
-    """Return a table as a `table` environment, or `table*` where it is wide; it needs the lines of `PREAMBLE`.
+def latex_table(table: Table, label: str = "") -> str:
+    """Return a table as a `table` environment, or `table*` if it is wide; the environment requires `PREAMBLE`.
 
-    `label` is what a text refers to it by; without one it is `tab:` and the title as a slug.
+    Args:
+        table: the table.
+        label: its label; by default `tab:` and the title as a slug.
     """
-    kind = "table*" if len(table.columns) > WIDE else "table"
+    kind = "table*" if len(table.columns) > MAX_NARROW_COLUMNS else "table"
     title = tex(table.title)
     heading = f"\\textbf{{{title}{'' if title.endswith(('.', '?', '!')) else '.'}}} {tex(table.caption)}".rstrip()
     lines = [
@@ -106,14 +116,14 @@ def latex(table: Table, label: str = "") -> str:
     return "\n".join(lines)
 
 
-def document(tables: Sequence[Table], title: str) -> str:
-    """Return a complete LaTeX document: each table on pages of its own, with its costs and what it rests on.
+def as_latex(tables: Sequence[Table], title: str) -> str:
+    """Return tables as a complete LaTeX document: each on separate pages, with its costs and its provenance.
 
-    A table of many lines comes in parts, each with its caption and footnotes.
+    A table with many lines is split into parts, each with caption and footnotes.
     """
     taken: set[str] = set()
     pages = [
-        (latex(part, f"tab:{fresh_stem(slug(part.title), taken)}"), _costs(part), _basis(part))
+        (latex_table(part, f"tab:{unique_stem(slug(part.title), taken)}"), _costs(part), _provenance(part))
         for table in tables
         for part in _parts(table)
     ]
@@ -131,28 +141,28 @@ def document(tables: Sequence[Table], title: str) -> str:
 
 
 def _parts(table: Table) -> list[Table]:
-    """Return a table in parts of at most `LINES` lines; its costs and what it rests on follow the last one."""
+    """Return a table in parts of at most `MAX_LINES` lines; costs and provenance are in the last part."""
     parts: list[list[TableRow]] = [[]]
     height = 0
     for row in table.rows:
-        lines = 1 + max(len(_beneath(compose(value))) for value in row.values)
-        if height + lines > LINES:
+        lines = 1 + max(len(_lines_below(format_value(value))) for value in row.values)
+        if height + lines > MAX_LINES:
             parts.append([])
             height = 0
         parts[-1].append(row)
         height += lines
     if len(parts) == 1:
         return [table]
-    named = [
+    numbered = [
         table._replace(title=f"{table.title} (part {at} of {len(parts)})", rows=tuple(rows), costs=(), provenance=())
         for at, rows in enumerate(parts, 1)
     ]
-    return [*named[:-1], named[-1]._replace(costs=table.costs, provenance=table.provenance)]
+    return [*numbered[:-1], numbered[-1]._replace(costs=table.costs, provenance=table.provenance)]
 
 
 def _tabular(table: Table) -> Iterator[str]:
     stub = 2 if any(row.block for row in table.rows) else 1
-    grid = [[compose(value) for value in row.values] for row in table.rows]
+    grid = [[format_value(value) for value in row.values] for row in table.rows]
     widths = [_width(column) for column in zip(*grid, strict=True)]
     yield f"\\begin{{tabular}}{{{'l' * stub}{'c' * len(table.columns)}}}"
     yield "  \\toprule"
@@ -165,7 +175,7 @@ def _tabular(table: Table) -> Iterator[str]:
 
 
 def _headers(columns: Sequence[tuple[str, ...]], stub: int) -> Iterator[str]:
-    """Yield a line for each level; equal outer headers beside each other are one, with a rule beneath."""
+    """Yield a line for each level; adjacent equal outer headers are merged, with a rule below."""
     for level in range(len(columns[0])):
         inner = level == len(columns[0]) - 1
         keys = [(*headers[: level + 1], *([str(at)] if inner else [])) for at, headers in enumerate(columns)]
@@ -186,47 +196,49 @@ def _rules(runs: Sequence[tuple[str, int]], first: int) -> Iterator[str]:
         first += length
 
 
-def _block(block: str, rows: Sequence[tuple[TableRow, list[Cell]]], stub: int, widths: Sequence[Width]) -> list[str]:
-    """Return the lines of a block: for each row its numbers, then the lines under them."""
+def _block(
+    block: str, rows: Sequence[tuple[TableRow, list[PrintedCell]]], stub: int, widths: Sequence[ColumnWidth]
+) -> list[str]:
+    """Return the lines of a block: for each row its numbers, then the lines below them."""
     lines: list[list[str]] = []
     ends: list[str] = []
     for row, cells in rows:
-        under = list(zip_longest(*map(_beneath, cells), fillvalue=""))
+        below = list(zip_longest(*map(_lines_below, cells), fillvalue=""))
         lines.append([tex(row.label), *map(_number, cells, widths)])
-        lines += [["", *texts] for texts in under]
-        ends += [*[r" \\[-0.6ex]"] * len(under), r" \\\addlinespace[.3em]" if under else r" \\"]
+        lines += [["", *texts] for texts in below]
+        ends += [*[r" \\[-0.6ex]"] * len(below), r" \\\addlinespace[.3em]" if below else r" \\"]
     if stub == 2:
         name = f"\\multirow{{{len(lines)}}}{{*}}{{{tex(block)}}}" if len(lines) > 1 and block else tex(block)
         lines = [[name if at == 0 else "", *line] for at, line in enumerate(lines)]
     return [f"{' & '.join(line).lstrip()}{end}" for line, end in zip(lines, ends, strict=True)]
 
 
-def _width(cells: Sequence[Cell]) -> Width:
-    return Width(max(len(cell.value) for cell in cells), max(len(cell.interval) for cell in cells))
+def _width(cells: Sequence[PrintedCell]) -> ColumnWidth:
+    return ColumnWidth(max(len(cell.value) for cell in cells), max(len(cell.interval) for cell in cells))
 
 
-def _number(cell: Cell, width: Width) -> str:
-    """Return a place's number, padded so that the decimal points of a column are aligned."""
+def _number(cell: PrintedCell, width: ColumnWidth) -> str:
+    """Return a cell's number, padded so that the decimal points of a column are aligned."""
     marks = f"\\rlap{{\\textsuperscript{{{tex(','.join(cell.marks))}}}}}" if cell.marks else ""
     if cell.value == DASH:
         return f"--{marks}"
     before, after = width.value - len(cell.value), width.interval - len(cell.interval)
-    value = EMPHASIS[cell.emphasis] % _signed(cell.value)
-    return f"{_room(before)}{value}\\retbenchinterval{{{_signed(cell.interval)}}}{marks}{_room(after)}"
+    value = EMPHASIS[cell.emphasis] % _with_minus(cell.value)
+    return f"{_padding(before)}{value}\\retbenchinterval{{{_with_minus(cell.interval)}}}{marks}{_padding(after)}"
 
 
-def _beneath(cell: Cell) -> list[str]:
+def _lines_below(cell: PrintedCell) -> list[str]:
     first, rest = cell.published[:1], cell.published[1:]
     lines = [line for line in (cell.ties, *first, ", ".join(rest)) if line]
-    return [f"\\retbenchnote{{{_signed(line)}}}" for line in lines]
+    return [f"\\retbenchnote{{{_with_minus(line)}}}" for line in lines]
 
 
-def _signed(text: str) -> str:
-    """Return our own text with a minus, not a hyphen, before numbers."""
+def _with_minus(text: str) -> str:
+    """Return a text of numbers with a minus sign, not a hyphen, before negative ones."""
     return re.sub(r"-(?=\d)", "$-$", text)
 
 
-def _room(digits: int) -> str:
+def _padding(digits: int) -> str:
     return f"\\phantom{{{'0' * digits}}}" if digits else ""
 
 
@@ -240,7 +252,7 @@ def _notes(table: Table) -> list[str]:
 def _costs(table: Table) -> str:
     if not table.costs:
         return ""
-    rows = ([tex(label), *(cost.replace(DASH, "--") for cost in costs)] for label, *costs in cost_lines(table))
+    rows = ([tex(label), *(cost.replace(DASH, "--") for cost in costs)] for label, *costs in format_costs(table))
     lines = [
         r"\begin{center}\footnotesize",
         r"  \begin{tabular}{lrrr}",
@@ -255,20 +267,20 @@ def _costs(table: Table) -> str:
     return "\n".join(lines)
 
 
-def _basis(table: Table) -> str:
-    """Return a paragraph for each line on what a table rests on, in small type."""
+def _provenance(table: Table) -> str:
+    """Return a paragraph in small type for each line of a table's provenance."""
     lines = [f"\\noindent\\textbf{{{tex(label)}}}: {tex(text)}\\par" for label, text in table.provenance]
     return "\n".join([r"\begingroup\footnotesize\raggedright", *lines, r"\endgroup"]) if lines else ""
 
 
-@lru_cache(maxsize=REMEMBERED)
+@lru_cache(maxsize=CACHED_TEXTS)
 def tex(text: str) -> str:
-    """Return a text on one line as LaTeX prints it.
+    """Return a text as LaTeX source on one line.
 
-    Straight double quotes are paired. A sign that neither the fonts nor `SPELLING` have (an emoji, Chinese) becomes a
-    question mark, because it would end the compilation.
+    Straight double quotes are paired. A character that neither the fonts nor `SPELLING` have (an emoji, Chinese)
+    becomes a question mark, because it would abort the compilation.
     """
     line = unicodedata.normalize("NFC", one_line(text))
     line = re.sub('"([^"]*)"', "\u201c\\1\u201d", line)
-    spelled = "".join(SPELLING.get(sign, sign if sign in DRAWN else "?") for sign in line)
+    spelled = "".join(SPELLING.get(sign, sign if sign in AVAILABLE else "?") for sign in line)
     return re.sub(r"(?<=-)(?=-)|(?<=,)(?=,)", "{}", spelled)  # two hyphens would be a dash, two commas a quotation mark

@@ -1,1 +1,1 @@
-"""Tables: rows laid out by a YAML layout, their seeds pooled and compared, with the provenance of the numbers."""
+"""Tables: rows arranged by a YAML layout, seeds pooled, defenses compared, and the provenance of the numbers."""

@@ -1,4 +1,4 @@
-"""From a page's rows to lines over a swept option, by a layout."""
+"""Turns the rows of a page into lines over a swept option, by a layout."""
 
 from __future__ import annotations
 
@@ -9,92 +9,94 @@ from typing import Literal, NamedTuple
 
 from retbench.errors import LayoutError
 from retbench.metrics import Interval
-from retbench.report.tables.layout import Layout, MetricBlock, Sweep
-from retbench.report.tables.page import Page, column_names, ordered_points, point_of, row_label
-from retbench.report.tables.pattern import matches, settings_of
+from retbench.report.tables.layout import Layout, MetricBlock, SweepCurve
+from retbench.report.tables.page import TablePage, axis_values, column_headers, ordered_axis_values, row_label
+from retbench.report.tables.pattern import matches, swept_options
 from retbench.report.tables.unit import Unit
 from retbench.results import Row
 
 
-class Reading(NamedTuple):
+class CurvePoint(NamedTuple):
     """One number of a line: its x, and its interval in 0..1."""
 
     x: float
     interval: Interval
 
 
-class Line(NamedTuple):
-    """The numbers of one row label, from the lowest x up."""
+class CurveLine(NamedTuple):
+    """The numbers of one row label, in ascending order of x."""
 
     label: str
-    readings: tuple[Reading, ...]
+    points: tuple[CurvePoint, ...]
 
 
-class Level(NamedTuple):
+class CurveReference(NamedTuple):
     """A number that does not depend on x, in 0..1."""
 
     label: str
     interval: Interval
 
 
-class Panel(NamedTuple):
-    """One metric: its lines, none of them empty, and the levels that they are compared with."""
+class CurvePanel(NamedTuple):
+    """One metric: its lines, none of them empty, and the reference numbers that they are compared with."""
 
     label: str
     unit: Unit
-    lines: tuple[Line, ...]
-    levels: tuple[Level, ...]
+    lines: tuple[CurveLine, ...]
+    references: tuple[CurveReference, ...]
 
 
 class Curve(NamedTuple):
-    """A page as a picture: one panel for each metric, over one option."""
+    """A page as lines over one option, with one panel for each metric."""
 
     title: str
     x_label: str
     scale: Literal["linear", "log"]
-    panels: tuple[Panel, ...]
+    panels: tuple[CurvePanel, ...]
 
 
-class _Swept(NamedTuple):
-    """A row at its x; `row` has the rest of the variant, so that rows of one line are alike on all axes."""
+class _SweptRow(NamedTuple):
+    """A row and its x; the row's variant lacks the swept option, so that rows of one line agree on all axes."""
 
     x: float
     row: Row
 
 
 def check_sweep(shown: Iterable[Row], rows: Iterable[Row], layout: Layout) -> None:
-    """Raise LayoutError where no row shown sweeps the option of a layout's curve, or a value of it is no number.
+    """Check that a row shown sweeps the option of a layout's curve, over numbers only.
 
-    The message names the options that any of the `rows` sweeps.
+    Raises:
+        LayoutError: no row shown sweeps it, or one of its values is not a number; the message lists the options that
+            any of the `rows` sweeps.
     """
     if layout.curve is None:
         return
-    if not [row for row in shown if _swept(row, layout, layout.curve)]:
-        names = sorted({name for row in rows for name, _ in settings_of(row.variant)})
+    if not [row for row in shown if _swept_row(row, layout, layout.curve)]:
+        names = sorted({name for row in rows for name, _ in swept_options(row.variant)})
         expected = f"one of {', '.join(names)}" if names else "a suite that sweeps it"
         raise LayoutError(
             f"{_where(layout)}: no row sweeps this option: got {layout.curve.option!r}, expected {expected}"
         )
 
 
-def trace(page: Page, layout: Layout) -> Curve | None:
-    """Return a page as lines over the option of the layout's curve; None where there is no number to draw.
+def make_curve(page: TablePage, layout: Layout) -> Curve | None:
+    """Return a page as lines over the option of the layout's curve; None if there is no number to draw.
 
-    A cell without a number is left out of its line, and a line without one is left out of its panel. A level is a row
-    that matches a reference and does not sweep the option.
+    Cells without a number are left out of their line, and empty lines out of their panel. References are the rows that
+    match a reference pattern of the layout and do not sweep the option.
     """
     if layout.curve is None:
         return None
-    found = [(row, _swept(row, layout, layout.curve)) for row in page.rows]
-    swept = [at for _, at in found if at is not None]
-    fixed = [row for row, at in found if at is None]
-    varying = _varying([*(at.row for at in swept), *fixed], layout)
+    candidates = [(row, _swept_row(row, layout, layout.curve)) for row in page.rows]
+    swept = [each for _, each in candidates if each is not None]
+    fixed = [row for row, each in candidates if each is None]
+    varying = _varying_levels([*(each.row for each in swept), *fixed], layout)
     panels = tuple(
-        Panel(
+        CurvePanel(
             block.label,
             block.unit,
             tuple(_lines(swept, layout, block, varying)),
-            tuple(_levels(fixed, layout, layout.curve, block, varying)),
+            tuple(_references(fixed, layout, layout.curve, block, varying)),
         )
         for block in layout.metrics
     )
@@ -103,45 +105,47 @@ def trace(page: Page, layout: Layout) -> Curve | None:
     return Curve(page.title, layout.curve.label or layout.curve.option, layout.curve.scale, panels)
 
 
-def _lines(swept: Sequence[_Swept], layout: Layout, block: MetricBlock, varying: Sequence[int]) -> Iterator[Line]:
+def _lines(
+    swept: Sequence[_SweptRow], layout: Layout, block: MetricBlock, varying: Sequence[int]
+) -> Iterator[CurveLine]:
     axes = (*layout.rows, *layout.columns)
-    for point in ordered_points([at.row for at in swept], layout, axes):
-        mine = [at for at in swept if point_of(at.row, axes) == point]
-        readings = [Reading(at.x, number) for at in mine if (number := _number(at.row, block)) is not None]
-        if readings:
-            label = _joined(_label(mine[0].row, layout), *_headers(mine[0].row, layout, varying))
-            yield Line(label, tuple(sorted(readings, key=lambda reading: reading.x)))
+    for values in ordered_axis_values([each.row for each in swept], layout, axes):
+        members = [each for each in swept if axis_values(each.row, axes) == values]
+        points = [CurvePoint(each.x, number) for each in members if (number := _number(each.row, block)) is not None]
+        if points:
+            label = _joined(_label(members[0].row, layout), *_headers(members[0].row, layout, varying))
+            yield CurveLine(label, tuple(sorted(points, key=lambda point: point.x)))
 
 
-def _levels(
-    fixed: Sequence[Row], layout: Layout, curve: Sweep, block: MetricBlock, varying: Sequence[int]
-) -> Iterator[Level]:
+def _references(
+    fixed: Sequence[Row], layout: Layout, curve: SweepCurve, block: MetricBlock, varying: Sequence[int]
+) -> Iterator[CurveReference]:
     for reference in curve.reference:
         rows = [row for row in fixed if matches(reference.rows, row)]
-        several = len({point_of(row, layout.rows) for row in rows}) > 1
+        several = len({axis_values(row, layout.rows) for row in rows}) > 1
         for row in rows:
             if (number := _number(row, block)) is not None:
                 own = [_label(row, layout)] if several or not reference.label else []
-                yield Level(_joined(reference.label, *own, *_headers(row, layout, varying)), number)
+                yield CurveReference(_joined(reference.label, *own, *_headers(row, layout, varying)), number)
 
 
 def _label(row: Row, layout: Layout) -> str:
-    return row_label(layout, point_of(row, layout.rows))
+    return row_label(layout, axis_values(row, layout.rows))
 
 
-def _headers(row: Row, layout: Layout, varying: Sequence[int]) -> list[str]:
-    headers = column_names(layout, point_of(row, layout.columns))
-    return [headers[at] for at in varying]
+def _headers(row: Row, layout: Layout, levels: Sequence[int]) -> list[str]:
+    headers = column_headers(layout, axis_values(row, layout.columns))
+    return [headers[level] for level in levels]
 
 
 def _joined(*pieces: str) -> str:
     return " ".join(piece for piece in pieces if piece)
 
 
-def _varying(rows: Sequence[Row], layout: Layout) -> list[int]:
+def _varying_levels(rows: Sequence[Row], layout: Layout) -> list[int]:
     """Return the levels of the column headers that differ between columns."""
-    levels = zip(*(point_of(row, layout.columns) for row in rows), strict=True)
-    return [at for at, values in enumerate(levels) if len(set(values)) > 1]
+    levels = zip(*(axis_values(row, layout.columns) for row in rows), strict=True)
+    return [level for level, values in enumerate(levels) if len(set(values)) > 1]
 
 
 def _number(row: Row, block: MetricBlock) -> Interval | None:
@@ -149,17 +153,17 @@ def _number(row: Row, block: MetricBlock) -> Interval | None:
     return None if interval is None or math.isnan(interval.value) else interval
 
 
-def _swept(row: Row, layout: Layout, curve: Sweep) -> _Swept | None:
-    """Return a row at its x; None for one that does not sweep the option."""
-    settings = settings_of(row.variant)
-    names = curve.named_in(row.variant)
+def _swept_row(row: Row, layout: Layout, curve: SweepCurve) -> _SweptRow | None:
+    """Return a row with its x; None if the row does not sweep the option."""
+    options = swept_options(row.variant)
+    names = curve.option_names(row.variant)
     if not names:
         return None
     if len(names) > 1:
         expected = f"one of {', '.join(names)}"
         raise LayoutError(f"{_where(layout)}: several axes sweep it: got {curve.option!r}, expected {expected}")
-    rest = ",".join(f"{name}={value}" for name, value in settings if name != names[0])
-    return _Swept(_coordinate(names[0], dict(settings)[names[0]], layout), replace(row, variant=rest))
+    rest = ",".join(f"{name}={value}" for name, value in options if name != names[0])
+    return _SweptRow(_coordinate(names[0], dict(options)[names[0]], layout), replace(row, variant=rest))
 
 
 def _coordinate(option: str, text: str, layout: Layout) -> float:
@@ -168,7 +172,9 @@ def _coordinate(option: str, text: str, layout: Layout) -> float:
     except ValueError:
         number = math.nan
     if not math.isfinite(number):
-        raise LayoutError(f"{_where(layout)}: a value of {option} is not on a line: got {text!r}, expected a number")
+        raise LayoutError(
+            f"{_where(layout)}: a value of {option} cannot be drawn: got {text!r}, expected a finite number"
+        )
     return number
 
 

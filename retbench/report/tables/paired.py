@@ -8,53 +8,51 @@ from typing import cast
 
 from retbench.errors import LayoutError, suggest
 from retbench.metrics import Interval, paired_difference
-from retbench.report.tables.layout import COSTS, MetricBlock, Paired
+from retbench.report.tables.layout import COSTS, MetricBlock, PairedAxis
 from retbench.report.tables.pool import pool_seeds
 from retbench.report.tables.sample import are_paired, sample_of
-from retbench.results import ROW_AXES, Evidence, Row, Scores
-from retbench.stages.scoring import SQUARED
+from retbench.results import ROW_AXES, Evidence, Row, ScoreReader
+from retbench.stages.scoring import RMS_METRICS
 
 
-def pair(evidence: Evidence, paired: Paired, blocks: Sequence[MetricBlock]) -> list[Row]:
-    """Return a row for each pair of cells that differ in the paired axis only, seeds pooled: first less second.
+def pair_rows(evidence: Evidence, paired: PairedAxis, blocks: Sequence[MetricBlock]) -> list[Row]:
+    """Return a row for each pair of cells that differ in the paired axis only: the first less the second, seeds pooled.
 
-    The metrics of the blocks are mean differences over the same queries with bootstrap intervals
-    (`paired_difference`), the others those of the first; a pair that lacks a side, or whose sides were scored on other
-    queries, is left out.
-
-    A pair of which a side is not done is a row of that side's status.
+    The metrics of the blocks are mean differences over the same queries with bootstrap intervals (`paired_difference`);
+    the other metrics are those of the first cell. A pair is left out if it lacks a cell or if its cells were scored on
+    different queries. If a cell of a pair is not done, the row has that cell's status.
 
     Raises:
-        LayoutError: a block shows what is no mean over queries: a root mean square, a cost, a share; or no cell has one
-            of the values.
+        LayoutError: a block shows something other than a mean over queries (a root mean square, a cost, a share), or
+            no cell has one of the two values.
     """
     for block in blocks:
-        if block.name in (*SQUARED, *COSTS) or block.at is not None:
-            raise LayoutError(f"paired: metrics: differences are of means over queries: got {block.name!r}")
+        if block.name in (*RMS_METRICS, *COSTS) or block.at is not None:
+            raise LayoutError(f"paired: metrics: only means over queries have paired differences: got {block.name!r}")
     known = {str(getattr(row, paired.axis)) for row in evidence.rows}
     for value in (paired.first, paired.second):
         if value not in known:
             raise LayoutError(f"paired: no cell has this {paired.axis}: got {value!r}, {suggest(value, known)}")
     shown = {block.name for block in blocks}
     pooled = pool_seeds(evidence.rows, evidence.scores)
-    sides = {(str(getattr(row, paired.axis)), _others(row, paired.axis)): row for row in pooled}
-    found = []
-    for (value, others), row in sides.items():
-        partner = sides.get((paired.second, others))
+    cells = {(str(getattr(row, paired.axis)), _other_axes(row, paired.axis)): row for row in pooled}
+    pairs = []
+    for (value, others), row in cells.items():
+        partner = cells.get((paired.second, others))
         if value != paired.first or partner is None:
             continue
-        if undone := next((side for side in (row, partner) if side.status != "done"), None):
-            found.append(replace(row, status=undone.status, reason=undone.reason, metrics={}))
+        if undone := next((cell for cell in (row, partner) if cell.status != "done"), None):
+            pairs.append(replace(row, status=undone.status, reason=undone.reason, metrics={}))
         else:
             differences = _differences(row, partner, blocks, evidence.scores)
             own = {name: interval for name, interval in row.metrics.items() if name not in shown}
             if differences:
-                found.append(_difference_row(row, partner, {**own, **differences}))
-    return found
+                pairs.append(_difference_row(row, partner, {**own, **differences}))
+    return pairs
 
 
 def _difference_row(first: Row, second: Row, metrics: Mapping[str, Interval]) -> Row:
-    """Return the row of a difference, which rests on what both sides rest on."""
+    """Return the row of a difference, with the provenance of both cells."""
     return replace(
         first,
         metrics=metrics,
@@ -65,18 +63,21 @@ def _difference_row(first: Row, second: Row, metrics: Mapping[str, Interval]) ->
     )
 
 
-def _differences(first: Row, second: Row, blocks: Sequence[MetricBlock], scores: Scores) -> dict[str, Interval]:
+def _differences(first: Row, second: Row, blocks: Sequence[MetricBlock], scores: ScoreReader) -> dict[str, Interval]:
     level, resamples = cast(float, first.protocol["confidence"]), cast(int, first.protocol["resamples"])
-    found = {}
+    differences = {}
     for block in blocks:
-        mine, theirs = sample_of(first, block.name, scores), sample_of(second, block.name, scores)
-        if mine is not None and theirs is not None and are_paired(first, second, mine, theirs):
-            clusters = mine.clusters if mine.clusters is not None else theirs.clusters
-            found[block.name] = paired_difference(
-                mine.values, theirs.values, clusters=clusters, level=level, resamples=resamples
+        minuend, subtrahend = sample_of(first, block.name, scores), sample_of(second, block.name, scores)
+        if minuend is not None and subtrahend is not None and are_paired(first, second, minuend, subtrahend):
+            differences[block.name] = paired_difference(
+                minuend.values,
+                subtrahend.values,
+                clusters=minuend.clusters if minuend.clusters is not None else subtrahend.clusters,
+                level=level,
+                resamples=resamples,
             )
-    return found
+    return differences
 
 
-def _others(row: Row, axis: str) -> tuple[str | int, ...]:
+def _other_axes(row: Row, axis: str) -> tuple[str | int, ...]:
     return tuple(getattr(row, other) for other in ROW_AXES if other not in (axis, "seed"))

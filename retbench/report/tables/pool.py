@@ -1,4 +1,4 @@
-"""Several seeds of one cell as one row."""
+"""Pools the seeds of each cell into one row."""
 
 from __future__ import annotations
 
@@ -8,36 +8,35 @@ from typing import cast
 
 from retbench.canon import Json
 from retbench.errors import LayoutError
-from retbench.report.tables.sample import interval_of, sample_of
-from retbench.results import ROW_AXES, Row, Scores, TieRange
+from retbench.report.tables.sample import compute_interval, sample_of
+from retbench.results import ROW_AXES, Row, ScoreReader, TieRange
 
-ALIKE = tuple(axis for axis in ROW_AXES if axis != "seed")
+CELL_AXES = tuple(axis for axis in ROW_AXES if axis != "seed")
 
 
-def pool_seeds(rows: Sequence[Row], scores: Scores) -> list[Row]:
-    """Return a row for each cell, its seeds pooled: means over seeds and queries, intervals over both.
+def pool_seeds(rows: Sequence[Row], scores: ScoreReader) -> list[Row]:
+    """Return one row for each cell, its seeds pooled: means over seeds and queries, intervals over both.
 
-    A cell of one seed stays as it is. Seeds that are not done are left out, and listed in the row's `data` as `lost`;
-    a cell without a seed that is done is its first row.
+    A cell with one seed is returned as it is. Seeds that are not done are left out and listed in the row's `data` as
+    `lost`; a cell without any done seed is represented by its first row.
 
     Raises:
-        LayoutError: seeds of a cell were scored on other queries.
+        LayoutError: seeds of a cell were scored on different queries.
     """
     cells: dict[tuple[str | int, ...], list[Row]] = {}
     for row in rows:
-        cells.setdefault(tuple(getattr(row, axis) for axis in ALIKE), []).append(row)
+        cells.setdefault(tuple(getattr(row, axis) for axis in CELL_AXES), []).append(row)
     return [_pooled(seeds, scores) for seeds in cells.values()]
 
 
-def _pooled(seeds: Sequence[Row], scores: Scores) -> Row:
+def _pooled(seeds: Sequence[Row], scores: ScoreReader) -> Row:
     done = [row for row in seeds if row.status == "done"]
     if len(seeds) == 1 or not done:
         return seeds[0]
     row = replace(done[0], members=tuple(key for seed in done for key in seed.keys))
     if len({len(scores(key)["map"]) for key in row.members}) > 1:
-        raise LayoutError(
-            f"{'/'.join(str(getattr(row, axis)) for axis in ALIKE)}: its seeds were scored on other queries"
-        )
+        cell = "/".join(str(getattr(row, axis)) for axis in CELL_AXES)
+        raise LayoutError(f"{cell}: its seeds were scored on different queries")
     samples = {name: sample_of(row, name, scores) for name in row.metrics}
     lost: list[Json] = [
         f"without seed {seed.seed}, {seed.status}: {seed.reason}".removesuffix(": ")
@@ -47,10 +46,10 @@ def _pooled(seeds: Sequence[Row], scores: Scores) -> Row:
     return replace(
         row,
         seed=seeds[0].seed,
-        metrics={name: interval_of(sample, row) for name, sample in samples.items() if sample is not None},
+        metrics={name: compute_interval(sample, row) for name, sample in samples.items() if sample is not None},
         data={**row.data, "seeds": [seed.seed for seed in done], "lost": lost},
         tie_ranges={name: _mean_tie_range([seed.tie_ranges[name] for seed in done]) for name in row.tie_ranges},
-        cost=_mean_cost(done),
+        cost=_pooled_cost(done),
         steps=tuple(dict.fromkeys(step for seed in done for step in seed.steps)),
     )
 
@@ -59,8 +58,8 @@ def _mean_tie_range(tie_ranges: Sequence[TieRange]) -> TieRange:
     return TieRange(*(sum(ends) / len(tie_ranges) for ends in zip(*tie_ranges, strict=True)))
 
 
-def _mean_cost(rows: Sequence[Row]) -> dict[str, Json]:
-    """Return seconds as means over seeds, and memory as the most of them; what a seed lacks is left out."""
+def _pooled_cost(rows: Sequence[Row]) -> dict[str, Json]:
+    """Return mean seconds and peak memory over seeds; a cost that some seed lacks is left out."""
     names = [name for name in rows[0].cost if all(name in row.cost for row in rows)]
-    found = {name: [cast(float, row.cost[name]) for row in rows] for name in names}
-    return {name: max(each) if "memory" in name else sum(each) / len(each) for name, each in found.items()}
+    values = {name: [cast(float, row.cost[name]) for row in rows] for name in names}
+    return {name: max(each) if "memory" in name else sum(each) / len(each) for name, each in values.items()}

@@ -1,4 +1,4 @@
-"""The number that a block shows of a row, and the values of single queries behind it."""
+"""The number that a block shows of a row, and the per-query values behind it."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from torch import Tensor
 
 from retbench.metrics import Interval, bootstrap_interval
 from retbench.report.tables.layout import COSTS, MetricBlock
-from retbench.results import Row, Scores
-from retbench.stages.scoring import SQUARED
+from retbench.results import Row, ScoreReader
+from retbench.stages.scoring import RMS_METRICS
 
 
 class Sample(NamedTuple):
-    """What was measured on each query.
+    """The values of one metric on each query.
 
     Attributes:
-        values: float (S, Q), one line a seed; NaN where a query is left out. Several numbers a query, such as
-            precision over recall, are along a further dimension.
-        clusters: int64 (Q,), equal for queries that are drawn together; None where each query is drawn alone.
+        values: float (S, Q), one row per seed; NaN for queries that are left out. Metrics with several numbers per
+            query, such as precision over recall, have a third dimension.
+        clusters: int64 (Q,), equal for queries that are resampled together; None if each query is resampled alone.
         squared: whether the metric is the root of the values' mean.
     """
 
@@ -29,11 +29,11 @@ class Sample(NamedTuple):
     squared: bool
 
 
-def sample_of(row: Row, metric: str, scores: Scores) -> Sample | None:
-    """Return the values behind a metric of a row; None where its scores have none of that name for each query.
+def sample_of(row: Row, metric: str, scores: ScoreReader) -> Sample | None:
+    """Return the per-query values of a metric of a row; None if its scores have none of that name.
 
-    Queries aimed at one target label are a cluster where the metric depends on the target: T-MAP and its kin
-    always, everything else under a targeted attack.
+    Queries with the same target label are a cluster where the metric depends on the target: T-MAP and related metrics
+    always, all others under a targeted attack.
     """
     found = [scores(key) for key in row.keys]
     if not found or any(
@@ -42,13 +42,13 @@ def sample_of(row: Row, metric: str, scores: Scores) -> Sample | None:
         return None
     clustered = metric.startswith("t_map") or row.budget.get("goal") == "targeted"
     values = torch.stack([values[metric].to(torch.float64) for values in found])
-    return Sample(values, found[0]["cluster"] if clustered else None, metric in SQUARED)
+    return Sample(values, found[0]["cluster"] if clustered else None, metric in RMS_METRICS)
 
 
-def are_paired(first: Row, second: Row, mine: Sample, theirs: Sample) -> bool:
-    """Return whether two rows have one value each of the same queries under the same seeds, in the same order."""
-    alike = mine.values.shape == theirs.values.shape and seeds_of(first) == seeds_of(second)
-    return alike and mine.values.ndim == 2
+def are_paired(first: Row, second: Row, first_sample: Sample, second_sample: Sample) -> bool:
+    """Return whether two rows have one value each for the same queries under the same seeds, in the same order."""
+    same = first_sample.values.shape == second_sample.values.shape and seeds_of(first) == seeds_of(second)
+    return same and first_sample.values.ndim == 2
 
 
 def seeds_of(row: Row) -> list[int]:
@@ -56,8 +56,8 @@ def seeds_of(row: Row) -> list[int]:
     return cast(list[int], row.data.get("seeds", [row.seed]))
 
 
-def interval_of(sample: Sample, row: Row) -> Interval:
-    """Return the mean over queries and seeds, or its root, with the interval that the row's protocol asks for."""
+def compute_interval(sample: Sample, row: Row) -> Interval:
+    """Return the mean over queries and seeds, or its root, with the confidence interval of the row's protocol."""
     level, resamples = cast(float, row.protocol["confidence"]), cast(int, row.protocol["resamples"])
     return bootstrap_interval(
         sample.values,
@@ -68,23 +68,23 @@ def interval_of(sample: Sample, row: Row) -> Interval:
     )
 
 
-def share_of(sample: Sample, least: float) -> Sample:
-    """Return for each query 1 where its value is at least `least`, 0 where it is less, NaN where it is left out."""
-    reached = (sample.values >= least).to(torch.float64)
+def share_reaching(sample: Sample, minimum: float) -> Sample:
+    """Return for each query 1 if its value is at least `minimum`, else 0, and NaN where it is left out."""
+    reached = (sample.values >= minimum).to(torch.float64)
     return Sample(reached.where(~sample.values.isnan(), torch.nan), sample.clusters, False)
 
 
-def number_of(row: Row, block: MetricBlock, scores: Scores) -> Interval | None:
-    """Return the number that a block shows of a row: a metric, a cost, or a share; None where the row has none.
+def block_interval(row: Row, block: MetricBlock, scores: ScoreReader) -> Interval | None:
+    """Return the number that a block shows of a row: a metric, a cost, or a share; None if the row has none.
 
-    Of several values of a cost it is the largest; a cost has no interval.
+    A cost that is recorded under several names is their maximum; a cost has no confidence interval.
     """
     if block.at is not None:
         sample = sample_of(row, block.name, scores)
         if sample is None or sample.values.ndim != 2:
             return None
-        return interval_of(share_of(sample, block.at), row)
+        return compute_interval(share_reaching(sample, block.at), row)
     if block.name in COSTS:
-        found = [cast(float, row.cost[name]) for name in COSTS[block.name].recorded if name in row.cost]
-        return Interval(max(found), math.nan, math.nan) if found else None
+        values = [cast(float, row.cost[name]) for name in COSTS[block.name].recorded if name in row.cost]
+        return Interval(max(values), math.nan, math.nan) if values else None
     return row.metrics.get(block.name)

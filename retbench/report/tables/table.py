@@ -11,20 +11,20 @@ from retbench.report.tables.unit import Unit
 from retbench.results import Row, TieRange
 
 Emphasis = Literal["", "best", "tied"]
-"""`best`: the best of its contest, separated from every rival; `tied`: where there is none, whom nothing separates from
-the best."""
+"""`best`: the best of the cells it competes with, significantly different from all of them. If there is no such cell,
+`tied`: the best, and the cells that are not significantly different from it."""
 Verdict = Literal["agrees", "differs", "not comparable"]
 
 
-class Published(NamedTuple):
-    """The published number or numbers of a place, compared with the measured one.
+class PublishedValue(NamedTuple):
+    """The published number or numbers of a cell, compared with the measured one.
 
     Attributes:
-        values: the published numbers in the unit of the place, as printed (percent: 61.09): one, or, where the paper
-            has the cell for other datasets only, several in ascending order.
-        difference: measured less published in that unit; None where the two must not be subtracted.
+        values: the published numbers in the unit of the cell, as printed (percent: 61.09): one, or, if the paper has
+            the cell for other datasets only, several in ascending order.
+        difference: measured less published in that unit; None if the two are not comparable.
         verdict: whether they agree.
-        source: the paper's table, such as `RetPur, Table 1`.
+        source: the paper's table, for example `RetPur, Table 1`.
     """
 
     values: tuple[float, ...]
@@ -33,36 +33,36 @@ class Published(NamedTuple):
     source: str
 
 
-class Judgment(NamedTuple):
-    """A published number beside a measured one, and what a reader must know to compare them.
+class PublishedComparison(NamedTuple):
+    """The comparison of a measured number with a published one.
 
     Attributes:
         published: the number or numbers and the verdict.
-        notes: why the two are not comparable, or what the paper leaves open; then what is odd about the published
-            number. The same text wherever the reason is the same.
+        notes: why the two are not comparable, or what the paper does not state; then remarks on the published number.
+            Equal reasons have equal texts.
     """
 
-    published: Published
+    published: PublishedValue
     notes: tuple[str, ...]
 
 
-Judge = Callable[[Row, str, Interval], Judgment | None]
-"""Returns the judgment of a row's metric and its interval in 0..1."""
+PublishedComparator = Callable[[Row, str, Interval], PublishedComparison | None]
+"""Compares a row's metric and its interval in 0..1 with the published number; None if there is none."""
 
 
 class Value(NamedTuple):
-    """The content of one place of a table.
+    """The content of one cell of a table.
 
     Attributes:
-        interval: the number before scaling by `unit`, mostly in 0..1; None where there is none.
+        interval: the number before scaling by `unit`, mostly in 0..1; None if there is none.
         mark: why there is none: `missing` (a dash), or the mark of a footnote: a letter for a skipped cell, a dagger
-            for a failed one. Empty where there is a number.
+            for a failed one. Empty if there is a number.
         unit: of the printed number.
-        emphasis: whether it is the best of its contest.
-        tie_range: what the order inside ties can make of it, where that is wider than the interval.
-        published: what a paper printed there, where the report is against one.
-        notes: marks of footnotes that touch a place that has a number.
-        details: label and text of what a reader may want of this very number: protocol, keys, seconds.
+        emphasis: whether it is the best of the cells it competes with.
+        tie_range: the worst and the best value over all orders of tied items, if that is wider than the interval.
+        published: the published number, if the report compares with a paper.
+        notes: marks of the footnotes of a cell that has a number.
+        details: label and text of further information on the number: protocol, keys, seconds.
     """
 
     interval: Interval | None
@@ -70,13 +70,13 @@ class Value(NamedTuple):
     unit: Unit = Unit.PERCENT
     emphasis: Emphasis = ""
     tie_range: TieRange | None = None
-    published: Published | None = None
+    published: PublishedValue | None = None
     notes: tuple[str, ...] = ()
     details: tuple[tuple[str, str], ...] = ()
 
 
 class TableRow(NamedTuple):
-    """One line: its block (empty where there are none), its label, and its values, one a column."""
+    """One row: its block (empty if there are no blocks), its label, and its values, one per column."""
 
     block: str
     label: str
@@ -84,9 +84,9 @@ class TableRow(NamedTuple):
 
 
 class CostLine(NamedTuple):
-    """What the images of a row took: seconds per image of attack and defense, and the costliest step's memory in bytes.
+    """The cost of a row's images: seconds per image of attack and defense, and peak memory in bytes.
 
-    Each is the least and the most over the table's columns; None where nothing was computed.
+    Each is the minimum and the maximum over the table's columns; None if nothing was computed.
     """
 
     label: str
@@ -100,13 +100,13 @@ class Table(NamedTuple):
 
     Attributes:
         title: printed above it.
-        columns: for each column its headers, outermost first, equally many for all.
-        rows: its lines; those of one block follow each other.
+        columns: for each column its headers, outermost first; all columns have the same number of them.
+        rows: its rows; those of one block are consecutive.
         footnotes: mark and text of each.
-        caption: what a reader must know beneath it.
-        curve: the numbers as a curve, where the layout wants one.
-        costs: seconds and memory of its rows; empty where nothing was attacked or defended.
-        provenance: label and text of each line on what the table rests on.
+        caption: printed below it.
+        curve: the numbers as a curve, if the layout asks for one.
+        costs: seconds and memory of its rows; empty if no image was attacked or defended.
+        provenance: label and text of each line on the source of the numbers.
     """
 
     title: str

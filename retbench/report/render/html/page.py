@@ -1,4 +1,4 @@
-"""From a report to the text of one HTML page: template, style and script are the data files beside this module."""
+"""Renders a report as one HTML page; template, style and script are the data files in this folder."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from importlib.resources import files
 from itertools import groupby
 from typing import TYPE_CHECKING, NamedTuple
 
-from retbench.report.render.cell import amount
+from retbench.report.render.cell import format_quantity
 from retbench.report.report import Report
 from retbench.report.tables.table import Table, TableRow, Value
 from retbench.report.tables.unit import Unit
@@ -23,7 +23,7 @@ MINUS, DASH = "\u2212", "\u2013"
 
 
 class Header(NamedTuple):
-    """A header above neighboring columns: its text, the place of the first of them, and how many they are."""
+    """A header above adjacent columns: its text, the index of the first column, and the number of columns."""
 
     text: str
     first: int
@@ -33,9 +33,9 @@ class Header(NamedTuple):
 def as_html(report: Report) -> str:
     """Return a report as the text of one HTML page, to be written as UTF-8; equal for equal reports.
 
-    The page embeds its style, its script and its pictures, and asks for nothing else: its content security policy
-    allows pictures from `data:` addresses and the very style and script that are in it. Its tables can be read without
-    the script, which sorts, filters and hides, shows the details of a number, and opens the gallery's pictures.
+    The page embeds its style, its script and its pictures, and loads nothing else: its content security policy allows
+    pictures from `data:` addresses and exactly its own style and script. The tables are readable without the script,
+    which sorts and filters rows, hides columns, shows the details of a number, and opens the gallery's pictures.
     A report without tables, pictures or gallery gives a page without those sections.
     """
     style, script = _data("style.css"), _data("script.js")
@@ -45,22 +45,22 @@ def as_html(report: Report) -> str:
 
 
 def _environment() -> Environment:
-    from jinja2 import Environment, StrictUndefined  # not where the package is imported: only pages need it
+    from jinja2 import Environment, StrictUndefined  # imported here because only pages need it
 
     environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined)
     environment.filters |= {
-        "between": _between,
         "blocks": _blocks,
-        "card": _card,
         "data_address": _data_address,
-        "headers": _headers,
-        "holds": _holds,
+        "details": _details,
+        "format_range": _format_range,
+        "has_intervals": _has_intervals,
+        "has_number": _has_number,
+        "header_rows": _header_rows,
         "interval": _interval,
-        "intervals": _intervals,
         "number": _number,
         "prose": _prose,
+        "scaled_range": _scaled_range,
         "signed": _signed,
-        "span": _span,
     }
     environment.globals |= {"Unit": Unit, "DASH": DASH}
     return environment
@@ -80,25 +80,25 @@ def _data_address(png: bytes) -> str:
 
 
 def _prose(text: str) -> Markup:
-    """Return text, escaped, in which text between backticks is set as code."""
+    """Return escaped text in which parts between backticks are marked as code."""
     from markupsafe import Markup, escape
 
     pieces = text.split("`")
-    if len(pieces) % 2 == 0:  # a backtick without a partner is only a backtick
+    if len(pieces) % 2 == 0:  # an unpaired backtick is an ordinary character
         return escape(text)
     return Markup("").join(Markup("<code>{}</code>").format(it) if at % 2 else it for at, it in enumerate(pieces))
 
 
-def _headers(table: Table) -> list[list[Header]]:
-    """Return the header line of each level, outermost first; headers are one where they and all above are equal.
+def _header_rows(table: Table) -> list[list[Header]]:
+    """Return the headers of each level, outermost first; adjacent headers are merged if they and all above are equal.
 
-    Columns without headers have one level of empty ones, so that there is something to sort by.
+    Columns without headers have one level of empty headers, so that they can be sorted by.
     """
     levels = max([1, *(len(column) for column in table.columns)])
-    return [_line(table, level, innermost=level == levels - 1) for level in range(levels)]
+    return [_header_row(table, level, innermost=level == levels - 1) for level in range(levels)]
 
 
-def _line(table: Table, level: int, *, innermost: bool) -> list[Header]:
+def _header_row(table: Table, level: int, *, innermost: bool) -> list[Header]:
     columns = enumerate(table.columns)
     groups = groupby(columns, key=lambda at: (at[1][: level + 1], at[0] if innermost else None))
     return [Header("".join(column[level : level + 1]), first, 1 + len(rest)) for _, ((first, column), *rest) in groups]
@@ -108,81 +108,81 @@ def _blocks(table: Table) -> list[tuple[str, list[TableRow]]]:
     return [(block, list(rows)) for block, rows in groupby(table.rows, key=lambda row: row.block)]
 
 
-def _holds(value: Value) -> bool:
-    """Return whether there is a number in a place."""
+def _has_number(value: Value) -> bool:
     return value.interval is not None and not math.isnan(value.interval.value)
 
 
 def _number(value: float, unit: Unit = Unit.PERCENT) -> str:
     """Return a number in a unit, as printed; a dash for NaN."""
-    return _amount(unit.scale * value, unit)
+    return _quantity(unit.scale * value, unit)
 
 
-def _amount(quantity: float, unit: Unit = Unit.PERCENT, *, sign: str = "-") -> str:
-    """Return a quantity already in a unit, as every format prints it, with a typographic minus; a dash for NaN.
+def _quantity(quantity: float, unit: Unit = Unit.PERCENT, *, sign: str = "-") -> str:
+    """Return a quantity already in a unit, as all formats print it, with a typographic minus; a dash for NaN.
 
-    `sign` is `+` where a plus is printed too.
+    `sign` is `+` if a plus is printed too.
     """
     if math.isnan(quantity):
         return DASH
-    printed = amount(quantity, unit)
+    printed = format_quantity(quantity, unit)
     plus = "+" if sign == "+" and not printed.startswith("-") else ""
     return f"{plus}{printed}".replace("-", MINUS)
 
 
 def _signed(quantity: float, unit: Unit = Unit.PERCENT) -> str:
-    return _amount(quantity, unit, sign="+")
+    return _quantity(quantity, unit, sign="+")
 
 
 def _interval(value: Value) -> str:
-    """Return `[91.20, 94.90]`; an empty text where there is no number, or nothing is known of how certain it is."""
+    """Return `[91.20, 94.90]`; an empty text if there is no number or no confidence interval."""
     return f"[{', '.join(bounds)}]" if (bounds := _bounds(value)) else ""
 
 
-def _intervals(table: Table) -> list[bool]:
-    """Return for each column whether any of its numbers has an interval, and all must leave room for one."""
+def _has_intervals(table: Table) -> list[bool]:
+    """Return for each column whether any of its numbers has an interval, so that the column needs room for it."""
     return [any(map(_bounds, column)) for column in zip(*(row.values for row in table.rows), strict=True)]
 
 
 def _bounds(value: Value) -> list[str]:
-    """Return the ends of a number's interval, as printed; none where they are NaN."""
+    """Return the bounds of a number's interval, as printed; none if they are NaN."""
     if value.interval is None or any(map(math.isnan, value.interval)):
         return []
     return [_number(end, value.unit) for end in value.interval[1:]]
 
 
-def _span(ends: Sequence[float] | None, unit: Unit) -> str:
-    """Return `0.120 to 3.40`: the first and the last of numbers in a unit; a dash for none."""
-    return DASH if ends is None else _between([unit.scale * end for end in ends], unit)
+def _scaled_range(ends: Sequence[float] | None, unit: Unit) -> str:
+    """Return the first and the last of numbers in a unit, `0.120 to 3.40`; a dash for none."""
+    return DASH if ends is None else _format_range([unit.scale * end for end in ends], unit)
 
 
-def _between(quantities: Sequence[float], unit: Unit) -> str:
-    """Return the first and the last of quantities already in a unit; one where both print alike."""
-    return " to ".join(dict.fromkeys(_amount(end, unit) for end in (quantities[0], quantities[-1])))
+def _format_range(quantities: Sequence[float], unit: Unit) -> str:
+    """Return the first and the last of quantities already in a unit; one number if both print alike."""
+    return " to ".join(dict.fromkeys(_quantity(end, unit) for end in (quantities[0], quantities[-1])))
 
 
-def _card(value: Value, table: Table) -> list[tuple[str, str]]:
+def _details(value: Value, table: Table) -> list[tuple[str, str]]:
     """Return label and text of all details of a number, for the card that opens over it."""
-    return [*_measured(value), *_compared(value), *_remarks(value, table), *value.details]
+    return [*_measured(value), *_published(value), *_notes(value, table), *value.details]
 
 
 def _measured(value: Value) -> Iterator[tuple[str, str]]:
-    if value.interval is None or not _holds(value):
+    if value.interval is None or not _has_number(value):
         return
     yield "value", f"{_number(value.interval.value, value.unit)} {value.unit.symbol}"
     if bounds := _bounds(value):
         yield "interval", " to ".join(bounds)
     if value.tie_range is not None:
-        yield "ties", f"{_span(value.tie_range, value.unit)}, by the order inside ties"
+        yield "ties", f"{_scaled_range(value.tie_range, value.unit)}, depending on the order of tied items"
 
 
-def _compared(value: Value) -> Iterator[tuple[str, str]]:
+def _published(value: Value) -> Iterator[tuple[str, str]]:
     if (published := value.published) is not None:
         by = "" if published.difference is None else f" by {_signed(published.difference, value.unit)}"
-        yield "published", f"{_between(published.values, value.unit)} ({published.source}): {published.verdict}{by}"
+        numbers = _format_range(published.values, value.unit)
+        yield "published", f"{numbers} ({published.source}): {published.verdict}{by}"
 
 
-def _remarks(value: Value, table: Table) -> Iterator[tuple[str, str]]:
+def _notes(value: Value, table: Table) -> Iterator[tuple[str, str]]:
     texts = dict(table.footnotes)
     for mark in (value.mark, *value.notes):
         if mark in texts:
