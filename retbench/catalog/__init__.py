@@ -1,6 +1,6 @@
-"""Which components there are, and which plugins are broken and why."""
+"""Available components, and broken plugins with the reason."""
 
 from retbench.catalog.catalog import Catalog, Entry, load_catalog
-from retbench.catalog.discover import Broken, Discovery, Origin, discover
+from retbench.catalog.discover import BrokenPlugin, Discovery, Origin, discover
 
-__all__ = ["Broken", "Catalog", "Discovery", "Entry", "Origin", "discover", "load_catalog"]
+__all__ = ["BrokenPlugin", "Catalog", "Discovery", "Entry", "Origin", "discover", "load_catalog"]

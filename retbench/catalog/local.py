@@ -1,7 +1,8 @@
-"""Components that no installed plugin offers: classes of a notebook or a script, and of files named by `--plugin`.
+"""Components outside installed plugins: classes of a notebook or script, and of files named by `--plugin`.
 
-They enter a catalog beside the installed ones. Their recipe carries the digest of their source (`source_code`), so that
-a changed method, or a changed helper that it uses, gives new keys, and a change elsewhere in the notebook does not.
+They are added to the catalog of the installed plugins. Their recipes contain a digest of their source code (see
+`source_code`), so that changing a method, or a helper function that it uses, gives new keys, while other changes in the
+notebook do not.
 """
 
 from __future__ import annotations
@@ -26,165 +27,187 @@ from retbench.errors import UserError, option_name
 from retbench.hookspecs import hookimpl
 
 LOCAL = "local"
-"""The distribution that local components are said to come from."""
+"""The distribution in the origin of local components."""
 
 
 def local_catalog(files: Sequence[str | Path] = (), classes: Iterable[type[Component]] = ()) -> Catalog:
-    """Return the catalog of the installed plugins, and of plugin files and classes beside them.
+    """Return a catalog of the installed plugins, plugin files and component classes.
+
+    Sets the `code` of local classes. A class that an installed plugin provides, or that an installed package defines,
+    has no code: its revision identifies it.
 
     Args:
-        files: Python files that define component classes, or implement the hooks of a plugin.
-        classes: component classes defined anywhere; one that an installed plugin offers is left to it, and one of an
-            installed package has no digest: its revision identifies it, as that of a plugin's class does.
+        files: Python files that define component classes or implement the hooks of a plugin.
+        classes: component classes defined anywhere.
 
     Raises:
-        UserError: a file that cannot be imported or offers no component, a class that is not a whole component, one
-            whose source cannot be read, or a name that an installed component has.
+        UserError: a file cannot be imported or provides no component, a class is incomplete, its source code cannot be
+            read, or an installed component has its name.
     """
     discovery = discover()
     installed = Catalog(discovery)
-    offered = {entry.component for entry in installed.entries().values()}
-    own = [each for each in dict.fromkeys(classes) if each not in offered]
-    if not files and not own:
+    installed_classes = {entry.component for entry in installed.entries().values()}
+    new_classes = [component for component in dict.fromkeys(classes) if component not in installed_classes]
+    if not files and not new_classes:
         return installed
     for file in files:
         discovery.add(Origin(LOCAL, str(file)), _load(Path(file)), f"{option_name('plugin')} {file}")
-    if own:
-        for each in own:
-            if not is_installed(each):
-                _complete(each)
-        discovery.add(Origin(LOCAL, "classes"), _module_of(own), "local classes")
-    catalog = _checked(discovery, installed)
+    if new_classes:
+        for component in new_classes:
+            if not is_installed(component):
+                _fill_defaults(component)
+        discovery.add(Origin(LOCAL, "classes"), _make_plugin_module(new_classes), "local classes")
+    catalog = _check_local(discovery, installed)
     for entry in catalog.entries().values():
-        if entry.component not in offered and not is_installed(entry.component):
-            identify(entry.component)
+        if entry.component not in installed_classes and not is_installed(entry.component):
+            set_code(entry.component)
     return catalog
 
 
-def identify(component: type[Component]) -> None:
-    """Set `code` of a local class, and of every local component class that its source names; raises UserError."""
-    found = collect_source(component)
-    component.code = digest(found.pieces)
-    for other in found.components:
+def set_code(component: type[Component]) -> None:
+    """Set the `code` of a local class, and of each local component class that its source code uses.
+
+    Raises:
+        UserError: the source code cannot be read, or was edited after the import.
+    """
+    source = collect_source(component)
+    component.code = digest(source.definitions)
+    for other in source.components:
         if other is not component:
             other.code = compute_code(other)
 
 
 def compute_code(component: type[Component]) -> str:
-    """Return the digest of the source of a local class as it is now, and change nothing; raises UserError."""
-    return digest(collect_source(component).pieces)
+    """Return the digest of the current source code of a local class, without changing the class.
+
+    Raises:
+        UserError: the source code cannot be read, or was edited after the import.
+    """
+    return digest(collect_source(component).definitions)
 
 
-def name_of(component: type[Component]) -> str:
-    """Return the name of a class: its own, not one that it inherits, or that of the class in words with dashes."""
+def component_name(component: type[Component]) -> str:
+    """Return the `name` that a class itself defines, or else the class name as lower-case words joined by dashes."""
     words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", component.__name__).lower().replace("_", "-")
     return str(vars(component).get("name") or words)
 
 
 def local_parts(component: Component, facts: Facts) -> list[type[Component]]:
-    """Return the classes of the parts of a local component that no installed package defines."""
+    """Return the classes of the parts of a local component, without those that an installed package defines."""
     parts = component.parts(facts).values() if component.code else ()
     return [type(part) for part in parts if not is_installed(type(part))]
 
 
-def _complete(component: type[Component]) -> None:
-    """Give a class what only a shipped component must state: a name and a source."""
-    component.name = name_of(component)
+def _fill_defaults(component: type[Component]) -> None:
+    """Give a class a name and a source, which only a packaged component must define."""
+    component.name = component_name(component)
     if not component.source:
         component.source = f"class {component.__name__}, defined locally"
 
 
-def _checked(discovery: Discovery, installed: Catalog) -> Catalog:
-    """Return the catalog of a discovery; raises UserError for what is wrong with the local part of it."""
-    local = [(origin, module) for origin, module in discovery.plugins if origin.distribution == LOCAL]
-    broken = [each for each in discovery.broken if each.origin.distribution == LOCAL]
-    alone = Catalog(Discovery(list(local)))
-    for problem in (*broken, *alone.broken):
-        raise UserError(f"{problem.origin.version}: {problem.error}")
+def _check_local(discovery: Discovery, installed: Catalog) -> Catalog:
+    """Return the catalog of a discovery.
+
+    Raises:
+        UserError: a local plugin is broken, or an installed component has the name of a local one.
+    """
+    local_plugins = [(origin, module) for origin, module in discovery.plugins if origin.distribution == LOCAL]
+    broken_plugins = [plugin for plugin in discovery.broken if plugin.origin.distribution == LOCAL]
+    local = Catalog(Discovery(local_plugins))
+    for plugin in (*broken_plugins, *local.broken):
+        raise UserError(f"{plugin.origin.version}: {plugin.error}")
     taken = installed.entries()
-    for key, entry in alone.entries().items():
+    for key, entry in local.entries().items():
         if key in taken:
             raise UserError(
                 f"{entry.component.__name__}: its name is taken: got {key[0]} {key[1]!r}, which {taken[key].origin} "
-                "offers; give the class a name of its own: name: ClassVar[str] = ..."
+                "defines; give the class another name: name: ClassVar[str] = ..."
             )
     return Catalog(discovery)
 
 
 def _load(path: Path) -> ModuleType:
-    """Return a Python file as a module that offers its components; raises UserError."""
-    where = f"{option_name('plugin')} {path}"
+    """Return a Python file as a plugin module that provides its components.
+
+    Raises:
+        UserError: the file cannot be imported or provides no component.
+    """
+    location = f"{option_name('plugin')} {path}"
     if not path.is_file():
-        raise UserError(f"{where}: no such file")
+        raise UserError(f"{location}: no such file")
     name = f"retbench_plugin_{path.stem}_{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:8]}"
     spec = importlib.util.spec_from_file_location(name, path.resolve())
     if spec is None or spec.loader is None:
-        raise UserError(f"{where}: expected a Python file (.py)")
+        raise UserError(f"{location}: expected a Python file (.py)")
     module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # where inspect looks for the file of a class
+    sys.modules[name] = module  # inspect looks up the file of a class there
     try:
-        with _beside(path):
+        with _imports_from(path.resolve().parent):
             spec.loader.exec_module(module)
-    except (Exception, SystemExit) as error:  # a stranger's code runs in there
+    except (Exception, SystemExit) as error:  # a user's file may raise anything
         del sys.modules[name]
-        raise UserError(f"{where}: it does not import: {type(error).__name__}: {error}") from error
-    if any(hasattr(thing, "retbench_impl") for thing in vars(module).values()):
+        raise UserError(f"{location}: it does not import: {type(error).__name__}: {error}") from error
+    if any(hasattr(value, "retbench_impl") for value in vars(module).values()):
         return module
-    classes = [each for each in vars(module).values() if _defined_in(each, module)]
+    classes = [value for value in vars(module).values() if _is_component_of(module, value)]
     if not classes:
-        for each in filter(inspect.isabstract, vars(module).values()):
-            if each.__module__ == module.__name__:
-                raise UserError(f"{where}: {each.__name__} lacks {', '.join(sorted(each.__abstractmethods__))}")
-        raise UserError(f"{where}: it defines no dataset, hasher, attack or defense, and no hook of a plugin")
-    for each in classes:
-        _complete(each)
-    return _module_of(classes)
+        for value in filter(inspect.isabstract, vars(module).values()):
+            if value.__module__ == module.__name__:
+                missing = ", ".join(sorted(value.__abstractmethods__))
+                raise UserError(f"{location}: {value.__name__} does not define {missing}")
+        raise UserError(f"{location}: it defines no dataset, hasher, attack or defense, and no hook of a plugin")
+    for component in classes:
+        _fill_defaults(component)
+    return _make_plugin_module(classes)
 
 
 @contextmanager
-def _beside(path: Path) -> Iterator[None]:
-    """Let a file import those beside it, as a script may."""
-    folder = str(path.resolve().parent)
-    sys.path.insert(0, folder)
+def _imports_from(folder: Path) -> Iterator[None]:
+    """Make the modules of a folder importable, as they are for a script in that folder."""
+    sys.path.insert(0, str(folder))
     try:
         yield
     finally:
-        sys.path.remove(folder)
+        sys.path.remove(str(folder))
 
 
-def _defined_in(thing: object, module: ModuleType) -> bool:
-    """Return whether a thing is a whole component that a module defines; a private one is a base of others."""
+def _is_component_of(module: ModuleType, value: object) -> bool:
+    """Return whether a value is a complete component class that a module defines; private classes do not count."""
     return (
-        isinstance(thing, type)
-        and not thing.__name__.startswith("_")
-        and issubclass(thing, tuple(KINDS.values()))
-        and thing.__module__ == module.__name__
-        and not inspect.isabstract(thing)
+        isinstance(value, type)
+        and not value.__name__.startswith("_")
+        and issubclass(value, tuple(KINDS.values()))
+        and value.__module__ == module.__name__
+        and not inspect.isabstract(value)
     )
 
 
-def _module_of(classes: Sequence[type[Component]]) -> ModuleType:
-    """Return a plugin module that offers these classes."""
+def _make_plugin_module(classes: Sequence[type[Component]]) -> ModuleType:
+    """Return a plugin module that provides these classes.
+
+    Raises:
+        UserError: a class is not a dataset, hasher, attack or defense.
+    """
     module = ModuleType("retbench_local_plugin")
 
     @hookimpl
     def retbench_datasets() -> list[type[Dataset]]:
-        return [each for each in classes if issubclass(each, Dataset)]
+        return [component for component in classes if issubclass(component, Dataset)]
 
     @hookimpl
     def retbench_hashers() -> list[type[Hasher]]:
-        return [each for each in classes if issubclass(each, Hasher)]
+        return [component for component in classes if issubclass(component, Hasher)]
 
     @hookimpl
     def retbench_attacks() -> list[type[Attack]]:
-        return [each for each in classes if issubclass(each, Attack)]
+        return [component for component in classes if issubclass(component, Attack)]
 
     @hookimpl
     def retbench_defenses() -> list[type[Defense]]:
-        return [each for each in classes if issubclass(each, Defense)]
+        return [component for component in classes if issubclass(component, Defense)]
 
     for hook in (retbench_datasets, retbench_hashers, retbench_attacks, retbench_defenses):
         setattr(module, hook.__name__, hook)
-    if strangers := [each for each in classes if not issubclass(each, tuple(KINDS.values()))]:
-        raise UserError(f"{strangers[0].__name__}: expected a class of dataset, hasher, attack or defense")
+    if others := [component for component in classes if not issubclass(component, tuple(KINDS.values()))]:
+        raise UserError(f"{others[0].__name__}: expected a class of dataset, hasher, attack or defense")
     return module

@@ -1,6 +1,6 @@
-"""Modules by name: which are installed, and the files of those that are not.
+"""Whether modules are installed, and the files of those that are not.
 
-The file of a module is found without importing it, so that what a recipe says does not depend on what has run.
+The file of a module is found without importing the module, so that recipes do not depend on the code that has run.
 """
 
 from __future__ import annotations
@@ -17,23 +17,23 @@ from typing import Any
 from retbench.hookspecs import GROUP
 
 LIBRARIES = {"site-packages", "dist-packages"}
-"""Folders of installed packages: of an environment, of a user, of Debian."""
+"""Names of the folders of installed packages: of an environment or a user, and of Debian."""
 
 
-def is_installed(thing: Any) -> bool:
-    """Return whether a class, a function or a module belongs to retbench, a plugin, a library or Python itself."""
-    name = thing.__name__ if isinstance(thing, ModuleType) else getattr(thing, "__module__", None)
+def is_installed(definition: Any) -> bool:
+    """Return whether a class, function or module belongs to retbench, an installed plugin, a library or Python."""
+    name = definition.__name__ if isinstance(definition, ModuleType) else getattr(definition, "__module__", None)
     return not isinstance(name, str) or _is_installed(name)
 
 
-def wraps_as_installed(function: FunctionType) -> bool:
-    """Return whether the code of a function is installed, although a decorator may call it a local one."""
+def is_code_installed(function: FunctionType) -> bool:
+    """Return whether the code of a function is installed; its `__module__` may be that of a function it decorates."""
     return _is_installed(str(function.__globals__.get("__name__", "__main__")))
 
 
 def find_file(name: str) -> Path | None:
-    """Return the file of a module that is not installed, imported or not; None for any other, or without a file."""
-    if name == "__main__" or _is_known(name):
+    """Return the file of a module that is not installed, whether imported or not; None for all other modules."""
+    if name == "__main__" or _is_known_package(name):
         return None
     file = _find_origin(name)
     return None if file is None or _is_library(Path(file)) else Path(file)
@@ -42,7 +42,7 @@ def find_file(name: str) -> Path | None:
 def _is_installed(name: str) -> bool:
     if name == "__main__":
         return False
-    if _is_known(name):
+    if _is_known_package(name):
         return True
     file = getattr(sys.modules.get(name), "__file__", None)
     return file is not None and _is_library(Path(file))
@@ -56,19 +56,19 @@ def _find_origin(name: str) -> str | None:
 
 
 def _find_spec(name: str) -> ModuleSpec | None:
-    """Return how a module would be imported; its packages are not imported for it, as importlib would do."""
+    """Return the import spec of a module without importing its parent packages, which importlib would do."""
     package = name.rpartition(".")[0]
     try:
         if not package:
             return importlib.util.find_spec(name)
         parent = _find_spec(package)
-    except (ImportError, ValueError):  # such as a module that was made by hand
+    except (ImportError, ValueError):  # for example for a module created at run time
         return None
     folders = None if parent is None else parent.submodule_search_locations
     return None if folders is None else PathFinder.find_spec(name, list(folders))
 
 
-def _is_known(name: str) -> bool:
+def _is_known_package(name: str) -> bool:
     package = name.partition(".")[0]
     return package == "retbench" or package in sys.stdlib_module_names or package in _plugin_packages()
 
@@ -79,7 +79,7 @@ def _is_library(path: Path) -> bool:
 
 @lru_cache(maxsize=1)
 def _plugin_packages() -> frozenset[str]:
-    """Return the packages of the installed plugins, which may be installed from a checkout."""
+    """Return the packages of the installed plugins, which may be editable installs."""
     from importlib.metadata import entry_points
 
     return frozenset(point.module.partition(".")[0] for point in entry_points(group=GROUP))

@@ -1,8 +1,8 @@
-"""The source that a class depends on: its own, and whatever its own names, as far as nothing installed offers it.
+"""The source code that a class depends on: its own and, without installed packages, everything that its code uses.
 
-Followed are the names that code loads from its module or from the function around it: bases, decorators, functions,
-classes, constants. Modules that are not installed count as a whole, with those that they import. Values count as they
-are now: constants, defaults of arguments, and class attributes, wherever they come from.
+The collector follows the names that code loads from its module or from the function around it: base classes,
+decorators, functions, classes and constants. A module that is not installed counts as a whole, with the modules that it
+imports. Values count as they are at the time of the call: constants, defaults of arguments, and class attributes.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from typing import Any
 from pydantic import BaseModel
 
 from retbench.canon import digest
-from retbench.catalog.module_files import find_file, is_installed, wraps_as_installed
+from retbench.catalog.module_files import find_file, is_code_installed, is_installed
 from retbench.catalog.source_text import (
-    OutOfDate,
+    StaleSourceError,
     attributes_in,
     functions_in,
     imports_in,
@@ -28,75 +28,78 @@ from retbench.catalog.source_text import (
     read_definition,
     read_module,
 )
-from retbench.catalog.value_digest import Undigestible, describe_value
+from retbench.catalog.value_digest import DigestError, describe_value
 from retbench.contracts import Component
 from retbench.errors import UserError
 
-_STATED = {"name", "source", "code"}
-"""Class attributes that retbench sets where a local class does not."""
+_SET_BY_RETBENCH = {"name", "source", "code"}
+"""Class attributes that retbench sets if a local class does not."""
 
 
 @dataclass
-class Source:
-    """What a class is made of.
+class ComponentSource:
+    """The source code of a component class.
 
     Attributes:
-        pieces: name and text of each definition and constant, in the order of their names.
-        components: the local component classes among them.
+        definitions: name and text of each definition, module and constant, sorted by name.
+        components: the local component classes among the definitions.
     """
 
-    pieces: list[list[str]] = field(default_factory=list)
+    definitions: list[list[str]] = field(default_factory=list)
     components: list[type[Component]] = field(default_factory=list)
 
 
-def collect_source(component: type[Component]) -> Source:
-    """Return the source that a component class depends on; the class itself counts wherever it is defined.
+def collect_source(component: type[Component]) -> ComponentSource:
+    """Return the source code that a component class depends on; the class itself is included even if it is installed.
 
     Raises:
-        UserError: a source that cannot be read or was edited since it was imported, or a constant whose value cannot
-            be digested.
+        UserError: source code cannot be read or was edited after its import, or the value of a constant has no digest.
     """
     collector = _Collector(component)
     collector.visit("", component)
-    return Source([list(piece) for piece in sorted(collector.pieces)], collector.components)
+    return ComponentSource([list(definition) for definition in sorted(collector.definitions)], collector.components)
 
 
 class _Collector:
-    """Walks from a class to all that it names; every definition once."""
+    """Visits a class and everything that it uses, each definition once."""
 
     def __init__(self, owner: type[Component]) -> None:
         self.owner = owner
-        self.pieces: set[tuple[str, str]] = set()
+        self.definitions: set[tuple[str, str]] = set()
         self.components: list[type[Component]] = []
         self.modules: set[str] = set()
-        self.seen: dict[int, tuple[Any, str]] = {}
+        self.visited: dict[int, tuple[Any, str]] = {}
 
-    def visit(self, name: str, thing: Any) -> str:
-        """Add a definition, a module or a constant under the name by which it is known, and all that it depends on.
+    def visit(self, name: str, value: Any) -> str:
+        """Add a definition, a module or a constant with everything that it depends on.
+
+        Args:
+            name: the name by which the code refers to it.
+            value: the class, function, module or constant.
 
         Returns:
-            A text for it, which stands for it inside of values.
+            A text that represents the value inside other values.
         """
-        if isinstance(thing, ModuleType):
-            return self._visit_module(name, thing)
-        if isinstance(thing, type | FunctionType) or isinstance(getattr(thing, "__wrapped__", None), FunctionType):
-            return self._visit_definition(name, thing)
-        text = self._describe(name, thing)
-        self.pieces.add((name, text))
+        if isinstance(value, ModuleType):
+            return self._visit_module(name, value)
+        if isinstance(value, type | FunctionType) or isinstance(getattr(value, "__wrapped__", None), FunctionType):
+            return self._visit_definition(name, value)
+        text = self._describe(name, value)
+        self.definitions.add((name, text))
         return text
 
     def _visit_module(self, name: str, module: ModuleType) -> str:
         label = f"module {module.__name__}"
         if is_installed(module):
-            self.pieces.add((name, label))
+            self.definitions.add((name, label))
         elif find_file(module.__name__) is not None or hasattr(module, "__path__"):
             self._visit_file(module.__name__)
         else:
-            raise UserError(f"{label}: its source cannot be read; define what is used in a file")
+            raise UserError(f"{label}: its source code cannot be read; define it in a file")
         return label
 
     def _visit_file(self, name: str) -> None:
-        """Add a module by its name, the packages that it is in, and what they import, unless they are installed."""
+        """Add a module, its parent packages and the modules that they import, except installed ones."""
         steps = name.split(".")
         for module in (".".join(steps[: end + 1]) for end in range(len(steps))):
             file = find_file(module)
@@ -105,85 +108,85 @@ class _Collector:
             self.modules.add(module)
             try:
                 text = read_module(module, file)
-            except OutOfDate as error:
-                raise self._out_of_date(error) from None
+            except StaleSourceError as error:
+                raise self._stale_source(error) from None
             except (OSError, SyntaxError, UnicodeError) as error:
-                raise UserError(f"module {module}: its source cannot be read: {error}") from None
-            self.pieces.add((f"module {module}", text))
+                raise UserError(f"module {module}: its source code cannot be read: {error}") from None
+            self.definitions.add((f"module {module}", text))
             package = module if file.stem == "__init__" else module.rpartition(".")[0]
             for imported in imports_in(text, package) if file.suffix == ".py" else ():
                 self._visit_file(imported)
 
-    def _visit_definition(self, name: str, thing: Any) -> str:
-        if thing is not self.owner and is_installed(thing):
-            label = f"{thing.__module__}.{thing.__qualname__}"
-            self.pieces.add((name, label))
+    def _visit_definition(self, name: str, definition: Any) -> str:
+        if definition is not self.owner and is_installed(definition):
+            label = f"{definition.__module__}.{definition.__qualname__}"
+            self.definitions.add((name, label))
             return label
-        if id(thing) in self.seen:
-            return self.seen[id(thing)][1]
-        text = self._read(thing)
-        name, label = name or thing.__name__, f"{thing.__name__} {digest(text)}"
-        self.seen[id(thing)] = (thing, label)
-        self.pieces.add((name, text))
-        if isinstance(thing, type) and issubclass(thing, Component):
-            self.components.append(thing)
-        self._follow(thing, text)
-        for part, value in _values_of(thing):
-            self.pieces.add((f"{name}.{part}", self._describe(f"{name}.{part}", value)))
+        if id(definition) in self.visited:
+            return self.visited[id(definition)][1]
+        text = self._read(definition)
+        name, label = name or definition.__name__, f"{definition.__name__} {digest(text)}"
+        self.visited[id(definition)] = (definition, label)
+        self.definitions.add((name, text))
+        if isinstance(definition, type) and issubclass(definition, Component):
+            self.components.append(definition)
+        self._visit_names(definition, text)
+        for part, value in _hidden_values(definition):
+            self.definitions.add((f"{name}.{part}", self._describe(f"{name}.{part}", value)))
         return label
 
-    def _follow(self, thing: Any, text: str) -> None:
-        """Visit whatever a definition names."""
-        known = _names_around(thing)
-        for name in sorted(names_in(text) & known.keys()):
-            self.visit(name, known[name])
+    def _visit_names(self, definition: Any, text: str) -> None:
+        """Visit everything that the text of a definition names."""
+        namespace = _namespace(definition)
+        for name in sorted(names_in(text) & namespace.keys()):
+            self.visit(name, namespace[name])
         for root, *steps in attributes_in(text):
-            module = known.get(root)
+            module = namespace.get(root)
             if isinstance(module, ModuleType) and not is_installed(module):
                 for end in range(len(steps)):
                     self._visit_file(".".join([module.__name__, *steps[: end + 1]]))
-        package = getattr(sys.modules.get(thing.__module__), "__package__", None) or ""
+        package = getattr(sys.modules.get(definition.__module__), "__package__", None) or ""
         for imported in imports_in(text, package):
             self._visit_file(imported)
 
-    def _read(self, thing: Any) -> str:
+    def _read(self, definition: Any) -> str:
         try:
-            return read_definition(thing)
-        except OutOfDate as error:
-            raise self._out_of_date(error) from None
+            return read_definition(definition)
+        except StaleSourceError as error:
+            raise self._stale_source(error) from None
         except (OSError, TypeError, SyntaxError, LookupError, AttributeError):
             raise UserError(
-                f"{self.owner.__name__}: the source of {thing.__qualname__} cannot be read, and without it results "
-                "cannot be told apart from those of another version; define it in a file or in a notebook"
+                f"{self.owner.__name__}: the source code of {definition.__qualname__} cannot be read, so that results "
+                "of different versions cannot be distinguished; define it in a file or in a notebook"
             ) from None
 
-    def _out_of_date(self, error: OutOfDate) -> UserError:
+    def _stale_source(self, error: StaleSourceError) -> UserError:
         return UserError(
-            f"{self.owner.__name__}: its source changed since it was imported: {error}; reload it or restart"
+            f"{self.owner.__name__}: its source code changed after the import: {error}; reload it or restart"
         )
 
     def _describe(self, name: str, value: Any) -> str:
         try:
             return describe_value(value, self.visit)
-        except Undigestible as error:
+        except DigestError as error:
             raise UserError(
-                f"{self.owner.__name__}: it uses {name}, whose value cannot be digested: got {error}; "
-                "make it an option of the class, or build it inside a method"
+                f"{self.owner.__name__}: it uses {name}, whose value has no digest: got {error}; make it an option of "
+                "the class, or build it inside a method"
             ) from None
 
 
-def _names_around(thing: Any) -> dict[str, Any]:
-    """Return what the names in a definition stand for: those of its module, and of functions around it."""
-    functions = methods(thing) if isinstance(thing, type) else list(functions_in(thing))
-    module = sys.modules.get(thing.__module__)
-    known: dict[str, Any] = dict(functions[0].__globals__ if functions else vars(module) if module else {})
+def _namespace(definition: Any) -> dict[str, Any]:
+    """Return the values of the names around a definition: in its module and in the functions around it."""
+    functions = methods(definition) if isinstance(definition, type) else list(functions_in(definition))
+    module = sys.modules.get(definition.__module__)
+    names: dict[str, Any] = dict(functions[0].__globals__ if functions else vars(module) if module else {})
     for function in functions:
-        known.update(_closure(function))
-    known.pop("__class__", None)
-    return known
+        names.update(_closure_values(function))
+    names.pop("__class__", None)
+    return names
 
 
-def _closure(function: FunctionType) -> Iterator[tuple[str, Any]]:
+def _closure_values(function: FunctionType) -> Iterator[tuple[str, Any]]:
     for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
         try:
             yield name, cell.cell_contents
@@ -191,34 +194,34 @@ def _closure(function: FunctionType) -> Iterator[tuple[str, Any]]:
             continue
 
 
-def _values_of(thing: Any) -> Iterator[tuple[str, Any]]:
-    """Yield the values that a definition has and its text may not show, by name."""
-    own = methods(thing) if isinstance(thing, type) else list(functions_in(thing))
-    for function in own:
+def _hidden_values(definition: Any) -> Iterator[tuple[str, Any]]:
+    """Yield the values of a definition that its text may not show, by name."""
+    functions = methods(definition) if isinstance(definition, type) else list(functions_in(definition))
+    for function in functions:
         yield f"{function.__name__} defaults", (function.__defaults__, function.__kwdefaults__)
-    if not isinstance(thing, type):
-        yield "decorators", _decorations(thing)
+    if not isinstance(definition, type):
+        yield "decorators", _decorator_values(definition)
         return
-    yield "bases", thing.__bases__
-    if isinstance(thing, EnumType):
-        yield "members", {each: vars(thing)[each].value for each in thing.__members__}
-    elif issubclass(thing, BaseModel):
-        yield "fields", {name: option.default for name, option in thing.model_fields.items()}
-    for name, value in vars(thing).items():
-        if name.startswith(("__", "_abc_", "model_")) or name in _STATED or isinstance(thing, EnumType):
+    yield "bases", definition.__bases__
+    if isinstance(definition, EnumType):
+        yield "members", {member: vars(definition)[member].value for member in definition.__members__}
+    elif issubclass(definition, BaseModel):
+        yield "fields", {name: option.default for name, option in definition.model_fields.items()}
+    for name, value in vars(definition).items():
+        if name.startswith(("__", "_abc_", "model_")) or name in _SET_BY_RETBENCH or isinstance(definition, EnumType):
             continue
         if not hasattr(value, "__get__") or isinstance(value, type):
             yield name, value
         else:
-            yield from ((name, each) for each in functions_in(value) if each not in own)
-        yield f"{name} decorators", _decorations(value)
+            yield from ((name, function) for function in functions_in(value) if function not in functions)
+        yield f"{name} decorators", _decorator_values(value)
 
 
-def _decorations(thing: Any) -> list[dict[str, Any]]:
-    """Return what the functions that local decorators put around another hold, such as a decorator's arguments."""
-    found = []
-    while hasattr(thing, "__wrapped__"):
-        if isinstance(thing, FunctionType) and not wraps_as_installed(thing):
-            found.append(dict(_closure(thing)))
-        thing = thing.__wrapped__
-    return found
+def _decorator_values(definition: Any) -> list[dict[str, Any]]:
+    """Return the closure values of the local decorators around a function, such as a decorator's arguments."""
+    values = []
+    while hasattr(definition, "__wrapped__"):
+        if isinstance(definition, FunctionType) and not is_code_installed(definition):
+            values.append(dict(_closure_values(definition)))
+        definition = definition.__wrapped__
+    return values

@@ -1,13 +1,13 @@
-"""Definitions and modules as text: where it is, what it names, and whether it is what runs.
+"""Texts of definitions and modules: reading them, the names in them, and whether they match the loaded code.
 
-A file may have been edited since Python imported it. What is loaded is out of date where
+A file may have been edited after Python imported it. Its text is stale if
 
-- a function has other code than the text of its definition compiles to,
-- a constant of a module that is named as a whole has another value than its text, or
-- the text is another one than when it was first read, unless the module was imported again in between.
+- a function has different code than the text of its definition compiles to,
+- a constant of a module that counts as a whole has a different value than in the text, or
+- the text has changed since it was first read, and the module was not imported again in between.
 
-Comments, docstrings and layout do not count, nor do modules that a loader other than Python's own rewrites as it
-imports them, as pytest does with tests.
+Comments, docstrings and layout are ignored. Modules that a loader other than Python's own rewrites during the import,
+as pytest does with test modules, are not checked.
 """
 
 from __future__ import annotations
@@ -30,84 +30,91 @@ from weakref import WeakKeyDictionary
 
 from retbench.canon import file_digest
 
-_SIMPLE = (type(None), bool, int, float, complex, str, bytes)
-_LITERAL = (ast.Constant, ast.BinOp, ast.UnaryOp, ast.operator, ast.unaryop)
-"""What the value of a constant is written with."""
-_NAMED = ("LOAD_NAME", "LOAD_GLOBAL", "LOAD_FROM_DICT_OR_GLOBALS")
-"""Instructions that read a name of a module."""
-_Node = ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
-_FIRST: WeakKeyDictionary[Any, tuple[Any, str]] = WeakKeyDictionary()
-"""By definition or module: what it was loaded by, and its text when it was first read."""
+_SCALARS = (type(None), bool, int, float, complex, str, bytes)
+_LITERAL_NODES = (ast.Constant, ast.BinOp, ast.UnaryOp, ast.operator, ast.unaryop)
+"""Syntax nodes in the value of a constant."""
+_LOAD_INSTRUCTIONS = ("LOAD_NAME", "LOAD_GLOBAL", "LOAD_FROM_DICT_OR_GLOBALS")
+"""Bytecode instructions that load a name of a module."""
+_DefinitionNode = ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
+_FIRST_TEXTS: WeakKeyDictionary[Any, tuple[Any, str]] = WeakKeyDictionary()
+"""For each definition or module, its import spec and its text when it was first read."""
 
 
-class OutOfDate(Exception):
-    """What is loaded is not what its file holds; the message describes the difference."""
+class StaleSourceError(Exception):
+    """A file does not match the code that was loaded from it; the message describes the difference."""
 
 
-class _Source(NamedTuple):
-    """A parsed text: its tree, and the code of each definition in it by qualified name."""
+class _ParsedText(NamedTuple):
+    """A parsed text.
+
+    Attributes:
+        tree: the syntax tree without docstrings.
+        codes: the code objects of the definitions in the text, by qualified name.
+    """
 
     tree: ast.Module
     codes: Mapping[str, Sequence[CodeType]]
 
 
-def read_definition(thing: Any) -> str:
+def read_definition(definition: Any) -> str:
     """Return the text of a class or a function, without comments, docstrings and layout.
 
     Raises:
-        OutOfDate: its file was edited since it was imported.
-        OSError, TypeError, SyntaxError, LookupError: its source cannot be read.
+        StaleSourceError: the file was edited after the import.
+        OSError, TypeError, SyntaxError, LookupError: the source code cannot be read.
     """
-    functions = _own_functions(thing)
-    lines, _ = inspect.findsource(functions[0].__code__ if functions else thing)
-    source = _parse("".join(lines))
-    name = thing.__qualname__ if isinstance(thing, type) else functions[0].__code__.co_qualname
+    functions = methods(definition) if isinstance(definition, type) else [inspect.unwrap(definition)]
+    lines, _ = inspect.findsource(functions[0].__code__ if functions else definition)
+    parsed = _parse("".join(lines))
+    name = definition.__qualname__ if isinstance(definition, type) else functions[0].__code__.co_qualname
     line = functions[0].__code__.co_firstlineno if functions else sys.maxsize
-    found = source.codes.get(name, ())
-    if _is_from_file(functions) and not any(_defines(code, functions) for code in found):
-        raise OutOfDate(f"got another {name} in {functions[0].__code__.co_filename} than the one that runs")
-    if not found:
+    codes = parsed.codes.get(name, ())
+    if _is_from_file(functions) and not any(_defines(code, functions) for code in codes):
+        raise StaleSourceError(f"{name} in {functions[0].__code__.co_filename} differs from the loaded one")
+    if not codes:
         raise LookupError(name)
-    code = min(found, key=lambda code: (not _defines(code, functions), _distance(code, line)))
-    text = "\n".join(ast.unparse(node) for node in _nodes(source.tree, code))
-    _compare_with_first(thing if isinstance(thing, type) else functions[0], None, text, name)
+    code = min(codes, key=lambda code: (not _defines(code, functions), _line_distance(code, line)))
+    text = "\n".join(ast.unparse(node) for node in _nodes(parsed.tree, code))
+    _check_unchanged(definition if isinstance(definition, type) else functions[0], None, text, name)
     return text
 
 
 def read_module(name: str, file: Path) -> str:
-    """Return the text of a module in the same way, imported or not; that of a compiled one is a digest of its bytes.
+    """Return the text of a module, imported or not, without comments, docstrings and layout.
+
+    The text of a compiled module is the digest of its file.
 
     Raises:
-        OutOfDate: its file was edited since it was imported.
-        OSError, SyntaxError, UnicodeError: it cannot be read.
+        StaleSourceError: the file was edited after the import.
+        OSError, SyntaxError, UnicodeError: the file cannot be read.
     """
     if file.suffix != ".py":
         return f"file {file_digest(file)}"
-    source = _parse(importlib.util.decode_source(file.read_bytes()))
-    text = ast.unparse(source.tree)
+    parsed = _parse(importlib.util.decode_source(file.read_bytes()))
+    text = ast.unparse(parsed.tree)
     module = sys.modules.get(name)
     if module is not None and not _is_rewritten(module):
-        _compare_functions(module, source, file)
-        for constant, value, live in _constants(source.tree, module):
-            raise OutOfDate(f"got {constant} = {value!r} in {file}, and {live!r} in the module")
-        _compare_with_first(module, module.__spec__, text, str(file))
+        _check_functions(module, parsed, file)
+        for constant, value, loaded in _changed_constants(parsed.tree, module):
+            raise StaleSourceError(f"got {constant} = {value!r} in {file}, and {loaded!r} in the loaded module")
+        _check_unchanged(module, module.__spec__, text, str(file))
     return text
 
 
 def names_in(text: str) -> set[str]:
-    """Return the names that a definition reads from around it; those of the module itself, `__name__`, do not count."""
-    found: set[str] = set()
-    # Without what is around it, a definition compiles only without `nonlocal`.
-    alone = re.sub(r"^( *)nonlocal .*$", r"\1pass", text, flags=re.MULTILINE)
-    for code in _codes(_compile(ast.parse(alone))):
-        steps = list(dis.get_instructions(code))
-        own = {step.argval for step in steps if step.opname == "STORE_NAME"}
-        found |= {step.argval for step in steps if step.opname in _NAMED and step.argval not in own}
-    return {name for name in found if not name.startswith("__")}
+    """Return the names that a definition loads from its module or the functions around it, except `__dunder__` ones."""
+    names: set[str] = set()
+    # outside of its function, a definition with `nonlocal` does not compile
+    text = re.sub(r"^( *)nonlocal .*$", r"\1pass", text, flags=re.MULTILINE)
+    for code in _codes(_compile(ast.parse(text))):
+        instructions = list(dis.get_instructions(code))
+        stored = {each.argval for each in instructions if each.opname == "STORE_NAME"}
+        names |= {each.argval for each in instructions if each.opname in _LOAD_INSTRUCTIONS} - stored
+    return {name for name in names if not name.startswith("__")}
 
 
 def attributes_in(text: str) -> Iterator[tuple[str, ...]]:
-    """Yield the steps of each dotted name in a text, such as `("labpkg", "nets", "Net")`."""
+    """Yield the parts of each dotted name in a text, such as `("labpkg", "nets", "Net")`."""
     for node in ast.walk(ast.parse(text)):
         steps: list[str] = []
         while isinstance(node, ast.Attribute):
@@ -117,24 +124,24 @@ def attributes_in(text: str) -> Iterator[tuple[str, ...]]:
 
 
 def imports_in(text: str, package: str) -> list[str]:
-    """Return the modules that a text of a package imports, wherever in it; names taken from them may be modules too."""
-    found = set()
+    """Return all modules that a text of a package imports, and the names imported from them, which may be modules."""
+    modules = set()
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
+            modules |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             base = f"{'.' * node.level}{node.module or ''}"
             try:
                 base = importlib.util.resolve_name(base, package)
-            except ImportError:  # beyond the top: it fails when it runs
+            except ImportError:  # beyond the top-level package: it fails when it runs
                 continue
-            found |= {base, *(f"{base}.{alias.name}" for alias in node.names)}
-    return sorted(found)
+            modules |= {base, *(f"{base}.{alias.name}" for alias in node.names)}
+    return sorted(modules)
 
 
-def functions_in(thing: Any) -> Iterator[FunctionType]:
-    """Yield the functions that a member of a class consists of, each below its decorators."""
-    inner = getattr(thing, "wrapped", thing)  # pydantic's validators
+def functions_in(member: Any) -> Iterator[FunctionType]:
+    """Yield the functions of a class member (a method, a property, ...), without their decorators."""
+    inner = getattr(member, "wrapped", member)  # pydantic's validators
     for each in (inner, *(getattr(inner, kind, None) for kind in ("__func__", "fget", "fset", "fdel", "func"))):
         function = inspect.unwrap(each) if callable(each) and not isinstance(each, type) else None
         if isinstance(function, FunctionType):
@@ -142,23 +149,16 @@ def functions_in(thing: Any) -> Iterator[FunctionType]:
 
 
 def methods(owner: type) -> list[FunctionType]:
-    """Return the functions that the body of a class defines, whatever their decorators."""
-    inside = f"{owner.__qualname__}."
-    found = (each for name, thing in vars(owner).items() if not _is_generated(name) for each in functions_in(thing))
-    return [each for each in found if each.__code__.co_qualname.startswith(inside)]
-
-
-def _is_generated(name: str) -> bool:
-    return name.startswith("__pydantic")
-
-
-def _own_functions(thing: Any) -> list[FunctionType]:
-    return methods(thing) if isinstance(thing, type) else [inspect.unwrap(thing)]
+    """Return the functions that the body of a class defines, without their decorators."""
+    prefix = f"{owner.__qualname__}."
+    members = (value for name, value in vars(owner).items() if not name.startswith("__pydantic"))
+    functions = (function for member in members for function in functions_in(member))
+    return [function for function in functions if function.__code__.co_qualname.startswith(prefix)]
 
 
 @lru_cache(maxsize=64)
-def _parse(text: str) -> _Source:
-    """Return a text parsed, the docstrings removed from its tree."""
+def _parse(text: str) -> _ParsedText:
+    """Return the parsed text, with a tree without docstrings."""
     tree = ast.parse(text)
     codes = defaultdict(list)
     for code in _codes(_compile(tree)):
@@ -169,7 +169,7 @@ def _parse(text: str) -> _Source:
             constant = first.value if isinstance(first, ast.Expr) else None
             if first is not None and isinstance(constant, ast.Constant) and isinstance(constant.value, str):
                 node.body = node.body[1:] or [ast.copy_location(ast.Pass(), first)]
-    return _Source(tree, dict(codes))
+    return _ParsedText(tree, dict(codes))
 
 
 def _compile(tree: ast.Module) -> CodeType:
@@ -179,51 +179,51 @@ def _compile(tree: ast.Module) -> CodeType:
 
 
 def _codes(code: CodeType) -> Iterator[CodeType]:
-    """Yield a code and that of everything defined in it."""
+    """Yield a code object and those of all definitions in it."""
     yield code
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
             yield from _codes(constant)
 
 
-def _nodes(tree: ast.Module, code: CodeType) -> Iterator[_Node]:
-    """Yield the definition that a code was compiled from; of several lambdas in one line, all."""
+def _nodes(tree: ast.Module, code: CodeType) -> Iterator[_DefinitionNode]:
+    """Yield the syntax node that a code object was compiled from; for several lambdas in one line, all of them."""
     for node in ast.walk(tree):
-        if isinstance(node, _Node) and getattr(node, "name", "<lambda>") == code.co_name:
-            decorators = [each.lineno for each in getattr(node, "decorator_list", ())]
-            if min([node.lineno, *decorators]) == code.co_firstlineno:
+        if isinstance(node, _DefinitionNode) and getattr(node, "name", "<lambda>") == code.co_name:
+            decorator_lines = [decorator.lineno for decorator in getattr(node, "decorator_list", ())]
+            if min([node.lineno, *decorator_lines]) == code.co_firstlineno:
                 yield node
 
 
 def _defines(code: CodeType, functions: Sequence[FunctionType]) -> bool:
-    """Return whether a code is that of a function, or of a class with these methods."""
-    shapes = {(each.co_qualname, _shape(each)) for each in _codes(code)}
-    return all((each.__code__.co_qualname, _shape(each.__code__)) in shapes for each in functions)
+    """Return whether a code object is that of a function, or of a class with these methods."""
+    summaries = {(each.co_qualname, _summarize(each)) for each in _codes(code)}
+    return all((each.__code__.co_qualname, _summarize(each.__code__)) in summaries for each in functions)
 
 
-def _distance(code: CodeType, line: int) -> int:
-    """Return how far a definition begins before a line, or how far and much more behind it."""
-    gap = line - code.co_firstlineno
-    return gap if gap >= 0 else -gap + sys.maxsize
+def _line_distance(code: CodeType, line: int) -> int:
+    """Return the distance of a definition from a line; a definition after the line is farther than any before it."""
+    distance = line - code.co_firstlineno
+    return distance if distance >= 0 else -distance + sys.maxsize
 
 
 @lru_cache(maxsize=4096)
-def _shape(code: CodeType) -> tuple[Any, ...]:
-    """Return what a code does, wherever it is written: its instructions, without line numbers and docstrings."""
-    steps = (
-        (step.opname, _shape(step.argval) if isinstance(step.argval, CodeType) else _stable(step.argval))
-        for step in dis.get_instructions(code)
+def _summarize(code: CodeType) -> tuple[Any, ...]:
+    """Return the arguments and instructions of a code object, without line numbers and docstrings."""
+    instructions = (
+        (each.opname, _summarize(each.argval) if isinstance(each.argval, CodeType) else _stable_repr(each.argval))
+        for each in dis.get_instructions(code)
     )
     counts = (code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount)
-    return (counts, code.co_varnames[: sum(counts)], *steps)
+    return (counts, code.co_varnames[: sum(counts)], *instructions)
 
 
-def _stable(value: object) -> str:
+def _stable_repr(value: object) -> str:
     return str(sorted(map(repr, value))) if isinstance(value, frozenset) else repr(value)
 
 
 def _is_from_file(functions: Sequence[FunctionType]) -> bool:
-    """Return whether functions were compiled from a file as it is."""
+    """Return whether functions were compiled from an unmodified file."""
     module = sys.modules.get(functions[0].__module__) if functions else None
     return module is not None and not _is_rewritten(module) and Path(functions[0].__code__.co_filename).is_file()
 
@@ -233,20 +233,20 @@ def _is_rewritten(module: ModuleType) -> bool:
     return loader is not None and type(loader) is not SourceFileLoader
 
 
-def _compare_functions(module: ModuleType, source: _Source, file: Path) -> None:
-    """Raise OutOfDate for a function or a method of a module that its text does not define."""
-    for thing in vars(module).values():
-        if getattr(thing, "__module__", None) != module.__name__:
+def _check_functions(module: ModuleType, parsed: _ParsedText, file: Path) -> None:
+    """Raise StaleSourceError if the text of a module does not define one of its functions or methods."""
+    for value in vars(module).values():
+        if getattr(value, "__module__", None) != module.__name__:
             continue
-        found = methods(thing) if isinstance(thing, type) else functions_in(thing)
-        for code in (function.__code__ for function in found):
-            known = source.codes.get(code.co_qualname, ())
-            if code.co_filename == str(file) and not any(_shape(code) == _shape(other) for other in known):
-                raise OutOfDate(f"got another {code.co_qualname} in {file} than the one that runs")
+        functions = methods(value) if isinstance(value, type) else functions_in(value)
+        for code in (function.__code__ for function in functions):
+            codes = parsed.codes.get(code.co_qualname, ())
+            if code.co_filename == str(file) and not any(_summarize(code) == _summarize(other) for other in codes):
+                raise StaleSourceError(f"{code.co_qualname} in {file} differs from the loaded one")
 
 
-def _constants(tree: ast.Module, module: ModuleType) -> Iterator[tuple[str, object, object]]:
-    """Yield name, value and loaded value of the constants that a text assigns once, where the values differ."""
+def _changed_constants(tree: ast.Module, module: ModuleType) -> Iterator[tuple[str, object, object]]:
+    """Yield name, value in the text and loaded value of the constants that differ; only those assigned once."""
     stored = Counter(node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and not _is_load(node))
     stored.update(name for node in ast.walk(tree) if isinstance(node, ast.Global) for name in node.names)
     bodies: list[tuple[Sequence[ast.stmt], Mapping[str, Any]]] = [(tree.body, vars(module))]
@@ -255,17 +255,17 @@ def _constants(tree: ast.Module, module: ModuleType) -> Iterator[tuple[str, obje
             if isinstance(node, ast.ClassDef) and isinstance(owner := members.get(node.name), type):
                 bodies.append((node.body, vars(owner)))
             for name, value in _assignment(node):
-                live = members.get(name, members)
-                if stored[name] == 1 and type(live) in _SIMPLE and repr(live) != repr(value):
-                    yield name, value, live
+                loaded = members.get(name, members)
+                if stored[name] == 1 and type(loaded) in _SCALARS and repr(loaded) != repr(value):
+                    yield name, value, loaded
 
 
 def _assignment(node: ast.stmt) -> Iterator[tuple[str, object]]:
-    """Yield the name and the value of the assignment of a constant, such as `EPS = 8 / 255`."""
+    """Yield the name and the value if a statement assigns a constant, such as `EPS = 8 / 255`."""
     if isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None:
         target = node.target if isinstance(node, ast.AnnAssign) else node.targets[-1]
-        if isinstance(target, ast.Name) and all(isinstance(each, _LITERAL) for each in ast.walk(node.value)):
-            with suppress(ArithmeticError, TypeError):  # it does not run either
+        if isinstance(target, ast.Name) and all(isinstance(each, _LITERAL_NODES) for each in ast.walk(node.value)):
+            with suppress(ArithmeticError, TypeError):  # the statement itself would fail too
                 yield target.id, eval(compile(ast.Expression(node.value), "<constant>", "eval"))
 
 
@@ -273,10 +273,10 @@ def _is_load(node: ast.Name) -> bool:
     return isinstance(node.ctx, ast.Load)
 
 
-def _compare_with_first(thing: Any, loaded: Any, text: str, what: str) -> None:
-    """Raise OutOfDate unless the text of a thing is what it was when this was first called for it."""
-    first = _FIRST.get(thing)
-    if first is None or first[0] is not loaded:
-        _FIRST[thing] = (loaded, text)
+def _check_unchanged(definition: Any, spec: Any, text: str, name: str) -> None:
+    """Raise StaleSourceError if the text of a definition or module has changed since the first call for it."""
+    first = _FIRST_TEXTS.get(definition)
+    if first is None or first[0] is not spec:
+        _FIRST_TEXTS[definition] = (spec, text)
     elif first[1] != text:
-        raise OutOfDate(f"got another text of {what} than when it was first used")
+        raise StaleSourceError(f"the text of {name} has changed since it was first used")

@@ -1,7 +1,7 @@
-"""Values as texts: equal for equal values, in every process.
+"""Texts of values: equal values have equal texts in every process.
 
-Pickles are not: sets of strings, tensors and whatever holds them are written in another way each time. An object is
-therefore taken apart as pickle does it, and each piece is described by itself.
+Pickles do not have this property: sets of strings, tensors and objects that contain them are pickled differently each
+time. So an object is reduced to its parts as pickle does, and each part is described separately.
 """
 
 from __future__ import annotations
@@ -20,23 +20,31 @@ import torch
 from pydantic import BaseModel
 
 Visit = Callable[[str, Any], str]
-"""Adds a function, a class or a module to what is digested, and returns a text for it."""
+"""Adds a function, a class or a module to the digested source code and returns a text that represents it."""
 
 PLAIN = (type(None), bool, int, float, complex, str, bytes, Path)
-_OF_TORCH = set(vars(torch.nn.Module())) - {"training"}
-"""Attributes that torch gives every module; its parameters, buffers and submodules are described apart."""
+_MODULE_INTERNALS = set(vars(torch.nn.Module())) - {"training"}
+"""Attributes of every torch module; its parameters, buffers and submodules are described separately."""
 
 
-class Undigestible(Exception):
-    """A value that holds something without a stable text, such as a lock; its type is the message."""
+class DigestError(Exception):
+    """A value that contains an object without a stable text, such as a lock; the message is the object's type."""
 
 
 def describe_value(value: Any, visit: Visit) -> str:
-    """Return a text that is equal for equal values; raises Undigestible."""
+    """Return the text of a value; equal values have equal texts.
+
+    Args:
+        value: any Python value.
+        visit: called for each function, class and module in the value.
+
+    Raises:
+        DigestError: the value contains an object without a stable text.
+    """
     try:
         return _describe(value, visit)
-    except RecursionError:  # an object that holds itself
-        raise Undigestible(type(value).__name__) from None
+    except RecursionError:  # an object that contains itself
+        raise DigestError(type(value).__name__) from None
 
 
 def _describe(value: Any, visit: Visit) -> str:
@@ -48,20 +56,20 @@ def _describe(value: Any, visit: Visit) -> str:
         return visit(value.__wrapped__.__name__, value)
     if isinstance(value, BuiltinFunctionType) and isinstance(value.__self__, ModuleType | None):
         return f"{value.__module__}.{value.__qualname__}"
-    return _describe_whole(value, visit)
+    return _describe_compound(value, visit)
 
 
-def _describe_whole(value: Any, visit: Visit) -> str:
-    """Return the text of a value that consists of others."""
+def _describe_compound(value: Any, visit: Visit) -> str:
+    """Return the text of a value that consists of other values."""
 
-    def describe(piece: Any) -> str:
-        return _describe(piece, visit)
+    def describe(part: Any) -> str:
+        return _describe(part, visit)
 
     if isinstance(value, Enum):
         return f"{describe(type(value))}.{value.name}"
     if isinstance(value, GenericAlias | UnionType) or type(value).__module__ == "typing":  # annotations
-        origin, pieces = get_origin(value), get_args(value)
-        return f"{describe(origin) if isinstance(origin, type) else repr(origin or value)}[{describe(pieces)}]"
+        origin, arguments = get_origin(value), get_args(value)
+        return f"{describe(origin) if isinstance(origin, type) else repr(origin or value)}[{describe(arguments)}]"
     if isinstance(value, partial):
         return f"partial {describe([value.func, value.args, value.keywords])}"
     if isinstance(value, Mapping):
@@ -76,35 +84,35 @@ def _describe_whole(value: Any, visit: Visit) -> str:
         content = describe(value.tolist()) if value.dtype.hasobject else _hash(np.ascontiguousarray(value).tobytes())
         return f"array {value.dtype} {value.shape} {content}"
     if isinstance(value, torch.nn.Module):
-        return f"module {describe([_layer(name, each) for name, each in value.named_modules()])}"
+        return f"module {describe([_layer_values(name, layer) for name, layer in value.named_modules()])}"
     if isinstance(value, BaseModel):
         return f"{describe(type(value))} {describe(dict(value))}"
-    return f"{describe(type(value))} {describe(_take_apart(value))}"
+    return f"{describe(type(value))} {describe(_reduce(value))}"
 
 
 def _describe_tensor(tensor: torch.Tensor) -> str:
     try:
         content = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
-    except (RuntimeError, TypeError):  # a sparse or a quantized one, one without data
-        raise Undigestible(f"{tensor.layout} {type(tensor).__name__} on {tensor.device}") from None
+    except (RuntimeError, TypeError):  # sparse, quantized or without data
+        raise DigestError(f"{tensor.layout} {type(tensor).__name__} on {tensor.device}") from None
     return f"tensor {tensor.dtype} {tuple(tensor.shape)} {_hash(content)}"
 
 
-def _layer(name: str, module: torch.nn.Module) -> list[Any]:
-    """Return what a module consists of beside its submodules; buffers that no state holds count too."""
-    own = {key: value for key, value in vars(module).items() if key not in _OF_TORCH}
-    return [name, type(module), own, module._parameters, module._buffers]
+def _layer_values(name: str, module: torch.nn.Module) -> list[Any]:
+    """Return the values of a module without its submodules; buffers that are not in its state are included."""
+    attributes = {key: value for key, value in vars(module).items() if key not in _MODULE_INTERNALS}
+    return [name, type(module), attributes, module._parameters, module._buffers]
 
 
-def _take_apart(value: Any) -> Any:
-    """Return how an object would be built again, as pickle asks for it."""
-    if isinstance(value, torch.UntypedStorage | torch.TypedStorage):  # its pickle holds an address
-        raise Undigestible(type(value).__name__)
+def _reduce(value: Any) -> Any:
+    """Return the parts from which pickle would rebuild an object."""
+    if isinstance(value, torch.UntypedStorage | torch.TypedStorage):  # its pickle contains an address
+        raise DigestError(type(value).__name__)
     reduce = copyreg.dispatch_table.get(type(value))
     try:
         parts = reduce(value) if reduce else value.__reduce_ex__(4)
-    except Exception:  # whatever an object does when it is pickled
-        raise Undigestible(type(value).__name__) from None
+    except Exception:  # an object may raise anything when it is pickled
+        raise DigestError(type(value).__name__) from None
     if isinstance(parts, str):  # the name of a global value
         return parts
     state, items, pairs = (*parts[2:5], None, None, None)[:3]

@@ -1,4 +1,4 @@
-"""Evaluating components given in Python, without a suite file."""
+"""Evaluate components given in Python, without a suite file."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ import numpy as np
 from pydantic import ValidationError
 
 from retbench.canon import digest
-from retbench.catalog.local import local_catalog, name_of
+from retbench.catalog.local import component_name, local_catalog
 from retbench.contracts import Component, Protocol
 from retbench.document import Document
 from retbench.errors import SuiteError, UserError
-from retbench.study.axes import Axes, classes_of, read_axes
+from retbench.study.axes import Axes, list_classes, read_axes
 from retbench.study.opening import open_store, plan_study
-from retbench.study.request import PrecisionChoice, Request
+from retbench.study.request import PluginFiles, PrecisionChoice, StudyRequest, resolve_files
 from retbench.study.study import Study
 from retbench.suite import LoadedSuite, Suite, find_suite, read_suite
 from retbench.suite.model import COMPONENT_AXES, Choice, Override
 
 Value = str | Component | type[Component]
-"""A component: by its name, as an object with exactly its options, or as a class, which stands for its name."""
+"""A component: its name, an object with its own options, or a class, which stands for its name."""
 Values = Value | Sequence[Value | None] | None
 DEFAULT_BITS = 32
 
@@ -45,36 +45,47 @@ def evaluate(
     layout: str | Path | Sequence[str | Path] = "long",
     like: str | Path = "unimodal",
     name: str = "",
-    plugins: Sequence[str | Path] = (),
+    plugins: PluginFiles = (),
     step_timeout: float | None = None,
     progress: bool = True,
 ) -> Study:
-    """Return a study of every combination of some components, run.
+    """Run every combination of some components, and return the study.
 
-    Each of `dataset`, `hasher`, `attack`, `defense` and `surrogate` takes a component's name, an object, a class, or a
-    list of them; in the list of a defense, a list or tuple combines several (`[("atrdh", "retpur")]`).
+    `dataset`, `hasher`, `attack`, `defense` and `surrogate` each take a component's name, an object, a class, or a list
+    of them. In a list of defenses, a list or tuple combines its components (`[("atrdh", "retpur")]`).
 
-    A name has the options of the suite `like`, with its overrides, so that artifacts are shared with runs of that
-    suite; a class stands for its name. An object has its own options and no others; objects of one name with different
-    options are variants in rows and tables. A class that no plugin offers may be defined in a notebook or a script:
-    its recipes carry the digest of its source.
+    A name has the options and overrides of the suite `like`, so that artifacts are shared with runs of that suite; a
+    class stands for its name. An object has its own options; objects with the same name and different options become
+    variants in rows and tables. A class may also be defined in a notebook or a script: the recipe then holds the digest
+    of its source.
 
-    The study is remembered in the store like the run of a suite, so that `retbench gc` keeps its artifacts.
+    The run is recorded in the store like the run of a suite, so that `retbench gc` keeps its artifacts. A cell that
+    fails does not raise (see `Study.run`).
 
     Args:
-        bits, task, threat, seed: values of the other axes, one or a list.
-        store: the folder of artifacts; by default that of RETBENCH_STORE, or `.retbench`.
-        protocol: changes of the protocol of `like`, such as `{"queries": 200}`, or a whole Protocol.
-        layout: of the tables: names of shipped layouts, or paths.
-        like: the suite that options, overrides, protocol and shard size come from.
-        name: what the run is remembered under; by default `evaluate-` and a digest of what is evaluated.
-        plugins: Python files whose components are used beside the installed ones.
-        step_timeout: seconds that one step may take.
-        progress: show a progress bar.
+        dataset: one dataset or a list.
+        hasher: one hasher or a list.
+        attack: one attack or a list; `none` for clean queries.
+        defense: one defense or a list; `none` for no defense.
+        bits: code lengths in bits.
+        task: `i2i`, `i2t`, `t2i` or `t2t` (image or text queries, image or text database).
+        threat: `oblivious` or `adaptive`.
+        seed: seeds.
+        surrogate: the hashers that attacks are made on; `none` for the hasher itself.
+        store: the folder of computed artifacts; by default RETBENCH_STORE, or `.retbench`.
+        device: `auto`, `cpu`, `cuda`, `cuda:1`, ...
+        precision: of convolutions and matrix products; `auto` is bf16 if the device supports it in hardware.
+        protocol: changes to the protocol of `like`, for example `{"queries": 200}`, or a complete Protocol.
+        layout: layouts of the tables: names of shipped layouts, or paths.
+        like: the suite that provides options, overrides, protocol and shard size.
+        name: the name of the recorded run; by default `evaluate-` and a digest of the arguments.
+        plugins: a Python file, or several, whose components are used in addition to the installed ones.
+        step_timeout: limit in seconds for one step.
+        progress: show progress; if False, failed cells are reported by a warning.
 
     Raises:
-        UserError: an unknown name, a component of another kind, two classes of one name, a class whose source cannot
-            be read or was edited since it was imported.
+        UserError: an unknown name, a component of another kind, two classes with one name, wrong options, or a class
+            whose source cannot be read or changed after it was imported.
 
     >>> import tempfile
     >>> from retbench.testing import ToyAttack, ToyDataset, ToyHasher
@@ -84,17 +95,17 @@ def evaluate(
     ...     [(row.attack, row.status) for row in study.rows()]
     [('none', 'done'), ('toy', 'done')]
     """
-    given = {"dataset": dataset, "hasher": hasher, "attack": attack, "surrogate": surrogate, "defense": defense}
-    _check_names(given)
-    files = tuple(str(Path(file).resolve()) for file in plugins)
-    catalog = local_catalog(files, classes_of(given))  # it gives local classes their names
-    axes = read_axes(given)
+    components = {"dataset": dataset, "hasher": hasher, "attack": attack, "surrogate": surrogate, "defense": defense}
+    _check_names(components)
+    files = resolve_files(plugins)
+    catalog = local_catalog(files, list_classes(components))  # also names local classes, so it comes before read_axes
+    axes = read_axes(components)
     others = {"bits": bits, "task": task, "threat": threat, "seed": seed}
     matrix: dict[str, Any] = {**axes.choices(), **{axis: _without_numpy(value) for axis, value in others.items()}}
-    layouts = [str(each) for each in ([layout] if isinstance(layout, str | Path) else layout)]
+    layouts = [str(path) for path in ([layout] if isinstance(layout, str | Path) else layout)]
     changes = protocol if isinstance(protocol, Protocol) else _without_numpy(protocol or {})
     loaded = _make_suite(axes, matrix, layouts, changes, like, name)
-    request = Request(None, plugins=files, device=device, precision=precision)
+    request = StudyRequest(None, plugins=files, device=device, precision=precision)
     study = plan_study(request, loaded, catalog, open_store(store))
     return study.run(step_timeout, progress)
 
@@ -107,7 +118,7 @@ def _make_suite(
     like: str | Path,
     name: str,
 ) -> LoadedSuite:
-    """Return a suite of a matrix, with what the suite `like` sets for the names in it."""
+    """Return a suite with this matrix, and with the options that the suite `like` sets for its components."""
     model = read_suite(find_suite(str(like))).suite
     document = Document("evaluate", {}, {})
     fields: dict[str, Any] = {
@@ -115,10 +126,10 @@ def _make_suite(
         "description": f"made in Python; names have the options of suite {model.suite}",
         "matrix": {axis: list(value) if isinstance(value, tuple) else value for axis, value in matrix.items()},
         "components": {
-            kind: {each: options for each, options in named.items() if each in axes.names[kind]}
-            for kind, named in model.components.items()
+            kind: {component: options for component, options in by_name.items() if component in axes.names[kind]}
+            for kind, by_name in model.components.items()
         },
-        "overrides": list(_overrides(model.overrides, axes, matrix)),
+        "overrides": list(_select_overrides(model.overrides, axes, matrix)),
         "protocol": _merge_protocol(model.protocol, protocol),
         "report": {"layout": list(layouts)},
         "shard": model.shard,
@@ -135,7 +146,7 @@ def _make_suite(
 
 
 def _merge_protocol(protocol: Protocol, changes: Mapping[str, Any] | Protocol) -> dict[str, Any]:
-    """Return a protocol with changes on top; those of its targets merge, as in a profile."""
+    """Return a protocol with changes applied; nested changes (of targets) are merged, as in a profile."""
     if isinstance(changes, Protocol):
         return changes.model_dump()
     fields = protocol.model_dump()
@@ -145,19 +156,19 @@ def _merge_protocol(protocol: Protocol, changes: Mapping[str, Any] | Protocol) -
     return fields
 
 
-def _overrides(overrides: Iterable[Override], axes: Axes, matrix: Mapping[str, Any]) -> Iterable[Override]:
-    """Yield the overrides that can hold in some cell, with the components that are in the matrix."""
+def _select_overrides(overrides: Iterable[Override], axes: Axes, matrix: Mapping[str, Any]) -> Iterable[Override]:
+    """Yield the overrides that apply to some cell of the matrix, restricted to its components and values."""
     for override in overrides:
         components = {
-            kind: {name: options for name, options in named.items() if name in axes.names[kind]}
-            for kind, named in override.components.items()
+            kind: {name: options for name, options in by_name.items() if name in axes.names[kind]}
+            for kind, by_name in override.components.items()
         }
-        values = {axis: _labels(matrix[axis]) for axis in override.when}
-        reachable = all(values[axis] & set(map(str, wanted)) for axis, wanted in override.when.items())
-        if reachable and any(components.values()):
+        labels = {axis: _labels(matrix[axis]) for axis in override.when}
+        applies = all(labels[axis] & set(map(str, values)) for axis, values in override.when.items())
+        if applies and any(components.values()):
             when = {
-                axis: [value for value in wanted if str(value) in values[axis]]
-                for axis, wanted in override.when.items()
+                axis: [value for value in values if str(value) in labels[axis]]
+                for axis, values in override.when.items()
             }
             yield override.model_copy(update={"when": when, "components": components})
 
@@ -168,23 +179,23 @@ def _labels(values: Any) -> set[str]:
     return {entry.label if isinstance(entry, Choice) else str(entry) for entry in entries}
 
 
-def _check_names(given: Mapping[str, Any]) -> None:
-    """Raise UserError where two classes have one kind and name, as after a cell that defines one was run again."""
+def _check_names(axes: Mapping[str, Any]) -> None:
+    """Raise UserError if two classes have the same kind and name, as when a notebook cell defined a class twice."""
     known: dict[tuple[str, str], type[Component]] = {}
-    for axis, value in given.items():
-        for component in classes_of({axis: value}):
-            name = name_of(component)
+    for axis, value in axes.items():
+        for component in list_classes({axis: value}):
+            name = component_name(component)
             other = known.setdefault((COMPONENT_AXES[axis], name), component)
             if other is not component:
                 modules = " and ".join(sorted({other.__module__, component.__module__}))
                 raise UserError(
-                    f"evaluate: {axis}: two classes have one name: got {name!r} twice, of {modules}; make objects anew "
-                    "once their class is defined again, or give one class a name of its own"
+                    f"evaluate: {axis}: two classes have one name: got {name!r} twice, from {modules}; if you defined "
+                    "the class again, create its objects again, else give one class another name"
                 )
 
 
 def _without_numpy(value: Any) -> Any:
-    """Return a value with Python's own numbers and lists in place of numpy's."""
+    """Return a value with the numbers and arrays of numpy converted to Python numbers and lists."""
     if isinstance(value, np.generic | np.ndarray):
         return value.tolist()
     if isinstance(value, Mapping):

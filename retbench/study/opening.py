@@ -1,4 +1,4 @@
-"""Opening a suite against a store, and finding the source of a report."""
+"""Open a suite against a store, and choose the rows of a report."""
 
 from __future__ import annotations
 
@@ -8,22 +8,29 @@ from pathlib import Path
 from typing import Any, cast
 
 from retbench.catalog import Catalog
-from retbench.catalog.local import identify, local_catalog, local_parts
+from retbench.catalog.local import local_catalog, local_parts, set_code
 from retbench.contracts import Component
-from retbench.errors import StoreUnwritable, UserError
+from retbench.errors import StoreUnwritable, UserError, option_name
 from retbench.execute import pick_device, resolve_precision
 from retbench.plan import make_plan
 from retbench.store import Store
 from retbench.study.history import continue_run
-from retbench.study.layouts import component_names, suite_layouts, suite_ledger
-from retbench.study.place import default_store
-from retbench.study.reports import Source, source_of
-from retbench.study.request import Files, PrecisionChoice, Request, Sets, read_files, read_sets
+from retbench.study.layouts import list_component_names, suite_layouts, suite_ledger
+from retbench.study.reports import ReportSource, study_source
+from retbench.study.request import (
+    Changes,
+    PluginFiles,
+    PrecisionChoice,
+    StudyRequest,
+    read_changes,
+    resolve_files,
+)
+from retbench.study.store_path import default_store
 from retbench.study.study import Study
 from retbench.suite import Cell, LoadedSuite, Only, expand, find_suite, read_selection, read_suite
 
-OF_SUITES: dict[str, Any] = {"profile": "", "set": (), "plugins": (), "device": "auto", "precision": "auto"}
-"""Options that change or plan a suite, and what they are where they are not given."""
+SUITE_OPTIONS: dict[str, Any] = {"profile": "", "set": (), "plugins": (), "device": "auto", "precision": "auto"}
+"""Options that apply to suites and not to bundles, with their defaults."""
 
 
 def open(
@@ -31,63 +38,63 @@ def open(
     *,
     profile: str = "",
     only: Only | None = None,
-    set: Sets | None = None,
+    set: Changes | None = None,
     store: str | Path | None = None,
     device: str = "auto",
     precision: PrecisionChoice = "auto",
-    plugins: Files = (),
+    plugins: PluginFiles = (),
 ) -> Study:
-    """Return a suite, planned against a store; nothing runs and nothing is written.
+    """Return a suite planned against a store; nothing is run or written.
 
     Args:
-        suite: a path, or the name of a shipped suite; by default the last one run in the store, those made by
-            `retbench.evaluate` aside.
-        profile: one of the profiles that the suite defines.
-        only: the part of the matrix that is wanted: a mapping from an axis to a value or a list of values, or texts as
-            on the command line, one (`"dataset=digits"`) or a list.
+        suite: a path, or the name of a shipped suite; by default the last suite run in the store (runs of
+            `retbench.evaluate` do not count).
+        profile: a profile that the suite defines.
+        only: the part of the matrix to keep: a mapping from an axis to a value or a list of values, or texts as on the
+            command line, one (`"dataset=digits"`) or a list.
         set: changes of single values: a mapping from a dotted path (`components.attack.dhta.steps`) to a value, or
             texts as on the command line, one or a list.
-        store: the folder of artifacts; by default that of RETBENCH_STORE, or `.retbench`.
+        store: the folder of computed artifacts; by default RETBENCH_STORE, or `.retbench`.
         device: `auto`, `cpu`, `cuda`, `cuda:1`, ...
-        precision: of convolutions and matrix products; `auto` takes bf16 where the device has it.
-        plugins: a Python file, or several, whose components are used beside the installed ones.
+        precision: of convolutions and matrix products; `auto` is bf16 if the device supports it in hardware.
+        plugins: a Python file, or several, whose components are used in addition to the installed ones.
 
     Raises:
-        UserError: an unknown suite, profile, axis or component, a suite or plugin file with a mistake, a device that
-            this machine does not have; the message has the place and the nearest names.
+        UserError: an unknown suite, profile, axis or component, an error in the suite or in a plugin file, or a device
+            that this machine does not have; the message names the location and the nearest known names.
 
     >>> study = open("smoke", only={"attack": "none"}, store="/nonexistent")
     >>> [cell.status for cell in study.plan().cells]
     ['planned', 'planned']
     """
-    request = Request(
+    request = StudyRequest(
         None if suite is None else str(suite),
         profile,
-        read_sets(set),
+        read_changes(set),
         read_selection(only),
-        read_files(plugins),
+        resolve_files(plugins),
         device,
         precision,
     )
-    opened = open_store(store)
+    opened_store = open_store(store)
     if request.suite is None:
-        request = continue_run(request, opened)
+        request = continue_run(request, opened_store)
     catalog = local_catalog(request.plugins)
-    loaded = read_suite(find_suite(cast(str, request.suite)), request.profile, request.sets)
-    return plan_study(request, loaded, catalog, opened)
+    loaded = read_suite(find_suite(cast(str, request.suite)), request.profile, request.changes)
+    return plan_study(request, loaded, catalog, opened_store)
 
 
 def open_store(folder: str | Path | None) -> Store:
-    """Return the store in a folder, by default the usual one; raises StoreUnwritable for what is not a folder."""
+    """Return the store in a folder, None for the default one; raises StoreUnwritable if the path is a file."""
     root = default_store() if folder is None else Path(folder)
     if root.exists() and not root.is_dir():
-        raise StoreUnwritable(f"store {root}: it is not a folder; choose another with --store DIR")
+        raise StoreUnwritable(f"store {root}: not a folder; choose another with {option_name('store', 'DIR')}")
     return Store(root)
 
 
-def plan_study(request: Request, loaded: LoadedSuite, catalog: Catalog, store: Store) -> Study:
-    """Return a read suite, planned; raises UserError for what is wrong in it, and for a device that is not there."""
-    known = component_names(catalog)
+def plan_study(request: StudyRequest, loaded: LoadedSuite, catalog: Catalog, store: Store) -> Study:
+    """Return a loaded suite planned against a store; raises UserError for an error in it or an unusable device."""
+    known = list_component_names(catalog)
     layouts = suite_layouts(loaded, known)
     device = pick_device(request.device)
     cells = expand(loaded, catalog, request.only)
@@ -97,35 +104,38 @@ def plan_study(request: Request, loaded: LoadedSuite, catalog: Catalog, store: S
     return Study(request, catalog, loaded, layouts, suite_ledger(loaded, known), plan, precision, store, device)
 
 
-def open_source(what: Sequence[str], store: Path, how: Mapping[str, Any]) -> Source:
-    """Return the source of a report: nothing or a suite, or one bundle or several.
+def open_report_source(names: Sequence[str], store: Path, options: Mapping[str, Any]) -> ReportSource:
+    """Return the rows of a report: those of a suite, or of one bundle or several.
 
     Args:
-        what: a suite, bundles (`.zip`), or nothing for the last run.
-        store: of a suite.
-        how: the other arguments of `open`.
+        names: a suite, bundles (`.zip`), or nothing for the last suite run in the store.
+        store: the store of a suite.
+        options: the other arguments of `open`.
 
     Raises:
-        UserError: several suites, a mixture, nothing of it is done, or options that do not go with bundles.
+        UserError: several suites, suites mixed with bundles, no stored results, or an option that bundles do not have.
     """
-    bundles = [word for word in what if word.endswith(".zip")]
-    if bundles and len(bundles) < len(what):
-        raise UserError(f"report: it takes a suite, or bundles: got {' '.join(what)}")
+    bundles = [name for name in names if name.endswith(".zip")]
+    if bundles and len(bundles) < len(names):
+        raise UserError(f"report: expected one suite, or bundles (.zip) only: got {' '.join(names)}")
     if bundles:
-        for name, default in OF_SUITES.items():
-            if how.get(name, default) != default:
+        for name, default in SUITE_OPTIONS.items():
+            if options.get(name, default) != default:
                 option = "--plugin" if name == "plugins" else f"--{name}"
-                raise UserError(f"report: {option} goes with a suite: a bundle's rows stay as they were computed")
-        from retbench.study.bundles import open_bundles  # most reports are those of a store
+                raise UserError(f"report: {option} applies to suites only: the rows of a bundle are already computed")
+        from retbench.study.bundles import open_bundles  # most reports are of a store
 
-        return open_bundles([Path(word) for word in bundles], read_selection(how.get("only", ())))
-    if len(what) > 1:
-        raise UserError(f"report: it takes one suite at a time: got {' '.join(what)}")
-    return source_of(open(what[0] if what else None, store=store, **how))
+        return open_bundles([Path(name) for name in bundles], read_selection(options.get("only", ())))
+    if len(names) > 1:
+        raise UserError(f"report: expected one suite: got {' '.join(names)}")
+    return study_source(open(names[0] if names else None, store=store, **options))
 
 
 def _identify_parts(cells: Sequence[Cell]) -> None:
-    """Identify the parts of local components, which recipes hold too; a cell without its dataset is skipped."""
+    """Identify the parts of local components by their source, which enters recipes.
+
+    The cells of a dataset that is not on disk are ignored: they are skipped.
+    """
     parts: dict[type[Component], None] = {}
     for cell in cells:
         components = (cell.hasher, cell.surrogate, cell.attack, *cell.defenses)
@@ -134,4 +144,4 @@ def _identify_parts(cells: Sequence[Cell]) -> None:
             facts = replace(cell.dataset.facts(), bits=cell.bits, task=cell.task)
             parts |= dict.fromkeys(part for component in local for part in local_parts(component, facts))
     for part in parts:
-        identify(part)
+        set_code(part)

@@ -1,4 +1,4 @@
-"""A place where a test installs plugins, and discovery that sees only those."""
+"""A folder in which tests install plugins, and discovery of these plugins only."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -12,7 +12,7 @@ from retbench.catalog import Discovery, discover
 
 @pytest.fixture
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Yield a folder on the import path; the modules that a test writes there are forgotten after it."""
+    """Yield a folder on the import path; modules imported from it are removed from sys.modules after the test."""
     before = set(sys.modules)
     monkeypatch.delenv("RETBENCH_PLUGINS", raising=False)
     monkeypatch.syspath_prepend(tmp_path)
@@ -24,10 +24,11 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 @pytest.fixture
 def find_plugins(site: Path) -> Callable[[], Discovery]:
-    """Return a function that discovers what is installed in `site`, whatever else this machine has."""
+    """Return a function that discovers the plugins in `site`, but no other installed ones."""
 
     def find() -> Discovery:
-        found = (point for each in distributions(path=[str(site)]) for point in each.entry_points)
-        return discover(point for point in found if point.group == "retbench")
+        installed = distributions(path=[str(site)])
+        points = (point for distribution in installed for point in distribution.entry_points)
+        return discover(point for point in points if point.group == "retbench")
 
     return find

@@ -1,4 +1,4 @@
-"""Components by kind and name, with their origin."""
+"""Components by kind and name, with their origins."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -23,7 +23,7 @@ from retbench.testing.toys import ToyAttack, ToyHasher
 class Other(ToyAttack):
     name: ClassVar[str] = "other"
 
-class Faceless:
+class NotAComponent:
     pass
 
 @hookimpl
@@ -36,7 +36,7 @@ def write_attacks(site: Path, distribution: str, returned: str) -> None:
     write_plugin(site, distribution, f"{distribution}_module", HOOK.replace("{returned}", returned))
 
 
-def test_the_components_of_a_plugin_are_there_with_their_origin(site: Path, find_plugins: Find) -> None:
+def test_the_catalog_contains_the_components_of_a_plugin_with_their_origin(site: Path, find_plugins: Find) -> None:
     write_plugin(site, "toys", "retbench.testing.toy_plugin")
     catalog = Catalog(find_plugins())
     assert catalog.broken == []
@@ -47,7 +47,7 @@ def test_the_components_of_a_plugin_are_there_with_their_origin(site: Path, find
     assert catalog.names("part") == []
 
 
-def test_installed_plugins_are_in_the_loaded_catalog(site: Path) -> None:
+def test_the_loaded_catalog_contains_installed_plugins(site: Path) -> None:
     write_attacks(site, "others", "[Other]")
     assert load_catalog().entry("attack", "other").origin == Origin("others", "0.1")
 
@@ -56,10 +56,13 @@ def test_installed_plugins_are_in_the_loaded_catalog(site: Path) -> None:
     ("returned", "reason"),
     [
         ("[Other, ToyHasher]", "it must return classes of Attack: got <class 'retbench.testing.toys.ToyHasher'>"),
-        ("[Other, Faceless]", "it must return classes of Attack: got <class"),
+        ("[Other, NotAComponent]", "it must return classes of Attack: got <class"),
         ("[Other()]", "it must return classes of Attack: got Other("),
         ("['other']", "it must return classes of Attack: got 'other'"),
-        ("[type('Half', (ToyAttack.__mro__[1],), {'name': 'half', 'source': 'here'})]", "Half lacks ball, perturb"),
+        (
+            "[type('Half', (ToyAttack.__mro__[1],), {'name': 'half', 'source': 'here'})]",
+            "Half does not define ball, perturb",
+        ),
         (
             "[type('Bad', (ToyAttack,), {'name': 'Bad Name'})]",
             "Bad.name must be lower-case words with dashes, not 'none': got 'Bad Name'",
@@ -68,14 +71,14 @@ def test_installed_plugins_are_in_the_loaded_catalog(site: Path) -> None:
         ("[type('Bad', (ToyAttack,), {'name': 'trailing-'})]", "got 'trailing-'"),
         ("[type('Bad', (ToyAttack,), {'name': 'a+b'})]", "got 'a+b'"),
         ("[type('Bad', (ToyAttack,), {'name': 'none'})]", "not 'none': got 'none'"),
-        ("[type('Bad', (ToyAttack,), {'source': ''})]", "Bad.source must name the paper or the origin it follows"),
+        ("[type('Bad', (ToyAttack,), {'source': ''})]", "Bad.source must name the paper or the origin of the method"),
         ("1 / 0", "retbench_attacks failed: ZeroDivisionError: division by zero"),
         ("exit(3)", "retbench_attacks failed: SystemExit: 3"),
         ("None", "retbench_attacks failed: TypeError: it must return a list of classes: got None"),
         ("Other", "retbench_attacks failed: TypeError"),
     ],
 )
-def test_a_plugin_that_offers_what_is_no_component_is_set_aside_whole(
+def test_a_plugin_with_an_invalid_component_is_broken_as_a_whole(
     site: Path, find_plugins: Find, returned: str, reason: str
 ) -> None:
     write_attacks(site, "strange", returned)
@@ -87,20 +90,20 @@ def test_a_plugin_that_offers_what_is_no_component_is_set_aside_whole(
     assert catalog.names("attack") == ["faulty", "toy", "toy-untargeted"]
 
 
-DECLARED = """
+DECLARED_METHODS = """
 from typing import ClassVar
 from retbench import hookimpl
 from retbench.testing import toys
 
-class Restless:
-    def fit(self, known, ctx):
+class WithFit:
+    def fit(self, knowledge, ctx):
         return {}
 
-class Rated:
+class WithLoss:
     def loss(self, outputs, labels, rows, memory):
         return outputs.sum()
 
-class Unrated:
+class WithoutLoss:
     loss = toys.Hasher.loss
 
 @hookimpl
@@ -113,33 +116,33 @@ def retbench_{kind}s():
     ("kind", "bases", "attributes", "problem"),
     [
         ("attack", "toys.ToyAttack,", "", None),
-        ("attack", "Restless, toys.ToyAttack", "'learns': True", None),
-        ("attack", "Restless, toys.ToyAttack", "", "defines `fit`: got learns = False, expected learns = True"),
+        ("attack", "WithFit, toys.ToyAttack", "'learns': True", None),
+        ("attack", "WithFit, toys.ToyAttack", "", "defines `fit`: got learns = False, expected learns = True"),
         ("attack", "toys.ToyAttack,", "'learns': True", "does not define `fit`: got learns = True, expected learns = "),
-        ("defense", "Restless, toys.ToyPurifier", "'learns': True", None),
-        ("defense", "Restless, toys.ToyPurifier", "", "defines `fit`: got learns = False, expected learns = True"),
+        ("defense", "WithFit, toys.ToyPurifier", "'learns': True", None),
+        ("defense", "WithFit, toys.ToyPurifier", "", "defines `fit`: got learns = False, expected learns = True"),
         ("defense", "toys.ToyPurifier,", "'learns': True", "does not define `fit`: got learns = True, expected"),
         ("defense", "toys.ToyHardening,", "", None),
-        ("hasher", "Rated, toys.ToyHasher", "'supervised': True", None),
-        ("hasher", "Unrated, toys.ToyHasher", "'supervised': False", None),
+        ("hasher", "WithLoss, toys.ToyHasher", "'supervised': True", None),
+        ("hasher", "WithoutLoss, toys.ToyHasher", "'supervised': False", None),
         (
             "hasher",
-            "Rated, toys.ToyHasher",
+            "WithLoss, toys.ToyHasher",
             "'supervised': False",
             "defines `loss`: got supervised = False, expected supervised = True",
         ),
         (
             "hasher",
-            "Unrated, toys.ToyHasher",
+            "WithoutLoss, toys.ToyHasher",
             "'supervised': True",
             "does not define `loss`: got supervised = True, expected supervised = False",
         ),
     ],
 )
-def test_what_a_class_declares_must_agree_with_its_methods(
+def test_declared_attributes_must_match_the_methods(
     site: Path, find_plugins: Find, kind: str, bases: str, attributes: str, problem: str | None
 ) -> None:
-    source = DECLARED.replace("{kind}", kind).replace("{bases}", bases).replace("{attributes}", attributes)
+    source = DECLARED_METHODS.replace("{kind}", kind).replace("{bases}", bases).replace("{attributes}", attributes)
     write_plugin(site, "declared", "declared_module", source)
     catalog = Catalog(find_plugins())
     assert catalog.names(kind) == ([] if problem else ["made"])
@@ -148,7 +151,7 @@ def test_what_a_class_declares_must_agree_with_its_methods(
         assert broken.error.startswith(f"retbench_{kind}s: Made {problem}")
 
 
-def test_a_method_that_a_class_inherits_from_another_component_counts() -> None:
+def test_an_inherited_method_counts() -> None:
     class Fitted(ToyAttack):
         name: ClassVar[str] = "fitted"
         learns: ClassVar[bool] = True
@@ -156,24 +159,24 @@ def test_a_method_that_a_class_inherits_from_another_component_counts() -> None:
         def fit(self, knowledge: Knowledge, ctx: Context) -> State:
             return {}
 
-    class Heir(Fitted):
-        name: ClassVar[str] = "heir"
+    class Derived(Fitted):
+        name: ClassVar[str] = "derived"
 
-    offered = ModuleType("offered")
-    vars(offered)["retbench_attacks"] = hookimpl(lambda: [Fitted, Heir])
-    catalog = Catalog(Discovery([(Origin("heirs", "1"), offered)]))
+    module = ModuleType("inheritance")
+    vars(module)["retbench_attacks"] = hookimpl(lambda: [Fitted, Derived])
+    catalog = Catalog(Discovery([(Origin("inheritance", "1"), module)]))
     assert catalog.broken == []
-    assert catalog.names("attack") == ["fitted", "heir"]
+    assert catalog.names("attack") == ["derived", "fitted"]
 
 
-def test_one_module_of_two_distributions_is_an_error_that_names_both(site: Path, find_plugins: Find) -> None:
+def test_the_error_on_one_module_in_two_distributions_names_both(site: Path, find_plugins: Find) -> None:
     write_plugin(site, "first", "retbench.testing.toy_plugin")
     write_plugin(site, "second", "retbench.testing.toy_plugin")
     with pytest.raises(DuplicateComponent, match=r"got first 0\.1 and second 0\.1"):
         Catalog(find_plugins())
 
 
-def test_a_function_under_another_name_offers_components_too(site: Path, find_plugins: Find) -> None:
+def test_a_function_with_another_name_may_implement_a_hook(site: Path, find_plugins: Find) -> None:
     more = "\n\n@hookimpl(specname='retbench_attacks')\ndef more_attacks():\n    return [Third]\n\n"
     third = "class Third(ToyAttack):\n    name: ClassVar[str] = 'third'\n"
     write_attacks(site, "several", f"[Other]{more}{third}")
@@ -182,19 +185,19 @@ def test_a_function_under_another_name_offers_components_too(site: Path, find_pl
     assert catalog.names("attack") == ["other", "third"]
 
 
-def test_two_distributions_of_one_name_are_an_error_that_names_both(site: Path, find_plugins: Find) -> None:
+def test_the_error_on_two_distributions_with_the_same_component_names_both(site: Path, find_plugins: Find) -> None:
     write_attacks(site, "first", "[Other]")
     write_attacks(site, "second", "[Other]")
     with pytest.raises(DuplicateComponent) as caught:
         Catalog(find_plugins())
     assert str(caught.value) == (
-        "plugins: two distributions offer attack 'other': got first 0.1 and second 0.1, expected one; "
+        "plugins: two distributions define attack 'other': got first 0.1 and second 0.1, expected one; "
         "uninstall one, or name the plugins to load in RETBENCH_PLUGINS"
     )
     assert isinstance(caught.value, UserError)
 
 
-def test_the_restriction_settles_a_name_offered_twice(
+def test_restricting_the_plugins_resolves_a_duplicate_component(
     site: Path, find_plugins: Find, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_attacks(site, "first", "[Other]")
@@ -203,17 +206,17 @@ def test_the_restriction_settles_a_name_offered_twice(
     assert Catalog(find_plugins()).entry("attack", "other").origin == Origin("second", "0.1")
 
 
-def test_one_name_in_two_kinds_is_no_duplicate() -> None:
+def test_components_of_different_kinds_may_have_the_same_name() -> None:
     catalog = Catalog.of(ToyAttack, ToyHasher, ToyPurifier)
     assert list(catalog.entries()) == [("attack", "toy"), ("defense", "toy"), ("hasher", "toy")]
 
 
-def test_an_unknown_name_is_an_error_with_the_nearest_one() -> None:
+def test_the_error_on_an_unknown_name_lists_the_nearest_one() -> None:
     catalog = Catalog.of(*TOYS)
     with pytest.raises(
-        UnknownName, match=r"here: attack: unknown name: got 'fauly', expected one of .*nearest: faulty"
+        UnknownName, match=r"suite: attack: unknown name: got 'fauly', expected one of .*nearest: faulty"
     ):
-        catalog.entry("attack", "fauly", "here")
+        catalog.entry("attack", "fauly", "suite")
     with pytest.raises(UnknownName, match="catalog: hasher: unknown name: got 'faulty', expected one of toy"):
         catalog.create(Hasher, "faulty", {})
 
@@ -231,37 +234,37 @@ def test_the_origin_of_a_part_is_the_package_that_defines_it() -> None:
     assert catalog.origin(ToyPart()) == Origin("retbench", "?")
 
 
-def test_observers_are_kept_with_their_origin(site: Path, find_plugins: Find) -> None:
-    source = "from retbench import hookimpl\nseen = []\n@hookimpl\ndef retbench_event(event): seen.append(event)\n"
+def test_observers_are_listed_with_their_origin(site: Path, find_plugins: Find) -> None:
+    source = "from retbench import hookimpl\nevents = []\n@hookimpl\ndef retbench_event(event): events.append(event)\n"
     write_plugin(site, "watcher", "watcher_module", source)
     catalog = Catalog(find_plugins())
-    ((origin, watch),) = catalog.observers
+    ((origin, observer),) = catalog.observers
     event = Event("finished")
-    watch(event)
+    observer(event)
     assert origin == Origin("watcher", "0.1")
-    assert vars(__import__("watcher_module"))["seen"] == [event]
+    assert vars(__import__("watcher_module"))["events"] == [event]
 
 
-def test_an_observer_is_called_for_its_own_plugin_alone(site: Path, find_plugins: Find) -> None:
-    for name, then in (("first", "1 / 0"), ("second", "seen.append(event)")):
-        source = f"from retbench import hookimpl\nseen = []\n@hookimpl\ndef retbench_event(event): {then}\n"
+def test_an_observer_calls_only_its_own_plugin(site: Path, find_plugins: Find) -> None:
+    for name, body in (("first", "1 / 0"), ("second", "events.append(event)")):
+        source = f"from retbench import hookimpl\nevents = []\n@hookimpl\ndef retbench_event(event): {body}\n"
         write_plugin(site, name, f"{name}_module", source)
-    (_, failing), (_, watching) = Catalog(find_plugins()).observers
+    (_, failing), (_, recording) = Catalog(find_plugins()).observers
     with pytest.raises(ZeroDivisionError):
         failing(Event("finished"))
-    assert vars(__import__("second_module"))["seen"] == []
-    watching(Event("finished"))
-    assert vars(__import__("second_module"))["seen"] == [Event("finished")]
+    assert vars(__import__("second_module"))["events"] == []
+    recording(Event("finished"))
+    assert vars(__import__("second_module"))["events"] == [Event("finished")]
 
 
-def test_the_observer_of_a_broken_plugin_does_not_watch(site: Path, find_plugins: Find) -> None:
-    write_attacks(site, "strange", "[Faceless]\n\n@hookimpl\ndef retbench_event(event): ...")
+def test_a_broken_plugin_has_no_observer(site: Path, find_plugins: Find) -> None:
+    write_attacks(site, "strange", "[NotAComponent]\n\n@hookimpl\ndef retbench_event(event): ...")
     catalog = Catalog(find_plugins())
     assert catalog.observers == []
     assert len(catalog.broken) == 1
 
 
-def test_a_class_offered_by_hand_twice_is_refused() -> None:
+def test_a_catalog_of_two_classes_with_the_same_name_raises() -> None:
     class Again(ToyAttack):
         name: ClassVar[str] = "toy"
 

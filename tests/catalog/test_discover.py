@@ -1,4 +1,4 @@
-"""Plugins found through real distributions, the broken ones set aside."""
+"""Discovery of plugins in real distributions, some of them broken."""
 
 from collections.abc import Callable
 from importlib.metadata import EntryPoint
@@ -8,7 +8,7 @@ from types import ModuleType
 import pytest
 
 from retbench import hookimpl
-from retbench.catalog import Broken, Discovery, Origin, discover
+from retbench.catalog import BrokenPlugin, Discovery, Origin, discover
 from retbench.testing.plugin_folder import write_plugin
 
 Find = Callable[[], Discovery]
@@ -22,8 +22,8 @@ def retbench_attacks():
 """
 
 
-def only_broken(discovery: Discovery) -> Broken:
-    """Return the one plugin set aside, after checking that nothing else is there."""
+def only_broken(discovery: Discovery) -> BrokenPlugin:
+    """Return the only broken plugin after checking that there is no other plugin."""
     assert list(discovery.plugins) == []
     (broken,) = discovery.broken
     return broken
@@ -38,11 +38,11 @@ def test_an_installed_plugin_is_found_with_its_origin(site: Path, find_plugins: 
     assert discovery.broken == []
 
 
-def test_nothing_installed_is_nothing_found(site: Path, find_plugins: Find) -> None:
+def test_without_plugins_the_discovery_is_empty(site: Path, find_plugins: Find) -> None:
     assert find_plugins() == Discovery([], [])
 
 
-def test_what_is_on_the_import_path_is_looked_at_by_default(site: Path) -> None:
+def test_plugins_on_the_import_path_are_discovered_by_default(site: Path) -> None:
     write_plugin(site, "sturdy-plugin", "sturdy_module", GOOD)
     write_plugin(site, "brittle-plugin", "brittle_module", "1 / 0")
     discovery = discover()
@@ -50,13 +50,13 @@ def test_what_is_on_the_import_path_is_looked_at_by_default(site: Path) -> None:
     assert Origin("brittle-plugin", "0.1") in dict(discovery.broken)
 
 
-def test_other_entry_point_groups_are_left_alone(site: Path) -> None:
+def test_other_entry_point_groups_are_ignored(site: Path) -> None:
     write_plugin(site, "foreign", "foreign_module", "raise RuntimeError('not ours')")
     (site / "foreign-0.1.dist-info" / "entry_points.txt").write_text("[pytest11]\nforeign = foreign_module\n")
     assert "foreign" not in {origin.distribution for origin, _ in discover().broken}
 
 
-def test_plugins_come_in_name_order(site: Path, find_plugins: Find) -> None:
+def test_plugins_are_sorted_by_name(site: Path, find_plugins: Find) -> None:
     for name in ("zeta", "alpha", "mid"):
         write_plugin(site, name, f"{name}_module", GOOD)
     assert [origin.distribution for origin, _ in find_plugins().plugins] == ["alpha", "mid", "zeta"]
@@ -80,7 +80,7 @@ def test_every_entry_point_of_a_distribution_is_loaded(site: Path, find_plugins:
         ("from retbench import Hashers", "AttributeError|ImportError"),
     ],
 )
-def test_a_plugin_that_does_not_import_stops_nobody_else(
+def test_a_plugin_that_does_not_import_does_not_affect_others(
     site: Path, find_plugins: Find, source: str, reason: str
 ) -> None:
     write_plugin(site, "brittle", "brittle_module", source)
@@ -98,7 +98,7 @@ def test_a_missing_module_is_a_broken_plugin(site: Path, find_plugins: Find) -> 
     assert "hollow_module does not import: ModuleNotFoundError" in only_broken(find_plugins()).error
 
 
-def test_ctrl_c_during_an_import_is_passed_on(site: Path, find_plugins: Find) -> None:
+def test_ctrl_c_during_an_import_is_not_caught(site: Path, find_plugins: Find) -> None:
     write_plugin(site, "slow", "slow_module", "raise KeyboardInterrupt")
     with pytest.raises(KeyboardInterrupt):
         find_plugins()
@@ -127,11 +127,11 @@ def test_ctrl_c_during_an_import_is_passed_on(site: Path, find_plugins: Find) ->
         ),
         (
             "import retbench\n@retbench.hookimpl\ndef retbench_event(): ...",
-            "retbench_event takes other arguments: got (), expected (event)",
+            "retbench_event has wrong arguments: got (), expected (event)",
         ),
     ],
 )
-def test_a_plugin_with_a_wrong_hook_is_set_aside(site: Path, find_plugins: Find, source: str, reason: str) -> None:
+def test_a_plugin_with_a_wrong_hook_is_broken(site: Path, find_plugins: Find, source: str, reason: str) -> None:
     write_plugin(site, "wrong", "wrong_module", source)
     broken = only_broken(find_plugins())
     assert broken.origin == Origin("wrong", "0.1")
@@ -140,20 +140,20 @@ def test_a_plugin_with_a_wrong_hook_is_set_aside(site: Path, find_plugins: Find,
     assert "\n" not in broken.error
 
 
-def test_a_hook_may_have_arguments_with_defaults(site: Path, find_plugins: Find) -> None:
+def test_a_hook_may_have_more_arguments_with_defaults(site: Path, find_plugins: Find) -> None:
     source = "import retbench\n@retbench.hookimpl\ndef retbench_event(event, log=print): ..."
     write_plugin(site, "easy", "easy_module", source)
     assert find_plugins().broken == []
 
 
-def test_an_entry_point_that_names_no_module_is_set_aside(site: Path, find_plugins: Find) -> None:
+def test_an_entry_point_that_does_not_name_a_module_is_broken(site: Path, find_plugins: Find) -> None:
     write_plugin(site, "pointed", "pointed_module", GOOD)
     points = "[retbench]\npointed = pointed_module:retbench_attacks\n"
     (site / "pointed-0.1.dist-info" / "entry_points.txt").write_text(points)
     assert "the entry point must name a module: got function" in only_broken(find_plugins()).error
 
 
-def test_objects_that_answer_to_any_attribute_are_no_hooks(site: Path, find_plugins: Find) -> None:
+def test_objects_with_every_attribute_are_not_hooks(site: Path, find_plugins: Find) -> None:
     write_plugin(site, "busy", "busy_module", GOOD + "from torch import ops\nfrom unittest.mock import call\n")
     assert find_plugins().broken == []
 
@@ -165,7 +165,7 @@ def test_objects_that_answer_to_any_attribute_are_no_hooks(site: Path, find_plug
         ("raise ImportError('no names today')", "its names cannot be read: ImportError: no names today"),
     ],
 )
-def test_names_that_cannot_be_read_break_only_their_plugin(
+def test_a_module_whose_names_cannot_be_read_is_broken_alone(
     site: Path, find_plugins: Find, hidden: str, reason: str
 ) -> None:
     unreadable = f"\ndef __dir__(): {hidden}\n\ndef __getattr__(name): raise ImportError(f'no {{name}} today')\n"
@@ -176,7 +176,7 @@ def test_names_that_cannot_be_read_break_only_their_plugin(
     assert [broken.error for broken in discovery.broken] == [f"lazy_module: {reason}"]
 
 
-def test_a_plugin_that_does_not_validate_is_not_registered(site: Path, find_plugins: Find) -> None:
+def test_an_invalid_plugin_is_not_registered(site: Path, find_plugins: Find) -> None:
     two = GOOD + "\n@hookimpl\ndef retbench_{hook}: ...\n"
     for name, hook in (("unknown", "hasher()"), ("wrong", "hashers(bits)"), ("fewer", "event()")):
         write_plugin(site, name, f"{name}_module", two.replace("{hook}", hook))
@@ -204,7 +204,7 @@ def test_an_optional_hook_may_be_unknown(site: Path, find_plugins: Find) -> None
     assert find_plugins().broken == []
 
 
-def test_a_hook_is_called_in_one_plugin_alone(site: Path, find_plugins: Find) -> None:
+def test_a_hook_is_called_in_one_plugin_only(site: Path, find_plugins: Find) -> None:
     for name in ("alpha", "beta"):
         write_plugin(site, name, f"{name}_module", GOOD.replace("toys.ToyAttack", repr(name)))
     write_plugin(site, "gamma", "gamma_module", GOOD.replace("retbench_attacks", "retbench_hashers"))
@@ -213,19 +213,17 @@ def test_a_hook_is_called_in_one_plugin_alone(site: Path, find_plugins: Find) ->
     assert found == [[["alpha"]], [["beta"]], []]
 
 
-def test_modules_put_together_by_hand_are_registered_and_checked() -> None:
-    watching, empty = ModuleType("watching"), ModuleType("empty")
-    vars(watching)["retbench_event"] = hookimpl(lambda event: None)
-    given = [(Origin("one", "1"), watching), (Origin("two", "1"), empty)]
-    discovery = Discovery(given, [Broken(Origin("three", "1"), "known before")])
-    assert discovery.plugins == given[:1]
-    assert discovery.manager.is_registered(watching)
+def test_modules_passed_to_a_discovery_are_registered_and_checked() -> None:
+    valid, empty = ModuleType("valid"), ModuleType("empty")
+    vars(valid)["retbench_event"] = hookimpl(lambda event: None)
+    plugins = [(Origin("one", "1"), valid), (Origin("two", "1"), empty)]
+    discovery = Discovery(plugins, [BrokenPlugin(Origin("three", "1"), "broken before")])
+    assert discovery.plugins == plugins[:1]
+    assert discovery.manager.is_registered(valid)
     assert [str(origin) for origin, _ in discovery.broken] == ["three 1", "two 1"]
 
 
-def test_the_environment_names_the_plugins_to_load(
-    site: Path, find_plugins: Find, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_environment_restricts_the_plugins(site: Path, find_plugins: Find, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("alpha", "beta", "gamma"):
         write_plugin(site, name, f"{name}_module", GOOD if name != "beta" else "1 / 0")
     monkeypatch.setenv("RETBENCH_PLUGINS", " gamma, alpha ,")
@@ -234,14 +232,14 @@ def test_the_environment_names_the_plugins_to_load(
     assert discovery.broken == []
 
 
-def test_a_named_plugin_that_is_not_installed_is_told(
+def test_a_plugin_named_in_the_environment_but_not_installed_is_broken(
     site: Path, find_plugins: Find, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_plugin(site, "alpha", "alpha_module", GOOD)
     monkeypatch.setenv("RETBENCH_PLUGINS", "alpah")
     broken = only_broken(find_plugins())
     assert broken.origin.distribution == "alpah"
-    assert broken.error == "RETBENCH_PLUGINS names it, but no such plugin is installed"
+    assert broken.error == "named in RETBENCH_PLUGINS, but not installed"
 
 
 def test_an_empty_restriction_restricts_nothing(

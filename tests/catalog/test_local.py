@@ -1,4 +1,4 @@
-"""Components that no installed plugin offers: how they enter a catalog, and what their digest depends on."""
+"""Components outside installed plugins: their place in a catalog, and the digest of their source code."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Mine(ToyAttack):
 
 
 class Notebook:
-    """A `__main__` without a file, whose cells are known to linecache alone, as IPython does it."""
+    """A `__main__` module without a file, with its cells in linecache, as IPython does it."""
 
     def __init__(self) -> None:
         self.main, self.count = ModuleType("__main__"), 0
@@ -65,23 +65,23 @@ class Notebook:
 
     @property
     def code(self) -> str:
-        """The digest of the class `Mine` as it is now."""
+        """The digest of the current class `Mine`."""
         local_catalog(classes=[self.main.Mine])
         return str(self.main.Mine.code)
 
 
 @pytest.fixture
 def notebook(monkeypatch: pytest.MonkeyPatch) -> Notebook:
-    made = Notebook()
-    monkeypatch.setitem(sys.modules, "__main__", made.main)
-    made.run(FIRST)
-    made.run(SECOND)
-    return made
+    notebook = Notebook()
+    monkeypatch.setitem(sys.modules, "__main__", notebook.main)
+    notebook.run(FIRST)
+    notebook.run(SECOND)
+    return notebook
 
 
 @pytest.fixture(autouse=True)
 def only_toys(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """No plugin is installed, so that the catalog is quick."""
+    """Load no installed plugin, which makes the catalog faster."""
     monkeypatch.setenv("RETBENCH_PLUGINS", "nothing")
 
 
@@ -102,35 +102,35 @@ def only_toys(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         ("weights = torch.zeros(3)\n", False),
     ],
 )
-def test_a_digest_changes_with_what_a_class_uses_and_with_nothing_else(
-    notebook: Notebook, cell: str, same: bool
-) -> None:
+def test_the_digest_changes_only_with_code_that_the_class_uses(notebook: Notebook, cell: str, same: bool) -> None:
     before = notebook.code
     assert len(before) == 64
     notebook.run(cell)
     assert (notebook.code == before) is same
 
 
-def test_a_file_and_a_notebook_give_one_digest(notebook: Notebook, tmp_path: Path) -> None:
+def test_a_file_and_a_notebook_give_the_same_digest(notebook: Notebook, tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text(FIRST + SECOND)
     catalog = local_catalog([tmp_path / "mine.py"])
     assert catalog.entry("attack", "mine").component.code == notebook.code
 
 
-def test_a_value_that_has_no_digest_is_refused(notebook: Notebook) -> None:
+def test_a_value_without_a_digest_is_rejected(notebook: Notebook) -> None:
     notebook.run("import threading\nhalf = threading.Lock\nlock = threading.Lock()\n")
     notebook.run(SECOND.replace("mean = 1", "mean = lock"))
-    with pytest.raises(UserError, match=r"^Mine: it uses lock, whose value cannot be digested: got lock; make it an "):
+    with pytest.raises(UserError, match=r"^Mine: it uses lock, whose value has no digest: got lock; make it an "):
         _ = notebook.code
 
 
-def test_a_class_without_source_says_where_to_define_it(notebook: Notebook) -> None:
+def test_the_error_on_a_class_without_source_code_lists_where_to_define_it(notebook: Notebook) -> None:
     exec(compile(SECOND, "<string>", "exec"), notebook.main.__dict__)
-    with pytest.raises(UserError, match=r"^Mine: the source of Mine cannot be read, .*in a file or in a notebook$"):
+    with pytest.raises(
+        UserError, match=r"^Mine: the source code of Mine cannot be read, .*in a file or in a notebook$"
+    ):
         _ = notebook.code
 
 
-def test_a_class_in_a_function_depends_on_the_names_around_it() -> None:
+def test_a_class_in_a_function_depends_on_the_variables_of_the_function() -> None:
     def make(gain: float) -> type[ToyAttack]:
         class Mine(ToyAttack):
             name: ClassVar[str] = "mine"
@@ -152,7 +152,7 @@ class Part(ToyPrototype):
 
 
 class Owner(ToyAttack):
-    """An attack that names its part."""
+    """An attack with a local part."""
 
     name: ClassVar[str] = "owner"
 
@@ -160,7 +160,7 @@ class Owner(ToyAttack):
         return {"part": Part()}
 
 
-def test_the_parts_that_a_class_names_have_digests_too() -> None:
+def test_the_parts_of_a_local_class_have_digests_too() -> None:
     local_catalog(classes=[Owner])
     assert Part.code
     assert Part.code != Owner.code
@@ -169,7 +169,7 @@ def test_the_parts_that_a_class_names_have_digests_too() -> None:
     assert Owner().spec(facts)["code"] == Owner.code
 
 
-def test_a_class_without_name_and_source_gets_them_from_its_class() -> None:
+def test_a_class_without_name_and_source_gets_them_from_its_class_name() -> None:
     class TwiceAsStrong(ToyHasher):
         name: ClassVar[str] = ""
         source: ClassVar[str] = ""
@@ -187,7 +187,7 @@ def test_a_class_without_name_and_source_gets_them_from_its_class() -> None:
 FILE = "from retbench.testing.toys import ToyAttack\nclass Mine(ToyAttack):\n    name = 'mine'\n"
 
 
-def test_private_bases_in_a_file_are_no_components_of_their_own(tmp_path: Path) -> None:
+def test_private_base_classes_in_a_file_are_not_components(tmp_path: Path) -> None:
     text = FILE.replace("class Mine(ToyAttack)", "class _Base(ToyAttack):\n    pass\nclass Mine(_Base)")
     (tmp_path / "mine.py").write_text(text)
     assert local_catalog([tmp_path / "mine.py"]).names("attack") == ["mine"]
@@ -206,7 +206,7 @@ def test_private_bases_in_a_file_are_no_components_of_their_own(tmp_path: Path) 
         ),
     ],
 )
-def test_a_file_that_is_no_plugin_is_one_line(tmp_path: Path, text: str, message: str) -> None:
+def test_the_error_on_an_invalid_file_is_one_line(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "mine.py").write_text(text)
     with pytest.raises(UserError) as caught:
         local_catalog([tmp_path / "mine.py"])
@@ -215,26 +215,26 @@ def test_a_file_that_is_no_plugin_is_one_line(tmp_path: Path, text: str, message
     assert "\n" not in str(caught.value)
 
 
-def test_a_file_that_is_not_there_is_named() -> None:
+def test_the_error_on_a_missing_file_names_it() -> None:
     with pytest.raises(UserError, match=r"^plugins nowhere\.py: no such file$"):
         local_catalog(["nowhere.py"])
 
 
-def test_a_file_may_import_those_beside_it_and_depends_on_them(tmp_path: Path) -> None:
-    (tmp_path / "beside_mine.py").write_text("LIMIT = 1\n")
-    text = "import beside_mine\n" + FILE + "    def perturb(self, *_):\n        return beside_mine.LIMIT\n"
+def test_a_file_depends_on_the_modules_of_its_folder_that_it_imports(tmp_path: Path) -> None:
+    (tmp_path / "neighbor.py").write_text("LIMIT = 1\n")
+    text = "import neighbor\n" + FILE + "    def perturb(self, *_):\n        return neighbor.LIMIT\n"
     (tmp_path / "mine.py").write_text(text)
     codes = []
     for second, limit in enumerate((1, 1, 2)):
-        (tmp_path / "beside_mine.py").write_text(f"LIMIT = {limit}\n")
-        os.utime(tmp_path / "beside_mine.py", (second, second))  # Python compares whole seconds
-        sys.modules.pop("beside_mine", None)
+        (tmp_path / "neighbor.py").write_text(f"LIMIT = {limit}\n")
+        os.utime(tmp_path / "neighbor.py", (second, second))  # Python compares whole seconds
+        sys.modules.pop("neighbor", None)
         linecache.clearcache()
         codes.append(local_catalog([tmp_path / "mine.py"]).entry("attack", "mine").component.code)
     assert codes[0] == codes[1] != codes[2]
 
 
-def test_a_file_with_hooks_offers_what_they_return(tmp_path: Path) -> None:
+def test_a_file_with_hooks_provides_the_components_that_they_return(tmp_path: Path) -> None:
     hook = "import retbench\n@retbench.hookimpl\ndef retbench_attacks():\n    return [Mine]\n"
     (tmp_path / "mine.py").write_text(FILE + hook)
     catalog = local_catalog([tmp_path / "mine.py"])
@@ -242,7 +242,7 @@ def test_a_file_with_hooks_offers_what_they_return(tmp_path: Path) -> None:
     assert catalog.entry("attack", "mine").component.code
 
 
-def test_a_name_that_an_installed_component_has_is_refused(
+def test_the_name_of_an_installed_component_is_rejected(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, install: Callable[[str], None]
 ) -> None:
     install("retbench.testing.toy_plugin")
@@ -253,14 +253,14 @@ def test_a_name_that_an_installed_component_has_is_refused(
         def perturb(self, *_: Any) -> Any:
             return 0
 
-    with pytest.raises(UserError, match=r"^Mine: its name is taken: got attack 'toy', which toys 0.1 offers; give the"):
+    with pytest.raises(UserError, match=r"^Mine: its name is taken: got attack 'toy', which toys 0.1 defines; give "):
         local_catalog(classes=[Mine])
     assert local_catalog(classes=[ToyAttack]).entry("attack", "toy").component.code == ""
 
 
 @pytest.fixture
 def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
-    """Installs a plugin module as the only one."""
+    """Return a function that installs a plugin module as the only plugin."""
 
     def add(module: str) -> None:
         from retbench.testing import write_plugin
@@ -271,15 +271,15 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], 
     return add
 
 
-def test_a_subclass_of_a_local_class_has_a_name_of_its_own(tmp_path: Path) -> None:
+def test_a_subclass_of_a_local_class_has_its_own_name(tmp_path: Path) -> None:
     path = tmp_path / "two.py"
     first, second = "class FirstOne(ToyAttack):\n    'a'\n", "class SecondOne(FirstOne):\n    'b'\n"
     path.write_text(f"from retbench.testing import ToyAttack\n{first}{second}")
     assert {"first-one", "second-one"} <= set(local_catalog([path]).names("attack"))
 
 
-def test_the_message_on_an_unfinished_class_in_a_file_lists_what_it_lacks(tmp_path: Path) -> None:
+def test_the_error_on_an_incomplete_class_in_a_file_lists_the_missing_methods(tmp_path: Path) -> None:
     path = tmp_path / "unfinished.py"
     path.write_text("from retbench import Attack\nclass NoBall(Attack):\n    def perturb(self, *given): ...\n")
-    with pytest.raises(UserError, match=r"unfinished\.py: NoBall lacks ball"):
+    with pytest.raises(UserError, match=r"unfinished\.py: NoBall does not define ball"):
         local_catalog([path])

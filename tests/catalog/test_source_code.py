@@ -1,4 +1,4 @@
-"""What the digest of a local class follows, in modules of a folder of one's own as in the class itself."""
+"""The code that the digest of a local class depends on, in the class itself and in other local modules."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 import pytest
 
 from retbench.canon import digest
-from retbench.catalog.local import identify
+from retbench.catalog.local import set_code
 from retbench.catalog.source_code import collect_source
 from retbench.errors import UserError
 from retbench.testing import ToyAttack
@@ -30,7 +30,7 @@ Write = Callable[..., None]
 
 @pytest.fixture
 def write(site: Path) -> Write:
-    """Write modules; each is newer than any before, as Python compares whole seconds."""
+    """Return a function that writes modules, each newer than all before in whole seconds, as Python compares them."""
 
     def write(**texts: str) -> None:
         for name, text in texts.items():
@@ -44,15 +44,15 @@ def write(site: Path) -> Write:
     return write
 
 
-def code(*forget: str) -> str:
-    """The digest of the class `Mine` of the module `mine`, which is imported anew with other modules."""
-    for name in ("mine", *forget):
+def code(*modules: str) -> str:
+    """Return the digest of the class `Mine` of the module `mine`, after importing it and other modules again."""
+    for name in ("mine", *modules):
         sys.modules.pop(name, None)
     return code_of(importlib.import_module("mine"))
 
 
 def code_of(module: ModuleType) -> str:
-    return digest(collect_source(module.Mine).pieces)
+    return digest(collect_source(module.Mine).definitions)
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def code_of(module: ModuleType) -> str:
         ("", "from labpkg.nets import strength; return strength()"),
     ],
 )
-def test_a_module_counts_with_all_that_it_imports(write: Write, head: str, body: str) -> None:
+def test_a_module_counts_with_everything_that_it_imports(write: Write, head: str, body: str) -> None:
     write(
         mine=f"{HEAD}{head}\n{MINE.format(body)}",
         helper1="import helper2\ndef strength():\n    return helper2.GAIN\n",
@@ -91,7 +91,7 @@ def test_a_module_counts_with_all_that_it_imports(write: Write, head: str, body:
     assert (code(*packages) != second) is ("labpkg" in head + body)
 
 
-def test_what_is_imported_already_does_not_matter(write: Write, site: Path) -> None:
+def test_the_digest_does_not_depend_on_earlier_imports(write: Write, site: Path) -> None:
     body = "import labpkg.nets; return labpkg.nets.GAIN"
     write(mine=f"{HEAD}{MINE.format(body)}", labpkg_init="", labpkg__nets="from labpkg.layers import GAIN\n")
     write(labpkg__layers="GAIN = 1\n")
@@ -103,14 +103,14 @@ def test_what_is_imported_already_does_not_matter(write: Write, site: Path) -> N
 
 
 def run(site: Path, text: str, seed: str = "0") -> str:
-    """Return what a fresh process prints."""
+    """Return the output of a new process."""
     (site / "test_code.py").write_text(
         "from retbench.canon import digest\nfrom retbench.catalog.source_code import collect_source\n"
-        "def of(component):\n    return digest(collect_source(component).pieces)\n"
+        "def of(component):\n    return digest(collect_source(component).definitions)\n"
     )
     environment = {**os.environ, "PYTHONPATH": f"{site}:{os.environ.get('PYTHONPATH', '')}", "PYTHONHASHSEED": seed}
-    done = subprocess.run([sys.executable, "-c", text], env=environment, capture_output=True, text=True, check=True)
-    return done.stdout.strip()
+    process = subprocess.run([sys.executable, "-c", text], env=environment, capture_output=True, text=True, check=True)
+    return process.stdout.strip()
 
 
 VALUES = """\
@@ -144,7 +144,7 @@ CHANGES = (
 )
 
 
-def test_networks_and_objects_with_tensors_have_one_digest_in_every_process(write: Write, site: Path) -> None:
+def test_networks_and_objects_with_tensors_have_the_same_digest_in_every_process(write: Write, site: Path) -> None:
     write(mine=f"{HEAD}{VALUES}{MINE.format('return NET, BOX, WORDS')}")
     text = "import mine, test_code\n"
     for change in CHANGES:
@@ -196,21 +196,21 @@ def make(gain: float, **members: Any) -> type[ToyAttack]:
 
 
 @pytest.mark.parametrize("which", ["", "defaults", "decorated", "derived"])
-def test_values_that_come_from_a_function_around_a_class_count(which: str) -> None:
-    first, same, other = (digest(collect_source(make(gain, which=which)).pieces) for gain in (1.0, 1.0, 2.0))
+def test_values_from_a_function_around_a_class_count(which: str) -> None:
+    first, same, other = (digest(collect_source(make(gain, which=which)).definitions) for gain in (1.0, 1.0, 2.0))
     assert first == same != other
 
 
-def test_class_attributes_that_are_set_later_count_and_the_digest_itself_does_not() -> None:
+def test_class_attributes_that_are_set_later_count_except_the_digest_itself() -> None:
     component = make(1.0)
-    first = digest(collect_source(component).pieces)
-    identify(component)
-    assert component.code == first == digest(collect_source(component).pieces)
+    first = digest(collect_source(component).definitions)
+    set_code(component)
+    assert component.code == first == digest(collect_source(component).definitions)
     component.strength = 3.0  # type: ignore[attr-defined]  # a class attribute of its own
-    assert digest(collect_source(component).pieces) != first
+    assert digest(collect_source(component).definitions) != first
 
 
-EDITED = "^Mine: its source changed since it was imported: got .*; reload it or restart$"
+EDITED = "^Mine: its source code changed after the import: .*; reload it or restart$"
 
 
 @pytest.mark.parametrize(
@@ -224,9 +224,7 @@ EDITED = "^Mine: its source changed since it was imported: got .*; reload it or 
         ("helper1", "x = 1", "x = 2"),
     ],
 )
-def test_a_module_that_was_edited_and_not_imported_again_is_refused(
-    write: Write, name: str, old: str, new: str
-) -> None:
+def test_a_module_edited_after_its_import_is_rejected(write: Write, name: str, old: str, new: str) -> None:
     texts = {
         "mine": f"{HEAD}import helper1\n{MINE.format('return helper1.strength()')}",
         "helper1": "GAIN = 8 / 255\ndef strength():\n    return GAIN\nclass Box:\n    x = 1\n"
@@ -243,7 +241,7 @@ def test_a_module_that_was_edited_and_not_imported_again_is_refused(
 
 
 @pytest.mark.parametrize(("name", "text"), [("helper1", "GAIN = min(2, 4)\n"), ("mine", "eps: float = 0.4")])
-def test_a_text_that_was_edited_after_it_was_used_is_refused(write: Write, name: str, text: str) -> None:
+def test_a_text_edited_after_its_first_use_is_rejected(write: Write, name: str, text: str) -> None:
     mine = f"{HEAD}import helper1\n{MINE.format('return helper1.GAIN')}    eps: float = 0.3\n"
     write(mine=mine, helper1="GAIN = min(1, 3)\n")
     module = importlib.import_module("mine")
@@ -258,7 +256,7 @@ def test_a_text_that_was_edited_after_it_was_used_is_refused(write: Write, name:
     assert code_of(importlib.reload(module)) != first
 
 
-def test_moved_lines_comments_and_values_that_a_module_fills_in_are_no_edit(write: Write) -> None:
+def test_moved_lines_comments_and_values_set_at_run_time_are_not_edits(write: Write) -> None:
     mine = f"{HEAD}import helper1\n{MINE.format('return helper1.load()')}"
     helper = "CACHE = None\nDEBUG = False\nif not DEBUG:\n    DEBUG = True\n"
     helper += "def load():\n    'Loads.'\n    global CACHE\n    CACHE = CACHE or 1\n    return CACHE\n"
@@ -270,7 +268,7 @@ def test_moved_lines_comments_and_values_that_a_module_fills_in_are_no_edit(writ
     assert code_of(module) == first
 
 
-def test_a_package_without_text_and_tensors_without_dimensions_have_a_digest(write: Write) -> None:
+def test_an_empty_package_and_scalar_tensors_have_a_digest(write: Write) -> None:
     write(labpkg_init="", mine=f"{HEAD}import labpkg, torch\nX = torch.tensor(1)\n{MINE.format('return labpkg, X')}")
     codes = [code()]
     for value in ("torch.tensor(1.0)", "torch.tensor([1])", "torch.tensor(2)", "torch.tensor(1).half()", "None"):
@@ -280,7 +278,7 @@ def test_a_package_without_text_and_tensors_without_dimensions_have_a_digest(wri
 
 
 @pytest.mark.parametrize("folder", ["site-packages", "dist-packages"])
-def test_packages_of_a_user_or_of_the_system_are_installed(
+def test_packages_of_the_user_or_the_system_count_as_installed(
     write: Write, site: Path, monkeypatch: pytest.MonkeyPatch, folder: str
 ) -> None:
     library = site / "lib" / folder
@@ -293,7 +291,7 @@ def test_packages_of_a_user_or_of_the_system_are_installed(
     assert code("biblio") == first
 
 
-def test_names_in_lambdas_and_around_nonlocal_are_followed(write: Write) -> None:
+def test_names_in_lambdas_and_in_functions_with_nonlocal_count(write: Write) -> None:
     text = (
         "GAIN = {}\nLOUD = lambda x: x * GAIN\ndef outer():\n    n = 0\n    def inner():\n        nonlocal n\n"
         "        n = GAIN\n    return inner\nstep = outer()\n"

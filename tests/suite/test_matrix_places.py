@@ -1,18 +1,18 @@
-"""The place of every mistake in what a matrix names."""
+"""The file, line and column of errors in a matrix."""
 
 import re
 from collections.abc import Callable
 
 import pytest
 
-from retbench.catalog import Broken, Catalog, Origin
+from retbench.catalog import BrokenPlugin, Catalog, Origin
 from retbench.errors import SuiteError
 from retbench.suite import Cell, LoadedSuite, expand
 from retbench.testing.toys import TOYS
 
 Cells = Callable[..., list[Cell]]
 Load = Callable[..., LoadedSuite]
-Refuse = Callable[..., str]
+ReadError = Callable[..., str]
 
 
 @pytest.mark.parametrize(
@@ -74,43 +74,46 @@ Refuse = Callable[..., str]
             "- components: {attack: {toy: {eps: 0.1}}}\n- components: {attack: {toy: {◆eps: 7}}}\n",
             "overrides.1.components.attack.toy.eps: attack toy: input should be less than or equal to 1: got 7",
         ),
-        ("  ◆defense: [[toy, toy-hardening]]\n", "matrix.defense: at most one hardening, and it comes first: got"),
-        ("  ◆defense: [[toy-hardening, toy-hardening]]\n", "matrix.defense: at most one hardening, and it comes first"),
+        ("  ◆defense: [[toy, toy-hardening]]\n", "matrix.defense: expected at most one hardening, before all "),
+        (
+            "  ◆defense: [[toy-hardening, toy-hardening]]\n",
+            "matrix.defense: expected at most one hardening, before all other",
+        ),
         ("profiles:\n  big: {matrix: {attack: [none, ◆typo]}}\n", "matrix.attack.1: unknown attack: got 'typo'"),
         ("profiles:\n  big:\n    components: {attack: {toy: {◆eps: 7}}}\n", "components.attack.toy.eps: attack toy: "),
     ],
 )
-def test_a_mistake_is_told_with_its_file_line_and_column(refuse: Refuse, text: str, message: str) -> None:
-    told = refuse(text, profile="big" if "profiles" in text else "")
-    assert re.match(message, told), told
+def test_an_error_names_file_line_and_column(read_error: ReadError, text: str, message: str) -> None:
+    found = read_error(text, profile="big" if "profiles" in text else "")
+    assert re.match(message, found), found
 
 
 @pytest.mark.parametrize("axis", ["dataset", "hasher"])
-def test_every_cell_needs_a_dataset_and_a_hasher(refuse: Refuse, axis: str) -> None:
+def test_every_cell_needs_a_dataset_and_a_hasher(read_error: ReadError, axis: str) -> None:
     head = "suite: trial\nmatrix:\n  dataset: toy\n  hasher: toy\n".replace(f"{axis}: toy", f"◆{axis}: none")
-    assert refuse("", head=head) == f"matrix.{axis}: every cell needs one: got none"
+    assert read_error("", head=head) == f"matrix.{axis}: every cell needs a {axis}: got none"
 
 
 @pytest.mark.parametrize("rest", ["  exclude: [{dataset: toy}]\n", "  attack: [none, toy]\n  exclude: [{}]\n"])
-def test_a_matrix_without_cells_is_refused(refuse: Refuse, rest: str) -> None:
+def test_a_matrix_without_cells_is_refused(read_error: ReadError, rest: str) -> None:
     head = "suite: trial\n◆matrix:\n  dataset: toy\n  hasher: toy\n"
-    assert refuse(rest, head=head) == "matrix: no cell is left: exclude and --only drop them all"
+    assert read_error(rest, head=head) == "matrix: no cell is left: exclude and only drop them all"
 
 
-def test_an_unknown_component_hints_at_broken_plugins(load: Load) -> None:
+def test_the_error_of_an_unknown_component_mentions_broken_plugins(load: Load) -> None:
     catalog = Catalog.of(*TOYS)
-    catalog.broken.append(Broken(Origin("brittle", "0.1"), "it does not import"))
+    catalog.broken.append(BrokenPlugin(Origin("brittle", "0.1"), "it does not import"))
     with pytest.raises(SuiteError, match="nearest: toy; 1 broken: see `retbench plugins list`"):
         expand(load("  attack: typo\n"), catalog)
 
 
-def test_set_of_a_bad_option_is_told_by_the_set(cells: Cells) -> None:
-    for name, told in {
+def test_an_error_in_a_set_option_names_the_set(cells: Cells) -> None:
+    for name, message in {
         "toy.eps=7": "attack toy: input should be less than or equal to 1: got 7",
         "toy.esp=1": "unknown option: got 'esp', expected one of eps; nearest: eps",
         "typo.eps=1": "unknown attack: got 'typo', expected one of faulty, toy, toy-untargeted; nearest: toy",
     }.items():
         with pytest.raises(SuiteError) as caught:
             cells("  attack: toy\n", sets=[f"components.attack.{name}"])
-        assert str(caught.value).startswith(f"--set components.attack.{name}: ")
-        assert told in str(caught.value)
+        assert str(caught.value).startswith(f"set components.attack.{name}: ")
+        assert message in str(caught.value)
