@@ -19,32 +19,32 @@ PublishedFolder = Callable[[type[TwoEditionDataset]], Path]
 
 
 @pytest.mark.parametrize("dataset", [Digits, Scenes], ids=lambda dataset: dataset.name)
-def test_an_embedded_dataset_keeps_its_contract(dataset: type[Dataset]) -> None:
+def test_embedded_datasets_pass_the_contract_suite(dataset: type[Dataset]) -> None:
     check_component(dataset())
 
 
 @pytest.mark.parametrize("dataset", [Flickr25k, Mscoco, Nuswide], ids=lambda dataset: dataset.name)
 @pytest.mark.parametrize("crop", ["center", "squash"])
-def test_a_published_dataset_keeps_its_contract(
+def test_published_datasets_pass_the_contract_suite(
     published_folder: PublishedFolder, dataset: type[TwoEditionDataset], crop: str
 ) -> None:
     published_folder(dataset)
     check_component(dataset(size=32, crop=crop))
 
 
-def test_lists_of_ones_own_keep_the_contract(published_folder: PublishedFolder, data: Path) -> None:
+def test_image_list_passes_the_contract_suite(published_folder: PublishedFolder, data: Path) -> None:
     published_folder(Flickr25k).rename(data / "mine")
     check_component(ImageList(folder="mine", size=32))
 
 
-def test_a_folder_of_ones_own_keeps_the_contract(data: Path, picture: Callable[..., None]) -> None:
+def test_image_folder_passes_the_contract_suite(data: Path, make_image: Callable[..., None]) -> None:
     for seed in range(8):
-        picture(data / "mine" / "ab"[seed % 2] / f"{seed}.jpg", seed)
+        make_image(data / "mine" / "ab"[seed % 2] / f"{seed}.jpg", seed)
     check_component(ImageFolder(folder="mine", queries=3, size=32))
 
 
 @pytest.mark.parametrize("dataset", retbench_datasets(), ids=lambda dataset: dataset.name)
-def test_every_dataset_is_made_without_options_and_says_what_is_missing(dataset: type[Dataset], data: Path) -> None:
-    made = dataset()
-    assert (made.missing() is None) == (made.root is None)
-    assert made.root is None or str(made.root) in (made.missing() or "")
+def test_every_dataset_has_default_options_and_reports_missing_files(dataset: type[Dataset], data: Path) -> None:
+    default = dataset()
+    assert (default.missing() is None) == (default.root is None)
+    assert default.root is None or str(default.root) in (default.missing() or "")

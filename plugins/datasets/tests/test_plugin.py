@@ -10,7 +10,7 @@ def test_the_hook_offers_the_datasets() -> None:
     assert [dataset.name for dataset in retbench_datasets()] == names
 
 
-def test_finding_the_plugin_is_light_and_the_datasets_load_without_scikit_learn() -> None:
+def test_finding_the_plugin_loads_nothing_heavy_and_datasets_do_not_import_scikit_learn() -> None:
     code = (
         "import sys\n"
         "from retbench_datasets.plugin import retbench_datasets\n"

@@ -1,4 +1,4 @@
-"""The optional packages that only some datasets need, installed by the extra `crossmodal`."""
+"""Imports of the optional packages that only some datasets need; the extra `crossmodal` installs them."""
 
 from __future__ import annotations
 
@@ -8,21 +8,22 @@ from typing import Any
 from retbench import UserError
 
 
-def load_extra(package: str, wanted: str) -> Any:
-    """Returns a module of the extra `crossmodal`; call it inside functions, so that only those who need it pay for it.
+def load_extra(module: str, needed_by: str) -> Any:
+    """Import and return a module of the extra `crossmodal`; call it inside the functions that need the module.
 
     Args:
-        package: its name, as in `import`.
-        wanted: what needs it, for the message: a file, or a folder.
+        module: its name, as in `import`.
+        needed_by: the file or folder that needs it, for the message.
 
     Raises:
-        UserError: it is not installed; says how to install it.
+        UserError: the package is not installed; the message gives the install command.
     """
     try:
-        return importlib.import_module(package)
+        return importlib.import_module(module)
     except ModuleNotFoundError as error:
-        if error.name is None or error.name.partition(".")[0] != package.partition(".")[0]:
-            raise  # it is there, and something that it needs is not: the traceback says more than a sentence
+        if error.name is None or error.name.partition(".")[0] != module.partition(".")[0]:
+            raise  # the package is installed but one of its own imports is not: the traceback is the better message
         raise UserError(
-            f"{wanted}: it needs {package}, which is not installed: pip install 'retbench-datasets[crossmodal]'"
+            f"{needed_by}: the package {module} is not installed: "
+            "install it with: pip install 'retbench-datasets[crossmodal]'"
         ) from None

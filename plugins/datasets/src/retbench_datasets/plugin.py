@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 @hookimpl
 def retbench_datasets() -> list[type[Dataset]]:
-    """Returns the dataset classes; imported here, so that discovery stays light."""
+    """Return the dataset classes; the imports are inside, so that finding the plugin loads nothing heavy."""
     from retbench_datasets.embedded.digits import Digits
     from retbench_datasets.embedded.scenes import Scenes
     from retbench_datasets.published.flickr25k import Flickr25k

@@ -1,4 +1,4 @@
-"""Texts as BERT features, by a tiny network with random weights."""
+"""BERT features of texts, with a tiny network of random weights."""
 
 from __future__ import annotations
 
@@ -37,17 +37,17 @@ def network(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 @pytest.fixture
 def folder(network: Any, tmp_path: Path) -> Path:
-    """A copy that a test may spoil."""
+    """Return a copy of the network that a test may change."""
     for path in network.folder.iterdir():
         (tmp_path / path.name).write_bytes(path.read_bytes())
     return tmp_path
 
 
-def encode(folder: Path, texts: list[str], batch: int = 32) -> Any:
-    return np.concatenate(list(encode_texts(texts, folder, batch)))
+def encode(folder: Path, texts: list[str], batch_size: int = 32) -> Any:
+    return np.concatenate(list(encode_texts(texts, folder, batch_size)))
 
 
-def test_a_feature_is_the_mean_of_the_last_layer_over_the_tokens_alone(network: Any) -> None:
+def test_a_feature_is_the_mean_of_the_last_layer_over_the_tokens(network: Any) -> None:
     tokens = ["[CLS]", "the", "dog", "##s", "run", "on", "the", "beach", ".", "[SEP]"]
     with torch.inference_mode():
         states = network(torch.tensor([[WORDS.index(token) for token in tokens]]), output_hidden_states=True)
@@ -57,16 +57,16 @@ def test_a_feature_is_the_mean_of_the_last_layer_over_the_tokens_alone(network: 
     np.testing.assert_allclose(found[1], expected, atol=1e-5)
 
 
-def test_an_empty_text_is_all_zero_and_nothing_else_is(network: Any) -> None:
+def test_only_empty_texts_are_all_zero(network: Any) -> None:
     found = encode(network.folder, TEXTS)
     assert found.any(axis=1).tolist() == [True, True, False, True, True, False]
     assert not encode(network.folder, ["", ""]).any()
 
 
-@pytest.mark.parametrize("batch", [1, 2, 5])
-def test_a_feature_does_not_hang_on_its_batch(network: Any, batch: int) -> None:
-    found = list(encode_texts(TEXTS, network.folder, batch))
-    assert [len(part) for part in found] == [min(batch, 6 - start) for start in range(0, 6, batch)]
+@pytest.mark.parametrize("batch_size", [1, 2, 5])
+def test_a_feature_does_not_depend_on_its_batch(network: Any, batch_size: int) -> None:
+    found = list(encode_texts(TEXTS, network.folder, batch_size))
+    assert [len(part) for part in found] == [min(batch_size, 6 - start) for start in range(0, 6, batch_size)]
     np.testing.assert_allclose(np.concatenate(found), encode(network.folder, TEXTS), atol=1e-5)
 
 
@@ -75,18 +75,18 @@ def test_a_second_call_gives_the_same_bits(network: Any) -> None:
     np.testing.assert_array_equal(encode(network.folder, TEXTS), encode(network.folder, TEXTS))
 
 
-def test_case_and_accents_are_lost_as_in_the_uncased_model(network: Any) -> None:
+def test_case_and_accents_are_ignored(network: Any) -> None:
     upper, lower, accented = encode(network.folder, ["THE DOG", "the dog", "thé dog"])
     np.testing.assert_allclose(upper, lower, atol=1e-6)
     np.testing.assert_allclose(accented, lower, atol=1e-6)
 
 
-def test_a_long_text_is_cut_where_the_network_ends(network: Any) -> None:
+def test_a_long_text_is_cut_at_the_length_of_the_network(network: Any) -> None:
     long, cut = encode(network.folder, ["run " * 1000, "run " * 38])
     np.testing.assert_allclose(long, cut, atol=1e-5)
 
 
-def test_weights_of_half_precision_are_computed_with_in_float32(folder: Path) -> None:
+def test_half_precision_weights_are_converted_to_float32(folder: Path) -> None:
     before, path = encode(folder, TEXTS), folder / "model.safetensors"
     rounded = {name: tensor.half() for name, tensor in load_file(path).items()}
     save_file({name: tensor.float() for name, tensor in rounded.items()}, path, {"format": "pt"})
@@ -98,30 +98,30 @@ def test_weights_of_half_precision_are_computed_with_in_float32(folder: Path) ->
     assert not np.array_equal(expected, before)
 
 
-def test_no_text_gives_nothing(network: Any) -> None:
+def test_no_texts_give_no_batch(network: Any) -> None:
     assert list(encode_texts([], network.folder)) == []
 
 
 @pytest.mark.parametrize("file", ["config.json", "model.safetensors", "vocab.txt"])
-def test_a_missing_file_is_named_with_the_steps_to_get_it(folder: Path, file: str) -> None:
+def test_a_missing_file_is_reported_with_the_steps_to_get_it(folder: Path, file: str) -> None:
     assert bert_missing(folder) is None
     (folder / file).unlink()
-    told = bert_missing(folder)
-    assert told is not None
-    assert file in told.partition("To get it")[0]
-    assert "hf download google-bert/bert-large-uncased" in told
-    assert told.index("pip install") < told.index("hf download")
-    assert str(folder) in told
+    message = bert_missing(folder)
+    assert message is not None
+    assert file in message.partition("To get it")[0]
+    assert "hf download google-bert/bert-large-uncased" in message
+    assert message.index("pip install") < message.index("hf download")
+    assert str(folder) in message
     with pytest.raises(UserError, match="To get it"):
         encode(folder, TEXTS)
 
 
-def test_words_may_lie_in_either_of_two_files(folder: Path) -> None:
+def test_either_vocabulary_file_is_enough(folder: Path) -> None:
     (folder / "vocab.txt").rename(folder / "tokenizer.json")
     assert bert_missing(folder) is None
 
 
-def test_weights_that_lack_a_tensor_are_refused_but_for_the_pooler(folder: Path) -> None:
+def test_missing_tensors_are_refused_except_the_pooler(folder: Path) -> None:
     path = folder / "model.safetensors"
     before = encode(folder, TEXTS)
     tensors = {name: tensor for name, tensor in load_file(path).items() if not name.startswith("pooler.")}
@@ -129,7 +129,9 @@ def test_weights_that_lack_a_tensor_are_refused_but_for_the_pooler(folder: Path)
     np.testing.assert_array_equal(encode(folder, TEXTS), before)
     del tensors["encoder.layer.1.output.dense.weight"]
     save_file(tensors, path, {"format": "pt"})
-    with pytest.raises(UserError, match=r"not all of BERT: 1 tensors lack, first encoder.layer.1.output.dense.weight"):
+    with pytest.raises(
+        UserError, match=r"BERT is incomplete: 1 missing tensors, first encoder.layer.1.output.dense.weight"
+    ):
         encode(folder, TEXTS)
 
 
@@ -143,11 +145,13 @@ def test_a_broken_file_is_refused_in_one_line(folder: Path, file: str) -> None:
 def test_weights_of_another_size_are_refused(folder: Path) -> None:
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps(config | {"intermediate_size": 48}))
-    with pytest.raises(UserError, match=r"BERT cannot be read|it is not all of BERT"):
+    with pytest.raises(UserError, match=r"BERT cannot be read|BERT is incomplete"):
         encode(folder, TEXTS)
 
 
-def test_without_the_package_the_way_to_get_it_is_told(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_package_is_reported_with_the_install_command(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "transformers", None)
-    with pytest.raises(UserError, match=r"it needs transformers, .*: pip install 'retbench-datasets\[crossmodal\]'"):
+    with pytest.raises(
+        UserError, match=r"package transformers is not installed: .*pip install 'retbench-datasets\[crossmodal\]'"
+    ):
         encode(folder, TEXTS)

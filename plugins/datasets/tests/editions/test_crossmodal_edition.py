@@ -1,4 +1,4 @@
-"""What the cross-modal editions share: nine files, given by hand or built."""
+"""Cross-modal editions: nine files, written by the user or built from a source."""
 
 from __future__ import annotations
 
@@ -25,32 +25,32 @@ CrossmodalFolder = Callable[..., Path]
 
 @pytest.fixture
 def root(data: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The download of four queries and eight training rows, without their pictures."""
+    """Return a download of four queries and eight training rows, without image files."""
     monkeypatch.setattr(WikipediaSource, "sizes", {"train": 8, "query": 4, "database": 8})
     root = data / "wikipedia"
     root.mkdir()
-    for part, rows in (("test", range(4)), ("train", range(4, 12))):
-        list_path(root, part).write_text("".join(f"t{row}-1\ti{row}\t1\n" for row in rows))
+    for split, rows in (("test", range(4)), ("train", range(4, 12))):
+        list_path(root, split).write_text("".join(f"t{row}-1\ti{row}\t1\n" for row in rows))
     savemat(features_path(root), {"T_te": np.ones((4, 10)), "T_tr": np.eye(8, 10)})
     return root
 
 
-def contents(folder: Path) -> dict[str, bytes]:
+def read_files(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
-def test_an_empty_folder_is_told_all_that_is_not_there(data: Path) -> None:
-    told = Flickr25k(edition="crossmodal").missing() or ""
+def test_all_files_are_reported_missing_in_an_empty_folder(data: Path) -> None:
+    message = Flickr25k(edition="crossmodal").missing() or ""
     folder = data / "flickr25k" / "crossmodal"
-    assert told.startswith(f"{folder}: not there: train_img.txt, train_label.txt, train_text.npy, test_img.txt, ")
-    assert "; the other files are there" not in told
+    assert message.startswith(f"{folder}: missing: train_img.txt, train_label.txt, train_text.npy, test_img.txt, ")
+    assert "; the other files exist" not in message
 
 
-def test_files_by_hand_need_nothing_else(crossmodal_folder: CrossmodalFolder) -> None:
+def test_files_written_by_the_user_are_enough(crossmodal_folder: CrossmodalFolder) -> None:
     root = crossmodal_folder(Flickr25k)
     dataset = Flickr25k(edition="crossmodal")
     assert dataset.missing() is None
-    assert list(dataset.prepare()) == [f"{root / 'crossmodal'}: all lists and texts are there"]
+    assert list(dataset.prepare()) == [f"{root / 'crossmodal'}: all lists and texts exist"]
     assert dataset.caveats(dataset.facts()) == (
         "expected 5000 training rows, got 10: not the published split",
         "expected 2000 query rows, got 10: not the published split",
@@ -59,30 +59,28 @@ def test_files_by_hand_need_nothing_else(crossmodal_folder: CrossmodalFolder) ->
     )
 
 
-def test_one_text_file_that_is_not_there_is_told(crossmodal_folder: CrossmodalFolder) -> None:
+def test_a_missing_text_file_is_reported(crossmodal_folder: CrossmodalFolder) -> None:
     root = crossmodal_folder(Flickr25k)
     (root / "crossmodal" / "test_text.npy").unlink()
-    told = Flickr25k(edition="crossmodal").missing() or ""
-    assert told.startswith(
-        f"{root / 'crossmodal'}: not there: test_text.npy; the other files are there. To get it: (1)"
-    )
+    message = Flickr25k(edition="crossmodal").missing() or ""
+    assert message.startswith(f"{root / 'crossmodal'}: missing: test_text.npy; the other files exist. To get it: (1)")
 
 
-def test_a_picture_that_is_not_there_is_told_with_its_line(crossmodal_folder: CrossmodalFolder) -> None:
+def test_a_missing_image_is_reported_with_its_line(crossmodal_folder: CrossmodalFolder) -> None:
     root = crossmodal_folder(Flickr25k)
-    (root / "pictures" / "3.jpg").unlink()
-    told = Flickr25k(edition="crossmodal").missing() or ""
-    path = root / "pictures" / "3.jpg"
-    assert told.startswith(
-        f"{root / 'crossmodal' / 'test_img.txt'}:4: no such picture: {path}. To get the pictures: (1)"
+    (root / "images" / "3.jpg").unlink()
+    message = Flickr25k(edition="crossmodal").missing() or ""
+    path = root / "images" / "3.jpg"
+    assert message.startswith(
+        f"{root / 'crossmodal' / 'test_img.txt'}:4: no such image: {path}. To get the images: (1)"
     )
 
 
-def test_a_download_makes_the_steps_short(root: Path) -> None:
+def test_with_a_complete_download_the_only_step_is_prepare(root: Path) -> None:
     assert (Wikipedia().missing() or "").endswith("To get it: run `retbench datasets prepare wikipedia`")
 
 
-def test_preparing_writes_nine_files_and_their_record_and_nothing_else(root: Path) -> None:
+def test_prepare_writes_nine_files_and_their_record(root: Path) -> None:
     folder = root / "crossmodal"
     assert list(Wikipedia().prepare()) == [
         f"{root}: 4 official queries, 8 training rows",
@@ -90,43 +88,43 @@ def test_preparing_writes_nine_files_and_their_record_and_nothing_else(root: Pat
         f"{folder}: test_img.txt, test_label.txt, test_text.npy, 4 rows",
         f"{folder}: database_img.txt, database_label.txt, database_text.npy, 8 rows",
     ]
-    assert set(contents(folder)) == {path.name for path in edition_files(folder)} | {"prepared.json"}
-    assert (Wikipedia().missing() or "").startswith(f"{folder / 'train_img.txt'}:1: no such picture: ")
+    assert set(read_files(folder)) == {path.name for path in edition_files(folder)} | {"prepared.json"}
+    assert (Wikipedia().missing() or "").startswith(f"{folder / 'train_img.txt'}:1: no such image: ")
 
 
-def test_a_second_time_changes_nothing(root: Path) -> None:
+def test_preparing_again_changes_nothing(root: Path) -> None:
     list(Wikipedia().prepare())
-    before = contents(root / "crossmodal")
-    assert list(Wikipedia().prepare()) == [f"{root / 'crossmodal'}: all lists and texts are there"]
+    before = read_files(root / "crossmodal")
+    assert list(Wikipedia().prepare()) == [f"{root / 'crossmodal'}: all lists and texts exist"]
     shutil.rmtree(root / "crossmodal")
     list(Wikipedia().prepare())
-    assert contents(root / "crossmodal") == before
+    assert read_files(root / "crossmodal") == before
 
 
-def test_what_an_interrupted_call_left_is_completed(root: Path) -> None:
+def test_an_interrupted_prepare_is_completed(root: Path) -> None:
     list(Wikipedia().prepare())
-    before = contents(root / "crossmodal")
+    before = read_files(root / "crossmodal")
     for name in ("database_img.txt", "database_text.npy", "test_label.txt"):
         (root / "crossmodal" / name).unlink()
     (root / "crossmodal" / "draft").mkdir()
     (root / "crossmodal" / "draft" / "train_text.npy").write_bytes(b"half")
     assert len(list(Wikipedia().prepare())) == 4
-    assert contents(root / "crossmodal") == before
+    assert read_files(root / "crossmodal") == before
 
 
-def test_files_of_somebody_else_are_never_replaced(root: Path) -> None:
+def test_files_of_the_user_are_never_replaced(root: Path) -> None:
     list(Wikipedia().prepare())
     mine = root / "crossmodal" / "test_label.txt"
     mine.write_text("0 1 0 0 0 0 0 0 0 0\n" * 4)
     (root / "crossmodal" / "database_text.npy").unlink()
-    before = contents(root / "crossmodal")
-    with pytest.raises(UserError, match=r"test_label.txt: retbench did not write it, .*: got 8 of nine files"):
+    before = read_files(root / "crossmodal")
+    with pytest.raises(UserError, match=r"test_label.txt: retbench did not write this file .*: got 8 of nine files"):
         list(Wikipedia().prepare())
-    assert contents(root / "crossmodal") == before
+    assert read_files(root / "crossmodal") == before
 
 
 @pytest.mark.parametrize("database", [7, 9])
-def test_another_number_of_rows_is_refused_and_nothing_is_listed(
+def test_a_wrong_number_of_rows_is_refused_and_no_list_is_written(
     root: Path, monkeypatch: pytest.MonkeyPatch, database: int
 ) -> None:
     monkeypatch.setattr(WikipediaSource, "sizes", {"train": 7, "query": 4, "database": database})
@@ -135,54 +133,54 @@ def test_another_number_of_rows_is_refused_and_nothing_is_listed(
     assert [path for path in edition_files(root / "crossmodal") if path.exists()] == []
 
 
-def test_a_text_that_is_not_finite_is_refused_and_nothing_is_listed(root: Path) -> None:
+def test_a_non_finite_text_is_refused_and_no_list_is_written(root: Path) -> None:
     savemat(features_path(root), {"T_te": np.full((4, 10), np.nan), "T_tr": np.eye(8, 10)})
     with pytest.raises(UserError, match=r"raw_features.mat: T_te: row 0: a text must be finite .*: got nan"):
         list(Wikipedia().prepare())
     assert [path for path in edition_files(root / "crossmodal") if path.exists()] == []
 
 
-def test_a_folder_that_cannot_be_made_is_told(root: Path) -> None:
+def test_a_folder_that_cannot_be_created_is_reported(root: Path) -> None:
     (root / "crossmodal").write_text("a file")
-    with pytest.raises(UserError, match=r"crossmodal/draft: it cannot be made: "):
+    with pytest.raises(UserError, match=r"crossmodal/draft: the folder cannot be created: "):
         list(Wikipedia().prepare())
 
 
 def test_drawn_splits_are_a_caveat_until_a_list_is_replaced(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(WikipediaSource, "arrangement", lambda self, root: "drawn")
-    monkeypatch.setattr(WikipediaSource, "remarks", ("made of wool",))
+    monkeypatch.setattr(WikipediaSource, "row_order", lambda self, root: "drawn")
+    monkeypatch.setattr(WikipediaSource, "remarks", ("encoded by a test",))
     dataset = Wikipedia()
     list(dataset.prepare())
-    assert dataset.caveats(dataset.facts()) == (DRAWN_CAVEAT, "made of wool")
+    assert dataset.caveats(dataset.facts()) == (DRAWN_CAVEAT, "encoded by a test")
     with (root / "crossmodal" / "test_label.txt").open("a") as stream:
         stream.write("\n")
-    assert dataset.caveats(dataset.facts()) == ("made of wool",)
+    assert dataset.caveats(dataset.facts()) == ("encoded by a test",)
     path = root / "crossmodal" / "test_text.npy"
     np.save(path, np.load(path) + 1)
     assert dataset.caveats(dataset.facts()) == ()
 
 
-def test_what_was_found_in_the_download_is_a_caveat_until_all_is_replaced(
+def test_remarks_of_the_source_are_caveats_until_all_files_are_replaced(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read = WikipediaSource.read
 
-    def remarking(self: WikipediaSource, root: Path, draft: Path) -> Generator[str, None, ImageTextPairs]:
-        return (yield from read(self, root, draft))._replace(remarks=("two rows were strange",))
+    def read_with_remark(self: WikipediaSource, root: Path, draft: Path) -> Generator[str, None, ImageTextPairs]:
+        return (yield from read(self, root, draft))._replace(remarks=("two rows were incomplete",))
 
-    monkeypatch.setattr(WikipediaSource, "read", remarking)
+    monkeypatch.setattr(WikipediaSource, "read", read_with_remark)
     dataset = Wikipedia()
     list(dataset.prepare())
-    assert dataset.caveats(dataset.facts()) == ("two rows were strange",)
+    assert dataset.caveats(dataset.facts()) == ("two rows were incomplete",)
     with (root / "crossmodal" / "test_label.txt").open("a") as stream:
         stream.write("\n")
-    assert dataset.caveats(dataset.facts()) == ("two rows were strange",)
+    assert dataset.caveats(dataset.facts()) == ("two rows were incomplete",)
     path = root / "crossmodal" / "test_text.npy"
     np.save(path, np.load(path) + 1)
     assert dataset.caveats(dataset.facts()) == ()
 
 
-def test_another_number_of_classes_is_a_caveat(
+def test_a_different_number_of_classes_is_a_caveat(
     crossmodal_folder: CrossmodalFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     root = crossmodal_folder(IaprTc12, width=1024)
@@ -193,38 +191,37 @@ def test_another_number_of_classes_is_a_caveat(
     assert IaprTc12().caveats(IaprTc12().facts()) == ("expected 255 classes, got 254: not the published labels",)
 
 
-def test_a_broken_record_is_named(root: Path) -> None:
+def test_a_broken_record_is_reported(root: Path) -> None:
     list(Wikipedia().prepare())
     (root / "crossmodal" / "prepared.json").write_text('{"files": ')
-    with pytest.raises(UserError, match=r"crossmodal/prepared.json: it is not what retbench wrote"):
+    with pytest.raises(UserError, match=r"crossmodal/prepared.json: it was changed by something other than retbench"):
         Wikipedia().caveats(Wikipedia().facts())
 
 
-def test_stray_arrays_do_not_hide_a_whole_download(root: Path) -> None:
+def test_unusable_files_do_not_hide_a_complete_download(root: Path) -> None:
     np.save(root / "label.npy", np.zeros(3))
     np.save(root / "test_feature_vgg19.npy", np.zeros(3))
     list(Wikipedia().prepare())
     assert (root / "crossmodal" / "train_text.npy").is_file()
 
 
-def test_stray_arrays_in_place_of_a_download_are_refused_and_named(root: Path) -> None:
+def test_unusable_files_without_a_download_are_refused(root: Path) -> None:
     features_path(root).unlink()
     np.save(root / "test_feature_vgg19.npy", np.zeros(3))
-    with pytest.raises(UserError, match=r"test_feature_vgg19.npy: DGCPN's files .*move these away"):
+    with pytest.raises(UserError, match=r"test_feature_vgg19.npy: DGCPN's files .*move these files away"):
         list(Wikipedia().prepare())
 
 
-def test_the_container_comes_last_and_without_bert(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_container_is_the_last_alternative_and_needs_no_bert(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RETBENCH_WEIGHTS", str(data / "weights"))
     for dataset in (Mscoco(edition="crossmodal"), IaprTc12()):
-        told = dataset.missing() or ""
-        order = ["(1) download", "pip install", "hf download", "Then run", "in place of all that, without BERT"]
-        assert sorted(order, key=told.index) == order
-        assert told.count(str(data / "weights")) == 2  # where it is looked for, and in the command
+        message = dataset.missing() or ""
+        order = ["(1) download", "(3) install", "(4) download BERT", "(5) run", "instead of steps (1) to (4)"]
+        assert sorted(order, key=message.index) == order
+        assert message.count(str(data / "weights")) == 1
     other = Flickr25k(edition="crossmodal").missing() or ""
     assert "BERT" not in other
     assert other.endswith(
-        "Or, in place of all that, put FLICKR-25K.mat, which the code of TA-DCH links to, or DCMH's "
-        f"mirflickr25k-iall.mat, mirflickr25k-lall.mat and mirflickr25k-yall.mat into {data / 'flickr25k'}, and run "
-        "the same"
+        "Alternatively, instead of steps (1) to (2), put FLICKR-25K.mat (linked from the code of TA-DCH), or DCMH's "
+        f"mirflickr25k-iall.mat, mirflickr25k-lall.mat and mirflickr25k-yall.mat, into {data / 'flickr25k'}"
     )

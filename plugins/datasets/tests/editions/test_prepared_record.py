@@ -1,4 +1,4 @@
-"""What retbench wrote into a folder."""
+"""The record of the files that retbench wrote."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from retbench_datasets.editions.prepared_record import PreparedRecord
 from retbench import UserError
 
 
-def test_what_was_written_is_read_again(tmp_path: Path) -> None:
+def test_a_written_record_is_read_back(tmp_path: Path) -> None:
     assert PreparedRecord(tmp_path).read() == {}
     PreparedRecord(tmp_path).write({"rows": "drawn", "remarks": ("a",)})
     assert PreparedRecord(tmp_path).read() == {"rows": "drawn", "remarks": ["a"]}
@@ -18,7 +18,9 @@ def test_what_was_written_is_read_again(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b'{"rows": ', b"[1]", b"\xff", b"null"])
-def test_a_broken_record_is_named(tmp_path: Path, content: bytes) -> None:
+def test_a_broken_record_is_reported(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "prepared.json").write_bytes(content)
-    with pytest.raises(UserError, match=r"^[^\n]*prepared.json: it is not what retbench wrote: [^\n]*$"):
+    with pytest.raises(
+        UserError, match=r"^[^\n]*prepared.json: it was changed by something other than retbench: [^\n]*$"
+    ):
         PreparedRecord(tmp_path).read()

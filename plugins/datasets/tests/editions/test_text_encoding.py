@@ -1,4 +1,4 @@
-"""Sentences as vectors on disk, and what an interrupted call leaves."""
+"""Texts encoded as vectors on disk, and the continuation of an interrupted run."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ TEXTS = [f"a {'dog' if row % 3 else 'cat'} {'runs' if row % 2 else 'sleeps'} {'.
 TEXTS[11] = ""
 
 
-def finished(encoding: Generator[str, None, np.ndarray]) -> tuple[list[str], np.ndarray]:
+def run_to_end(encoding: Generator[str, None, np.ndarray]) -> tuple[list[str], np.ndarray]:
     lines = []
     while True:
         try:
@@ -27,7 +27,7 @@ def finished(encoding: Generator[str, None, np.ndarray]) -> tuple[list[str], np.
 
 
 def test_a_row_is_the_encoded_text(bert: Path, tmp_path: Path) -> None:
-    lines, texts = finished(encode_into(tmp_path, TEXTS, 32))
+    lines, texts = run_to_end(encode_into(tmp_path, TEXTS, 32))
     assert lines == []
     assert isinstance(texts, np.memmap)
     assert texts.dtype == np.float32
@@ -35,9 +35,9 @@ def test_a_row_is_the_encoded_text(bert: Path, tmp_path: Path) -> None:
     assert not texts[11].any()
 
 
-def test_an_interrupted_call_is_continued(bert: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_encoding_is_continued(bert: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(text_encoding, "PROGRESS_STEP", 32)
-    whole = np.array(finished(encode_into(tmp_path, TEXTS, 32))[1])
+    whole = np.array(run_to_end(encode_into(tmp_path, TEXTS, 32))[1])
     (path,) = tmp_path.glob("texts-*.f32")
     path.unlink()
     first = encode_into(tmp_path, TEXTS, 32)
@@ -45,30 +45,30 @@ def test_an_interrupted_call_is_continued(bert: Path, tmp_path: Path, monkeypatc
     first.close()
     with path.open("ab") as stream:
         stream.write(b"half of a row")
-    lines, texts = finished(encode_into(tmp_path, TEXTS, 32))
+    lines, texts = run_to_end(encode_into(tmp_path, TEXTS, 32))
     assert lines == [f"{path}: 32 of 70 texts were encoded before", f"{path}: 64 of 70 texts encoded"]
     np.testing.assert_allclose(texts, whole, atol=1e-5)
-    assert finished(encode_into(tmp_path, TEXTS, 32))[0] == [f"{path}: 70 of 70 texts were encoded before"]
+    assert run_to_end(encode_into(tmp_path, TEXTS, 32))[0] == [f"{path}: 70 of 70 texts were encoded before"]
 
 
-def test_other_texts_and_another_network_begin_anew(bert: Path, tmp_path: Path) -> None:
-    finished(encode_into(tmp_path, TEXTS[:2], 32))
-    assert finished(encode_into(tmp_path, TEXTS[1:3], 32))[0] == []
+def test_other_texts_or_another_network_start_again(bert: Path, tmp_path: Path) -> None:
+    run_to_end(encode_into(tmp_path, TEXTS[:2], 32))
+    assert run_to_end(encode_into(tmp_path, TEXTS[1:3], 32))[0] == []
     (bert / "config.json").write_bytes((bert / "config.json").read_bytes() + b"\n")
-    assert finished(encode_into(tmp_path, TEXTS[:2], 32))[0] == []
+    assert run_to_end(encode_into(tmp_path, TEXTS[:2], 32))[0] == []
     assert len([*tmp_path.glob("texts-*.f32")]) == 3
 
 
 def test_no_texts_give_no_rows(bert: Path, tmp_path: Path) -> None:
-    assert finished(encode_into(tmp_path, [], 32))[1].shape == (0, 32)
+    assert run_to_end(encode_into(tmp_path, [], 32))[1].shape == (0, 32)
 
 
 def test_vectors_of_another_length_are_refused(bert: Path, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"another network: got vectors of length 32, expected 1024"):
-        finished(encode_into(tmp_path, TEXTS, 1024))
+    with pytest.raises(UserError, match=r"wrong network: got vectors of length 32, expected 1024"):
+        run_to_end(encode_into(tmp_path, TEXTS, 1024))
 
 
-def test_a_network_that_is_not_there_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_network_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RETBENCH_WEIGHTS", str(tmp_path))
-    with pytest.raises(UserError, match=r"bert-large-uncased: not there: config.json, model.safetensors"):
-        finished(encode_into(tmp_path, TEXTS, 32))
+    with pytest.raises(UserError, match=r"bert-large-uncased: missing: config.json, model.safetensors"):
+        run_to_end(encode_into(tmp_path, TEXTS, 32))

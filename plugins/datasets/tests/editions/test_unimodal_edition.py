@@ -1,4 +1,4 @@
-"""Uni-modal editions: what is missing, how it is built, and its caveats."""
+"""Unimodal editions: missing files, built lists, and caveats."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from retbench import UserError
 PublishedFolder = Callable[[type[TwoEditionDataset]], Path]
 DRAWN = "train, query, database rows were drawn by retbench (sha256 of the paths): not the published split"
 REBUILT = (
-    "database rows were rebuilt by retbench (every labeled picture but the queries): the published order is not "
-    "known, and matters to ties only"
+    "database rows were rebuilt by retbench (every labeled image but the queries): the published order is not "
+    "known, which affects ties only"
 )
 
 
 @pytest.fixture
 def annotations(data: Path) -> Path:
-    """MIRFLICKR's annotation files, with ten pictures each."""
+    """Return the folder of MIRFLICKR's annotation files, with ten images each."""
     folder = data / "flickr25k" / "mirflickr25k_annotations_v080"
     folder.mkdir(parents=True)
     for at, name in enumerate(Flickr25k.published_classes):
@@ -31,33 +31,33 @@ def annotations(data: Path) -> Path:
     return folder
 
 
-def test_an_empty_folder_gets_all_steps_and_the_license(data: Path) -> None:
-    told = Flickr25k().missing() or ""
-    assert told.startswith(f"{data / 'flickr25k'}: not there: train_img.txt, train_label.txt, test_img.txt, ")
+def test_all_steps_and_the_license_are_reported_for_an_empty_folder(data: Path) -> None:
+    message = Flickr25k().missing() or ""
+    assert message.startswith(f"{data / 'flickr25k'}: missing: train_img.txt, train_label.txt, test_img.txt, ")
     for part in ("(1) download", "mirflickr25k.zip", "(4) run `retbench datasets prepare flickr25k`", "License:"):
-        assert part in told
+        assert part in message
 
 
-def test_a_folder_with_some_lists_is_told_which_are_missing(published_folder: PublishedFolder) -> None:
+def test_single_missing_lists_are_reported(published_folder: PublishedFolder) -> None:
     root = published_folder(Flickr25k)
     (root / "database_label.txt").unlink()
-    told = Flickr25k().missing() or ""
-    assert told.startswith(f"{root}: not there: database_label.txt; the other lists are there. To get it: (1) download")
+    message = Flickr25k().missing() or ""
+    assert message.startswith(f"{root}: missing: database_label.txt; the other lists exist. To get it: (1) download")
 
 
-def test_label_files_make_the_steps_short(annotations: Path) -> None:
-    told = Flickr25k().missing() or ""
-    assert told.endswith("To get it: run `retbench datasets prepare flickr25k`")
+def test_with_the_label_files_the_only_step_is_prepare(annotations: Path) -> None:
+    message = Flickr25k().missing() or ""
+    assert message.endswith("To get it: run `retbench datasets prepare flickr25k`")
 
 
-def test_a_missing_picture_is_named_with_its_line(published_folder: PublishedFolder) -> None:
+def test_a_missing_image_is_reported_with_its_line(published_folder: PublishedFolder) -> None:
     root = published_folder(Flickr25k)
     (root / "mirflickr" / "im10.jpg").unlink()
-    told = Flickr25k().missing() or ""
-    assert told.startswith(f"{root / 'test_img.txt'}:10: no such picture: {root / 'mirflickr' / 'im10.jpg'}. To get")
+    message = Flickr25k().missing() or ""
+    assert message.startswith(f"{root / 'test_img.txt'}:10: no such image: {root / 'mirflickr' / 'im10.jpg'}. To get")
 
 
-def test_ten_rows_a_split_run_with_a_caveat_for_each(published_folder: PublishedFolder) -> None:
+def test_splits_of_ten_rows_work_with_a_caveat_each(published_folder: PublishedFolder) -> None:
     published_folder(Flickr25k)
     dataset = Flickr25k()
     assert dataset.caveats(dataset.facts()) == (
@@ -77,20 +77,20 @@ def test_drawn_lists_have_the_published_sizes_and_a_caveat(annotations: Path) ->
     ]
     assert missing_lists(root) == []
     assert dataset.caveats(dataset.facts()) == (DRAWN,)
-    assert list(dataset.prepare()) == [f"{root}: all lists are there"]
+    assert list(dataset.prepare()) == [f"{root}: all lists exist"]
     assert {path.name for path in root.glob(".*")} == set()
 
 
-def test_a_list_that_replaces_a_drawn_one_has_no_caveat(annotations: Path) -> None:
+def test_a_replaced_list_has_no_caveat(annotations: Path) -> None:
     dataset = Flickr25k()
     list(dataset.prepare())
     with (dataset.root / "test_label.txt").open("a") as stream:
         stream.write("\n")
-    (told,) = dataset.caveats(dataset.facts())
-    assert told.startswith("train, database rows were drawn")
+    (caveat,) = dataset.caveats(dataset.facts())
+    assert caveat.startswith("train, database rows were drawn")
 
 
-def test_a_list_that_is_missing_again_is_rebuilt_beside_the_others(annotations: Path) -> None:
+def test_a_deleted_list_is_rebuilt_to_fit_the_others(annotations: Path) -> None:
     dataset = Flickr25k()
     list(dataset.prepare())
     before = (dataset.root / "database_img.txt").read_bytes()
@@ -102,7 +102,7 @@ def test_a_list_that_is_missing_again_is_rebuilt_beside_the_others(annotations: 
     assert list(json.loads((dataset.root / "prepared.json").read_text())) == ["database"]
 
 
-def test_lists_are_never_on_disk_without_their_record(annotations: Path) -> None:
+def test_the_record_is_written_before_the_lists(annotations: Path) -> None:
     lines = Flickr25k().prepare()
     next(lines)
     lines.close()
@@ -113,16 +113,16 @@ def test_lists_are_never_on_disk_without_their_record(annotations: Path) -> None
     assert drawn == DRAWN
 
 
-def test_half_a_split_is_refused(annotations: Path) -> None:
+def test_an_incomplete_split_is_refused(annotations: Path) -> None:
     (annotations.parent / "test_img.txt").write_text("mirflickr/im1.jpg\n")
-    with pytest.raises(UserError, match=r"test_label.txt: no such file, but test_img.txt is there"):
+    with pytest.raises(UserError, match=r"test_label.txt: no such file, but test_img.txt exists"):
         list(Flickr25k().prepare())
 
 
 def test_without_label_files_nothing_is_built(data: Path, annotations: Path) -> None:
     for path in list(annotations.glob("s*.txt")):
         path.unlink()
-    (told,) = Flickr25k().prepare()
-    assert told == f"{data / 'flickr25k'}: no list was built: not there: {annotations / 'sky.txt'} and 4 more"
+    (line,) = Flickr25k().prepare()
+    assert line == f"{data / 'flickr25k'}: no list was built: missing: {annotations / 'sky.txt'} and 4 more"
     assert "(1) download" in (Flickr25k().missing() or "")
     assert missing_lists(data / "flickr25k") != []

@@ -15,23 +15,23 @@ PINNED = "7f185abdbdd71093e31f8838835cdf57b10161b58227b7b329ede01c32455f4a"
 
 @pytest.fixture
 def fresh_scans() -> Iterator[None]:
-    """What was read is forgotten, before and after."""
-    read = [digits._scans, digits._scans_digest, digits._load]
-    for remembered in read:
-        remembered.cache_clear()
+    """Clear the caches of the scans before and after a test."""
+    cached = [digits._read_scans, digits._digest_scans, digits._load_images]
+    for function in cached:
+        function.cache_clear()
     yield
-    for remembered in read:
-        remembered.cache_clear()
+    for function in cached:
+        function.cache_clear()
 
 
 def enlarge(scan: np.ndarray) -> np.ndarray:
-    """Return a scan (8, 8) at 32 x 32, one axis after the other, by numpy's linear interpolation."""
-    at = (np.arange(32) + 0.5) / 4 - 0.5
-    wide = np.stack([np.interp(at, np.arange(8), row) for row in scan])
-    return np.stack([np.interp(at, np.arange(8), column) for column in wide.T], axis=1)
+    """Return a scan (8, 8) enlarged to 32 x 32 by numpy's linear interpolation, one axis after the other."""
+    points = (np.arange(32) + 0.5) / 4 - 0.5
+    wide = np.stack([np.interp(points, np.arange(8), row) for row in scan])
+    return np.stack([np.interp(points, np.arange(8), column) for column in wide.T], axis=1)
 
 
-def test_a_picture_is_its_scan_enlarged_and_repeated_in_three_channels() -> None:
+def test_an_image_is_its_scan_enlarged_and_repeated_in_three_channels() -> None:
     bunch = sklearn.datasets.load_digits()
     for row, name in enumerate(Digits().ids("query")[:20]):
         scan = int(name.removeprefix("digit-"))
@@ -41,12 +41,12 @@ def test_a_picture_is_its_scan_enlarged_and_repeated_in_three_channels() -> None
 
 
 def test_the_whole_range_of_gray_is_used() -> None:
-    pictures = Digits().images("database", range(1597))
-    assert pictures.min() == 0
-    assert pictures.max() == 255
+    images = Digits().images("database", range(1597))
+    assert images.min() == 0
+    assert images.max() == 255
 
 
-def test_a_picture_has_one_label() -> None:
+def test_an_image_has_one_label() -> None:
     assert (Digits().labels("database").sum(dim=1) == 1).all()
 
 
@@ -76,32 +76,32 @@ def test_other_scans_change_the_fingerprint(monkeypatch: pytest.MonkeyPatch, col
     table[3, column] += 1
     monkeypatch.setattr(np, "loadtxt", lambda path, delimiter, dtype: table)
     assert Digits().fingerprint() == before
-    digits._scans.cache_clear()
-    digits._scans_digest.cache_clear()
+    digits._read_scans.cache_clear()
+    digits._digest_scans.cache_clear()
     assert Digits().fingerprint() != before
 
 
-def test_the_scans_are_those_that_scikit_learn_loads() -> None:
-    bunch, scans = sklearn.datasets.load_digits(), digits._scans()
+def test_the_scans_equal_those_of_scikit_learn() -> None:
+    bunch, scans = sklearn.datasets.load_digits(), digits._read_scans()
     assert np.array_equal(scans.gray.numpy(), bunch.images)
     assert np.array_equal(scans.digits.numpy(), bunch.target)
 
 
 @pytest.mark.usefixtures("fresh_scans")
-def test_without_the_file_the_message_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(digits, "SCANS", "datasets/data/absent.csv.gz")
+def test_a_missing_file_of_scans_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(digits, "DIGITS_FILE", "datasets/data/absent.csv.gz")
     with pytest.raises(UserError, match=r"dataset digits: no such file: got .*absent\.csv\.gz"):
         Digits().labels("query")
 
 
-def test_the_fingerprint_also_holds_name_and_revision(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_fingerprint_depends_on_name_and_revision(monkeypatch: pytest.MonkeyPatch) -> None:
     before = Digits().fingerprint()
     monkeypatch.setattr(Digits, "revision", Digits.revision + 1)
     assert Digits().fingerprint() != before
     assert Digits().fingerprint() != Dataset.fingerprint(Digits())
 
 
-def test_the_pictures_are_those_that_were_published() -> None:
-    """When this fails and the change is meant, raise `Digits.revision` and pin the new digest."""
-    pictures, labels = Digits().images("database", range(64)), Digits().labels("database")[:64]
-    assert hashlib.sha256(pictures.numpy().tobytes() + labels.numpy().tobytes()).hexdigest() == PINNED
+def test_images_and_labels_are_pinned() -> None:
+    """If a change is intended, raise `Digits.revision` and pin the new digest."""
+    images, labels = Digits().images("database", range(64)), Digits().labels("database")[:64]
+    assert hashlib.sha256(images.numpy().tobytes() + labels.numpy().tobytes()).hexdigest() == PINNED

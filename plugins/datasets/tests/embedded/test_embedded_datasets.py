@@ -1,4 +1,4 @@
-"""What both datasets promise of their splits."""
+"""The splits of both embedded datasets."""
 
 import pytest
 import torch
@@ -39,7 +39,7 @@ def test_images_and_labels_have_the_shape_and_type_of_the_contract(dataset: Data
 
 
 @pytest.mark.parametrize("split", SPLITS)
-def test_the_last_row_is_there_and_the_next_is_not(dataset: Dataset, split: str) -> None:
+def test_the_last_row_can_be_read_but_not_the_next(dataset: Dataset, split: str) -> None:
     size = dataset.facts().sizes[split]
     assert len(dataset.images(split, [size - 1])) == 1
     with pytest.raises(IndexError):
@@ -56,25 +56,25 @@ def test_ids_are_unique_and_no_query_is_in_the_database(dataset: Dataset) -> Non
     assert len({*queries, *database}) == len(queries) + len(database)
 
 
-def test_an_id_names_one_image_and_one_label_in_training_and_database(dataset: Dataset) -> None:
+def test_an_id_has_the_same_image_and_label_in_training_and_database(dataset: Dataset) -> None:
     row_of = {name: row for row, name in enumerate(dataset.ids("database"))}
     rows = [row_of[name] for name in dataset.ids("train")]
     assert torch.equal(dataset.images("train", range(len(rows))), dataset.images("database", rows))
     assert torch.equal(dataset.labels("train"), dataset.labels("database")[rows])
 
 
-def test_a_picture_does_not_depend_on_the_rows_it_is_read_with(dataset: Dataset) -> None:
+def test_an_image_does_not_depend_on_the_other_rows_read(dataset: Dataset) -> None:
     singles = torch.cat([dataset.images("database", [row]) for row in (5, 3, 999)])
     assert torch.equal(dataset.images("database", [5, 3, 999]), singles)
 
 
-def test_no_picture_appears_twice(dataset: Dataset) -> None:
+def test_no_image_appears_twice(dataset: Dataset) -> None:
     sizes = dataset.facts().sizes
-    pictures = torch.cat([dataset.images(split, range(sizes[split])) for split in ("query", "database")])
-    assert len({picture.numpy().tobytes() for picture in pictures}) == len(pictures)
+    images = torch.cat([dataset.images(split, range(sizes[split])) for split in ("query", "database")])
+    assert len({image.numpy().tobytes() for image in images}) == len(images)
 
 
-def test_writing_into_what_was_handed_out_changes_nothing(dataset: Dataset) -> None:
+def test_writing_into_returned_tensors_does_not_change_the_dataset(dataset: Dataset) -> None:
     images, labels = dataset.images("query", range(4)), dataset.labels("query")
     before = images.clone(), labels.clone()
     images.zero_()

@@ -1,68 +1,68 @@
 import numpy as np
 import pytest
 from retbench_datasets.embedded.scene_backgrounds import paint_backgrounds
-from retbench_datasets.embedded.scene_contents import BACKGROUNDS, NOTHING, draw_contents
+from retbench_datasets.embedded.scene_contents import BACKGROUNDS, NO_SHAPE, draw_contents
 from retbench_datasets.embedded.scene_drawing import draw_scenes
 from retbench_datasets.embedded.scene_random import SceneRandom
 
 
-def backgrounds_of(indices: range) -> np.ndarray:
+def draw_backgrounds(indices: range) -> np.ndarray:
     draws = SceneRandom(0, np.array(indices))
     return paint_backgrounds(draws, draw_contents(draws).backgrounds)
 
 
-def test_a_picture_depends_on_its_own_index_alone() -> None:
-    run = draw_scenes(0, 0.02, range(240, 260))  # across the edge of a chunk of range(0, 260)
+def test_an_image_depends_on_its_own_index_alone() -> None:
+    run = draw_scenes(0, 0.02, range(240, 260))  # across the boundary of two batches of range(0, 260)
     assert np.array_equal(draw_scenes(0, 0.02, range(0, 260))[240:], run)
     assert np.array_equal(draw_scenes(0, 0.02, range(259, 239, -1))[::-1], run)
 
 
-def test_another_seed_draws_other_pictures() -> None:
+def test_another_seed_draws_other_images() -> None:
     assert (draw_scenes(0, 0.0, range(8)) != draw_scenes(1, 0.0, range(8))).any(axis=(1, 2, 3)).all()
 
 
-def test_no_indices_give_no_pictures() -> None:
+def test_no_indices_give_no_images() -> None:
     assert draw_scenes(0, 0.02, range(0)).shape == (0, 3, 32, 32)
 
 
 @pytest.mark.parametrize("noise", [0.02, 0.1])
 def test_the_pixel_noise_has_its_standard_deviation(noise: float) -> None:
     clean = draw_scenes(0, 0.0, range(200)).astype(float)
-    away = (draw_scenes(0, noise, range(200)) - clean)[(clean > 100) & (clean < 155)]
-    assert away.std() / 255 == pytest.approx(noise, rel=0.03)
-    assert abs(away.mean()) < 0.2
+    noise_levels = (draw_scenes(0, noise, range(200)) - clean)[(clean > 100) & (clean < 155)]
+    assert noise_levels.std() / 255 == pytest.approx(noise, rel=0.03)
+    assert abs(noise_levels.mean()) < 0.2
 
 
-def test_shapes_cover_a_fair_part_of_the_picture_and_leave_the_background_in_sight() -> None:
+def test_shapes_cover_a_part_of_the_image_but_not_all() -> None:
     indices = range(500)
-    pictures = draw_scenes(0, 0.0, indices) / 255
-    changed = (np.abs(pictures - np.clip(backgrounds_of(indices), 0, 1)).max(axis=1) > 0.01).mean(axis=(1, 2))
-    two = draw_contents(SceneRandom(0, np.array(indices))).shapes[:, 1] != NOTHING
+    images = draw_scenes(0, 0.0, indices) / 255
+    changed = (np.abs(images - np.clip(draw_backgrounds(indices), 0, 1)).max(axis=1) > 0.01).mean(axis=(1, 2))
+    two = draw_contents(SceneRandom(0, np.array(indices))).shapes[:, 1] != NO_SHAPE
     assert 0.05 < changed.min() < changed.max() < 0.75
     assert changed[two].mean() / changed[~two].mean() == pytest.approx(2.0, abs=0.2)
 
 
-def test_a_shape_stands_out_from_its_background() -> None:
+def test_a_shape_has_contrast_to_its_background() -> None:
     indices = range(500)
-    behind = np.clip(backgrounds_of(indices), 0, 1)
-    away = np.sqrt(((draw_scenes(0, 0.0, indices) / 255 - behind) ** 2).sum(axis=1))
-    strongest = np.sort(away.reshape(len(indices), -1), axis=1)[:, -40:]  # the smallest shape covers 54 pixels
+    backgrounds = np.clip(draw_backgrounds(indices), 0, 1)
+    distances = np.sqrt(((draw_scenes(0, 0.0, indices) / 255 - backgrounds) ** 2).sum(axis=1))
+    strongest = np.sort(distances.reshape(len(indices), -1), axis=1)[:, -40:]  # the smallest shape covers 54 pixels
     assert strongest.mean(axis=1).min() > 0.35
 
 
-def test_backgrounds_are_told_apart_by_their_colors_and_how_those_vary() -> None:
+def test_background_kinds_are_separable_by_simple_statistics() -> None:
     kinds = draw_contents(SceneRandom(0, np.arange(600))).backgrounds
-    pictures = backgrounds_of(range(600))
-    along, down = np.abs(np.diff(pictures, axis=3)), np.abs(np.diff(pictures, axis=2))
-    looks = np.concatenate([part.mean(axis=(2, 3)) for part in (pictures, along, down)], axis=1)
-    centers = np.stack([looks[:300][kinds[:300] == kind].mean(axis=0) for kind in range(len(BACKGROUNDS))])
-    nearest = np.abs(looks[300:, None] - centers).sum(axis=-1).argmin(axis=1)
+    images = draw_backgrounds(range(600))
+    along, down = np.abs(np.diff(images, axis=3)), np.abs(np.diff(images, axis=2))
+    statistics = np.concatenate([part.mean(axis=(2, 3)) for part in (images, along, down)], axis=1)
+    centers = np.stack([statistics[:300][kinds[:300] == kind].mean(axis=0) for kind in range(len(BACKGROUNDS))])
+    nearest = np.abs(statistics[300:, None] - centers).sum(axis=-1).argmin(axis=1)
     assert (nearest == kinds[300:]).mean() > 0.95
 
 
-def test_no_two_backgrounds_of_a_kind_are_alike() -> None:
+def test_two_backgrounds_of_a_kind_differ() -> None:
     draws = SceneRandom(0, np.arange(40))
     for kind in range(len(BACKGROUNDS)):
-        pictures = paint_backgrounds(draws, np.full(40, kind)).reshape(40, -1)
-        gaps = np.abs(pictures[:, None] - pictures).mean(axis=-1) + np.eye(40)
+        images = paint_backgrounds(draws, np.full(40, kind)).reshape(40, -1)
+        gaps = np.abs(images[:, None] - images).mean(axis=-1) + np.eye(40)
         assert gaps.min() > 0.01

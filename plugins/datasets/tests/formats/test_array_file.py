@@ -17,30 +17,30 @@ from retbench import UserError
 
 @contextmanager
 def open_array(folder: Path, *shape: int) -> Iterator[ArrayFile]:
-    """A file of version 7.3, whose axes are stored in reverse order."""
+    """Open a file of version 7.3, which stores its axes in reverse order."""
     with h5py.File(folder / "array.mat", "w") as file:
         file["array"] = np.zeros(shape[::-1], dtype=np.float32)
     with open_mat(folder / "array.mat") as arrays:
         yield arrays
 
 
-def test_a_block_holds_as_many_items_as_the_limit_allows_and_one_at_least(tmp_path: Path) -> None:
+def test_a_block_holds_as_many_items_as_fit_the_limit_but_at_least_one(tmp_path: Path) -> None:
     with open_array(tmp_path, 10, 3) as arrays:
-        found = [(rows.start, rows.stop) for rows in arrays.blocks("array", 0, limit=4 * 12)]
+        found = [(rows.start, rows.stop) for rows in arrays.block_ranges("array", 0, limit=4 * 12)]
         assert found == [(0, 4), (4, 8), (8, 10)]
-        assert [len(rows) for rows in arrays.blocks("array", 0, limit=11)] == [1] * 10
-        assert [len(rows) for rows in arrays.blocks("array", 1, limit=80)] == [2, 1]
+        assert [len(rows) for rows in arrays.block_ranges("array", 0, limit=11)] == [1] * 10
+        assert [len(rows) for rows in arrays.block_ranges("array", 1, limit=80)] == [2, 1]
 
 
 @pytest.mark.parametrize("shape", [(0, 3), (3, 0)])
-def test_an_empty_array_has_no_numbers_to_read(tmp_path: Path, shape: tuple[int, int]) -> None:
+def test_an_empty_array_has_empty_blocks(tmp_path: Path, shape: tuple[int, int]) -> None:
     with open_array(tmp_path, *shape) as arrays:
-        assert sum(block.items.size for block in arrays.walk("array", 0)) == 0
+        assert sum(block.items.size for block in arrays.read_blocks("array", 0)) == 0
 
 
-def test_an_array_that_is_not_there_is_refused_before_anything_is_read(tmp_path: Path) -> None:
+def test_a_missing_array_is_refused(tmp_path: Path) -> None:
     with (
         open_array(tmp_path, 2, 2) as arrays,
-        pytest.raises(UserError, match=r"array.mat: there is no such array of numbers: got array, expected LAll"),
+        pytest.raises(UserError, match=r"array.mat: no such numeric array: got array, expected LAll"),
     ):
-        list(arrays.blocks("LAll", 0))
+        list(arrays.block_ranges("LAll", 0))

@@ -1,53 +1,53 @@
-"""Manifests of pictures in CSV and JSON lines."""
+"""Manifests of images in CSV and JSON lines."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import pytest
-from retbench_datasets.formats.manifest import Entry, read_manifest
+from retbench_datasets.formats.manifest import ManifestRow, read_manifest
 
 from retbench import UserError
 
 
-def written(folder: Path, text: str, suffix: str = "csv") -> Path:
+def write_manifest(folder: Path, text: str, suffix: str = "csv") -> Path:
     path = folder / f"manifest.{suffix}"
     path.write_text(text)
     return path
 
 
-def test_named_labels_and_splits_of_csv(tmp_path: Path) -> None:
+def test_csv_with_named_labels_and_splits(tmp_path: Path) -> None:
     text = 'path,labels,split\na.jpg,sky;sea,test\n"b, c.jpg", sea ,train;database\nd.jpg,,database\n'
-    entries, classes = read_manifest(written(tmp_path, text), None)
+    rows, classes = read_manifest(write_manifest(tmp_path, text), None)
     assert classes == ("sea", "sky")
-    assert entries == (
-        Entry(2, "a.jpg", frozenset({"sky", "sea"}), ("query",)),
-        Entry(3, "b, c.jpg", frozenset({"sea"}), ("train", "database")),
-        Entry(4, "d.jpg", frozenset(), ("database",)),
+    assert rows == (
+        ManifestRow(2, "a.jpg", frozenset({"sky", "sea"}), ("query",)),
+        ManifestRow(3, "b, c.jpg", frozenset({"sea"}), ("train", "database")),
+        ManifestRow(4, "d.jpg", frozenset(), ("database",)),
     )
 
 
-def test_a_column_for_each_class_of_csv(tmp_path: Path) -> None:
-    path = written(tmp_path, "sky,path,sea\n1,a.jpg,1\n0,b.jpg,1\n")
-    entries, classes = read_manifest(path, None)
+def test_csv_with_one_column_per_class(tmp_path: Path) -> None:
+    path = write_manifest(tmp_path, "sky,path,sea\n1,a.jpg,1\n0,b.jpg,1\n")
+    rows, classes = read_manifest(path, None)
     assert classes == ("sky", "sea")
-    assert [entry.labels for entry in entries] == [{"sky", "sea"}, {"sea"}]
-    assert [entry.splits for entry in entries] == [(), ()]
+    assert [row.labels for row in rows] == [{"sky", "sea"}, {"sea"}]
+    assert [row.splits for row in rows] == [(), ()]
     assert read_manifest(path, ("land", "sea", "sky")).classes == ("land", "sea", "sky")
 
 
 def test_json_lines_with_names_or_numbers(tmp_path: Path) -> None:
-    path = written(
+    path = write_manifest(
         tmp_path,
         '{"path": "a.jpg", "labels": ["sky"], "split": "query"}\n'
         '{"path": "b.jpg", "labels": [1, 1], "split": ["train", "database"]}\n'
         '{"path": "c.jpg", "labels": [], "split": "database"}\n',
         "jsonl",
     )
-    entries, classes = read_manifest(path, ("sky", "sea"))
+    rows, classes = read_manifest(path, ("sky", "sea"))
     assert classes == ("sky", "sea")
-    assert [entry.labels for entry in entries] == [{"sky"}, {"sky", "sea"}, set()]
-    assert [entry.splits for entry in entries] == [("query",), ("train", "database"), ("database",)]
+    assert [row.labels for row in rows] == [{"sky"}, {"sky", "sea"}, set()]
+    assert [row.splits for row in rows] == [("query",), ("train", "database"), ("database",)]
 
 
 @pytest.mark.parametrize(
@@ -57,22 +57,25 @@ def test_json_lines_with_names_or_numbers(tmp_path: Path) -> None:
         ("path\na.jpg\n", "1: wrong columns: got path"),
         ("path,labels,sky\na.jpg,sky,1\n", "1: wrong columns: got path, labels, sky"),
         ("path,sky,sky\na.jpg,1,1\n", "1: wrong columns: got path, sky, sky"),
-        ("path,labels\n", " there are no pictures"),
+        ("path,labels\n", " there are no images"),
         ("", "1: an empty file"),
         ("path,labels\na.jpg,sky\n\nb.jpg,sky\n", "3: an empty line"),
         ("path,labels\na.jpg,sky,sea\n", "2: wrong number of columns"),
         ("path,labels\na.jpg\n", "2: wrong number of columns"),
         ("path,sky\na.jpg,1\nb.jpg,2\n", "3: a label must be 0 or 1: got '2'"),
-        ("path,labels\na.jpg,sky\na.jpg,sea\n", "3: a picture is listed twice: got a.jpg, as on line 2"),
-        ("path,labels\n/a.jpg,sky\n", "2: a picture's path must stay"),
+        ("path,labels\na.jpg,sky\na.jpg,sea\n", "3: an image is listed twice: got a.jpg, as on line 2"),
+        ("path,labels\n/a.jpg,sky\n", "2: wrong image path: got '/a.jpg'"),
         ("path,labels,split\na.jpg,sky,dev\n", "2: unknown split: got 'dev', expected one of train, query, database"),
-        ("path,labels,split\na.jpg,sky,train\nb.jpg,sky,\n", "3: either every row names a split or none"),
+        (
+            "path,labels,split\na.jpg,sky,train\nb.jpg,sky,\n",
+            "3: got a row without a split, expected a split in every row or in none",
+        ),
         ('path,labels\n"a.jpg"x,sky\n', "2: it is not CSV"),
     ],
 )
-def test_what_is_wrong_in_csv_is_named_with_its_line(tmp_path: Path, text: str, problem: str) -> None:
+def test_errors_in_csv_are_reported_with_their_line(tmp_path: Path, text: str, problem: str) -> None:
     with pytest.raises(UserError, match=rf"manifest\.csv:{problem}"):
-        read_manifest(written(tmp_path, text), None)
+        read_manifest(write_manifest(tmp_path, text), None)
 
 
 @pytest.mark.parametrize(
@@ -82,8 +85,8 @@ def test_what_is_wrong_in_csv_is_named_with_its_line(tmp_path: Path, text: str, 
         ("[1]", r"got \[1\], expected \{"),
         ('{"path": "b.jpg"}', "got .*, expected"),
         ('{"path": "b.jpg", "labels": [], "size": 3}', "got .*, expected"),
-        ('{"path": 3, "labels": []}', "path must be a text and labels a list"),
-        ('{"path": "b.jpg", "labels": "sky"}', "path must be a text and labels a list"),
+        ('{"path": 3, "labels": []}', "wrong type: got .*, expected path to be a string and labels a list"),
+        ('{"path": "b.jpg", "labels": "sky"}', "wrong type: got .*, expected path to be a string and labels a list"),
         ('{"path": "b.jpg", "labels": [0, 2]}', "a label must be 0 or 1: got '2'"),
         ('{"path": "b.jpg", "labels": [0, true]}', "a label must be 0 or 1: got 'true'"),
         ('{"path": "b.jpg", "labels": [0]}', "wrong number of labels: got 1, expected 2, as in classes.txt"),
@@ -91,18 +94,18 @@ def test_what_is_wrong_in_csv_is_named_with_its_line(tmp_path: Path, text: str, 
         ('{"path": "b.jpg", "labels": [], "split": [["train"]]}', "unknown split"),
     ],
 )
-def test_what_is_wrong_in_json_lines_is_named_with_its_line(tmp_path: Path, line: str, problem: str) -> None:
-    path = written(tmp_path, f'{{"path": "a.jpg", "labels": ["sky"]}}\n{line}\n', "jsonl")
+def test_errors_in_json_lines_are_reported_with_their_line(tmp_path: Path, line: str, problem: str) -> None:
+    path = write_manifest(tmp_path, f'{{"path": "a.jpg", "labels": ["sky"]}}\n{line}\n', "jsonl")
     with pytest.raises(UserError, match=rf"manifest\.jsonl:2: {problem}"):
         read_manifest(path, ("sky", "sea"))
 
 
-def test_numbers_need_names_for_their_columns(tmp_path: Path) -> None:
-    path = written(tmp_path, '{"path": "a.jpg", "labels": [0, 1]}\n', "jsonl")
-    with pytest.raises(UserError, match=r"jsonl:1: labels must be names unless classes.txt names the columns"):
+def test_numeric_labels_need_a_classes_file(tmp_path: Path) -> None:
+    path = write_manifest(tmp_path, '{"path": "a.jpg", "labels": [0, 1]}\n', "jsonl")
+    with pytest.raises(UserError, match=r"jsonl:1: got labels .*, expected class names; 0 and 1 need a classes.txt"):
         read_manifest(path, None)
 
 
-def test_columns_that_are_not_in_the_known_classes_are_refused(tmp_path: Path) -> None:
+def test_columns_missing_in_the_classes_file_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"csv:1: unknown class: got 'sea'"):
-        read_manifest(written(tmp_path, "path,sky,sea\na.jpg,1,0\n"), ("sky", "land"))
+        read_manifest(write_manifest(tmp_path, "path,sky,sea\na.jpg,1,0\n"), ("sky", "land"))

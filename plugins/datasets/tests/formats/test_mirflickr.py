@@ -10,7 +10,7 @@ from retbench_datasets.formats.mirflickr import annotation_paths, read_annotatio
 from retbench import UserError
 
 
-def test_a_label_is_where_its_file_names_the_picture(tmp_path: Path) -> None:
+def test_labels_come_from_the_annotation_file_of_each_class(tmp_path: Path) -> None:
     first, second = annotation_paths(tmp_path, ["sky", "sea"])
     first.parent.mkdir()
     first.write_text("1\r\n25000\r\n")
@@ -22,23 +22,23 @@ def test_a_label_is_where_its_file_names_the_picture(tmp_path: Path) -> None:
     assert labels.sum() == 3
 
 
-def test_the_vocabulary_keeps_the_order_of_its_file_and_drops_the_counts(tmp_path: Path) -> None:
+def test_the_vocabulary_keeps_the_file_order_and_ignores_the_counts(tmp_path: Path) -> None:
     path = tmp_path / "common_tags.txt"
     path.write_text("explore 1483\nsky 845\r\nnikon 652\n")
     assert read_vocabulary(path, 3) == {"explore": 0, "sky": 1, "nikon": 2}
 
 
-def test_another_vocabulary_is_refused(tmp_path: Path) -> None:
+def test_a_wrong_vocabulary_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "common_tags.txt"
     path.write_text("explore 1483\nsky 845\n")
-    with pytest.raises(UserError, match=r"common_tags.txt: these are not the common tags: got 2, expected 1386"):
+    with pytest.raises(UserError, match=r"common_tags.txt: wrong number of common tags: got 2, expected 1386"):
         read_vocabulary(path, 1386)
     path.write_text("sky 845\nsky 845\n")
-    with pytest.raises(UserError, match=r"common_tags.txt:2: a tag comes twice: got 'sky'"):
+    with pytest.raises(UserError, match=r"common_tags.txt:2: a tag is listed twice: got 'sky'"):
         read_vocabulary(path, 2)
 
 
-def test_a_picture_may_have_tags_of_any_bytes_or_none(tmp_path: Path) -> None:
+def test_an_image_may_have_tags_of_any_bytes_or_none(tmp_path: Path) -> None:
     folder = tmp_path / "mirflickr" / "meta" / "tags"
     folder.mkdir(parents=True)
     (folder / "tags7.txt").write_bytes(b"sky\r\nbl\xe5\r\nnew york\r\n")

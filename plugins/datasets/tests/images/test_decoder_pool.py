@@ -1,4 +1,4 @@
-"""Many pictures at once, in worker processes."""
+"""Decoding of many images in worker processes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from retbench_datasets.images import decoder_pool
-from retbench_datasets.images.decoder_pool import MOST_WORKERS, SMALL_BATCH, count_workers, decode_images
+from retbench_datasets.images.decoder_pool import MAX_WORKERS, SMALL_BATCH, count_workers, decode_images
 from retbench_datasets.images.decoding import Preprocessing, decode_image
 
 from retbench import UserError
@@ -22,24 +22,24 @@ PREPROCESSING = Preprocessing(16, 20, "center")
 
 
 @pytest.fixture
-def paths(tmp_path: Path, picture: Callable[..., None]) -> list[Path]:
-    """Enough pictures for the workers, one of them not there."""
+def paths(tmp_path: Path, make_image: Callable[..., None]) -> list[Path]:
+    """Return enough paths to start the workers; the last file does not exist."""
     paths = [tmp_path / f"{number}.jpg" for number in range(SMALL_BATCH + 4)]
     for number, path in enumerate(paths[:-1]):
-        picture(path, number)
+        make_image(path, number)
     return paths
 
 
 @pytest.fixture(scope="module")
-def _workers_end() -> Iterator[None]:
+def _stop_workers() -> Iterator[None]:
     yield
     for pool in decoder_pool._POOLS.values():
         pool.shutdown()
     decoder_pool._POOLS.clear()
 
 
-@pytest.mark.usefixtures("_workers_end")
-def test_workers_decode_what_this_process_does_in_order(paths: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("_stop_workers")
+def test_workers_return_the_same_images_in_order(paths: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RETBENCH_WORKERS", "2")
     got = list(decode_images(paths, PREPROCESSING))
     assert len(decoder_pool._POOLS) == 1
@@ -51,8 +51,8 @@ def test_workers_decode_what_this_process_does_in_order(paths: list[Path], monke
     assert list(decoder_pool._POOLS.values()) == [pool]
 
 
-@pytest.mark.usefixtures("_workers_end")
-def test_a_worker_that_dies_is_told_and_replaced(paths: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("_stop_workers")
+def test_a_dead_worker_is_reported_and_replaced(paths: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RETBENCH_WORKERS", "2")
     list(decode_images(paths, PREPROCESSING))
     (pool,) = decoder_pool._POOLS.values()
@@ -70,28 +70,28 @@ def test_a_small_batch_starts_no_worker(paths: list[Path], monkeypatch: pytest.M
     assert (os.getpid(), 3) not in decoder_pool._POOLS
 
 
-def test_one_worker_is_this_process(paths: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_worker_decodes_in_this_process(paths: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RETBENCH_WORKERS", "1")
     assert len(list(decode_images(paths, PREPROCESSING))) == len(paths)
     assert (os.getpid(), 1) not in decoder_pool._POOLS
 
 
-def test_no_pictures_give_none() -> None:
+def test_no_paths_give_no_images() -> None:
     assert list(decode_images([], PREPROCESSING)) == []
 
 
 @pytest.mark.parametrize("value", ["0", "-1", "many"])
 def test_a_wrong_number_of_workers_is_refused(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RETBENCH_WORKERS", value)
-    with pytest.raises(UserError, match="RETBENCH_WORKERS: it must be a positive number"):
+    with pytest.raises(UserError, match=r"RETBENCH_WORKERS: wrong number of processes: got .*, expected 1, 2"):
         count_workers()
 
 
-def test_without_a_wish_there_are_as_many_workers_as_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_default_is_one_worker_per_core(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RETBENCH_WORKERS", "")
-    assert 1 <= count_workers() <= MOST_WORKERS
+    assert 1 <= count_workers() <= MAX_WORKERS
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: range(64), raising=False)
-    assert count_workers() == MOST_WORKERS
+    assert count_workers() == MAX_WORKERS
 
 
 SCRIPT = """
@@ -118,26 +118,26 @@ if __name__ == "__main__":
 """
 
 
-def run_script(folder: Path, what: str, picture: Path) -> subprocess.CompletedProcess[str]:
+def run_script(folder: Path, ending: str, image: Path) -> subprocess.CompletedProcess[str]:
     (folder / "script.py").write_text(SCRIPT)
     return subprocess.run(
-        [sys.executable, str(folder / "script.py"), what, str(picture)],
+        [sys.executable, str(folder / "script.py"), ending, str(image)],
         env={**os.environ, "RETBENCH_WORKERS": "2"},
         capture_output=True,
         text=True,
         timeout=60,
         check=False,
         start_new_session=True,
-        preexec_fn=hear_interrupts,
+        preexec_fn=restore_interrupts,
     )
 
 
-def hear_interrupts() -> None:
-    """Undoes what a shell does to its background jobs, which would pass it on to the tests: to ignore Ctrl-C."""
+def restore_interrupts() -> None:
+    """Undo the setting of background jobs to ignore Ctrl-C, which the script would inherit."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
-def gone(pid: int) -> bool:
+def has_ended(pid: int) -> bool:
     for _ in range(100):
         try:
             state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
@@ -149,20 +149,20 @@ def gone(pid: int) -> bool:
     return False
 
 
-@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc to see whether a process lives")
-@pytest.mark.parametrize("what", ["nothing", "kill", "interrupt"])
-def test_the_workers_end_with_their_process_without_a_word(tmp_path: Path, paths: list[Path], what: str) -> None:
-    ended = run_script(tmp_path, what, paths[0])
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc to check whether a process has ended")
+@pytest.mark.parametrize("ending", ["exit", "kill", "interrupt"])
+def test_workers_end_silently_with_their_process(tmp_path: Path, paths: list[Path], ending: str) -> None:
+    ended = run_script(tmp_path, ending, paths[0])
     pids = [int(pid) for pid in ended.stdout.split()]
     assert pids
-    assert all(gone(pid) for pid in pids)
+    assert all(has_ended(pid) for pid in pids)
     assert "SpawnProcess" not in ended.stderr
-    assert (ended.returncode == 0) == (what == "nothing")
-    if what == "nothing":
+    assert (ended.returncode == 0) == (ending == "exit")
+    if ending == "exit":
         assert ended.stderr == ""
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
-def test_a_forked_child_has_workers_of_its_own(tmp_path: Path, paths: list[Path]) -> None:
+def test_a_forked_child_starts_its_own_workers(tmp_path: Path, paths: list[Path]) -> None:
     ended = run_script(tmp_path, "fork", paths[0])
     assert ended.stdout.splitlines()[1:] == ["20", "20"], ended.stderr

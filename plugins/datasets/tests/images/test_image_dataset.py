@@ -1,4 +1,4 @@
-"""What every dataset of picture files does."""
+"""The base class of all datasets of image files."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PublishedFolder = Callable[[type[TwoEditionDataset]], Path]
 
 
 @pytest.mark.parametrize("dataset", [Flickr25k, Mscoco, Nuswide])
-def test_ten_pictures_a_split_are_read_with_all_classes(
+def test_ten_images_per_split_are_read_with_all_classes(
     published_folder: PublishedFolder, dataset: type[TwoEditionDataset]
 ) -> None:
     published_folder(dataset)
@@ -35,7 +35,7 @@ def test_ten_pictures_a_split_are_read_with_all_classes(
     assert small.labels("train").shape == (10, len(facts.classes))
 
 
-def test_a_picture_is_decoded_as_the_options_say(published_folder: PublishedFolder) -> None:
+def test_images_are_decoded_with_the_options(published_folder: PublishedFolder) -> None:
     root = published_folder(Flickr25k)
     for options, preprocessing in (
         ({}, Preprocessing(224, 256, "center")),
@@ -48,12 +48,12 @@ def test_a_picture_is_decoded_as_the_options_say(published_folder: PublishedFold
         assert torch.equal(got, torch.from_numpy(expected))
 
 
-def test_a_crop_larger_than_the_picture_is_refused() -> None:
+def test_a_crop_larger_than_the_resized_image_is_refused() -> None:
     with pytest.raises(OptionError, match="resize must be at least size: got 20, expected 32 or more"):
         Flickr25k.create({"size": 32, "resize": 20})
 
 
-def test_a_training_picture_has_the_id_it_has_in_the_database(published_folder: PublishedFolder) -> None:
+def test_training_images_have_the_same_ids_in_the_database(published_folder: PublishedFolder) -> None:
     published_folder(Nuswide)
     dataset = Nuswide(size=16)
     assert {*dataset.ids("train")} <= {*dataset.ids("database")}
@@ -62,25 +62,25 @@ def test_a_training_picture_has_the_id_it_has_in_the_database(published_folder: 
     assert torch.equal(dataset.images("train", [5]), dataset.images("database", [row]))
 
 
-def test_a_broken_picture_is_named_with_its_line(published_folder: PublishedFolder) -> None:
+def test_a_broken_image_is_reported_with_its_line(published_folder: PublishedFolder) -> None:
     root = published_folder(Mscoco)
     path = root / "train2014" / "COCO_train2014_000000000013.jpg"
     path.write_bytes(path.read_bytes()[:300])
     dataset = Mscoco(size=16)
     assert len(dataset.images("database", [0, 1, 3])) == 3
     with pytest.raises(
-        UserError, match=r"database_img.txt:3: the picture train2014/COCO_\S* cannot be read: OSError: .*"
+        UserError, match=r"database_img.txt:3: the image train2014/COCO_\S* cannot be read: OSError: .*"
     ):
         dataset.images("database", range(10))
 
 
-def test_a_row_that_is_not_there_is_refused(published_folder: PublishedFolder) -> None:
+def test_a_row_beyond_the_split_is_refused(published_folder: PublishedFolder) -> None:
     published_folder(Flickr25k)
     with pytest.raises(IndexError):
         Flickr25k(size=16).images("query", [10])
 
 
-def test_writing_into_the_labels_changes_nothing(published_folder: PublishedFolder) -> None:
+def test_writing_into_returned_labels_does_not_change_the_dataset(published_folder: PublishedFolder) -> None:
     published_folder(Flickr25k)
     before = Flickr25k().labels("query")
     Flickr25k().labels("query").zero_()
@@ -88,8 +88,8 @@ def test_writing_into_the_labels_changes_nothing(published_folder: PublishedFold
     assert before.any()
 
 
-def test_the_fingerprint_follows_files_and_options(
-    published_folder: PublishedFolder, picture: Callable[..., None]
+def test_the_fingerprint_depends_on_files_and_options(
+    published_folder: PublishedFolder, make_image: Callable[..., None]
 ) -> None:
     root = published_folder(Flickr25k)
     first = Flickr25k().fingerprint()
@@ -102,8 +102,8 @@ def test_the_fingerprint_follows_files_and_options(
     assert len({first, resized, relabeled, Flickr25k().fingerprint()}) == 4
 
 
-def test_a_picture_in_the_middle_that_is_not_there_stops_the_fingerprint(published_folder: PublishedFolder) -> None:
+def test_the_fingerprint_raises_for_a_missing_image(published_folder: PublishedFolder) -> None:
     root = published_folder(Flickr25k)
     (root / "mirflickr" / "im5.jpg").unlink()
-    with pytest.raises(UserError, match=r"test_img.txt:5: no such picture: .*im5.jpg"):
+    with pytest.raises(UserError, match=r"test_img.txt:5: no such image: .*im5.jpg"):
         Flickr25k().fingerprint()

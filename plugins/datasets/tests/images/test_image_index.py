@@ -7,39 +7,39 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from retbench_datasets.formats.split import Listing
+from retbench_datasets.formats.listed_images import ListedImages
 from retbench_datasets.images.image_index import ImageIndex, read_index
 
 from retbench import UserError
 
 
-def listing(source: Path, *names: str) -> Listing:
-    return Listing(
+def list_images(source: Path, *names: str) -> ListedImages:
+    return ListedImages(
         names, np.eye(3, dtype=np.uint8)[[len(name) % 3 for name in names]], source, range(1, len(names) + 1)
     )
 
 
 @pytest.fixture
-def index(tmp_path: Path, picture: Callable[..., None]) -> Callable[..., ImageIndex]:
-    """An index of pictures a to f, which are on disk; a split may be given other names."""
+def index(tmp_path: Path, make_image: Callable[..., None]) -> Callable[..., ImageIndex]:
+    """Return a function that builds an index of images a to f, which exist; the arguments replace splits."""
     for seed, name in enumerate("abcdef"):
-        picture(tmp_path / f"{name}.jpg", seed)
+        make_image(tmp_path / f"{name}.jpg", seed)
 
-    def build(**other: tuple[str, ...]) -> ImageIndex:
-        names = {"train": ("c.jpg", "c.jpg"), "query": ("a.jpg", "b.jpg"), "database": ("c.jpg", "d.jpg"), **other}
-        splits = {split: listing(tmp_path / f"{split}.txt", *listed) for split, listed in names.items()}
+    def build(**replaced: tuple[str, ...]) -> ImageIndex:
+        names = {"train": ("c.jpg", "c.jpg"), "query": ("a.jpg", "b.jpg"), "database": ("c.jpg", "d.jpg"), **replaced}
+        splits = {split: list_images(tmp_path / f"{split}.txt", *paths) for split, paths in names.items()}
         return ImageIndex(tmp_path, ("x", "y", "z"), splits)
 
     return build
 
 
-def test_a_query_that_is_listed_twice_is_refused(index: Callable[..., ImageIndex]) -> None:
-    with pytest.raises(UserError, match=r"query.txt:3: a query is listed twice: got a.jpg, which .* at .*query.txt:1"):
+def test_a_repeated_query_is_refused(index: Callable[..., ImageIndex]) -> None:
+    with pytest.raises(UserError, match=r"query.txt:3: a query is listed twice: got a.jpg, a query at .*query.txt:1"):
         index(query=("a.jpg", "b.jpg", "a.jpg"))
 
 
 def test_a_query_in_the_database_is_refused(index: Callable[..., ImageIndex]) -> None:
-    with pytest.raises(UserError, match=r"database.txt:2: a query is in the database: got b.jpg"):
+    with pytest.raises(UserError, match=r"database.txt:2: a query is also in the database: got b.jpg"):
         index(database=("c.jpg", "b.jpg"))
 
 
@@ -47,17 +47,17 @@ def test_training_and_database_rows_may_repeat(index: Callable[..., ImageIndex])
     assert index(train=("c.jpg",) * 3, database=("d.jpg", "d.jpg")).missing_image() is None
 
 
-def test_a_picture_that_is_not_there_is_told_with_its_line(index: Callable[..., ImageIndex], tmp_path: Path) -> None:
+def test_a_missing_image_is_reported_with_its_line(index: Callable[..., ImageIndex], tmp_path: Path) -> None:
     assert index().missing_image() is None
     assert index(database=("c.jpg", "gone.jpg")).missing_image() == (
-        f"{tmp_path / 'database.txt'}:2: no such picture: {tmp_path / 'gone.jpg'}"
+        f"{tmp_path / 'database.txt'}:2: no such image: {tmp_path / 'gone.jpg'}"
     )
-    with pytest.raises(UserError, match=r"database.txt:2: no such picture: .*gone.jpg"):
+    with pytest.raises(UserError, match=r"database.txt:2: no such image: .*gone.jpg"):
         _ = index(database=("c.jpg", "gone.jpg", "d.jpg")).digest
 
 
-def test_the_digest_follows_names_labels_classes_and_sizes(
-    index: Callable[..., ImageIndex], tmp_path: Path, picture: Callable[..., None]
+def test_the_digest_depends_on_names_labels_classes_and_file_sizes(
+    index: Callable[..., ImageIndex], tmp_path: Path, make_image: Callable[..., None]
 ) -> None:
     first = index()
     assert first.digest == index().digest
@@ -69,15 +69,15 @@ def test_the_digest_follows_names_labels_classes_and_sizes(
         ImageIndex(tmp_path, ("x", "y", "w"), first.splits).digest,
         ImageIndex(tmp_path, first.classes, {**first.splits, "train": other_labels}).digest,
     }
-    picture(tmp_path / "d.jpg", 3, (80, 80))
+    make_image(tmp_path / "d.jpg", 3, (80, 80))
     assert len({*variants, index().digest}) == 6
 
 
 @pytest.fixture
-def folder(tmp_path: Path, lists: Callable[..., None]) -> Path:
-    lists(tmp_path, "train", ["c.jpg", "c.jpg"], [[1, 0], [1, 0]])
-    lists(tmp_path, "test", ["a.jpg", "b.jpg"], [[0, 1], [0, 0]])
-    lists(tmp_path, "database", ["c.jpg", "d.jpg"], [[1, 0], [1, 1]])
+def folder(tmp_path: Path, make_lists: Callable[..., None]) -> Path:
+    make_lists(tmp_path, "train", ["c.jpg", "c.jpg"], [[1, 0], [1, 0]])
+    make_lists(tmp_path, "test", ["a.jpg", "b.jpg"], [[0, 1], [0, 0]])
+    make_lists(tmp_path, "database", ["c.jpg", "d.jpg"], [[1, 0], [1, 1]])
     return tmp_path
 
 
@@ -86,7 +86,7 @@ def test_the_three_splits_are_read(folder: Path) -> None:
     assert index.classes == ("x", "y")
     assert index.splits["train"].names == ("c.jpg", "c.jpg")
     assert index.splits["query"].labels.tolist() == [[0, 1], [0, 0]]
-    assert index.splits["database"].place(1) == f"{folder / 'database_img.txt'}:2"
+    assert index.splits["database"].locate(1) == f"{folder / 'database_img.txt'}:2"
 
 
 def test_classes_come_from_their_file_or_are_numbered(folder: Path) -> None:
@@ -95,34 +95,34 @@ def test_classes_come_from_their_file_or_are_numbered(folder: Path) -> None:
     assert read_index(folder).classes == ("sky", "sea")
 
 
-def test_an_index_is_remembered_until_a_list_changes(folder: Path, lists: Callable[..., None]) -> None:
+def test_an_index_is_cached_until_a_list_changes(folder: Path, make_lists: Callable[..., None]) -> None:
     first = read_index(folder)
     assert read_index(folder) is first
-    lists(folder, "test", ["e.jpg"], [[0, 1]])
+    make_lists(folder, "test", ["e.jpg"], [[0, 1]])
     assert read_index(folder).splits["query"].names == ("e.jpg",)
 
 
-def test_lists_of_other_lengths_are_refused(folder: Path, lists: Callable[..., None]) -> None:
-    lists(folder, "test", ["a.jpg", "b.jpg", "e.jpg"], [[0, 1], [1, 1]])
+def test_lists_of_different_lengths_are_refused(folder: Path, make_lists: Callable[..., None]) -> None:
+    make_lists(folder, "test", ["a.jpg", "b.jpg", "e.jpg"], [[0, 1], [1, 1]])
     with pytest.raises(UserError, match=r"test_label.txt:3: it does not fit test_img.txt: got 2 lines, expected 3"):
         read_index(folder)
 
 
-def test_a_list_with_another_number_of_classes_is_refused(folder: Path, lists: Callable[..., None]) -> None:
+def test_a_wrong_number_of_label_columns_is_refused(folder: Path, make_lists: Callable[..., None]) -> None:
     with pytest.raises(UserError, match=r"train_label.txt:1: wrong number of labels: got 2, expected 3"):
         read_index(folder, ("x", "y", "z"))
-    lists(folder, "database", ["c.jpg"], [[1, 0, 0]])
+    make_lists(folder, "database", ["c.jpg"], [[1, 0, 0]])
     with pytest.raises(UserError, match=r"database_label.txt:1: wrong number of labels: got 3, expected 2"):
         read_index(folder)
 
 
-def test_an_empty_line_among_the_pictures_is_named(folder: Path) -> None:
+def test_an_empty_line_in_an_image_list_is_reported(folder: Path) -> None:
     (folder / "test_img.txt").write_text("a.jpg\n\nb.jpg\n")
     with pytest.raises(UserError, match=r"test_img.txt:2: an empty line"):
         read_index(folder)
 
 
-def test_a_path_out_of_the_folder_is_named_with_its_line(folder: Path) -> None:
+def test_a_path_outside_the_folder_is_reported_with_its_line(folder: Path) -> None:
     (folder / "test_img.txt").write_text("a.jpg\n/home/b.jpg\n")
-    with pytest.raises(UserError, match=r"test_img.txt:2: a picture's path must stay"):
+    with pytest.raises(UserError, match=r"test_img.txt:2: wrong image path: got '/home/b.jpg'"):
         read_index(folder)

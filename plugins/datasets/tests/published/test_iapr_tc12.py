@@ -20,37 +20,37 @@ SIZES = {"train": 20, "query": 10, "database": 40}
 
 
 @pytest.fixture
-def folder(data: Path, lists: Callable[..., None], picture: Callable[..., None]) -> Path:
-    """Lists and texts written by hand: three classes, four numbers a text, training rows from the database."""
+def folder(data: Path, make_lists: Callable[..., None], make_image: Callable[..., None]) -> Path:
+    """Return a folder of lists and texts with three classes, texts of four numbers, training rows of the database."""
     root, source = data / "iapr-tc12", np.random.default_rng(0)
     names = [f"iaprtc12/images/00/{number}.jpg" for number in range(20)]
     labels, texts = source.integers(0, 2, (20, 3)), source.normal(size=(20, 4)).astype(np.float32)
     for number, name in enumerate(names):
-        picture(root / name, number)
+        make_image(root / name, number)
     for stem, rows in {"test": range(10), "database": range(10, 20), "train": range(10, 15)}.items():
-        lists(root / "crossmodal", stem, [names[row] for row in rows], labels[[*rows]])
+        make_lists(root / "crossmodal", stem, [names[row] for row in rows], labels[[*rows]])
         np.save(root / "crossmodal" / f"{stem}_text.npy", texts[[*rows]])
     return root
 
 
-def test_lists_of_ones_own_keep_the_contract(folder: Path) -> None:
+def test_lists_written_by_the_user_pass_the_contract_suite(folder: Path) -> None:
     check_component(IaprTc12(size=32))
 
 
-def test_the_classes_are_those_of_the_file_of_names_where_it_is_there(folder: Path) -> None:
+def test_classes_come_from_the_classes_file_if_it_exists(folder: Path) -> None:
     assert IaprTc12().facts().classes == ("class-0", "class-1", "class-2")
     (folder / "crossmodal" / "classes.txt").write_text("bush\nman\nzebra\n")
     facts = IaprTc12().facts()
     assert (facts.classes, facts.text_width) == (("bush", "man", "zebra"), 4)
 
 
-def test_an_empty_folder_says_how_to_get_all_and_that_the_published_file_will_do(data: Path) -> None:
-    told = IaprTc12().missing() or ""
+def test_the_steps_include_download_and_published_file(data: Path) -> None:
+    message = IaprTc12().missing() or ""
     for part in ("saiapr_tc-12/wlist.txt", "iaprtc12.tgz", "IAPR-TC12.mat", "retbench datasets prepare", "License:"):
-        assert part in told
+        assert part in message
 
 
-def test_the_published_file_is_unpacked_and_cut_into_splits(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_published_file_is_unpacked_and_split(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(IaprTc12Source, "sizes", SIZES)
     root, source = data / "iapr-tc12", np.random.default_rng(0)
     root.mkdir()
@@ -71,12 +71,12 @@ def test_the_published_file_is_unpacked_and_cut_into_splits(data: Path, monkeypa
     assert any("published .mat" in caveat for caveat in dataset.caveats(dataset.facts()))
 
 
-ROOT_WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "snow", "man"]
+VOCABULARY = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "snow", "man"]
 
 
 @pytest.fixture
 def bert(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A tiny network with random weights where the real one is looked for."""
+    """Return a tiny network with random weights in the folder of the real one."""
     import transformers
 
     monkeypatch.setenv("RETBENCH_WEIGHTS", str(tmp_path / "weights"))
@@ -84,14 +84,14 @@ def bert(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "weights" / "bert-large-uncased"
     sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
     torch.manual_seed(0)
-    transformers.BertModel(transformers.BertConfig(vocab_size=len(ROOT_WORDS), **sizes)).save_pretrained(folder)
-    (folder / "vocab.txt").write_text("\n".join(ROOT_WORDS) + "\n")
+    transformers.BertModel(transformers.BertConfig(vocab_size=len(VOCABULARY), **sizes)).save_pretrained(folder)
+    (folder / "vocab.txt").write_text("\n".join(VOCABULARY) + "\n")
     return folder
 
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """Three pictures with two labels; the second has no annotation."""
+    """Return a download of three images with two labels; the second image has no annotation."""
     root = tmp_path / "iapr-tc12"
     (root / "saiapr_tc-12" / "00").mkdir(parents=True)
     (root / "saiapr_tc-12" / "00" / "labels.txt").write_text("25 1 120\n25 2 9\n112 1 9\n113 1 120\n")
@@ -104,7 +104,7 @@ def root(tmp_path: Path) -> Path:
     return root
 
 
-def finish(generator: Generator[str, None, ImageTextPairs]) -> tuple[list[str], ImageTextPairs]:
+def run_to_end(generator: Generator[str, None, ImageTextPairs]) -> tuple[list[str], ImageTextPairs]:
     lines = []
     while True:
         try:
@@ -113,34 +113,35 @@ def finish(generator: Generator[str, None, ImageTextPairs]) -> tuple[list[str], 
             return lines, end.value
 
 
-def test_the_original_download_becomes_pairs(root: Path, bert: Path) -> None:
-    lines, pairs = finish(IaprTc12Source().read(root, root / "crossmodal" / "draft"))
+def test_the_original_download_is_read_into_pairs(root: Path, bert: Path) -> None:
+    lines, pairs = run_to_end(IaprTc12Source().read(root, root / "crossmodal" / "draft"))
     assert pairs.names == ("iaprtc12/images/00/25.jpg", "iaprtc12/images/00/112.jpg", "iaprtc12/images/00/113.jpg")
     assert pairs.labels.tolist() == [[1, 1], [1, 0], [0, 1]]
     expected = np.concatenate(list(encode_texts(["a man in the snow;", "", "man"], bert)))
     np.testing.assert_allclose(pairs.texts, expected, atol=1e-6)
     assert not pairs.texts[1].any()
-    assert pairs.remarks == ("1 pictures have no annotation and an empty text, first 00/112.eng",)
+    assert pairs.remarks == ("1 images have no annotation and an empty text, first 00/112.eng",)
     assert lines == [f"{root}: {remark}" for remark in pairs.remarks]
     assert (root / "crossmodal" / "classes.txt").read_text() == "bush\nman\n"
 
 
-def test_the_sizes_are_those_of_20_000_pictures() -> None:
+def test_the_sizes_add_up_to_20_000_images() -> None:
     sizes = IaprTc12Source.sizes
     assert sizes["query"] + sizes["database"] == 20_000
     assert (len(IaprTc12Source.classes), IaprTc12Source.text_width) == (255, 1024)
 
 
-def test_without_bert_the_steps_are_told(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_bert_is_reported_with_its_steps(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RETBENCH_WEIGHTS", str(tmp_path / "nothing"))
-    assert "hf download google-bert/bert-large-uncased" in (IaprTc12Source().encoder_missing() or "")
-    assert "BERT" not in IaprTc12Source().steps(root)  # asked for once, by `encoder_missing`
+    assert IaprTc12Source().needs_bert
+    assert "hf download google-bert/bert-large-uncased" in (IaprTc12().missing() or "")
+    assert "BERT" not in " ".join(IaprTc12Source().download_steps(root))  # the edition adds these steps, once
 
 
-def test_the_files_that_must_be_there_are_labels_and_names(root: Path, tmp_path: Path) -> None:
-    assert [path.name for path in IaprTc12Source().files(root)] == ["wlist.txt", "labels.txt"]
-    assert [path.is_file() for path in IaprTc12Source().files(root)] == [True, True]
-    assert [path.is_file() for path in IaprTc12Source().files(tmp_path / "nothing")] == [False, False]
+def test_the_required_files_are_labels_and_names(root: Path, tmp_path: Path) -> None:
+    assert [path.name for path in IaprTc12Source().required_files(root)] == ["wlist.txt", "labels.txt"]
+    assert [path.is_file() for path in IaprTc12Source().required_files(root)] == [True, True]
+    assert [path.is_file() for path in IaprTc12Source().required_files(tmp_path / "nothing")] == [False, False]
 
 
 def write_container(root: Path, rows: int) -> None:
@@ -156,17 +157,17 @@ def test_the_published_file_needs_no_bert(tmp_path: Path, monkeypatch: pytest.Mo
     source, draft = IaprTc12ContainerSource(), tmp_path / "crossmodal" / "draft"
     draft.mkdir(parents=True)
     (draft.parent / "classes.txt").write_text("bush\n")
-    assert not source.present(tmp_path)
-    assert [path.name for path in source.files(tmp_path)] == ["IAPR-TC12.mat"]
+    assert not source.is_present(tmp_path)
+    assert [path.name for path in source.required_files(tmp_path)] == ["IAPR-TC12.mat"]
     write_container(tmp_path, rows=6)
-    assert source.present(tmp_path)
-    assert source.encoder_missing() is None
-    _, pairs = finish(source.read(tmp_path, draft))
+    assert source.is_present(tmp_path)
+    assert not source.needs_bert
+    _, pairs = run_to_end(source.read(tmp_path, draft))
     assert (len(pairs.names), pairs.labels.shape, pairs.texts.shape) == (6, (6, 255), (6, 1024))
     assert not (draft.parent / "classes.txt").exists()
 
 
-def test_a_published_file_with_rows_missing_is_refused(tmp_path: Path) -> None:
+def test_a_published_file_with_missing_rows_is_refused(tmp_path: Path) -> None:
     write_container(tmp_path, rows=3)
     with pytest.raises(UserError, match=r"LAll: wrong shape: got \(3, 255\), expected \(20000, 255\)"):
-        finish(IaprTc12ContainerSource().read(tmp_path, tmp_path / "crossmodal" / "draft"))
+        run_to_end(IaprTc12ContainerSource().read(tmp_path, tmp_path / "crossmodal" / "draft"))

@@ -1,4 +1,4 @@
-"""Anybody's own pictures, in folders or by a manifest."""
+"""The user's own images, in folders or in a manifest."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from retbench import UserError
 
 
 @pytest.fixture
-def pets(data: Path, picture: Callable[..., None]) -> Path:
-    """Six cats and six dogs in a folder each."""
+def pets(data: Path, make_image: Callable[..., None]) -> Path:
+    """Return a folder with six images of cats and six of dogs, one folder per class."""
     for seed in range(6):
-        picture(data / "pets" / "cat" / f"{seed}.jpg", seed)
-        picture(data / "pets" / "dog" / f"{seed}.PNG", 10 + seed)
-    (data / "pets" / "cat" / "readme.txt").write_text("no picture")
+        make_image(data / "pets" / "cat" / f"{seed}.jpg", seed)
+        make_image(data / "pets" / "dog" / f"{seed}.PNG", 10 + seed)
+    (data / "pets" / "cat" / "readme.txt").write_text("no image")
     (data / "pets" / ".cache").mkdir()
     return data / "pets"
 
@@ -27,7 +27,7 @@ def dataset(pets: Path) -> ImageFolder:
     return ImageFolder(folder="pets", queries=4, training=5, size=16)
 
 
-def test_a_folder_is_a_class(dataset: ImageFolder) -> None:
+def test_each_folder_is_a_class(dataset: ImageFolder) -> None:
     assert dataset.missing() is None
     assert dataset.facts().classes == ("cat", "dog")
     assert dataset.facts().sizes == {"train": 5, "query": 4, "database": 8}
@@ -37,8 +37,8 @@ def test_a_folder_is_a_class(dataset: ImageFolder) -> None:
     assert {*dataset.ids("train")} <= {*dataset.ids("database")}
 
 
-def test_the_splits_are_those_that_were_drawn_first(dataset: ImageFolder) -> None:
-    """When this fails, every split drawn so far changes: it must not."""
+def test_the_drawn_splits_are_pinned(dataset: ImageFolder) -> None:
+    """A failure means that every split drawn so far changes, which must not happen."""
     assert list(dataset.ids("query")) == ["cat/0.jpg", "cat/1.jpg", "cat/4.jpg", "cat/2.jpg"]
 
 
@@ -51,15 +51,17 @@ def test_the_database_is_not_sorted_by_class(dataset: ImageFolder) -> None:
     assert list(dataset.ids("database")) != sorted(dataset.ids("database"))
 
 
-def test_a_new_picture_is_seen(dataset: ImageFolder, pets: Path, picture: Callable[..., None]) -> None:
+def test_a_new_image_changes_sizes_and_fingerprint(
+    dataset: ImageFolder, pets: Path, make_image: Callable[..., None]
+) -> None:
     before = dataset.fingerprint()
     assert dataset.facts().sizes["database"] == 8
-    picture(pets / "dog" / "new.jpg", 99)
+    make_image(pets / "dog" / "new.jpg", 99)
     assert dataset.facts().sizes["database"] == 9
     assert dataset.fingerprint() != before
 
 
-def test_a_manifest_names_splits(pets: Path) -> None:
+def test_splits_come_from_the_manifest(pets: Path) -> None:
     rows = ["cat/0.jpg,furry,test", "cat/1.jpg,furry;small,database;train", "dog/2.PNG,,database"]
     (pets / "manifest.csv").write_text("\n".join(["path,labels,split", *rows]))
     dataset = ImageFolder(folder="pets", size=16)
@@ -69,8 +71,8 @@ def test_a_manifest_names_splits(pets: Path) -> None:
     assert dataset.images("query", [0]).shape == (1, 3, 16, 16)
 
 
-def test_a_manifest_without_splits_is_drawn(pets: Path) -> None:
-    rows = "".join(f'{{"path": "cat/{at}.jpg", "labels": ["x"]}}\n' for at in range(6))
+def test_splits_are_drawn_for_a_manifest_without_splits(pets: Path) -> None:
+    rows = "".join(f'{{"path": "cat/{number}.jpg", "labels": ["x"]}}\n' for number in range(6))
     (pets / "manifest.jsonl").write_text(rows)
     (pets / "classes.txt").write_text("x\ny\n")
     dataset = ImageFolder(folder="pets", queries=2, size=16)
@@ -78,52 +80,52 @@ def test_a_manifest_without_splits_is_drawn(pets: Path) -> None:
     assert dataset.facts().classes == ("x", "y")
 
 
-def test_a_broken_picture_is_named_with_its_line_or_folder(dataset: ImageFolder, pets: Path) -> None:
+def test_a_broken_image_is_reported_with_its_line_or_folder(dataset: ImageFolder, pets: Path) -> None:
     (pets / "cat" / "0.jpg").write_bytes(b"broken")
     (pets / "dog" / "0.PNG").write_bytes(b"broken")
     for split in ("query", "database"):
         row = next((row for row, name in enumerate(dataset.ids(split)) if name == "cat/0.jpg"), None)
         if row is not None:
-            with pytest.raises(UserError, match=rf"{pets}: the picture cat/0.jpg cannot be read: Unidentified"):
+            with pytest.raises(UserError, match=rf"{pets}: the image cat/0.jpg cannot be read: Unidentified"):
                 dataset.images(split, [row])
     (pets / "manifest.csv").write_text(
         "path,labels,split\ncat/1.jpg,a,train\ncat/0.jpg,a,query\ncat/2.jpg,a,database\n"
     )
-    with pytest.raises(UserError, match=r"manifest.csv:3: the picture cat/0.jpg cannot be read"):
+    with pytest.raises(UserError, match=r"manifest.csv:3: the image cat/0.jpg cannot be read"):
         dataset.images("query", [0])
 
 
-def test_no_pictures_give_the_steps(data: Path) -> None:
-    assert (ImageFolder().missing() or "").startswith(f"{data / 'image-folder'}: there are no pictures. To get them:")
+def test_an_empty_folder_is_reported_with_the_steps(data: Path) -> None:
+    assert (ImageFolder().missing() or "").startswith(f"{data / 'image-folder'}: there are no images. To get them:")
     (data / "image-folder").mkdir()
     assert "To get them" in (ImageFolder().missing() or "")
 
 
-def test_a_picture_of_the_manifest_that_is_not_there_is_told(pets: Path) -> None:
+def test_a_missing_image_of_the_manifest_is_reported(pets: Path) -> None:
     (pets / "manifest.csv").write_text("path,labels,split\na.jpg,a,train\ncat/0.jpg,a,query\ncat/2.jpg,a,database\n")
-    told = ImageFolder(folder="pets").missing()
-    assert told == f"{pets / 'manifest.csv'}:2: no such picture: {pets / 'a.jpg'}"
+    message = ImageFolder(folder="pets").missing()
+    assert message == f"{pets / 'manifest.csv'}:2: no such image: {pets / 'a.jpg'}"
 
 
 @pytest.mark.parametrize(
     ("options", "problem"),
     [
-        ({"queries": 12}, "too few pictures: got 12, expected more than the 12 queries"),
-        ({"queries": 4, "training": 9}, "too few pictures: got a database of 8, expected 9 training rows in it"),
+        ({"queries": 12}, "too few images: got 12, expected more than the 12 queries"),
+        ({"queries": 4, "training": 9}, "too few images: got a database of 8, expected 9 training rows in it"),
     ],
 )
-def test_too_few_pictures_are_refused(pets: Path, options: dict[str, int], problem: str) -> None:
+def test_too_few_images_are_refused(pets: Path, options: dict[str, int], problem: str) -> None:
     with pytest.raises(UserError, match=problem):
         ImageFolder(folder="pets", **options).facts()
 
 
-def test_folders_that_are_no_classes_are_refused(pets: Path) -> None:
+def test_nested_and_empty_folders_are_refused(pets: Path) -> None:
     (pets / "cat" / "deep").mkdir()
-    with pytest.raises(UserError, match=r"deep: a folder in a class's folder"):
+    with pytest.raises(UserError, match=r"deep: a folder inside a class folder"):
         ImageFolder(folder="pets").facts()
     (pets / "cat" / "deep").rmdir()
     (pets / "empty").mkdir()
-    with pytest.raises(UserError, match=r"empty: a class without a picture"):
+    with pytest.raises(UserError, match=r"empty: a class without images"):
         ImageFolder(folder="pets").facts()
 
 
@@ -134,7 +136,7 @@ def test_two_manifests_are_refused(pets: Path) -> None:
         ImageFolder(folder="pets").facts()
 
 
-def test_a_manifest_without_a_query_is_refused(pets: Path) -> None:
+def test_a_manifest_without_queries_is_refused(pets: Path) -> None:
     (pets / "manifest.csv").write_text("path,labels,split\ncat/0.jpg,a,train;database\n")
-    with pytest.raises(UserError, match=r"manifest.csv: no row is of the split query: got train, database"):
+    with pytest.raises(UserError, match=r"manifest.csv: no row of the split query: got train, database"):
         ImageFolder(folder="pets").facts()

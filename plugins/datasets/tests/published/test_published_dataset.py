@@ -1,4 +1,4 @@
-"""What the datasets of the literature do in each of their editions."""
+"""Published datasets in each of their editions."""
 
 from __future__ import annotations
 
@@ -21,33 +21,33 @@ from retbench import OptionError, UserError
 from retbench.testing import check_component
 
 CrossmodalFolder = Callable[..., Path]
-EVERY = [Flickr25k, Mscoco, Nuswide, Wikipedia]
+DATASETS = [Flickr25k, Mscoco, Nuswide, Wikipedia]
 
 
-@pytest.mark.parametrize("dataset", EVERY)
+@pytest.mark.parametrize("dataset", DATASETS)
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32])
-def test_a_cross_modal_edition_keeps_the_contract(
+def test_crossmodal_editions_pass_the_contract_suite(
     crossmodal_folder: CrossmodalFolder, dataset: type[PublishedDataset], dtype: type
 ) -> None:
     crossmodal_folder(dataset, dtype=dtype)
-    made = dataset(edition="crossmodal", size=32)
-    check_component(made)
-    facts = made.facts()
-    assert facts.classes == dataset.crossmodal.classes
+    small = dataset(edition="crossmodal", size=32)
+    check_component(small)
+    facts = small.facts()
+    assert facts.classes == dataset.crossmodal_download.classes
     assert facts.text_width == 3
-    assert made.texts("database", [9, 0]).tolist() == [[19] * 3, [10] * 3]
-    assert made.texts("query", []).shape == (0, 3)
-    assert made.texts("train", range(10)).dtype == torch.float32
+    assert small.texts("database", [9, 0]).tolist() == [[19] * 3, [10] * 3]
+    assert small.texts("query", []).shape == (0, 3)
+    assert small.texts("train", range(10)).dtype == torch.float32
 
 
-def test_a_uni_modal_edition_has_no_texts(published_folder: Callable[..., Path]) -> None:
+def test_unimodal_editions_have_no_texts(published_folder: Callable[..., Path]) -> None:
     published_folder(Flickr25k)
     assert Flickr25k().facts().text_width == 0
     with pytest.raises(LookupError, match="dataset flickr25k: it has no texts"):
         Flickr25k().texts("query", [0])
 
 
-def test_both_editions_may_lie_in_one_folder(
+def test_both_editions_may_be_in_one_folder(
     published_folder: Callable[..., Path], crossmodal_folder: CrossmodalFolder
 ) -> None:
     published_folder(Flickr25k)
@@ -58,7 +58,7 @@ def test_both_editions_may_lie_in_one_folder(
     assert len(Flickr25k(edition="crossmodal").facts().classes) == 24
 
 
-def test_the_usual_crop_is_that_of_the_edition_and_stands_in_the_recipe(crossmodal_folder: CrossmodalFolder) -> None:
+def test_the_default_crop_depends_on_the_edition_and_is_recorded(crossmodal_folder: CrossmodalFolder) -> None:
     for options, crop in (
         ({}, "center"),
         ({"edition": "crossmodal"}, "stretch"),
@@ -69,32 +69,32 @@ def test_the_usual_crop_is_that_of_the_edition_and_stands_in_the_recipe(crossmod
     assert Wikipedia().crop == Wikipedia.create().model_dump()["crop"] == "stretch"
 
 
-def test_the_printed_default_of_the_crop_is_the_one_that_is_used() -> None:
-    crops = {dataset: dataset.model_json_schema()["properties"]["crop"] for dataset in EVERY}
-    assert [crops[dataset]["default"] for dataset in EVERY] == ["center", "center", "center", "stretch"]
+def test_the_documented_default_crop_is_the_real_one() -> None:
+    crops = {dataset: dataset.model_json_schema()["properties"]["crop"] for dataset in DATASETS}
+    assert [crops[dataset]["default"] for dataset in DATASETS] == ["center", "center", "center", "stretch"]
     assert len({crop["description"] for crop in crops.values()}) == 1
 
 
-def test_a_picture_is_stretched(crossmodal_folder: CrossmodalFolder) -> None:
+def test_images_are_stretched(crossmodal_folder: CrossmodalFolder) -> None:
     root = crossmodal_folder(Wikipedia)
-    expected = decode_image(root / "pictures" / "4.jpg", Preprocessing(20, 23, "stretch"))
+    expected = decode_image(root / "images" / "4.jpg", Preprocessing(20, 23, "stretch"))
     assert isinstance(expected, np.ndarray)
     assert torch.equal(Wikipedia(size=20).images("query", [4])[0], torch.from_numpy(expected))
 
 
-def test_how_a_container_is_unpacked_stands_in_no_recipe() -> None:
+def test_the_option_transposed_is_in_no_recipe() -> None:
     assert Flickr25k(transposed=True).model_dump() == Flickr25k().model_dump()
     assert set(Flickr25k().model_dump()) == {"size", "resize", "crop", "edition"}
 
 
-def test_an_edition_that_nobody_published_is_refused() -> None:
+def test_an_unknown_edition_is_refused() -> None:
     with pytest.raises(OptionError, match="edition: input should be 'unimodal' or 'crossmodal': got 'trimodal'"):
         Flickr25k.create({"edition": "trimodal"})
     with pytest.raises(OptionError, match="edition: input should be 'crossmodal': got 'unimodal'"):
         Wikipedia.create({"edition": "unimodal"})
 
 
-def test_the_fingerprint_follows_the_edition_and_every_text(
+def test_the_fingerprint_depends_on_the_edition_and_every_text(
     crossmodal_folder: CrossmodalFolder, published_folder: Callable[..., Path]
 ) -> None:
     published_folder(Flickr25k)
@@ -110,7 +110,7 @@ def test_the_fingerprint_follows_the_edition_and_every_text(
     assert dataset.fingerprint() != first
 
 
-def test_texts_of_another_number_of_rows_are_refused_naming_list_and_file(crossmodal_folder: CrossmodalFolder) -> None:
+def test_a_text_file_with_a_wrong_number_of_rows_is_refused(crossmodal_folder: CrossmodalFolder) -> None:
     root = crossmodal_folder(Wikipedia)
     np.save(root / "crossmodal" / "database_text.npy", np.zeros((9, 3), dtype=np.float32))
     with pytest.raises(
@@ -119,7 +119,7 @@ def test_texts_of_another_number_of_rows_are_refused_naming_list_and_file(crossm
         Wikipedia().facts()
 
 
-def test_a_text_that_is_not_finite_is_named_by_its_row(crossmodal_folder: CrossmodalFolder) -> None:
+def test_a_non_finite_text_is_reported_with_its_row(crossmodal_folder: CrossmodalFolder) -> None:
     root = crossmodal_folder(Wikipedia)
     texts = np.zeros((10, 3), dtype=np.float32)
     texts[7] = np.nan
@@ -129,7 +129,7 @@ def test_a_text_that_is_not_finite_is_named_by_its_row(crossmodal_folder: Crossm
 
 
 @pytest.mark.parametrize("transposed", [False, True])
-def test_a_published_container_is_taken_in_its_own_order(
+def test_a_published_container_keeps_its_row_order(
     data: Path, monkeypatch: pytest.MonkeyPatch, transposed: bool
 ) -> None:
     monkeypatch.setattr(WikipediaSource, "sizes", {"train": 3, "query": 2, "database": 3})
@@ -148,5 +148,5 @@ def test_a_published_container_is_taken_in_its_own_order(
         assert np.array_equal(dataset.images(split, range(len(rows))), upright[rows])
         assert np.array_equal(dataset.labels(split), labels[rows])
         assert np.array_equal(dataset.texts(split, range(len(rows))), topics[rows])
-    (told,) = dataset.caveats(dataset.facts())
-    assert "a published .mat file" in told
+    (caveat,) = dataset.caveats(dataset.facts())
+    assert "a published .mat file" in caveat

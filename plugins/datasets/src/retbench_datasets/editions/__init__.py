@@ -1,1 +1,1 @@
-"""What a prepared edition of a dataset is on disk, and how its lists, labels and texts are built from a download."""
+"""Editions of a published dataset on disk, and how their lists, labels and texts are built from a download."""

@@ -1,4 +1,4 @@
-"""The source of a cross-modal edition that is a published container, in place of the original download."""
+"""A published container as the source of a cross-modal edition, instead of the original download."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import ClassVar
 
 from retbench import UserError
-from retbench_datasets.editions.crossmodal_source import Arrangement, CrossmodalSource, ImageTextPairs
-from retbench_datasets.formats.array_axes import image_axes
+from retbench_datasets.editions.crossmodal_source import CrossmodalSource, ImageTextPairs, RowOrder, container_step
+from retbench_datasets.formats.array_axes import find_image_axes
 from retbench_datasets.formats.container import (
     CONTAINER_FILES,
-    Contents,
+    ContainerSpec,
     container_files,
     feature_files,
     find_container,
@@ -23,87 +23,83 @@ from retbench_datasets.images.unpacking import unpack_images, unpacked_ids
 
 
 class ContainerSource(CrossmodalSource):
-    """Reads a published container where another source reads the original download; to be named before that source.
+    """Base class that reads a published container; list it before the source of the original download.
 
     `class WikipediaContainerSource(ContainerSource, WikipediaSource)` has the classes, sizes and license of the second.
 
     Args:
-        transposed: whether the file holds pictures width first, see `image_axes`.
+        transposed: whether the file stores images width first, see `find_image_axes`.
     """
 
     remarks: ClassVar[tuple[str, ...]] = (
-        "pictures, labels and texts are those of a published .mat file; how they were made is not known",
+        "images, labels and texts are those of a published .mat file; how they were made is not known",
     )
+    needs_bert: ClassVar[bool] = False
 
     def __init__(self, transposed: bool = False) -> None:
         self._transposed = transposed
 
-    def contents(self) -> Contents:
-        """Returns what the container must hold: every row of the published splits."""
+    def spec(self) -> ContainerSpec:
+        """Return the expected content of the container: every row of the published splits."""
         rows = self.sizes["query"] + self.sizes["database"]
-        return Contents(self.name, len(self.classes), self.text_width, rows)
+        return ContainerSpec(self.name, len(self.classes), self.text_width, rows)
 
-    def present(self, root: Path) -> bool:
-        """Returns whether the folder holds a file with the name of a container, whatever is in it."""
-        return bool(container_files(root, self.contents()))
+    def is_present(self, root: Path) -> bool:
+        """Return whether the folder has a file with the name of a container, whatever it holds."""
+        return bool(container_files(root, self.name))
 
-    def refused(self, root: Path) -> bool:
-        """Returns whether the folder holds published files that `arrangement` and `read` refuse."""
+    def has_unusable_files(self, root: Path) -> bool:
+        """Return whether the folder has published files that `row_order` and `read` refuse."""
         return bool(feature_files(root))
 
-    def alternative(self, root: Path) -> str | None:
-        """Returns None: this is the alternative."""
+    def alternative_step(self, root: Path) -> str | None:
         return None
 
-    def steps(self, root: Path) -> str:
-        return f"(1) put {CONTAINER_FILES[self.name][0]}, which the code of TA-DCH links to, into {root}"
+    def download_steps(self, root: Path) -> tuple[str, ...]:
+        return (container_step(self.name, root),)
 
-    def files(self, root: Path) -> tuple[Path, ...]:
-        return container_files(root, self.contents()) or feature_files(root) or (root / CONTAINER_FILES[self.name][0],)
+    def required_files(self, root: Path) -> tuple[Path, ...]:
+        files = container_files(root, self.name) or feature_files(root)
+        return files or (root / CONTAINER_FILES[self.name][0],)
 
-    def arrangement(self, root: Path) -> Arrangement:
-        """Returns `published` for a file of TA-DCH, whose code cuts its rows as they come; others' rows are drawn.
+    def row_order(self, root: Path) -> RowOrder:
+        """Return `published` for a file of TA-DCH, whose code splits its rows in file order; else `drawn`.
 
         Raises:
             UserError: as `find_container`.
         """
-        found = find_container(root, self.contents())
+        found = find_container(root, self.spec())
         return "published" if found is not None and found.texts.array == "TAll" else "drawn"
 
-    def encoder_missing(self) -> str | None:
-        """Returns None: the texts are vectors already."""
-        return None
-
     def read(self, root: Path, draft: Path) -> Generator[str, None, ImageTextPairs]:
-        """Yields lines about the progress and returns the pairs in the file's order; `draft` is not needed."""
-        return (yield from unpack_container(root, self.contents(), self._transposed))
+        """Yield progress lines and return the pairs in file order; `draft` is not used."""
+        return (yield from unpack_container(root, self.spec(), self._transposed))
 
 
-def unpack_container(root: Path, contents: Contents, transposed: bool = False) -> Generator[str, None, ImageTextPairs]:
-    """Yields lines about progress and returns the pairs in the file's order, for `yield from`.
+def unpack_container(root: Path, spec: ContainerSpec, transposed: bool = False) -> Generator[str, None, ImageTextPairs]:
+    """Yield progress lines and return the pairs in file order, for `yield from`.
 
-    Pictures are written below `root`, see `unpack_images`; labels become uint8; texts uint8 where all are whole and 0
-    to 255, else float32. Labels and texts are read first, so that a wrong file is refused before a picture is written.
+    Images are written below `root`, see `unpack_images`; labels become uint8; texts uint8 if all numbers are integers
+    from 0 to 255, else float32. Labels and texts are read first, so that a wrong file is refused before an image is
+    written.
 
     Args:
         root: the dataset's folder.
-        contents: what is expected.
-        transposed: whether the file holds pictures width first, see `image_axes`; square ones do not tell.
+        spec: the expected content.
+        transposed: whether the file stores images width first, see `find_image_axes`.
 
     Raises:
         UserError: there is no container, or an array has a wrong shape or value; names file, array and row.
     """
-    container = find_container(root, contents)
+    container = find_container(root, spec)
     if container is None:
-        raise UserError(
-            f"{root}: no published container is there: expected {' or '.join(CONTAINER_FILES[contents.name])}"
-        )
-    yield f"{container.pictures}: pictures; {container.labels}: labels; {container.texts}: texts"
-    labels = read_labels(container, contents)
+        raise UserError(f"{root}: there is no published container: expected {' or '.join(CONTAINER_FILES[spec.name])}")
+    yield f"{container.images}: images; {container.labels}: labels; {container.texts}: texts"
+    labels = read_labels(container, spec)
     rows = len(labels)
-    texts = read_texts(container, contents, rows)
-    pictures = container.pictures
-    with open_mat(pictures.path) as arrays:
-        axes = image_axes(arrays.shapes[pictures.array], rows, contents.size, transposed, str(pictures))
-        yield from unpack_images(root, arrays, pictures.array, axes)
+    texts = read_texts(container, spec, rows)
+    images = container.images
+    with open_mat(images.path) as arrays:
+        axes = find_image_axes(arrays.shapes[images.array], rows, spec.size, transposed, str(images))
+        yield from unpack_images(root, arrays, images.array, axes)
     return ImageTextPairs(unpacked_ids(rows), labels, texts)

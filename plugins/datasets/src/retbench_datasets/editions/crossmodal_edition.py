@@ -1,4 +1,4 @@
-"""A cross-modal edition: lists and texts in a folder of their own, written by hand or built from a source."""
+"""A cross-modal edition: lists and texts in a folder of their own, written by the user or built from a source."""
 
 from __future__ import annotations
 
@@ -8,28 +8,30 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from retbench import SPLITS, Split, UserError
+from retbench_datasets.editions.bert import bert_missing, bert_steps
 from retbench_datasets.editions.crossmodal_source import CrossmodalSource
-from retbench_datasets.editions.crossmodal_splits import arrange_rows, cut_rows, edition_files, write_edition
-from retbench_datasets.editions.edition import Edition, size_caveats
+from retbench_datasets.editions.crossmodal_splits import edition_files, order_rows, split_rows, write_edition
+from retbench_datasets.editions.edition import Edition, format_steps, size_caveats
 from retbench_datasets.editions.prepared_record import PreparedRecord
+from retbench_datasets.editions.text_encoding import encoder_folder
 from retbench_datasets.editions.text_table import TextTable, read_text_tables, text_table_path
-from retbench_datasets.formats.file_stamp import file_digest
+from retbench_datasets.formats.file_state import file_digest
 from retbench_datasets.formats.image_label_lists import list_paths
 from retbench_datasets.images.image_index import ImageIndex, read_index
 
-DRAWN_CAVEAT = "all rows were put in order by retbench (sha256 of the paths) and cut: the published order is not known"
+DRAWN_CAVEAT = "splits were drawn by retbench (sha256 of the paths): the published splits are not known"
 
 
 @dataclass(frozen=True)
 class CrossmodalEdition(Edition):
-    """Splits that nine files below the dataset's folder hold: `crossmodal/{train,test,database}_*`.
+    """Splits from nine files below the dataset's folder: `crossmodal/{train,test,database}_*`.
 
-    The lists are in the published format, their paths relative to the dataset's folder; `*_text.npy` holds a row for
-    each line, uint8 or float32 (N, T).
+    The lists are in the published format, with paths relative to the dataset's folder; `*_text.npy` has one row per
+    line, uint8 or float32 (N, T).
 
     Attributes:
         root: the dataset's folder.
-        source: what the files are built from.
+        source: the source that the files are built from.
         command: the arguments of `retbench datasets prepare`.
     """
 
@@ -49,26 +51,26 @@ class CrossmodalEdition(Edition):
         return read_text_tables(self.folder, self.index())
 
     def missing(self) -> str | None:
-        if absent := self._missing_files():
-            there = "" if len(absent) == len(edition_files(self.folder)) else "; the other files are there"
-            return f"{self.folder}: not there: {', '.join(absent)}{there}. To get it: {self._next_step()}"
+        if missing := self._missing_files():
+            rest = "" if len(missing) == len(edition_files(self.folder)) else "; the other files exist"
+            return f"{self.folder}: missing: {', '.join(missing)}{rest}. To get it: {self._remaining_steps()}"
         if (problem := self.index().missing_image()) is not None:
-            return f"{problem}. To get the pictures: {self._all_steps()}"
+            return f"{problem}. To get the images: {self._all_steps()}"
         return None
 
     def prepare(self) -> Iterator[str]:
         if not self._missing_files():
-            yield f"{self.folder}: all lists and texts are there"
+            yield f"{self.folder}: all lists and texts exist"
             return
         self._refuse_foreign_files()
-        if (lost := self._missing_source()) is not None:
-            yield f"{self.folder}: nothing was built: {lost}"
+        if (problem := self._missing_source()) is not None:
+            yield f"{self.folder}: nothing was built: {problem}"
             return
-        draft = self._make_draft()
-        arrangement, sizes = self.source.arrangement(self.root), self.source.sizes
+        draft = self._make_draft_folder()
+        order, sizes = self.source.row_order(self.root), self.source.sizes
         pairs = yield from self.source.read(self.root, draft)
-        rows = cut_rows(arrange_rows(pairs.names, arrangement, sizes["query"]), sizes, self.root)
-        record = {"rows": arrangement, "remarks": self.source.remarks, "found": pairs.remarks}
+        rows = split_rows(order_rows(pairs.names, order, sizes["query"]), sizes, self.root)
+        record = {"rows": order, "remarks": self.source.remarks, "found": pairs.remarks}
         yield from write_edition(self.folder, draft, pairs, rows, record)
         shutil.rmtree(draft)
 
@@ -82,62 +84,64 @@ class CrossmodalEdition(Edition):
         return (*caveats, *self._recorded_caveats())
 
     def _recorded_caveats(self) -> Iterator[str]:
-        """Yields what `prepare` wrote down of the files that nobody has replaced since."""
+        """Yield the caveats that `prepare` recorded, for files that nobody has replaced since."""
         record = PreparedRecord(self.folder).read()
-        lists = not self._foreign(path for split in SPLITS for path in list_paths(self.folder, split))
-        texts = not self._foreign(text_table_path(self.folder, split) for split in SPLITS)
-        if lists and record.get("rows") == "drawn":
+        own_lists = not self._foreign_files(path for split in SPLITS for path in list_paths(self.folder, split))
+        own_texts = not self._foreign_files(text_table_path(self.folder, split) for split in SPLITS)
+        if own_lists and record.get("rows") == "drawn":
             yield DRAWN_CAVEAT
-        if texts:
+        if own_texts:
             yield from record.get("remarks", ())
-        if lists or texts:
+        if own_lists or own_texts:
             yield from record.get("found", ())
 
-    def _foreign(self, paths: Iterable[Path]) -> list[Path]:
-        """Returns the files that are not as retbench wrote them."""
+    def _foreign_files(self, paths: Iterable[Path]) -> list[Path]:
+        """Return the files that retbench did not write, or that were changed since."""
         written = PreparedRecord(self.folder).read().get("files", {})
         return [path for path in paths if path.name not in written or file_digest(path) != written[path.name]]
 
     def _refuse_foreign_files(self) -> None:
-        there = [path for path in edition_files(self.folder) if path.is_file()]
-        if foreign := self._foreign(there):
+        existing = [path for path in edition_files(self.folder) if path.is_file()]
+        if foreign := self._foreign_files(existing):
             raise UserError(
-                f"{foreign[0]}: retbench did not write it, and would have to replace it: got {len(there)} of nine "
-                "files, expected all, or none; complete them, or move them away"
+                f"{foreign[0]}: retbench did not write this file and would have to replace it: got {len(existing)} of "
+                "nine files, expected all or none; add the missing files, or move the existing ones away"
             )
 
     def _missing_files(self) -> list[str]:
         return [path.name for path in edition_files(self.folder) if not path.is_file()]
 
     def _missing_source(self) -> str | None:
-        """Returns the files or weights that the source lacks, or None where it can be read."""
-        if lost := [path for path in self.source.files(self.root) if not path.is_file()]:
-            return f"not there: {lost[0]}" + (f" and {len(lost) - 1} more" if lost[1:] else "")
-        return self.source.encoder_missing()
+        """Return the files or weights that the source lacks, or None if it can be read."""
+        if missing := [path for path in self.source.required_files(self.root) if not path.is_file()]:
+            return f"missing: {missing[0]}" + (f" and {len(missing) - 1} more" if missing[1:] else "")
+        return bert_missing(encoder_folder()) if self.source.needs_bert else None
 
-    def _next_step(self) -> str:
-        """Returns the steps that are left, given the files that are there."""
-        if not self.source.complete(self.root):
+    def _remaining_steps(self) -> str:
+        """Return the instructions that remain, given the existing files."""
+        if not self.source.is_complete(self.root):
             return self._all_steps()
-        return f"{self._encoder()}run `retbench datasets prepare {self.command}`"
+        return format_steps(self._build_steps())
 
     def _all_steps(self) -> str:
-        """Returns all steps, from the download on."""
-        build = f"{self._encoder()}run `retbench datasets prepare {self.command}`"
-        steps = f"{self.source.steps(self.root)}; then {build}. {self.source.license}"
-        if (other := self.source.alternative(self.root)) is None:
-            return steps
-        aside = ", without BERT" if self.source.encoder_missing() else ""
-        return f"{steps} Or, in place of all that{aside}, put {other}, and run the same"
+        """Return all instructions, from the download on."""
+        steps = [*self.source.download_steps(self.root), *self._build_steps()]
+        instructions = f"{format_steps(steps)}. {self.source.license}"
+        if (alternative := self.source.alternative_step(self.root)) is None:
+            return instructions
+        return f"{instructions} Alternatively, instead of steps (1) to ({len(steps) - 1}), {alternative}"
 
-    def _encoder(self) -> str:
-        missing = self.source.encoder_missing()
-        return f"{missing} Then " if missing else ""
+    def _build_steps(self) -> tuple[str, ...]:
+        needs_encoder = self.source.needs_bert and bert_missing(encoder_folder()) is not None
+        return (
+            *(bert_steps(encoder_folder()) if needs_encoder else ()),
+            f"run `retbench datasets prepare {self.command}`",
+        )
 
-    def _make_draft(self) -> Path:
+    def _make_draft_folder(self) -> Path:
         draft = self.folder / "draft"
         try:
             draft.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise UserError(f"{draft}: it cannot be made: {error.strerror}") from None
+            raise UserError(f"{draft}: the folder cannot be created: {error.strerror}") from None
         return draft

@@ -11,36 +11,38 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retbench import Split
-from retbench_datasets.formats.container import CONTAINER_FILES, part_file_names
+from retbench_datasets.formats.container import CONTAINER_FILES, array_file_names
 
-Arrangement = Literal["drawn", "official", "published"]
-"""How rows come to their splits: all in the order of the sha256 of their paths; so, but the first `sizes["query"]`
-pairs, the official queries, before the others; or in the order of the pairs, which is the published one."""
+RowOrder = Literal["drawn", "official", "published"]
+"""The order in which rows are assigned to splits, queries first. `drawn`: by the sha256 of the image paths. `official`:
+the same, but with the first `sizes["query"]` pairs of the source, the official queries, before all others.
+`published`: the order of the source, which is the published one."""
 
 
 class ImageTextPairs(NamedTuple):
     """Images with labels and a text each, in the order of their source.
 
-    `remarks` are what a reader of results must know about the files that the pairs came from; they contain no paths of
-    this machine, because they are printed under tables.
+    `remarks` are irregularities of the source files that a reader of results must know; they contain no paths of this
+    machine, because they are printed under tables.
     """
 
     names: tuple[str, ...]  # image paths below the dataset's folder, unique
     labels: NDArray[np.uint8]  # (N, C), multi-hot
-    texts: NDArray[Any]  # (N, T), uint8 or float32, maybe a memmap
+    texts: NDArray[Any]  # (N, T), uint8 or float32, may be a memmap
     remarks: tuple[str, ...] = ()
 
 
 class CrossmodalSource(ABC):
     """The original download of a cross-modal edition, read into `ImageTextPairs`.
 
-    Class attributes a source sets:
-        name: the dataset's.
+    Class attributes that a source sets:
+        name: name of the dataset.
         classes: names of the label columns.
         sizes: rows of each split. Source: RetPur, Table 6.
-        text_width: length of a text.
-        license: who may do what with the pictures.
-        remarks: what a reader must know of numbers made with texts that this source made.
+        text_width: length of a text vector.
+        license: license of the images, as a sentence.
+        remarks: what a reader must know about texts that this source made.
+        needs_bert: whether `read` encodes texts with BERT.
     """
 
     name: ClassVar[str]
@@ -49,42 +51,44 @@ class CrossmodalSource(ABC):
     text_width: ClassVar[int]
     license: ClassVar[str]
     remarks: ClassVar[tuple[str, ...]] = ()
+    needs_bert: ClassVar[bool] = False
 
     @abstractmethod
-    def steps(self, root: Path) -> str:
-        """Returns the steps before `retbench datasets prepare`: `(1) ...; (2) ...`, with what to put where."""
+    def download_steps(self, root: Path) -> tuple[str, ...]:
+        """Return the instructions to get the files into the folder; those for BERT are added elsewhere."""
 
     @abstractmethod
-    def files(self, root: Path) -> tuple[Path, ...]:
-        """Returns the files of the download that `read` cannot do without, except those of single images."""
+    def required_files(self, root: Path) -> tuple[Path, ...]:
+        """Return the files of the download that `read` needs, except those of single images."""
 
-    def complete(self, root: Path) -> bool:
-        """Returns whether all of `files` are there."""
-        return all(path.is_file() for path in self.files(root))
+    def is_complete(self, root: Path) -> bool:
+        """Return whether all required files exist."""
+        return all(path.is_file() for path in self.required_files(root))
 
-    def alternative(self, root: Path) -> str | None:
-        """Returns which published container may be put where in place of all steps; None where this is one."""
-        parts = part_file_names(self.name)
-        dcmh = f", or DCMH's {', '.join(parts[:-1])} and {parts[-1]}" if parts else ","
-        return f"{CONTAINER_FILES[self.name][0]}, which the code of TA-DCH links to{dcmh} into {root}"
+    def alternative_step(self, root: Path) -> str | None:
+        """Return the instruction that replaces all others: to get a published container; None if this is one."""
+        return container_step(self.name, root)
 
-    def arrangement(self, root: Path) -> Arrangement:
-        """Returns how the pairs that `read` returns are arranged."""
+    def row_order(self, root: Path) -> RowOrder:
+        """Return the order in which the pairs of `read` are assigned to splits."""
         return "drawn"
-
-    def encoder_missing(self) -> str | None:
-        """Returns how to get the network that makes vectors of texts, or None where it is there or none is needed."""
-        return None
 
     @abstractmethod
     def read(self, root: Path, draft: Path) -> Generator[str, None, ImageTextPairs]:
-        """Yields lines about the progress and returns the pairs, their remarks among the lines.
+        """Yield progress lines and return the pairs, for `yield from`; remarks are among the lines.
 
         Args:
             root: the dataset's folder.
-            draft: an existing folder for what is too large for memory; it stays from a run that was interrupted to the
-                next and goes when the edition is written.
+            draft: an existing folder for files that are too large for memory; it is kept when a run is interrupted,
+                and removed after the edition is written.
 
         Raises:
             UserError: a file is malformed, or two of them do not fit; names file and line.
         """
+
+
+def container_step(name: str, root: Path) -> str:
+    """Return the instruction to get a published container of a dataset into its folder."""
+    arrays = array_file_names(name)
+    dcmh = f", or DCMH's {', '.join(arrays[:-1])} and {arrays[-1]}," if arrays else ""
+    return f"put {CONTAINER_FILES[name][0]} (linked from the code of TA-DCH){dcmh} into {root}"

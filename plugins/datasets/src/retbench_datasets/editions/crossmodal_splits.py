@@ -1,4 +1,4 @@
-"""The splits of a cross-modal edition: pairs cut into three, with the lists and texts that are written of them."""
+"""The splits of a cross-modal edition: which pair belongs to which split, and the lists and texts on disk."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retbench import SPLITS, Split, UserError
-from retbench_datasets.editions.crossmodal_source import Arrangement, ImageTextPairs
+from retbench_datasets.editions.crossmodal_source import ImageTextPairs, RowOrder
 from retbench_datasets.editions.hash_sampling import hash_order
 from retbench_datasets.editions.prepared_record import PreparedRecord
 from retbench_datasets.editions.text_table import text_table_path, write_text_table
-from retbench_datasets.formats.file_stamp import file_digest
+from retbench_datasets.formats.file_state import file_digest
 from retbench_datasets.formats.image_label_lists import format_lists, list_paths
 from retbench_datasets.formats.text_file import write_text
 
@@ -22,63 +22,64 @@ Rows = NDArray[np.int64]
 
 
 def edition_files(folder: Path) -> tuple[Path, ...]:
-    """Returns the nine files of a cross-modal edition: for each split pictures, labels and texts."""
+    """Return the nine files of a cross-modal edition: images, labels and texts of each split."""
     return tuple(path for split in SPLITS for path in (*list_paths(folder, split), text_table_path(folder, split)))
 
 
-def arrange_rows(names: tuple[str, ...], arrangement: Arrangement, queries: int) -> Rows:
-    """Returns int64 (N,), the rows in the order that they are cut in: by ascending sha256 of `crossmodal/<name>`.
+def order_rows(names: tuple[str, ...], order: RowOrder, queries: int) -> Rows:
+    """Return int64 (N,), all rows by ascending sha256 of `crossmodal/<name>`, changed by `order`.
 
     Args:
-        names: the pictures, by row.
-        arrangement: `official` puts the first `queries` rows before the others, `published` leaves all as they are.
-        queries: how many there are.
+        names: the images, by row.
+        order: `official` puts the first `queries` rows before the others, `published` keeps the order of `names`.
+        queries: number of official queries.
 
     Raises:
-        UserError: a picture comes twice.
+        UserError: an image is listed twice.
     """
     row_of = {name: row for row, name in enumerate(names)}
     if len(row_of) != len(names):
         twice = next(name for row, name in enumerate(names) if row_of[name] != row)
-        raise UserError(f"{twice}: the picture comes twice, with a text each: expected one text for each picture")
-    if arrangement == "published":
+        raise UserError(f"{twice}: the image is listed twice, with different texts: expected one text per image")
+    if order == "published":
         return np.arange(len(names))
     rows = np.array([row_of[name] for name in hash_order(names, "crossmodal")], dtype=np.int64)
-    return rows if arrangement == "drawn" else rows[np.argsort(rows >= queries, kind="stable")]
+    return rows if order == "drawn" else rows[np.argsort(rows >= queries, kind="stable")]
 
 
-def cut_rows(order: Rows, sizes: Mapping[Split, int], place: Path) -> dict[Split, Rows]:
-    """Returns the rows of each split: queries, then the database, which begins with the training rows.
+def split_rows(rows: Rows, sizes: Mapping[Split, int], location: Path) -> dict[Split, Rows]:
+    """Return the rows of each split: first the queries, then the database, which begins with the training rows.
 
     Raises:
-        UserError: there are fewer rows than the splits take, or more; `place` is where they come from.
+        UserError: the number of rows is not that of queries and database together; `location` is their source.
 
     Source: the code of TA-DCH.
     """
     queries, database = sizes["query"], sizes["database"]
-    if len(order) != queries + database:
+    if len(rows) != queries + database:
         raise UserError(
-            f"{place}: these are not the published pictures with labels and texts: got {len(order)}, expected "
-            f"{queries + database}: {queries} queries and a database of {database}; for others, write the lists by hand"
+            f"{location}: wrong number of images with labels and texts: got {len(rows)}, expected "
+            f"{queries + database}: {queries} queries and a database of {database}; for another dataset, write the "
+            "lists yourself"
         )
-    rest = order[queries:]
-    return {"train": rest[: sizes["train"]], "query": order[:queries], "database": rest}
+    rest = rows[queries:]
+    return {"train": rest[: sizes["train"]], "query": rows[:queries], "database": rest}
 
 
 def write_edition(
     folder: Path, draft: Path, pairs: ImageTextPairs, rows: Mapping[Split, Rows], record: Mapping[str, Any]
 ) -> Iterator[str]:
-    """Yields a line for each split, after the nine files and the record of them are there.
+    """Write the nine files and their record, then yield a line for each split.
 
     All nine are written in the folder `draft` before the first is moved, and their record before that: an interrupted
-    call leaves nothing half written, and the next one knows what is its own.
+    run leaves no incomplete file, and the next run recognizes the files that retbench wrote.
 
     Args:
-        folder: that of the edition.
-        draft: one below it.
-        pairs: pictures, labels and texts.
-        rows: int64, those of each split.
-        record: what else is to be remembered of them.
+        folder: the folder of the edition.
+        draft: a folder below it.
+        pairs: images, labels and texts.
+        rows: int64, the rows of each split.
+        record: further entries of the record.
 
     Raises:
         UserError: a text is not finite.

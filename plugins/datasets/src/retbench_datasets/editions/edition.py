@@ -1,9 +1,9 @@
-"""An edition: one published form of a dataset, with its splits and texts, what is missing and how it is prepared."""
+"""The interface of an edition: one published form of a dataset, with its splits and texts."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from retbench import Split
 from retbench_datasets.editions.text_table import TextTable
@@ -11,36 +11,43 @@ from retbench_datasets.images.image_index import ImageIndex
 
 
 class Edition(ABC):
-    """One published form of a dataset, in its folder: which pictures, classes, splits and texts."""
+    """One published form of a dataset in its folder: images, classes, splits and texts."""
 
     @abstractmethod
     def index(self) -> ImageIndex:
-        """Returns the three splits, remembered while the files that list them stay; raises UserError."""
+        """Return the index of the three splits, cached while their list files stay the same; raises UserError."""
 
     @abstractmethod
     def texts(self) -> Mapping[Split, TextTable]:
-        """Returns the texts of each split, mapped and not read; none without texts; raises UserError."""
+        """Return the memory-mapped texts of each split; empty for an edition without texts; raises UserError."""
 
     @abstractmethod
     def missing(self) -> str | None:
-        """Returns what is not on disk and the exact steps to get it, or None."""
+        """Return the files that are missing and the exact steps to get them, or None."""
 
     @abstractmethod
     def prepare(self) -> Iterator[str]:
-        """Yields what was done: builds the files that are missing from those of the original download.
+        """Build the missing files from the original download, and yield a line for each step.
 
         Raises:
-            UserError: a file of the download, or a list that is there, is malformed, or they contradict each other.
+            UserError: a file of the download, or an existing list, is malformed, or they contradict each other.
         """
 
     @abstractmethod
     def caveats(self, sizes: Mapping[Split, int]) -> tuple[str, ...]:
-        """Returns in which way the splits, of these sizes, are not the published ones."""
+        """Return the differences between the splits, of these sizes, and the published ones."""
+
+
+def format_steps(steps: Sequence[str]) -> str:
+    """Return instructions as `(1) ...; (2) ...`; a single one without a number."""
+    if len(steps) == 1:
+        return steps[0]
+    return "; ".join(f"({number}) {step}" for number, step in enumerate(steps, start=1))
 
 
 def size_caveats(published: Mapping[Split, int], sizes: Mapping[Split, int]) -> Iterator[str]:
-    """Yields a sentence for each split that has not the published number of rows."""
+    """Yield a sentence for each split whose size is not the published one."""
     for split, expected in published.items():
         if (got := sizes[split]) != expected:
-            named = "training" if split == "train" else split
-            yield f"expected {expected} {named} rows, got {got}: not the published split"
+            name = "training" if split == "train" else split
+            yield f"expected {expected} {name} rows, got {got}: not the published split"

@@ -1,4 +1,4 @@
-"""The record of the files that retbench wrote into a folder: one that is replaced later no longer counts as its own."""
+"""The record of the files that retbench wrote into a folder, with their digests, to recognize files that changed."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from retbench_datasets.formats.text_file import write_text
 
 
 class PreparedRecord:
-    """`prepared.json` in a folder of lists."""
+    """The file `prepared.json` in a folder of lists."""
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / "prepared.json"
 
     def read(self) -> dict[str, Any]:
-        """Returns what was written; empty where there is no record; raises UserError for one that is broken."""
+        """Return the record; empty if there is none; raises UserError if it is broken."""
         if not self._path.is_file():
             return {}
         try:
@@ -31,10 +31,10 @@ class PreparedRecord:
 
     def _refuse(self, problem: str) -> NoReturn:
         raise UserError(
-            f"{self._path}: it is not what retbench wrote: {problem}; restore it, or remove it and the lists beside it "
-            "and prepare them again"
+            f"{self._path}: it was changed by something other than retbench: {problem}; restore it, or remove it and "
+            "the lists in its folder and prepare them again"
         )
 
     def write(self, record: Mapping[str, Any]) -> None:
-        """Replaces the record, at once or not at all; raises UserError if it cannot."""
+        """Replace the record atomically; raises UserError if it cannot be written."""
         write_text(self._path, json.dumps(record, indent=2, sort_keys=True) + "\n")

@@ -1,4 +1,4 @@
-"""The encoding of texts as vectors on disk: hours of work that an interrupted call may continue."""
+"""The encoding of texts as vectors on disk: it can take hours, and an interrupted run continues where it stopped."""
 
 from __future__ import annotations
 
@@ -10,29 +10,29 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retbench import UserError, weights_root
-from retbench_datasets.editions.bert import bert_missing, encode_texts
-from retbench_datasets.formats.file_stamp import stamp
+from retbench_datasets.editions.bert import MODEL, bert_missing, encode_texts
+from retbench_datasets.formats.file_state import read_file_state
 
 PROGRESS_STEP = 1000
-"""Texts between two lines of progress."""
+"""Texts between two progress lines."""
 ENCODING_REMARK = (
-    "texts are the mean over the tokens of bert-large-uncased's last layer: which BERT the published ones came from, "
-    "and how it was pooled, is not known"
+    "texts are the mean of bert-large-uncased's last layer over the tokens: the BERT model and the pooling of the "
+    "published texts are not known"
 )
 
 
 def encoder_folder() -> Path:
-    """Returns the folder of the network that encodes texts."""
-    return weights_root() / "bert-large-uncased"
+    """Return the folder of the network that encodes texts."""
+    return weights_root() / MODEL
 
 
 def encode_into(draft: Path, texts: Sequence[str], width: int) -> Generator[str, None, NDArray[np.float32]]:
-    """Yields lines about the progress and returns float32 (N, width), mapped from a file in the folder `draft`.
+    """Yield progress lines and return float32 (N, width), mapped from a file in the folder `draft`.
 
-    What an interrupted call encoded of the same texts, with the same files of the network, is kept.
+    Texts that an interrupted run encoded are kept if the texts and the files of the network are the same.
 
     Raises:
-        UserError: the network is not there, or its vectors have another length.
+        UserError: the network is missing, or its vectors have another length.
     """
     if (problem := bert_missing(encoder_folder())) is not None:
         raise UserError(problem)
@@ -45,7 +45,7 @@ def encode_into(draft: Path, texts: Sequence[str], width: int) -> Generator[str,
         for batch in encode_texts(texts[done:], encoder_folder()) if done < len(texts) else ():
             if batch.shape[1] != width:
                 raise UserError(
-                    f"{encoder_folder()}: another network: got vectors of length {batch.shape[1]}, expected {width}"
+                    f"{encoder_folder()}: wrong network: got vectors of length {batch.shape[1]}, expected {width}"
                 )
             stream.write(np.ascontiguousarray(batch, dtype=np.float32).tobytes())
             stream.flush()
@@ -60,5 +60,5 @@ def encode_into(draft: Path, texts: Sequence[str], width: int) -> Generator[str,
 def _digest(texts: Sequence[str]) -> str:
     total = hashlib.sha256("\0".join(texts).encode())
     for path in sorted(encoder_folder().iterdir()):
-        total.update(repr(stamp(path)).encode())
+        total.update(repr(read_file_state(path)).encode())
     return total.hexdigest()[:16]

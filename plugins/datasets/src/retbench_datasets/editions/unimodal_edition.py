@@ -1,4 +1,4 @@
-"""A uni-modal edition: published lists of images and labels, or lists built from the original download."""
+"""A unimodal edition: published lists of images and labels, or lists built from the original download."""
 
 from __future__ import annotations
 
@@ -8,44 +8,44 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from retbench import SPLITS, Split
-from retbench_datasets.editions.edition import Edition, size_caveats
+from retbench_datasets.editions.edition import Edition, format_steps, size_caveats
 from retbench_datasets.editions.prepared_record import PreparedRecord
 from retbench_datasets.editions.text_table import TextTable
-from retbench_datasets.editions.unimodal_splits import BuiltSplits, Draw, Origin, build_splits, write_lists
+from retbench_datasets.editions.unimodal_splits import BuiltSplits, Draw, SplitOrigin, build_splits, write_lists
 from retbench_datasets.formats.image_label_lists import complete_splits, list_paths, missing_lists
 from retbench_datasets.formats.label_matrix import LabeledImages
 from retbench_datasets.images.image_index import ImageIndex, read_index
 
-ORIGIN_CAVEATS: dict[Origin, Callable[[str], str]] = {
+ORIGIN_CAVEATS: dict[SplitOrigin, Callable[[str], str]] = {
     "drawn": lambda splits: f"{splits} rows were drawn by retbench (sha256 of the paths): not the published split",
     "rebuilt": lambda splits: (
-        f"{splits} rows were rebuilt by retbench (every labeled picture but the queries): the "
-        "published order is not known, and matters to ties only"
+        f"{splits} rows were rebuilt by retbench (every labeled image but the queries): the published order is not "
+        "known, which affects ties only"
     ),
 }
 
 
 @dataclass(frozen=True)
 class UnimodalEdition(Edition):
-    """Splits that six lists in the dataset's folder name.
+    """Splits from the six lists in the dataset's folder.
 
     Attributes:
         root: the folder.
-        name: the dataset's.
+        name: name of the dataset.
         classes: names of the label columns, in the order of the published lists.
         sizes: rows of each split.
-        steps: the steps before `retbench datasets prepare`.
-        license: who may do what with the images.
-        label_files: what the lists are built from.
-        labeled_images: reads those: every image that may be in a split, in the database's order.
-        draw: picks queries and training rows where no list is published.
+        download_steps: the instructions before `retbench datasets prepare`.
+        license: license of the images, as a sentence.
+        label_files: the files that the lists are built from.
+        labeled_images: reads those files: every image that may be in a split, in the order of the database.
+        draw: draws queries and training rows if their lists are not published.
     """
 
     root: Path
     name: str
     classes: tuple[str, ...]
     sizes: Mapping[Split, int]
-    steps: str
+    download_steps: tuple[str, ...]
     license: str
     label_files: tuple[Path, ...]
     labeled_images: Callable[[], LabeledImages]
@@ -58,23 +58,23 @@ class UnimodalEdition(Edition):
         return {}
 
     def missing(self) -> str | None:
-        if absent := missing_lists(self.root):
-            there = "" if len(absent) == 2 * len(SPLITS) else "; the other lists are there"
+        if missing := missing_lists(self.root):
+            rest = "" if len(missing) == 2 * len(SPLITS) else "; the other lists exist"
             ready = all(path.is_file() for path in self.label_files)
-            steps = f"run `retbench datasets prepare {self.name}`" if ready else self._how()
-            return f"{self.root}: not there: {', '.join(absent)}{there}. To get it: {steps}"
+            steps = f"run `retbench datasets prepare {self.name}`" if ready else self._all_steps()
+            return f"{self.root}: missing: {', '.join(missing)}{rest}. To get it: {steps}"
         if (problem := self.index().missing_image()) is not None:
-            return f"{problem}. To get the pictures: {self._how()}"
+            return f"{problem}. To get the images: {self._all_steps()}"
         return None
 
     def prepare(self) -> Iterator[str]:
-        there = list(complete_splits(self.root)) if self.root.is_dir() else []
-        if len(there) == len(SPLITS):
-            yield f"{self.root}: all lists are there"
+        complete = list(complete_splits(self.root)) if self.root.is_dir() else []
+        if len(complete) == len(SPLITS):
+            yield f"{self.root}: all lists exist"
             return
-        if lost := [path for path in self.label_files if not path.is_file()]:
-            more = f" and {len(lost) - 1} more" if lost[1:] else ""
-            yield f"{self.root}: no list was built: not there: {lost[0]}{more}"
+        if missing := [path for path in self.label_files if not path.is_file()]:
+            more = f" and {len(missing) - 1} more" if missing[1:] else ""
+            yield f"{self.root}: no list was built: missing: {missing[0]}{more}"
             return
         built = build_splits(self.root, self.labeled_images(), self.sizes, self.draw)
         yield from built.remarks
@@ -83,23 +83,23 @@ class UnimodalEdition(Edition):
 
     def caveats(self, sizes: Mapping[Split, int]) -> tuple[str, ...]:
         caveats = [*size_caveats(self.sizes, sizes)]
-        for origin, sentence in ORIGIN_CAVEATS.items():
+        for origin, format_caveat in ORIGIN_CAVEATS.items():
             if splits := [split for split in SPLITS if self._origin(split) == origin]:
-                caveats.append(sentence(", ".join(splits)))
+                caveats.append(format_caveat(", ".join(splits)))
         return tuple(caveats)
 
-    def _how(self) -> str:
-        build = f"(4) run `retbench datasets prepare {self.name}`, which builds the lists that are not there"
-        return f"{self.steps}; {build}. {self.license}"
+    def _all_steps(self) -> str:
+        build = f"run `retbench datasets prepare {self.name}`, which builds the missing lists"
+        return f"{format_steps([*self.download_steps, build])}. {self.license}"
 
     def _record(self, built: BuiltSplits) -> None:
-        """Writes, before the lists, which of them retbench makes; a list that is replaced later no longer counts."""
+        """Record origin and digest of the new lists, before they are written; a list that is replaced later differs."""
         record = PreparedRecord(self.root).read()
         for split, texts in built.texts.items():
             record[split] = {"origin": built.origins[split], "sha256": _digest(text.encode() for text in texts)}
         PreparedRecord(self.root).write(record)
 
-    def _origin(self, split: Split) -> Origin | None:
+    def _origin(self, split: Split) -> SplitOrigin | None:
         entry = PreparedRecord(self.root).read().get(split)
         files = (path.read_bytes() for path in list_paths(self.root, split))
         return entry["origin"] if entry and entry["sha256"] == _digest(files) else None

@@ -1,1 +1,1 @@
-"""Datasets that need no download: scanned digits, and scenes that are drawn from random numbers."""
+"""Datasets that need no download: scanned digits, and scenes generated from random numbers."""

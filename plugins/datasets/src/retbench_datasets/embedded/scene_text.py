@@ -1,4 +1,4 @@
-"""The words that go with a scene, as counts over a vocabulary."""
+"""The text of a scene, as word counts over a fixed vocabulary."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from retbench_datasets.embedded.scene_contents import CLASSES
 from retbench_datasets.embedded.scene_random import SceneRandom
 
-# The last word of each class is another's too, as "blue" says sky or water.
+# The last word of each class also belongs to another class: "blue" is a word of both sky and water.
 WORDS = {
     "sky": ("sky", "cloud", "air", "blue"),
     "grass": ("grass", "lawn", "meadow", "ground"),
@@ -23,34 +23,35 @@ WORDS = {
     "cross": ("cross", "plus", "crossing", "corners"),
     "star": ("star", "starlet", "twinkle", "tips"),
 }
-CHATTER = (
+UNRELATED_WORDS = (
     *("photo", "picture", "nice", "today", "holiday", "canon", "my", "new", "best"),
     *("old", "view", "happy", "travel", "light", "world", "little", "day", "art"),
 )
-VOCABULARY = tuple(dict.fromkeys([*(word for words in WORDS.values() for word in words), *CHATTER]))
+VOCABULARY = tuple(dict.fromkeys([*(word for words in WORDS.values() for word in words), *UNRELATED_WORDS]))
 
-_SAID = 2  # words drawn for each label
-_CHATTER_RANGE = (2, 4)  # words drawn of no label
+_WORDS_PER_LABEL = 2
+_UNRELATED_RANGE = (2, 4)  # number of unrelated words in a text
 
 
 def write_texts(draws: SceneRandom, labels: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Returns float32 (N, 60), counts over VOCABULARY: two words a label, of its four, and two to four of chatter.
+    """Return float32 (N, 60), counts over VOCABULARY: two of the four words of each label, two to four unrelated words.
 
     Args:
-        draws: the scenes' random numbers.
+        draws: the random numbers of the scenes.
         labels: uint8 (N, 12), multi-hot over CLASSES.
     """
-    place = {word: column for column, word in enumerate(VOCABULARY)}
-    words = np.array([[place[word] for word in WORDS[name]] for name in CLASSES])
+    column_of = {word: column for column, word in enumerate(VOCABULARY)}
+    class_words = np.array([[column_of[word] for word in WORDS[name]] for name in CLASSES])
     counts = np.zeros((len(draws), len(VOCABULARY)), dtype=np.float32)
 
-    picks = draws.integers("said", len(CLASSES), _SAID, below=words.shape[1])
+    picks = draws.integers("said", len(CLASSES), _WORDS_PER_LABEL, below=class_words.shape[1])
     rows, classes = np.nonzero(labels)
-    np.add.at(counts, (rows[:, None], words[classes[:, None], picks[rows, classes]]), 1)
+    np.add.at(counts, (rows[:, None], class_words[classes[:, None], picks[rows, classes]]), 1)
 
-    fewest, most = _CHATTER_RANGE
-    chatter = np.array([place[word] for word in CHATTER])[draws.integers("chatter", most, below=len(CHATTER))]
-    spoken = np.arange(most) < fewest + draws.integers("chattiness", 1, below=most - fewest + 1)
-    rows, places = np.nonzero(spoken)
-    np.add.at(counts, (rows, chatter[rows, places]), 1)
+    fewest, most = _UNRELATED_RANGE
+    word_columns = np.array([column_of[word] for word in UNRELATED_WORDS])
+    unrelated = word_columns[draws.integers("chatter", most, below=len(UNRELATED_WORDS))]
+    used = np.arange(most) < fewest + draws.integers("chattiness", 1, below=most - fewest + 1)
+    rows, positions = np.nonzero(used)
+    np.add.at(counts, (rows, unrelated[rows, positions]), 1)
     return counts

@@ -1,1 +1,1 @@
-"""Readers of the files in which the world publishes datasets: arrays, annotations, lists, label matrices, manifests."""
+"""Readers of published file formats: arrays, annotations, lists, label matrices, manifests."""

@@ -10,14 +10,14 @@ from retbench import UserError
 Shape = tuple[int, ...]
 
 
-def sample_axis(shape: Shape, width: int, rows: int | None, where: str) -> int:
-    """Returns the axis of the samples in a table of labels or texts: 0 for (N, width), 1 for (width, N).
+def find_sample_axis(shape: Shape, width: int, rows: int | None, location: str) -> int:
+    """Return the sample axis of a table of labels or texts: 0 for (N, width), 1 for (width, N).
 
     Args:
-        shape: that of the table.
-        width: classes, or length of a text.
-        rows: N; None where any number will do.
-        where: file and array, for the message.
+        shape: shape of the table.
+        width: number of classes, or length of a text vector.
+        rows: N; None accepts any number.
+        location: file and array, for the message.
 
     Raises:
         UserError: no axis fits, or both do.
@@ -29,16 +29,14 @@ def sample_axis(shape: Shape, width: int, rows: int | None, where: str) -> int:
     ]
     count = "N" if rows is None else str(rows)
     if not fitting:
-        raise UserError(f"{where}: wrong shape: got {shape}, expected ({count}, {width}) or ({width}, {count})")
+        raise UserError(f"{location}: wrong shape: got {shape}, expected ({count}, {width}) or ({width}, {count})")
     if len(fitting) > 1 and shape[0] == shape[1]:
-        raise UserError(
-            f"{where}: the shape does not say which axis is the samples': got {shape}, expected two lengths"
-        )
+        raise UserError(f"{location}: ambiguous sample axis: got shape {shape}, expected two different lengths")
     return fitting[0]
 
 
 class ImageAxes(NamedTuple):
-    """Which axis of an array of pictures is which."""
+    """The axes of an array of images, by meaning."""
 
     sample: int
     height: int
@@ -46,22 +44,22 @@ class ImageAxes(NamedTuple):
     channel: int
 
 
-def image_axes(shape: Shape, rows: int, size: int, transposed: bool, where: str) -> ImageAxes:
-    """Returns the axes of pictures `size` x `size` with three channels, so that they come out upright.
+def find_image_axes(shape: Shape, rows: int, size: int, transposed: bool, location: str) -> ImageAxes:
+    """Return the axes of an array of `size` x `size` images with three channels, so that they are read upright.
 
-    The samples' axis has the length `rows`, the channels' three. The other two have one length, so that no shape tells
-    height from width. The rule: in MATLAB's order of axes the height comes first. In DCMH's file that is (H, W, 3, N),
-    MATLAB's own layout of a picture; h5py sees (N, 3, W, H), which the code of WendellGul's port feeds as it is to
-    kernels whose axes are swapped too. In TA-DCH's it is (N, 3, H, W); h5py sees (W, H, 3, N), from which its loader
-    makes (N, 3, W, H), for the same swapped kernels. Nobody published pictures to compare with, and TA-DCH's
-    five files may not agree: hence `transposed`, for a file that holds the width first.
+    The sample axis has length `rows`, the channel axis length three. The other two have the same length, so that the
+    shape cannot distinguish height from width. The rule: in MATLAB's axis order the height comes first. In DCMH's file
+    that is (H, W, 3, N), MATLAB's own layout of an image; h5py returns (N, 3, W, H), which WendellGul's port feeds
+    unchanged to kernels whose axes are swapped too. In TA-DCH's files it is (N, 3, H, W); h5py returns (W, H, 3, N),
+    from which its loader makes (N, 3, W, H), for the same swapped kernels. No published images exist to compare with,
+    and TA-DCH's five files may differ from each other: hence `transposed`, for a file with the width first.
 
     Args:
-        shape: that of the array, with MATLAB's axes.
+        shape: shape of the array, with MATLAB's axes.
         rows: N.
         size: height and width.
         transposed: whether the width comes before the height.
-        where: file and array, for the message.
+        location: file and array, for the message.
 
     Raises:
         UserError: no order of axes fits, or several do.
@@ -75,10 +73,11 @@ def image_axes(shape: Shape, rows: int, size: int, transposed: bool, where: str)
         and all(shape[axis] == size for axis in {0, 1, 2, 3} - {sample, channel})
     ]
     if not fitting:
-        expected = f"({rows}, 3, {size}, {size}) in some order"
-        raise UserError(f"{where}: these are no pictures: got shape {shape}, expected {expected}")
+        raise UserError(
+            f"{location}: wrong shape of images: got {shape}, expected ({rows}, 3, {size}, {size}) in any order of axes"
+        )
     if len(fitting) > 1:
-        raise UserError(f"{where}: the shape does not say which axis is which: got {shape} for {rows} pictures")
+        raise UserError(f"{location}: ambiguous axes: got shape {shape} for {rows} images, expected different lengths")
     sample, channel = fitting[0]
     first, second = sorted({0, 1, 2, 3} - {sample, channel})
     height, width = (second, first) if transposed else (first, second)

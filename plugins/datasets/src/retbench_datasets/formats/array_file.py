@@ -1,4 +1,4 @@
-"""A file of named arrays, whatever its format: their shapes, and blocks of them along one axis."""
+"""A file of named arrays in any format: their shapes, and blocks of them along one axis."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from numpy.typing import NDArray
 
 from retbench import UserError
 
-BLOCK = 2**29
-"""Bytes that are read at once, about: NUS-WIDE's pictures come in 55 blocks of half a gibibyte."""
+BLOCK_BYTES = 2**29
+"""Approximate size of a block: NUS-WIDE's images take 55 blocks of half a gibibyte."""
 
 
-def cut(dimensions: int, axis: int, start: int, stop: int | None) -> tuple[slice, ...]:
-    """Returns the index that cuts an array to `start:stop` along an axis and leaves the others whole."""
-    return tuple(slice(start, stop) if place == axis else slice(None) for place in range(dimensions))
+def slice_axis(dimensions: int, axis: int, start: int, stop: int | None) -> tuple[slice, ...]:
+    """Return the index that cuts an array to `start:stop` along one axis and keeps the other axes whole."""
+    return tuple(slice(start, stop) if each == axis else slice(None) for each in range(dimensions))
 
 
-class Block(NamedTuple):
-    """Some consecutive items of an array.
+class ArrayBlock(NamedTuple):
+    """Consecutive items of an array.
 
     Attributes:
-        start: number of the first item along the axis.
-        items: the array, cut along the axis; every other axis is whole.
+        start: index of the first item along the axis.
+        items: the array, cut along that axis only.
     """
 
     start: int
@@ -34,7 +34,7 @@ class Block(NamedTuple):
 
 
 class ArrayFile(ABC):
-    """An open file that holds numeric arrays by name.
+    """An open file of named numeric arrays.
 
     Attributes:
         path: the file.
@@ -47,47 +47,47 @@ class ArrayFile(ABC):
 
     @abstractmethod
     def read(self, name: str, axis: int = 0, start: int = 0, stop: int | None = None) -> NDArray[Any]:
-        """Returns an array cut to `start:stop` along an axis; by default whole.
+        """Return an array cut to `start:stop` along an axis; whole by default.
 
         Raises:
-            UserError: the array is not there, or its bytes are broken.
+            UserError: there is no such array, or its bytes are broken.
         """
 
     @abstractmethod
-    def item_bytes(self, name: str) -> int:
-        """Returns the bytes of one number of an array, or the most it may have."""
+    def element_bytes(self, name: str) -> int:
+        """Return the size of one number of an array in bytes, or an upper bound."""
 
-    def granule(self, name: str, axis: int) -> int:
-        """Returns how many items along an axis the file stores together: reading fewer costs as much."""
+    def chunk_length(self, name: str, axis: int) -> int:
+        """Return the number of items along an axis that the file stores together; reading fewer takes as long."""
         return 1
 
-    def blocks(self, name: str, axis: int, limit: int = BLOCK) -> Iterator[range]:
-        """Yields the ranges of items that are read at once: about `limit` bytes each, one item at least.
+    def block_ranges(self, name: str, axis: int, limit: int = BLOCK_BYTES) -> Iterator[range]:
+        """Yield the ranges of items of each block: about `limit` bytes, at least one item.
 
-        A range holds a whole number of granules where one fits, so that nothing is decompressed twice.
+        If a chunk fits the limit, a range holds a whole number of chunks, so that no chunk is decompressed twice.
         """
         self.require(name)
         shape = self.shapes[name]
-        number = self.item_bytes(name) * int(np.prod(shape, dtype=np.int64)) // max(shape[axis], 1)
-        length = max(1, limit // max(number, 1))
-        granule = self.granule(name, axis)
-        if length > granule:
-            length -= length % granule
+        item_bytes = self.element_bytes(name) * int(np.prod(shape, dtype=np.int64)) // max(shape[axis], 1)
+        length = max(1, limit // max(item_bytes, 1))
+        chunk = self.chunk_length(name, axis)
+        if length > chunk:
+            length -= length % chunk
         for start in range(0, shape[axis], length):
             yield range(start, min(start + length, shape[axis]))
 
-    def walk(self, name: str, axis: int, limit: int = BLOCK) -> Iterator[Block]:
-        """Yields an array in blocks of about `limit` bytes along an axis; raises UserError as `read`."""
-        for rows in self.blocks(name, axis, limit):
-            yield Block(rows.start, self.read(name, axis, rows.start, rows.stop))
+    def read_blocks(self, name: str, axis: int, limit: int = BLOCK_BYTES) -> Iterator[ArrayBlock]:
+        """Yield an array in blocks of about `limit` bytes along an axis; raises UserError as `read`."""
+        for rows in self.block_ranges(name, axis, limit):
+            yield ArrayBlock(rows.start, self.read(name, axis, rows.start, rows.stop))
 
     def require(self, name: str) -> None:
-        """Raises UserError, with the names that are there, if an array is not."""
+        """Raise UserError, listing the arrays of the file, if it has no array of that name."""
         if name not in self.shapes:
-            found = ", ".join(sorted(self.shapes)) or "nothing"
-            raise UserError(f"{self.path}: there is no such array of numbers: got {found}, expected {name}")
+            found = ", ".join(sorted(self.shapes)) or "none"
+            raise UserError(f"{self.path}: no such numeric array: got {found}, expected {name}")
 
-    def refuse(self, error: Exception) -> NoReturn:
-        """Raises UserError for a file whose bytes cannot be read."""
+    def raise_unreadable(self, error: Exception) -> NoReturn:
+        """Raise UserError for a file whose bytes cannot be read."""
         reason = " ".join(str(error).split()) or type(error).__name__
         raise UserError(f"{self.path}: it cannot be read: {reason}; is the download complete?") from None

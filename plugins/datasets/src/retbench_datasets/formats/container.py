@@ -1,4 +1,4 @@
-"""Containers: the files in which cross-modal datasets were published, several kinds under one name.
+"""Containers: the MATLAB files in which cross-modal datasets were published, several kinds under one file name.
 
 `FLICKR-25K.mat` alone exists in four kinds, which differ in the names and shapes of their arrays.
 
@@ -6,9 +6,9 @@
 | --- | --- | --- |
 | TA-DCH | `WIKIPEDIA.mat`, `IAPR-TC12.mat`, `FLICKR-25K.mat`, `MS-COCO.mat`, `NUS-WIDE.mat` | `IAll` `LAll` `TAll` |
 | DCMH | `FLICKR-25K.mat` | `images` or `IAll`, `LAll`, `YAll` |
-| DCMH in parts | `mirflickr25k-{iall,lall,yall}.mat`, `nus-wide-tc21-{iall,lall,yall}.mat` | `IAll`, `LAll`, `YAll` |
+| DCMH, 3 files | `mirflickr25k-{iall,lall,yall}.mat`, `nus-wide-tc21-{iall,lall,yall}.mat` | `IAll` `LAll` `YAll` |
 | DADH | `FLICKR-25K.mat`, `NUS-WIDE-TC21.mat` | `images` or `image`, 4096 features each: refused |
-| DGCPN | `label.npy`, `tags.npy`, `*_vgg19.npy` | features, and nothing shows which pictures the rows are of: refused |
+| DGCPN | `label.npy`, `tags.npy`, `*_vgg19.npy` | features; the images of the rows are not known: refused |
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retbench import UserError
-from retbench_datasets.formats.array_axes import sample_axis
+from retbench_datasets.formats.array_axes import find_sample_axis
 from retbench_datasets.formats.array_file import ArrayFile
 from retbench_datasets.formats.matlab_file import open_mat
 
-PICTURES, LABELS, TEXTS = ("IAll", "images", "image"), ("LAll", "label"), ("TAll", "YAll", "text")
-"""Names that the arrays have in one publication or another."""
+IMAGE_ARRAYS, LABEL_ARRAYS, TEXT_ARRAYS = ("IAll", "images", "image"), ("LAll", "label"), ("TAll", "YAll", "text")
+"""Names of the arrays in the different publications."""
 CONTAINER_FILES = {
     "wikipedia": ("WIKIPEDIA.mat",),
     "iapr-tc12": ("IAPR-TC12.mat",),
@@ -34,20 +34,20 @@ CONTAINER_FILES = {
     "mscoco": ("MS-COCO.mat",),
     "nuswide": ("NUS-WIDE.mat", "NUS-WIDE-TC21.mat"),
 }
-"""Files that hold a whole dataset, by its name here."""
-PART_PREFIXES = {"flickr25k": "mirflickr25k", "nuswide": "nus-wide-tc21"}
-"""How the files of one array each begin, by the dataset's name here."""
+"""Files that hold a whole dataset, by dataset name."""
+ARRAY_FILE_PREFIXES = {"flickr25k": "mirflickr25k", "nuswide": "nus-wide-tc21"}
+"""Prefix of DCMH's three files of one array each, by dataset name."""
 
 
-class Contents(NamedTuple):
-    """What a published container of a dataset must hold.
+class ContainerSpec(NamedTuple):
+    """The expected content of a dataset's container.
 
     Attributes:
         name: the dataset, as in `data/<name>`.
         classes: C, columns of the labels.
-        text_width: T, numbers of a text.
-        rows: N; None takes what is there.
-        size: height and width of its pictures.
+        text_width: T, numbers of a text vector.
+        rows: N; None accepts any number.
+        size: height and width of the images.
     """
 
     name: str
@@ -57,8 +57,8 @@ class Contents(NamedTuple):
     size: int = 224
 
 
-class Place(NamedTuple):
-    """Where an array is: a file and its name there."""
+class ArrayLocation(NamedTuple):
+    """A file and the name of an array in it."""
 
     path: Path
     array: str
@@ -68,162 +68,164 @@ class Place(NamedTuple):
 
 
 class Container(NamedTuple):
-    """Where the three arrays of a dataset are."""
+    """The locations of a dataset's three arrays."""
 
-    pictures: Place
-    labels: Place
-    texts: Place
+    images: ArrayLocation
+    labels: ArrayLocation
+    texts: ArrayLocation
 
 
-def container_files(root: Path, contents: Contents) -> tuple[Path, ...]:
-    """Returns the files in a folder that a container could be made of, by their names alone; empty if there is none."""
-    return tuple(path for path in _candidates(root, contents.name) if path.is_file())
+def container_files(root: Path, name: str) -> tuple[Path, ...]:
+    """Return the existing files with the name of a dataset's container, whatever they hold; empty if there is none."""
+    return tuple(path for path in _candidates(root, name) if path.is_file())
 
 
 def feature_files(root: Path) -> tuple[Path, ...]:
-    """Returns DGCPN's files in a folder, by their names alone; none of them is of use here."""
+    """Return the existing files with the names of DGCPN's, whatever they hold; none of them can be used here."""
     paths = (root / "label.npy", *root.glob("*_vgg19.npy"), root / "tags.npy")
     return tuple(sorted(path for path in paths if path.is_file()))
 
 
-def part_file_names(name: str) -> tuple[str, ...]:
-    """Returns the names of DCMH's files of one array each: pictures, labels, texts; empty for most datasets."""
-    return (
-        tuple(f"{PART_PREFIXES[name]}-{part}.mat" for part in ("iall", "lall", "yall")) if name in PART_PREFIXES else ()
-    )
+def array_file_names(name: str) -> tuple[str, ...]:
+    """Return the names of DCMH's files of one array each: images, labels, texts; empty for most datasets."""
+    if name not in ARRAY_FILE_PREFIXES:
+        return ()
+    return tuple(f"{ARRAY_FILE_PREFIXES[name]}-{array}.mat" for array in ("iall", "lall", "yall"))
 
 
 def _candidates(root: Path, name: str) -> Iterator[Path]:
-    yield from (root / file for file in (*CONTAINER_FILES.get(name, ()), *part_file_names(name)))
+    yield from (root / file for file in (*CONTAINER_FILES.get(name, ()), *array_file_names(name)))
 
 
-def find_container(root: Path, contents: Contents) -> Container | None:
-    """Returns where the arrays are, the file of a whole dataset before files of one array; None if there is nothing.
+def find_container(root: Path, spec: ContainerSpec) -> Container | None:
+    """Return the locations of the arrays, or None if there are none; a file with all three arrays comes first.
 
     Raises:
-        UserError: a file is broken, or lacks an array; or all that is there are features without the pictures, which
-            attacks and purification need.
+        UserError: a file is broken or lacks an array, or there are only features without images, which attacks and
+            purification need.
     """
     problems: list[str] = []
-    for find in (_whole_file, _no_features, _parts):
-        found = find(root, contents)
-        if isinstance(found, Container):
-            return found
-        problems += found
+    for find in (_find_whole_file, _refuse_features, _find_array_files):
+        result = find(root, spec)
+        if isinstance(result, Container):
+            return result
+        problems += result
     if problems:
         raise UserError(problems[0])
     return None
 
 
-def read_labels(container: Container, contents: Contents) -> NDArray[np.uint8]:
-    """Returns uint8 (N, C), multi-hot; raises UserError naming file, array and row of a wrong shape or value."""
-    labels = _read_table(container.labels, contents.classes, contents.rows, _check_labels)
+def read_labels(container: Container, spec: ContainerSpec) -> NDArray[np.uint8]:
+    """Return uint8 (N, C), multi-hot; raises UserError with file, array and row of a wrong shape or value."""
+    labels = _read_table(container.labels, spec.classes, spec.rows, _check_labels)
     return labels.astype(np.uint8, copy=False)
 
 
-def read_texts(container: Container, contents: Contents, rows: int) -> NDArray[Any]:
-    """Returns (N, T) of `rows` texts: uint8 where all numbers are whole and 0 to 255, else float32.
+def read_texts(container: Container, spec: ContainerSpec, rows: int) -> NDArray[Any]:
+    """Return (N, T) of `rows` texts: uint8 if all numbers are integers from 0 to 255, else float32.
 
     Raises:
         UserError: the array has a wrong shape or value; names file, array and row.
     """
-    return _read_table(container.texts, contents.text_width, rows, _check_texts)
+    return _read_table(container.texts, spec.text_width, rows, _check_texts)
 
 
-Found = Container | list[str]
-"""A container, or the reasons why what is there is none; no reason where nothing is there."""
+FindResult = Container | list[str]
+"""A container, or the reasons why the existing files are none; no reason if there are no files."""
 
 
-def _whole_file(root: Path, contents: Contents) -> Found:
+def _find_whole_file(root: Path, spec: ContainerSpec) -> FindResult:
     problems = []
-    for path in (root / name for name in CONTAINER_FILES.get(contents.name, ())):
+    for path in (root / name for name in CONTAINER_FILES.get(spec.name, ())):
         if not path.is_file():
             continue
         with open_mat(path) as arrays:
-            pictures, labels, texts = (_place(arrays, names) for names in (PICTURES, LABELS, TEXTS))
-            shape = arrays.shapes[pictures.array]
+            images, labels, texts = (_locate(arrays, names) for names in (IMAGE_ARRAYS, LABEL_ARRAYS, TEXT_ARRAYS))
+            shape = arrays.shapes[images.array]
         if len(shape) == 4:
-            return Container(pictures, labels, texts)
-        problems.append(_features(path, shape, contents))
+            return Container(images, labels, texts)
+        problems.append(_describe_features(path, shape, spec))
     return problems
 
 
-def _place(arrays: ArrayFile, names: tuple[str, ...]) -> Place:
+def _locate(arrays: ArrayFile, names: tuple[str, ...]) -> ArrayLocation:
     for name in names:
         if name in arrays.shapes:
-            return Place(arrays.path, name)
-    found = ", ".join(sorted(arrays.shapes)) or "nothing"
+            return ArrayLocation(arrays.path, name)
+    found = ", ".join(sorted(arrays.shapes)) or "none"
     raise UserError(f"{arrays.path}: an array is missing: got {found}, expected one of {', '.join(names)}")
 
 
-def _features(path: Path, shape: tuple[int, ...], contents: Contents) -> str:
-    parts = part_file_names(contents.name)
-    part = f" or DCMH's {', '.join(parts)}" if parts else ""
+def _describe_features(path: Path, shape: tuple[int, ...], spec: ContainerSpec) -> str:
+    names = array_file_names(spec.name)
+    dcmh = f" or DCMH's {', '.join(names)}" if names else ""
     return (
-        f"{path}: it holds features, and attacks and purification need pictures: got shape {shape}, expected 4 axes; "
-        f"get TA-DCH's {CONTAINER_FILES[contents.name][0]}{part}, or move it away and take the original download"
+        f"{path}: it holds features, but attacks and purification need images: got shape {shape}, expected 4 axes; "
+        f"get TA-DCH's {CONTAINER_FILES[spec.name][0]}{dcmh}, or move this file away and use the original download"
     )
 
 
-def _parts(root: Path, contents: Contents) -> Found:
-    paths = [root / name for name in part_file_names(contents.name)]
-    there = [path for path in paths if path.is_file()]
-    if there and len(there) == len(paths):
-        return Container(*(_only(path, names) for path, names in zip(paths, (PICTURES, LABELS, TEXTS), strict=True)))
-    lost = [path for path in paths if path not in there]
-    return [f"{lost[0]}: no such file, but {there[0].name} is there: expected both"] if there else []
+def _find_array_files(root: Path, spec: ContainerSpec) -> FindResult:
+    paths = [root / name for name in array_file_names(spec.name)]
+    existing = [path for path in paths if path.is_file()]
+    if existing and len(existing) == len(paths):
+        arrays = zip(paths, (IMAGE_ARRAYS, LABEL_ARRAYS, TEXT_ARRAYS), strict=True)
+        return Container(*(_locate_in_file(path, names) for path, names in arrays))
+    missing = [path for path in paths if path not in existing]
+    return [f"{missing[0]}: no such file, but {existing[0].name} exists: expected both"] if existing else []
 
 
-def _only(path: Path, names: tuple[str, ...]) -> Place:
+def _locate_in_file(path: Path, names: tuple[str, ...]) -> ArrayLocation:
     with open_mat(path) as arrays:
-        return _place(arrays, names)
+        return _locate(arrays, names)
 
 
-def _no_features(root: Path, contents: Contents) -> list[str]:
+def _refuse_features(root: Path, spec: ContainerSpec) -> list[str]:
     if not (found := feature_files(root)):
         return []
-    parts = ", ".join(name for name in part_file_names(contents.name) if not (root / name).is_file())
-    expected = CONTAINER_FILES[contents.name][0] + (f" or {parts}" if parts else "")
+    missing = ", ".join(name for name in array_file_names(spec.name) if not (root / name).is_file())
+    expected = CONTAINER_FILES[spec.name][0] + (f" or {missing}" if missing else "")
     return [
-        f"{found[0]}: DGCPN's files hold features, and nothing shows which pictures their rows are of: got "
-        f"{', '.join(path.name for path in found)}, expected {expected}; get those, or move these away and take the "
-        "original download"
+        f"{found[0]}: DGCPN's files hold features, and the images of their rows are not known: got "
+        f"{', '.join(path.name for path in found)}, expected {expected}; get those, or move these files away and use "
+        "the original download"
     ]
 
 
-Check = Callable[[NDArray[Any], str, int], NDArray[Any]]
-"""Returns a block of rows in the type that it is kept in; raises UserError naming the row. Arguments: block, where, the
-number of its first row."""
+BlockCheck = Callable[[NDArray[Any], str, int], NDArray[Any]]
+"""Converts a block of rows to the type it is kept in; raises UserError naming the row. Arguments: block, location,
+index of its first row."""
 
 
-def _read_table(place: Place, width: int, rows: int | None, check: Check) -> NDArray[Any]:
-    """Returns (N, width): uint8 where every block is, else float32."""
-    with open_mat(place.path) as arrays:
-        arrays.require(place.array)
-        axis = sample_axis(arrays.shapes[place.array], width, rows, str(place))
-        parts = [
-            check(block.items if axis == 0 else block.items.transpose(), str(place), block.start)
-            for block in arrays.walk(place.array, axis)
+def _read_table(location: ArrayLocation, width: int, rows: int | None, check: BlockCheck) -> NDArray[Any]:
+    """Return (N, width): uint8 if every block is, else float32."""
+    with open_mat(location.path) as arrays:
+        arrays.require(location.array)
+        axis = find_sample_axis(arrays.shapes[location.array], width, rows, str(location))
+        blocks = [
+            check(block.items if axis == 0 else block.items.transpose(), str(location), block.start)
+            for block in arrays.read_blocks(location.array, axis)
         ]
-    if not parts:
-        raise UserError(f"{place}: it has no rows: got shape {arrays.shapes[place.array]}")
-    return np.ascontiguousarray(np.concatenate(parts))
+    if not blocks:
+        raise UserError(f"{location}: it has no rows: got shape {arrays.shapes[location.array]}")
+    return np.ascontiguousarray(np.concatenate(blocks))
 
 
-def _check_labels(block: NDArray[Any], where: str, start: int) -> NDArray[Any]:
-    right = (block == 0) | (block == 1)
-    if not right.all():
-        row, column = np.argwhere(~right)[0]
-        raise UserError(f"{where}: row {start + row}: a label must be 0 or 1: got {block[row, column]}")
+def _check_labels(block: NDArray[Any], location: str, start: int) -> NDArray[Any]:
+    valid = (block == 0) | (block == 1)
+    if not valid.all():
+        row, column = np.argwhere(~valid)[0]
+        raise UserError(f"{location}: row {start + row}: a label must be 0 or 1: got {block[row, column]}")
     return block.astype(np.uint8)
 
 
-def _check_texts(block: NDArray[Any], where: str, start: int) -> NDArray[Any]:
-    """Floats lose what float32 cannot hold; bags of words are kept in one byte a word."""
-    with np.errstate(over="ignore"):  # what is too large becomes infinite, and is refused
+def _check_texts(block: NDArray[Any], location: str, start: int) -> NDArray[Any]:
+    """Return uint8 if all numbers are integers from 0 to 255 (bags of words), else float32."""
+    with np.errstate(over="ignore"):  # a number beyond float32 becomes infinite, and is refused below
         numbers = block.astype(np.float32)
     finite = np.isfinite(numbers).all(axis=1)
     if not finite.all():
-        raise UserError(f"{where}: row {start + int(np.argmin(finite))}: a text must be of finite numbers in float32")
+        row = start + int(np.argmin(finite))
+        raise UserError(f"{location}: row {row}: a text must consist of numbers that are finite in float32")
     small = np.all((block >= 0) & (block <= 255) & (block == np.floor(block)))
     return block.astype(np.uint8) if small else numbers

@@ -1,4 +1,4 @@
-"""Label matrices, multi-hot: read from a file with one row a line, one 0 or 1 a class, separated by spaces."""
+"""Label matrices, multi-hot: text files with one row per image and one 0 or 1 per class, separated by spaces."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from retbench_datasets.formats.text_file import read_lines
 
 
 class LabeledImages(NamedTuple):
-    """Images and their labels, as the files of an original download give them.
+    """Images and their labels, as in the files of an original download.
 
     Attributes:
         names: paths below the dataset's folder.
@@ -26,35 +26,35 @@ class LabeledImages(NamedTuple):
 
 
 def keep_labeled(names: Sequence[str], labels: NDArray[np.uint8]) -> LabeledImages:
-    """Returns the pictures that have a label, in the order given."""
-    shown = np.flatnonzero(labels.any(axis=1))
-    return LabeledImages(tuple(names[row] for row in shown.tolist()), labels[shown])
+    """Return the images that have a label, in the given order."""
+    rows = np.flatnonzero(labels.any(axis=1))
+    return LabeledImages(tuple(names[row] for row in rows.tolist()), labels[rows])
 
 
 def read_label_matrix(path: Path, columns: int | None = None) -> NDArray[np.uint8]:
-    """Returns uint8 (N, C), multi-hot; spaces at the end of a line and empty lines at the end of the file are dropped.
+    """Return uint8 (N, C), multi-hot; spaces at line ends and empty lines at the end of the file are ignored.
 
     Args:
         path: the file.
         columns: C; None takes that of the first line.
 
     Raises:
-        UserError: no such file, no line, an empty line before the last, a value that is not 0 or 1, or a line with
-            another number of values; names the line.
+        UserError: the file does not exist or has no line, a line before the last is empty, a value is not 0 or 1, or
+            a line has another number of values; names the line.
     """
     lines = read_lines(path)
     expected = len(lines[0].split()) if columns is None else columns
     try:
         table = np.loadtxt(lines, dtype=np.uint8, ndmin=2, comments=None)
     except ValueError:
-        _refuse(path, lines, expected)
+        _raise_first_error(path, lines, expected)
     if table.shape[1] != expected or table.max() > 1:
-        _refuse(path, lines, expected)
+        _raise_first_error(path, lines, expected)
     return table
 
 
-def _refuse(path: Path, lines: Sequence[str], expected: int) -> NoReturn:
-    """Raises UserError for the first line that is wrong; looked for only once it is known that there is one."""
+def _raise_first_error(path: Path, lines: Sequence[str], expected: int) -> NoReturn:
+    """Raise UserError for the first wrong line; slow, therefore called only for a file that has one."""
     for line, text in enumerate(lines, start=1):
         values = text.split()
         if wrong := [value for value in values if value not in ("0", "1")]:

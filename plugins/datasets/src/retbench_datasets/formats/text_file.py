@@ -1,4 +1,4 @@
-"""Text files: read line by line with the line of every error, and written all at once or not at all."""
+"""Text files: read line by line, with the line number in every error, and written atomically."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from retbench import UserError
 
 
 def read_lines(path: Path) -> list[str]:
-    """Returns the lines of a text file without spaces around them; empty lines at the end are dropped.
+    """Return the lines of a text file, stripped of spaces; empty lines at the end are dropped.
 
     Raises:
-        UserError: it cannot be read, is not UTF-8, is empty, or has an empty line in the middle; names the line.
+        UserError: it cannot be read, is not UTF-8, is empty, or has an empty line before its last one; names the line.
     """
     try:
         lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").rstrip().split("\n")]
@@ -22,12 +22,12 @@ def read_lines(path: Path) -> list[str]:
         raise UserError(f"{path}: it is not UTF-8: got byte {error.object[error.start]:#x} at {error.start}") from None
     if "" in lines:
         problem = "an empty file" if len(lines) == 1 else "an empty line"
-        raise UserError(f"{path}:{lines.index('') + 1}: {problem}: expected something on every line")
+        raise UserError(f"{path}:{lines.index('') + 1}: {problem}: expected a value on every line")
     return lines
 
 
 def write_text(path: Path, text: str) -> None:
-    """Writes a file so that nobody ever sees half of it: beside it, then by a rename; raises UserError if it cannot."""
+    """Write a file atomically: under a temporary name, then renamed; raises UserError if it cannot be written."""
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with draft.open("w", encoding="utf-8", newline="\n") as stream:

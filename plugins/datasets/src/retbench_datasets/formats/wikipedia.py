@@ -1,4 +1,4 @@
-"""The Wikipedia dataset's lists and text features as they are published."""
+"""The published lists and text features of the Wikipedia dataset."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retbench import UserError
+from retbench_datasets.formats.listed_images import image_id
 from retbench_datasets.formats.matlab_file import read_mat
-from retbench_datasets.formats.split import image_id
 from retbench_datasets.formats.text_file import read_lines
 
-PARTS = (("test", "T_te"), ("train", "T_tr"))
-"""The two parts, the official queries first, each with the name of its matrix of texts."""
+TEXT_MATRICES = {"test": "T_te", "train": "T_tr"}
+"""Name of the text matrix of each official split; the test rows are the queries."""
 
 
-class Part(NamedTuple):
-    """The rows of one official part, in their published order.
+class OfficialSplit(NamedTuple):
+    """The rows of one official split, in their published order.
 
     Attributes:
-        names: paths of the images below the dataset's folder.
+        names: image paths below the dataset's folder.
         labels: uint8 (N, C), one-hot.
         texts: float32 (N, T).
     """
@@ -32,62 +32,62 @@ class Part(NamedTuple):
     texts: NDArray[np.float32]
 
 
-def list_path(root: Path, part: str) -> Path:
-    """Returns the list of a part: on each line, between tabs, a text's name, a picture's name and a class from 1."""
-    return root / f"{part}set_txt_img_cat.list"
+def list_path(root: Path, split: str) -> Path:
+    """Return the list of `test` or `train`: per line the name of a text, of an image, and a class from 1, by tabs."""
+    return root / f"{split}set_txt_img_cat.list"
 
 
 def features_path(root: Path) -> Path:
-    """Returns the file of the features."""
+    """Return the file of the features."""
     return root / "raw_features.mat"
 
 
-def read_parts(root: Path, classes: Sequence[str], width: int) -> tuple[Part, Part]:
-    """Returns the official queries and the official training rows, each in its published order; texts are float32.
+def read_official_splits(root: Path, classes: Sequence[str], width: int) -> dict[str, OfficialSplit]:
+    """Return the official splits `test` and `train`, each in its published order.
 
     Args:
         root: the dataset's folder.
         classes: names, in the order of their numbers.
-        width: length of a text.
+        width: length of a text vector.
 
     Raises:
-        UserError: a list is malformed (names the line), a matrix has not its shape, or a number is not finite.
+        UserError: a list is malformed (names the line), a matrix has a wrong shape, or a number is not finite.
     """
-    matrices = read_mat(features_path(root), [matrix for _, matrix in PARTS])
-    parts = []
-    for part, matrix in PARTS:
-        path, where = list_path(root, part), f"{features_path(root)}: {matrix}"
-        rows = [_read_row(line, f"{path}:{at}", classes) for at, line in enumerate(read_lines(path), start=1)]
-        _check_shape(matrices[matrix].shape, (len(rows), width), where, path)
+    matrices = read_mat(features_path(root), [*TEXT_MATRICES.values()])
+    splits = {}
+    for split, matrix in TEXT_MATRICES.items():
+        path, location = list_path(root, split), f"{features_path(root)}: {matrix}"
+        rows = [_parse_line(text, f"{path}:{line}", classes) for line, text in enumerate(read_lines(path), start=1)]
+        _check_shape(matrices[matrix].shape, (len(rows), width), location, path)
         labels = np.eye(len(classes), dtype=np.uint8)[[column for _, column in rows]]
-        parts.append(Part(tuple(name for name, _ in rows), labels, _to_float32(matrices[matrix], where)))
-    test, train = parts
-    return test, train
+        names = tuple(name for name, _ in rows)
+        splits[split] = OfficialSplit(names, labels, _to_float32(matrices[matrix], location))
+    return splits
 
 
-def _check_shape(shape: tuple[int, ...], expected: tuple[int, int], where: str, listed: Path) -> None:
+def _check_shape(shape: tuple[int, ...], expected: tuple[int, int], location: str, rows_list: Path) -> None:
     if shape != expected:
-        turned = ": it is transposed" if shape == expected[::-1] else ""
+        hint = "; it is transposed" if shape == expected[::-1] else ""
         raise UserError(
-            f"{where}: wrong shape: got {shape}, expected {expected}, a row for each line of {listed.name}{turned}"
+            f"{location}: wrong shape: got {shape}, expected {expected}, one row per line of {rows_list.name}{hint}"
         )
 
 
-def _to_float32(texts: NDArray[Any], where: str) -> NDArray[np.float32]:
-    with np.errstate(over="ignore"):  # what is too large becomes infinite, and is refused
+def _to_float32(texts: NDArray[Any], location: str) -> NDArray[np.float32]:
+    with np.errstate(over="ignore"):  # a number beyond float32 becomes infinite, and is refused below
         numbers = texts.astype(np.float32)
     if not (finite := np.isfinite(numbers)).all():
         row, column = np.argwhere(~finite)[0]
-        raise UserError(f"{where}: row {row}: a text must be finite in float32: got {texts[row, column]}")
+        raise UserError(f"{location}: row {row}: a text must be finite in float32: got {texts[row, column]}")
     return numbers
 
 
-def _read_row(text: str, place: str, classes: Sequence[str]) -> tuple[str, int]:
-    """Returns a picture's path and the column of its class."""
+def _parse_line(text: str, location: str, classes: Sequence[str]) -> tuple[str, int]:
+    """Return the path of an image and the column of its class."""
     values = text.split("\t")
     if len(values) != 3:
-        raise UserError(f"{place}: a text, a picture and a class are expected, between tabs: got {text!r}")
+        raise UserError(f"{location}: wrong line: got {text!r}, expected text, image and class, separated by tabs")
     if not values[2].isdecimal() or not 1 <= int(values[2]) <= len(classes):
-        raise UserError(f"{place}: a class's number is expected: got {values[2]!r}, expected 1 to {len(classes)}")
+        raise UserError(f"{location}: wrong class number: got {values[2]!r}, expected 1 to {len(classes)}")
     column = int(values[2]) - 1
-    return image_id(f"images/{classes[column]}/{values[1]}.jpg", place), column
+    return image_id(f"images/{classes[column]}/{values[1]}.jpg", location), column

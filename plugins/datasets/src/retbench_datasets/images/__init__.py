@@ -1,1 +1,1 @@
-"""Image files: which ones a dataset lists and whether they are there, and how they are decoded and unpacked."""
+"""Image files: the index of a folder's images, and how they are decoded and unpacked."""

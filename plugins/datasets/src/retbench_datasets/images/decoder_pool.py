@@ -1,4 +1,4 @@
-"""A pool of worker processes that decode many images at once and live as long as this process."""
+"""A pool of worker processes that decode many images at once and end with this process."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from functools import partial
 from pathlib import Path
 
 from retbench import UserError
-from retbench_datasets.images.decoding import Decoded, Preprocessing, decode_image
+from retbench_datasets.images.decoding import DecodedImage, Preprocessing, decode_image
 
 SMALL_BATCH = 16
-"""Batches below this are decoded in this process: they take less time than starting the workers."""
-MOST_WORKERS = 16
-"""Workers started where `RETBENCH_WORKERS` is not set and there are more cores than this."""
+"""Smaller batches are decoded in this process: they take less time than starting the workers."""
+MAX_WORKERS = 16
+"""Most workers if `RETBENCH_WORKERS` is not set."""
 
 # By process id: a forked child inherits this table, and must neither use nor close the workers of its parent.
 _POOLS: dict[tuple[int, int], ProcessPoolExecutor] = {}
 
 
-def decode_images(paths: Sequence[Path], preprocessing: Preprocessing) -> Iterator[Decoded]:
-    """Yields each picture as `decode_image` returns it, in order.
+def decode_images(paths: Sequence[Path], preprocessing: Preprocessing) -> Iterator[DecodedImage]:
+    """Yield the result of `decode_image` for each path, in order.
 
-    The workers start with the first batch of `SMALL_BATCH` pictures or more and end with this process, however it ends.
+    The workers start with the first batch of at least `SMALL_BATCH` images and end with this process, however it ends.
 
     Raises:
         UserError: `RETBENCH_WORKERS` is not a positive number, or a worker died.
@@ -38,44 +38,42 @@ def decode_images(paths: Sequence[Path], preprocessing: Preprocessing) -> Iterat
         yield from map(work, paths)  # a daemonic process may not start others
         return
     try:
-        yield from _pool(workers).map(work, paths, chunksize=max(1, min(SMALL_BATCH, len(paths) // (2 * workers))))
+        yield from _get_pool(workers).map(work, paths, chunksize=max(1, min(SMALL_BATCH, len(paths) // (2 * workers))))
     except BrokenProcessPool as error:
         del _POOLS[os.getpid(), workers]
         raise UserError(
-            "decoding pictures: a worker process died: it ran out of memory, or was started by a script without "
+            "decoding images: a worker process died: it ran out of memory, or the script that started it has no "
             "`if __name__ == '__main__':`; set RETBENCH_WORKERS=1 to decode without workers"
         ) from error
 
 
 def count_workers() -> int:
-    """Returns how many workers decode: `RETBENCH_WORKERS`, else the cores of this process, at most `MOST_WORKERS`."""
-    asked = os.environ.get("RETBENCH_WORKERS", "")
-    if not asked:
+    """Return the number of decoding workers: `RETBENCH_WORKERS`, or the usable cores, at most `MAX_WORKERS`."""
+    setting = os.environ.get("RETBENCH_WORKERS", "")
+    if not setting:
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        return min(cores, MOST_WORKERS)
-    if not asked.isdecimal() or int(asked) == 0:
-        raise UserError(
-            f"RETBENCH_WORKERS: it must be a positive number of processes: got {asked!r}, expected 1, 2, ..."
-        )
-    return int(asked)
+        return min(cores, MAX_WORKERS)
+    if not setting.isdecimal() or int(setting) == 0:
+        raise UserError(f"RETBENCH_WORKERS: wrong number of processes: got {setting!r}, expected 1, 2, ...")
+    return int(setting)
 
 
-def _pool(workers: int) -> ProcessPoolExecutor:
+def _get_pool(workers: int) -> ProcessPoolExecutor:
     key = os.getpid(), workers
     if key not in _POOLS:
         # Spawned, not forked: torch's and CUDA's threads do not survive a fork.
         spawn = multiprocessing.get_context("spawn")
-        _POOLS[key] = ProcessPoolExecutor(workers, mp_context=spawn, initializer=_live_and_die_with_the_parent)
+        _POOLS[key] = ProcessPoolExecutor(workers, mp_context=spawn, initializer=_initialize_worker)
     return _POOLS[key]
 
 
-def _live_and_die_with_the_parent() -> None:
-    """Leaves Ctrl-C to the parent, and ends the worker when the parent is gone without notice (killed, for example)."""
+def _initialize_worker() -> None:
+    """Leave Ctrl-C to the parent process, and exit when the parent ends without closing the pool (if it is killed)."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_the_parent, daemon=True).start()
+    threading.Thread(target=_exit_with_parent, daemon=True).start()
 
 
-def _end_with_the_parent() -> None:
+def _exit_with_parent() -> None:
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()

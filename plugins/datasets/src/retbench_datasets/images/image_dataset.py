@@ -1,4 +1,4 @@
-"""The dataset of image files, base of all that are read from disk: sizes, ids, labels, decoding, fingerprint."""
+"""The base class of all datasets that are read from image files: sizes, ids, labels, decoding, fingerprint."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from retbench_datasets.images.image_index import ImageIndex
 
 
 class ImageDataset(Dataset):
-    """Pictures in files below one folder, decoded when they are asked for and never kept.
+    """Image files below one folder, decoded when they are requested and not kept in memory.
 
     Class attributes:
-        upright: whether an image is turned as its EXIF tag records.
+        upright: whether an image is rotated as its EXIF tag records.
     """
 
     upright: ClassVar[bool] = True
 
-    size: int = Field(224, ge=8, le=2048, description="height and width of the pictures, in pixels")
+    size: int = Field(224, ge=8, le=2048, description="height and width of the images, in pixels")
     resize: int | None = Field(
         None,
         ge=8,
@@ -37,19 +37,19 @@ class ImageDataset(Dataset):
     crop: Crop = Field("center", description=CROP_MEANINGS)
 
     @model_validator(mode="after")
-    def _crop_inside(self) -> Self:
+    def _check_resize(self) -> Self:
         if self.resize is not None and self.resize < self.size:
             raise ValueError(f"resize must be at least size: got {self.resize}, expected {self.size} or more")
         return self
 
     @property
     def root(self) -> Path:
-        """The folder that its files are below."""
+        """The folder of its files."""
         return data_root() / self.name
 
     @abstractmethod
     def index(self) -> ImageIndex:
-        """Returns the three splits, remembered while the files that list them stay; raises UserError."""
+        """Return the index of the three splits, cached while their list files stay the same; raises UserError."""
 
     def facts(self) -> Facts:
         index = self.index()
@@ -57,7 +57,7 @@ class ImageDataset(Dataset):
         return Facts(self.name, (self.size, self.size), index.classes, sizes)
 
     def fingerprint(self) -> str:
-        """Returns a digest of the options, ids, labels, classes and the picture files' sizes; raises UserError."""
+        """Return a digest of the options, ids, labels, classes and sizes of the image files; raises UserError."""
         return hashlib.sha256(f"{super().fingerprint()} {self.index().digest}".encode()).hexdigest()
 
     def ids(self, split: Split) -> Sequence[str]:
@@ -67,13 +67,13 @@ class ImageDataset(Dataset):
         return torch.from_numpy(self.index().splits[split].labels.copy())
 
     def images(self, split: Split, rows: Sequence[int]) -> Tensor:
-        """Returns uint8 (B, 3, size, size); raises UserError naming the line of a picture that cannot be read."""
-        listing = self.index().splits[split]
+        """Return uint8 (B, 3, size, size); raises UserError with the list line of an image that cannot be read."""
+        listed = self.index().splits[split]
         preprocessing = Preprocessing(self.size, self.resize or round(self.size * 8 / 7), self.crop, self.upright)
         images = torch.empty(len(rows), 3, self.size, self.size, dtype=torch.uint8)
-        pictures = decode_images([self.root / listing.names[row] for row in rows], preprocessing)
-        for place, (row, picture) in enumerate(zip(rows, pictures, strict=True)):
-            if isinstance(picture, str):
-                raise UserError(f"{listing.place(row)}: the picture {listing.names[row]} cannot be read: {picture}")
-            images[place] = torch.from_numpy(picture)
+        decoded = decode_images([self.root / listed.names[row] for row in rows], preprocessing)
+        for position, (row, image) in enumerate(zip(rows, decoded, strict=True)):
+            if isinstance(image, str):
+                raise UserError(f"{listed.locate(row)}: the image {listed.names[row]} cannot be read: {image}")
+            images[position] = torch.from_numpy(image)
         return images

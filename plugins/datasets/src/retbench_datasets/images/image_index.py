@@ -10,104 +10,104 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 
 from retbench import SPLITS, Split, UserError
-from retbench_datasets.formats.file_stamp import Stamp, stamp
-from retbench_datasets.formats.image_label_lists import list_paths, numbered_classes, read_classes, read_listing
-from retbench_datasets.formats.split import Listing
+from retbench_datasets.formats.file_state import FileState, read_file_state
+from retbench_datasets.formats.image_label_lists import list_paths, numbered_classes, read_classes, read_split
+from retbench_datasets.formats.listed_images import ListedImages
 
 
 @dataclass(frozen=True, eq=False)
 class ImageIndex:
-    """The three splits of a folder of pictures.
+    """The three splits of a folder of images.
 
     Attributes:
         root: the folder.
         classes: names, in the order of the label columns.
-        splits: what each split lists.
+        splits: the images of each split.
 
     Raises:
-        UserError: a query listed twice, or in the database too.
+        UserError: a query is listed twice, or is also in the database.
     """
 
     root: Path
     classes: tuple[str, ...]
-    splits: Mapping[Split, Listing]
+    splits: Mapping[Split, ListedImages]
 
     def __post_init__(self) -> None:
-        seen: dict[str, str] = {}
+        queries: dict[str, str] = {}
         for split in ("query", "database"):
-            listing = self.splits[split]
-            for row, name in enumerate(listing.names):
-                if name in seen:
-                    problem = "a query is listed twice" if split == "query" else "a query is in the database"
-                    raise UserError(f"{listing.place(row)}: {problem}: got {name}, which is a query at {seen[name]}")
+            listed = self.splits[split]
+            for row, name in enumerate(listed.names):
+                if name in queries:
+                    problem = "a query is listed twice" if split == "query" else "a query is also in the database"
+                    raise UserError(f"{listed.locate(row)}: {problem}: got {name}, a query at {queries[name]}")
                 if split == "query":
-                    seen[name] = listing.place(row)
+                    queries[name] = listed.locate(row)
 
     @cached_property
     def digest(self) -> str:
-        """The sha256 of names, labels, classes and the sizes of the picture files, as hexadecimal digits.
+        """The sha256 of names, labels, classes and the sizes of the image files, as hexadecimal digits.
 
-        Reads the size of every file once a process: a second for 200 000 files of a local disk.
+        Reads the size of every file once per process: about a second for 200 000 files on a local disk.
 
         Raises:
-            UserError: a picture is not there; names the line that lists it.
+            UserError: an image file does not exist; names the line that lists it.
         """
         total, sizes = hashlib.sha256("\0".join(self.classes).encode()), dict[str, int]()
         for split in SPLITS:
-            listing = self.splits[split]
-            for row, name in enumerate(listing.names):
+            listed = self.splits[split]
+            for row, name in enumerate(listed.names):
                 if name not in sizes:
-                    sizes[name] = self._size(listing, row)
-            written = "\n".join(f"{name}\t{sizes[name]}" for name in listing.names)
-            total.update(f"{split}\0{written}\0".encode())
-            total.update(listing.labels.tobytes())
+                    sizes[name] = self._read_size(listed, row)
+            lines = "\n".join(f"{name}\t{sizes[name]}" for name in listed.names)
+            total.update(f"{split}\0{lines}\0".encode())
+            total.update(listed.labels.tobytes())
         return total.hexdigest()
 
     def missing_image(self) -> str | None:
-        """Returns the first image that is not there, with its line, or None; looks at every file, as `digest` does."""
+        """Return the first image that does not exist, with its line, or None; checks every file, as `digest` does."""
         try:
             _ = self.digest
         except UserError as error:
             return str(error)
         return None
 
-    def _size(self, listing: Listing, row: int) -> int:
-        path = f"{self.root}/{listing.names[row]}"  # a Path for each of 200 000 files would double the time
+    def _read_size(self, listed: ListedImages, row: int) -> int:
+        path = f"{self.root}/{listed.names[row]}"  # a Path for each of 200 000 files would double the time
         try:
             return os.stat(path).st_size
         except FileNotFoundError:
-            raise UserError(f"{listing.place(row)}: no such picture: {path}") from None
+            raise UserError(f"{listed.locate(row)}: no such image: {path}") from None
         except OSError as error:
-            raise UserError(f"{listing.place(row)}: the picture {path} cannot be read: {error.strerror}") from None
+            raise UserError(f"{listed.locate(row)}: the image {path} cannot be read: {error.strerror}") from None
 
 
-def read_index(root: Path, classes: tuple[str, ...] | None = None, folder: Path | None = None) -> ImageIndex:
-    """Returns the three splits of a folder, remembered while none of its list files changes.
+def read_index(root: Path, classes: tuple[str, ...] | None = None, lists: Path | None = None) -> ImageIndex:
+    """Return the index of a folder, cached while none of its list files changes.
 
     Args:
-        root: the folder that the listed paths are below.
+        root: the folder that the listed paths are relative to.
         classes: names of the label columns; None takes those of `classes.txt`, or numbers them.
-        folder: the folder of the lists; None for `root`.
+        lists: the folder of the lists; None for `root`.
 
     Raises:
         UserError: a list is missing or malformed, or two of them do not fit; names file and line.
     """
-    listed = folder or root
-    files = [path for split in SPLITS for path in list_paths(listed, split)]
-    return _read_index(root, listed, classes, tuple(map(stamp, [*files, listed / "classes.txt"])))
+    folder = lists or root
+    files = [path for split in SPLITS for path in list_paths(folder, split)]
+    return _read_index(root, folder, classes, tuple(map(read_file_state, [*files, folder / "classes.txt"])))
 
 
 @lru_cache(maxsize=8)
-def _read_index(root: Path, folder: Path, classes: tuple[str, ...] | None, stamps: tuple[Stamp, ...]) -> ImageIndex:
-    listed = _read_classes(folder) if classes is None else classes
-    columns = len(listed) if listed else None
-    splits: dict[Split, Listing] = {}
+def _read_index(root: Path, folder: Path, classes: tuple[str, ...] | None, states: tuple[FileState, ...]) -> ImageIndex:
+    names = _read_class_names(folder) if classes is None else classes
+    columns = len(names) if names else None
+    splits: dict[Split, ListedImages] = {}
     for split in SPLITS:
-        splits[split] = read_listing(folder, split, columns)
+        splits[split] = read_split(folder, split, columns)
         columns = splits[split].labels.shape[1]
-    return ImageIndex(root, listed or numbered_classes(columns or 0), splits)
+    return ImageIndex(root, names or numbered_classes(columns or 0), splits)
 
 
-def _read_classes(folder: Path) -> tuple[str, ...] | None:
+def _read_class_names(folder: Path) -> tuple[str, ...] | None:
     path = folder / "classes.txt"
     return read_classes(path) if path.is_file() else None

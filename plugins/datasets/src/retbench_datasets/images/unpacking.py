@@ -1,4 +1,4 @@
-"""Unpacking of the images of a published array into files, so that they are read like any others."""
+"""Unpacking of the images in a published array into PNG files, which are then read like any others."""
 
 from __future__ import annotations
 
@@ -18,62 +18,62 @@ from retbench_datasets.formats.array_file import ArrayFile
 from retbench_datasets.formats.text_file import write_text
 
 UNPACKED_FOLDER = "crossmodal/pictures"
-"""Where they are written, below the dataset's folder."""
+"""Folder of the PNG files, below the dataset's folder."""
 PROGRESS_STEP = 2000
-"""Pictures between two lines about progress."""
+"""Images between two progress lines."""
 
 
-def unpacked_ids(rows: int) -> tuple[str, ...]:
-    """Returns the paths of the pictures below the dataset's folder: `crossmodal/pictures/000000.png` and so on."""
-    return tuple(f"{UNPACKED_FOLDER}/{row:06d}.png" for row in range(rows))
+def unpacked_ids(count: int) -> tuple[str, ...]:
+    """Return the paths of the images below the dataset's folder: `crossmodal/pictures/000000.png` and so on."""
+    return tuple(f"{UNPACKED_FOLDER}/{row:06d}.png" for row in range(count))
 
 
 def unpack_images(root: Path, arrays: ArrayFile, name: str, axes: ImageAxes) -> Iterator[str]:
-    """Yields a line every 2000 pictures, after they were written as PNG, which loses nothing.
+    """Write the images of an array as PNG, which is lossless, and yield a progress line every 2000 images.
 
-    At 224 x 224 each takes about 150 kB at most, so that NUS-WIDE's need up to 30 GB beside their source.
-    A picture that is there is left, so that a killed run goes on where it stopped; each is written beside its place and
-    renamed. `source.json` records what they were made from: if that is another file, or the axes are others, all are
-    written anew. At the end comes how much brighter their upper halves are than their lower ones, and their left halves
-    than their right ones, for a reader who wants to know whether they lie on their side.
+    At 224 x 224 an image takes at most about 150 kB, so that NUS-WIDE needs up to 30 GB beside its source file. An
+    image that already exists is kept, so that an interrupted run continues where it stopped; every file is written
+    under a temporary name and renamed. `source.json` records the source file and the axes: if either changes, all
+    images are written again. The last line reports how much brighter the upper halves are than the lower ones, and the
+    left halves than the right ones, which helps to see whether the images are rotated.
 
     Args:
         root: the dataset's folder.
         arrays: the open file.
-        name: the array: numbers that are whole and 0 to 255.
-        axes: what its axes are; see `image_axes`.
+        name: the array; its numbers are integers from 0 to 255.
+        axes: the axes of the array; see `find_image_axes`.
 
     Raises:
-        UserError: a value is none of a picture (names the row), or a file cannot be written.
+        UserError: a value is no pixel value (names the row), or a file cannot be written.
     """
     folder, shape = root / UNPACKED_FOLDER, arrays.shapes[name]
     rows, size = shape[axes.sample], shape[axes.height]
-    yield from _begin(folder, {"array": name, "axes": list(axes), "shape": list(shape), **_source(arrays.path)})
-    reported, done, slopes = 0, 0, []
-    for block in arrays.blocks(name, axes.sample):
-        lacking = [row for row in block if not _is_there(folder / f"{row:06d}.png", size)]
-        if lacking:
-            pictures = arrays.read(name, axes.sample, block.start, block.stop).transpose(axes)
-            for row in lacking:
-                picture = _pixels(pictures[row - block.start], f"{arrays.path}: {name}", row)
-                slopes.append(_brightness_slopes(picture))
-                _write(folder / f"{row:06d}.png", picture)
-                done += 1
-                if done - reported >= PROGRESS_STEP:
-                    reported = done
-                    yield f"{folder}: {row + 1} of {rows} pictures"
-    yield f"{folder}: {done} pictures written, {rows - done} were there"
-    if slopes:
-        yield _describe_brightness(folder, slopes)
+    yield from _start_folder(folder, {"array": name, "axes": list(axes), "shape": list(shape), **_source(arrays.path)})
+    reported, written, differences = 0, 0, []
+    for block in arrays.block_ranges(name, axes.sample):
+        missing = [row for row in block if not _is_unpacked(folder / f"{row:06d}.png", size)]
+        if missing:
+            images = arrays.read(name, axes.sample, block.start, block.stop).transpose(axes)
+            for row in missing:
+                image = _to_pixels(images[row - block.start], f"{arrays.path}: {name}", row)
+                differences.append(_measure_brightness_differences(image))
+                _write_image(folder / f"{row:06d}.png", image)
+                written += 1
+                if written - reported >= PROGRESS_STEP:
+                    reported = written
+                    yield f"{folder}: {row + 1} of {rows} images"
+    yield f"{folder}: {written} images written, {rows - written} existed already"
+    if differences:
+        yield _describe_brightness(folder, differences)
 
 
 def _source(path: Path) -> dict[str, Any]:
-    facts = path.stat()
-    return {"file": path.name, "bytes": facts.st_size, "modified": facts.st_mtime_ns}
+    status = path.stat()
+    return {"file": path.name, "bytes": status.st_size, "modified": status.st_mtime_ns}
 
 
-def _begin(folder: Path, source: dict[str, Any]) -> Iterator[str]:
-    """Removes pictures of another source before it writes down its own: a killed run leaves no mixture."""
+def _start_folder(folder: Path, source: dict[str, Any]) -> Iterator[str]:
+    """Remove the images of another source before recording this one, so that an interrupted run leaves no mixture."""
     record, text = folder / "source.json", json.dumps(source, indent=2, sort_keys=True) + "\n"
     if record.is_file() and record.read_bytes() == text.encode():
         return
@@ -86,34 +86,34 @@ def _begin(folder: Path, source: dict[str, Any]) -> Iterator[str]:
     except OSError as error:
         raise UserError(f"{folder}: it cannot be written: {error.strerror}") from None
     if old:
-        yield f"{folder}: {len(old)} pictures of another source were removed"
+        yield f"{folder}: removed {len(old)} images of another source"
     write_text(record, text)
 
 
-def _is_there(path: Path, size: int) -> bool:
+def _is_unpacked(path: Path, size: int) -> bool:
     try:
-        with Image.open(path) as picture:
-            return picture.size == (size, size) and picture.mode == "RGB"
-    except (OSError, SyntaxError):  # not there, or not a picture: it is written
+        with Image.open(path) as image:
+            return image.size == (size, size) and image.mode == "RGB"
+    except (OSError, SyntaxError):  # no file, or no image: it is written again
         return False
 
 
-def _pixels(values: NDArray[Any], where: str, row: int) -> NDArray[np.uint8]:
+def _to_pixels(values: NDArray[Any], location: str, row: int) -> NDArray[np.uint8]:
     if values.dtype == np.uint8:
         return np.ascontiguousarray(values)
-    whole = values.astype(np.float64)
+    numbers = values.astype(np.float64)
     # The comparison is false for NaN, too.
-    if not np.all((whole >= 0) & (whole <= 255) & (whole == np.floor(whole))):
+    if not np.all((numbers >= 0) & (numbers <= 255) & (numbers == np.floor(numbers))):
         got = f"{values.min()} to {values.max()}"
-        raise UserError(f"{where}: picture {row}: got values {got}, expected whole numbers, 0 to 255")
-    return np.ascontiguousarray(whole.astype(np.uint8))
+        raise UserError(f"{location}: image {row}: wrong pixel values: got {got}, expected integers from 0 to 255")
+    return np.ascontiguousarray(numbers.astype(np.uint8))
 
 
-def _write(path: Path, picture: NDArray[np.uint8]) -> None:
+def _write_image(path: Path, image: NDArray[np.uint8]) -> None:
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        # The lowest level of compression: there may be 200 000 of them to write.
-        Image.fromarray(picture).save(draft, format="PNG", compress_level=1)
+        # The lowest level of compression, because there may be 200 000 files to write.
+        Image.fromarray(image).save(draft, format="PNG", compress_level=1)
         draft.replace(path)
     except OSError as error:
         raise UserError(f"{path}: it cannot be written: {error.strerror or error}") from None
@@ -121,17 +121,17 @@ def _write(path: Path, picture: NDArray[np.uint8]) -> None:
         draft.unlink(missing_ok=True)
 
 
-def _brightness_slopes(picture: NDArray[np.uint8]) -> tuple[float, float]:
-    """Returns the mean level of the upper half less that of the lower one, and of the left half less the right one."""
-    gray = picture.mean(axis=2)
+def _measure_brightness_differences(image: NDArray[np.uint8]) -> tuple[float, float]:
+    """Return the mean gray level of the upper half minus the lower half, and of the left half minus the right half."""
+    gray = image.mean(axis=2)
     half = len(gray) // 2
     return float(gray[:half].mean() - gray[-half:].mean()), float(gray[:, :half].mean() - gray[:, -half:].mean())
 
 
-def _describe_brightness(folder: Path, slopes: Sequence[tuple[float, float]]) -> str:
-    down, right = np.mean(slopes, axis=0)
+def _describe_brightness(folder: Path, differences: Sequence[tuple[float, float]]) -> str:
+    vertical, horizontal = np.mean(differences, axis=0)
     return (
-        f"{folder}: the upper halves are {down:+.1f} levels brighter than the lower, the left {right:+.1f} than the "
-        "right: photographs are mostly brighter above; look at a few, and if they lie on their side, remove the lists "
-        "and prepare them again with transposed=true"
+        f"{folder}: the upper halves are {vertical:+.1f} gray levels brighter than the lower halves, the left halves "
+        f"{horizontal:+.1f} than the right halves; photographs are mostly brighter at the top: look at a few images, "
+        f"and if they are rotated, remove {folder.parent} and prepare again with --set transposed=true"
     )

@@ -1,1 +1,1 @@
-"""A file per dataset that is read from disk: those of the literature, and the user's own images."""
+"""Datasets that are read from disk, one file each: those of the literature, and the user's own images."""

@@ -1,4 +1,4 @@
-"""FLICKR-25K: the 25 000 images of MIRFLICKR with its 38 annotations, or those with a common tag, with tags."""
+"""FLICKR-25K: the 25 000 images of MIRFLICKR with 38 classes, or the images with a common tag, with their tags."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from retbench_datasets.editions.container_source import ContainerSource
 from retbench_datasets.editions.crossmodal_source import CrossmodalSource, ImageTextPairs
 from retbench_datasets.formats.label_matrix import LabeledImages
 from retbench_datasets.formats.mirflickr import (
-    PICTURES,
+    IMAGES,
     annotation_paths,
     image_path,
     read_annotations,
@@ -25,7 +25,7 @@ from retbench_datasets.published.published_dataset import TwoEditionDataset
 
 
 class Flickr25kSource(CrossmodalSource):
-    """20 015 photographs, the 24 potential labels in alphabetical order, a bag of 1386 tags, 0 or 1 each.
+    """20 015 photographs, the 24 potential labels in alphabetical order, and a vector of 1386 tags, 0 or 1.
 
     Source: Jiang and Li 2017, Deep Cross-Modal Hashing; sizes: RetPur, Table 6.
     """
@@ -39,22 +39,22 @@ class Flickr25kSource(CrossmodalSource):
     sizes: ClassVar[Mapping[Split, int]] = {"train": 5000, "query": 2000, "database": 18_015}
     text_width: ClassVar[int] = 1386
     license: ClassVar[str] = (
-        "License: the photographers' Creative Commons licenses, listed with the pictures; retbench may not ship them."
+        "License: the photographers' Creative Commons licenses, listed with the images; retbench may not ship them."
     )
 
-    def steps(self, root: Path) -> str:
+    def download_steps(self, root: Path) -> tuple[str, ...]:
         return (
-            "(1) download mirflickr25k.zip and mirflickr25k_annotations_v080.zip from "
-            f"https://press.liacs.nl/mirflickr/; (2) unpack them to {root}/mirflickr/im1.jpg ... im25000.jpg, "
+            "download mirflickr25k.zip and mirflickr25k_annotations_v080.zip from https://press.liacs.nl/mirflickr/",
+            f"unpack them so that these files exist: {root}/mirflickr/im1.jpg ... im25000.jpg, "
             f"{root}/mirflickr/doc/common_tags.txt, {root}/mirflickr/meta/tags/tags1.txt ... and "
-            f"{root}/mirflickr25k_annotations_v080/animals.txt ... water.txt"
+            f"{root}/mirflickr25k_annotations_v080/animals.txt ... water.txt",
         )
 
-    def files(self, root: Path) -> tuple[Path, ...]:
+    def required_files(self, root: Path) -> tuple[Path, ...]:
         return (vocabulary_path(root), *annotation_paths(root, self.classes))
 
     def read(self, root: Path, draft: Path) -> Generator[str, None, ImageTextPairs]:
-        """Returns the pictures by ascending number; `draft` is not needed."""
+        """Yield progress lines and return the pairs by ascending image number; `draft` is not used."""
         labels = read_annotations(annotation_paths(root, self.classes))
         column_of = read_vocabulary(vocabulary_path(root), self.text_width)
         texts = np.zeros((len(labels), len(column_of)), dtype=np.uint8)
@@ -62,18 +62,18 @@ class Flickr25kSource(CrossmodalSource):
         for row in labeled.tolist():
             texts[row, [column_of[tag] for tag in read_tags(root, row + 1) if tag in column_of]] = 1
         kept = labeled[texts[labeled].any(axis=1)]
-        yield f"{root}: {len(labeled)} pictures have a label, {len(kept)} of them a common tag"
+        yield f"{root}: {len(labeled)} images have a label, {len(kept)} of them a common tag"
         return ImageTextPairs(tuple(image_path(row + 1) for row in kept.tolist()), labels[kept], texts[kept])
 
 
 class Flickr25kContainerSource(ContainerSource, Flickr25kSource):
-    """The same from `FLICKR-25K.mat` or DCMH's three files."""
+    """The same data from `FLICKR-25K.mat` or DCMH's three files."""
 
 
-# The published lists were made in the order in which a file system returned the annotation files. The names of their
-# columns were recovered: DeepHash-pytorch publishes the same labels in the files' alphabetical order, and on the 18 617
-# pictures that both hold the columns match one to one. Every *_r1 column lies within its potential one (4 of 7849 rows
-# of people_r1 aside), and sea, river and lake lie within water. `prepare` compares again where both are at hand.
+# The columns of the published lists are in the order in which a file system returned the annotation files. Their names
+# were recovered: DeepHash-pytorch publishes the same labels in alphabetical order, and on the 18 617 images that both
+# contain, the columns match one to one. Every *_r1 column is a subset of its potential column (except 4 of
+# 7849 rows of people_r1), and sea, river and lake are subsets of water. `prepare` compares lists and annotations again.
 CLASSES = (
     *("clouds", "sky", "lake", "tree", "indoor", "female_r1", "portrait", "dog"),
     *("river_r1", "flower_r1", "animals", "car", "sea", "night", "transport", "sunset"),
@@ -84,11 +84,11 @@ CLASSES = (
 
 
 class Flickr25k(TwoEditionDataset):
-    """25 000 photographs, 38 classes: 24 potential labels and 14 relevant ones (`_r1`), 4.7 a picture.
+    """25 000 photographs, 38 classes: 24 potential labels and 14 relevant ones (`_r1`), 4.7 per image.
 
-    381 pictures of the database and 38 queries have no label in the published lists: no database item answers such a
-    query, so a perfect system reaches a MAP of 0.978. 504 rows of the published training list repeat others. The
-    cross-modal edition has another 20 015 pictures, 24 classes, and tags: see `Flickr25kSource`.
+    381 images of the database and 38 queries have no label in the published lists: no database item is relevant to such
+    a query, so a perfect system reaches a MAP of 0.978. 504 rows of the published training list repeat others. The
+    cross-modal edition has 20 015 of the images, 24 classes, and tags: see `Flickr25kSource`.
     """
 
     name: ClassVar[str] = "flickr25k"
@@ -97,15 +97,16 @@ class Flickr25k(TwoEditionDataset):
     )
     published_classes: ClassVar[tuple[str, ...]] = CLASSES
     published_sizes: ClassVar[Mapping[Split, int]] = {"train": 5000, "query": 1700, "database": 23_300}
-    crossmodal: ClassVar[CrossmodalSource] = Flickr25kSource()
-    container: ClassVar[type[ContainerSource]] = Flickr25kContainerSource
+    crossmodal_download: ClassVar[CrossmodalSource] = Flickr25kSource()
+    crossmodal_container: ClassVar[type[ContainerSource]] = Flickr25kContainerSource
 
-    def steps(self) -> str:
+    def download_steps(self) -> tuple[str, ...]:
         return (
-            "(1) download mirflickr25k.zip and mirflickr25k_annotations_v080.zip from "
-            f"https://press.liacs.nl/mirflickr/; (2) unpack them to {self.root}/mirflickr/im1.jpg ... im25000.jpg and "
-            f"{self.root}/mirflickr25k_annotations_v080/animals.txt ... water.txt; (3) for the published split, put "
-            f"data/FLICKR-25K/{{train,test,database}}_{{img,label}}.txt of ProS-GAN's code into {self.root}"
+            "download mirflickr25k.zip and mirflickr25k_annotations_v080.zip from https://press.liacs.nl/mirflickr/",
+            f"unpack them so that these files exist: {self.root}/mirflickr/im1.jpg ... im25000.jpg and "
+            f"{self.root}/mirflickr25k_annotations_v080/animals.txt ... water.txt",
+            "for the published splits, put data/FLICKR-25K/{train,test,database}_{img,label}.txt of ProS-GAN's code "
+            f"into {self.root}",
         )
 
     def label_files(self) -> tuple[Path, ...]:
@@ -113,4 +114,4 @@ class Flickr25k(TwoEditionDataset):
 
     def labeled_images(self) -> LabeledImages:
         labels = read_annotations(self.label_files())
-        return LabeledImages(tuple(image_path(number) for number in range(1, PICTURES + 1)), labels)
+        return LabeledImages(tuple(image_path(number) for number in range(1, IMAGES + 1)), labels)

@@ -1,4 +1,4 @@
-"""IAPR TC-12: the images whose regions SAIAPR TC-12 labels, with descriptions."""
+"""IAPR TC-12: the images whose regions are labeled by SAIAPR TC-12, with descriptions."""
 
 from __future__ import annotations
 
@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import ClassVar
 
 from retbench import Split
-from retbench_datasets.editions.bert import bert_missing
 from retbench_datasets.editions.container_source import ContainerSource
 from retbench_datasets.editions.crossmodal_edition import CrossmodalEdition
 from retbench_datasets.editions.crossmodal_source import CrossmodalSource, ImageTextPairs
-from retbench_datasets.editions.text_encoding import ENCODING_REMARK, encode_into, encoder_folder
+from retbench_datasets.editions.text_encoding import ENCODING_REMARK, encode_into
 from retbench_datasets.formats.iapr import CLASSES, label_files, names_file, read_described_images
 from retbench_datasets.formats.image_label_lists import numbered_classes
 from retbench_datasets.formats.text_file import write_text
@@ -21,10 +20,10 @@ from retbench_datasets.published.published_dataset import CrossmodalDataset
 
 
 class IaprTc12Source(CrossmodalSource):
-    """20 000 photographs, the 255 labels that their regions have, descriptions as BERT's mean, 1024 numbers.
+    """20 000 photographs, the 255 labels of their regions, and descriptions as mean BERT features of 1024 numbers.
 
-    A picture has the labels of all its regions; the columns go by ascending number of the label, and `classes.txt`
-    beside the lists names them. A picture without an English annotation has an empty text.
+    An image has the labels of all its regions; the columns are in ascending order of the label numbers, and
+    `classes.txt` in the folder of the lists names them. An image without an English annotation has an empty text.
 
     Source: Grubinger et al. 2006, The IAPR TC-12 Benchmark; labels: Escalante et al. 2010, The segmented and annotated
     IAPR TC-12 benchmark; sizes: RetPur, Table 6.
@@ -35,28 +34,26 @@ class IaprTc12Source(CrossmodalSource):
     sizes: ClassVar[Mapping[Split, int]] = {"train": 5000, "query": 2000, "database": 18_000}
     text_width: ClassVar[int] = 1024
     license: ClassVar[str] = (
-        "License: ImageCLEF gives the pictures and texts out free of charge and without restrictions of copyright."
+        "License: ImageCLEF distributes images and texts free of charge and without copyright restrictions."
     )
     remarks: ClassVar[tuple[str, ...]] = (ENCODING_REMARK,)
+    needs_bert: ClassVar[bool] = True
 
-    def steps(self, root: Path) -> str:
+    def download_steps(self, root: Path) -> tuple[str, ...]:
         return (
-            "(1) download iaprtc12.tgz from https://www.imageclef.org/photodata and saiaprtc12ok.part1.rar to "
-            "part3.rar from https://www.imageclef.org/SIAPRdata; (2) unpack them to "
-            f"{root}/iaprtc12/images/00/*.jpg ..., {root}/iaprtc12/annotations_complete_eng/00/*.eng ..., "
-            f"{root}/saiapr_tc-12/00/labels.txt ... and {root}/saiapr_tc-12/wlist.txt, or with `benchmark` before "
-            "saiapr_tc-12, as in the archive"
+            "download iaprtc12.tgz from https://www.imageclef.org/photodata and saiaprtc12ok.part1.rar to part3.rar "
+            "from https://www.imageclef.org/SIAPRdata",
+            f"unpack them so that these files exist: {root}/iaprtc12/images/00/*.jpg ..., "
+            f"{root}/iaprtc12/annotations_complete_eng/00/*.eng ..., {root}/saiapr_tc-12/00/labels.txt ... and "
+            f"{root}/saiapr_tc-12/wlist.txt ({root}/benchmark/saiapr_tc-12, as in the archive, works too)",
         )
 
-    def files(self, root: Path) -> tuple[Path, ...]:
+    def required_files(self, root: Path) -> tuple[Path, ...]:
         labels = label_files(root) or (root / "saiapr_tc-12" / "00" / "labels.txt",)
         return (names_file(root), *labels)
 
-    def encoder_missing(self) -> str | None:
-        return bert_missing(encoder_folder())
-
     def read(self, root: Path, draft: Path) -> Generator[str, None, ImageTextPairs]:
-        """Yields lines about the progress and returns the pictures by ascending number."""
+        """Yield progress lines and return the pairs by ascending image number."""
         described = read_described_images(root)
         yield from (f"{root}: {remark}" for remark in described.remarks)
         write_text(draft.parent / "classes.txt", "".join(f"{name}\n" for name in described.classes))
@@ -65,23 +62,23 @@ class IaprTc12Source(CrossmodalSource):
 
 
 class IaprTc12ContainerSource(ContainerSource, IaprTc12Source):
-    """The same from `IAPR-TC12.mat`; the names of its label columns are not published."""
+    """The same data from `IAPR-TC12.mat`; the names of its label columns are not published."""
 
     def read(self, root: Path, draft: Path) -> Generator[str, None, ImageTextPairs]:
-        (draft.parent / "classes.txt").unlink(missing_ok=True)  # it would give the columns names in another order
+        (draft.parent / "classes.txt").unlink(missing_ok=True)  # its names would be in another order than the columns
         return (yield from super().read(root, draft))
 
 
 class IaprTc12(CrossmodalDataset):
-    """20 000 photographs of travels with a description each, 255 labels of their regions.
+    """20 000 travel photographs with a description each, 255 labels of their regions.
 
-    Read from the original download, or from the published `IAPR-TC12.mat` where that lies in the folder.
+    Read from the original download, or from the published `IAPR-TC12.mat` if it is in the folder.
     """
 
     name: ClassVar[str] = "iapr-tc12"
     source: ClassVar[str] = "Grubinger et al. 2006, The IAPR TC-12 Benchmark; labels: Escalante et al. 2010"
-    crossmodal: ClassVar[CrossmodalSource] = IaprTc12Source()
-    container: ClassVar[type[ContainerSource]] = IaprTc12ContainerSource
+    crossmodal_download: ClassVar[CrossmodalSource] = IaprTc12Source()
+    crossmodal_container: ClassVar[type[ContainerSource]] = IaprTc12ContainerSource
 
     def selected_edition(self) -> CrossmodalEdition:
         return _NamedEdition(self.root, self.crossmodal_source(), self.name)
@@ -89,7 +86,7 @@ class IaprTc12(CrossmodalDataset):
 
 @dataclass(frozen=True)
 class _NamedEdition(CrossmodalEdition):
-    """Its classes are those of `crossmodal/classes.txt`, and numbered where that is not there."""
+    """An edition with the classes in `crossmodal/classes.txt`, or numbered ones if there is no such file."""
 
     def index(self) -> ImageIndex:
         return read_index(self.root, None, self.folder)

@@ -16,17 +16,17 @@ FOLDER_PATTERN = r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$"
 
 
 class ImageList(ImageDataset):
-    """Pictures that six text files list: `{train,test,database}_{img,label}.txt`, in a folder under `data_root()`.
+    """Your own images, listed in six text files: `{train,test,database}_{img,label}.txt` in a folder of `data_root()`.
 
-    Line i of `*_img.txt` is a path below the folder, line i of `*_label.txt` its labels: one 0 or 1 a class, separated
-    by spaces. `classes.txt`, one name a line, names the columns; without it they are numbered.
+    Line i of `*_img.txt` is a path below the folder, line i of `*_label.txt` holds its labels: one 0 or 1 per class,
+    separated by spaces. `classes.txt`, one name per line, names the columns; without it they are numbered.
     """
 
     name: ClassVar[str] = "image-list"
     source: ClassVar[str] = "the user's files; format: Wang et al. 2021, the code of ProS-GAN"
 
     folder: str = Field(
-        "image-list", pattern=FOLDER_PATTERN, description="the folder's name under the root of the datasets"
+        "image-list", pattern=FOLDER_PATTERN, description="name of the folder below the root of the datasets"
     )
 
     @property
@@ -37,9 +37,10 @@ class ImageList(ImageDataset):
         return read_index(self.root)
 
     def missing(self) -> str | None:
-        if absent := missing_lists(self.root):
+        if missing := missing_lists(self.root):
             return (
-                f"{self.root}: not there: {', '.join(absent)}. To get it: list your pictures there, one path a line in "
-                "{train,test,database}_img.txt and their labels, 0 or 1 for each class, in *_label.txt"
+                f"{self.root}: missing: {', '.join(missing)}. To get it: list your images in "
+                "{train,test,database}_img.txt, one path per line, and their labels in the *_label.txt files, one 0 or 1 "
+                "per class"
             )
         return self.index().missing_image()

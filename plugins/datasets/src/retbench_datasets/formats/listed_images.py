@@ -1,4 +1,4 @@
-"""A split: which images it lists, what they show, and where that is written."""
+"""The images of one split with their labels, and the file and line that list each of them."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from retbench import UserError
 
 
-class Listing(NamedTuple):
-    """The rows of one split, in order.
+class ListedImages(NamedTuple):
+    """The images of one split, in row order.
 
     Attributes:
-        names: paths of the pictures below the dataset's folder, with slashes; they are the ids.
+        names: paths below the dataset's folder, with slashes; they are the image ids.
         labels: uint8 (N, C), multi-hot.
         source: the file, or the folder, that lists them.
         lines: line of each row in that file, from 1; None for a folder.
@@ -27,18 +27,18 @@ class Listing(NamedTuple):
     source: Path
     lines: Sequence[int] | None
 
-    def place(self, row: int) -> str:
-        """Returns where a row is written, as `file:line`, or the folder."""
+    def locate(self, row: int) -> str:
+        """Return the location of a row, as `file:line`, or the folder."""
         return str(self.source) if self.lines is None else f"{self.source}:{self.lines[row]}"
 
 
-def image_id(path: str, place: str) -> str:
-    """Returns a listed path as an id: relative, with slashes and no `.`; `place` is where it is listed.
+def image_id(path: str, location: str) -> str:
+    """Return a listed path as an id: relative, with slashes, without `.`; `location` is the line that lists it.
 
     Raises:
-        UserError: it is absolute, or leads out of the folder: then the list would hold on one machine only.
+        UserError: the path is absolute or leaves the folder, so that the list would work on one machine only.
     """
     name = PurePosixPath(path.replace("\\", "/"))
     if name.is_absolute() or ".." in name.parts or not name.parts:
-        raise UserError(f"{place}: a picture's path must stay in the dataset's folder: got {path!r}")
+        raise UserError(f"{location}: wrong image path: got {path!r}, expected a path inside the dataset's folder")
     return str(name)
