@@ -1,4 +1,4 @@
-"""What CONTRIBUTING shows of layouts and ledgers is read as it stands there."""
+"""The layout and the ledger in CONTRIBUTING are valid."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ def examples() -> list[str]:
     return re.findall(r"```yaml\n(.*?)```", CONTRIBUTING.read_text(encoding="utf-8"), re.DOTALL)
 
 
-def test_the_layout_is_one(examples: list[str]) -> None:
+def test_the_documented_layout_is_valid(examples: list[str]) -> None:
     (text,) = (example for example in examples if example.startswith("title:"))
     layout = layout_of(parse_document(text, "CONTRIBUTING"))
     assert [block.name for block in layout.metrics] == ["map", "t_map", "defense_seconds"]
 
 
-def test_the_ledger_is_one(examples: list[str]) -> None:
+def test_the_documented_ledger_is_valid(examples: list[str]) -> None:
     (text,) = (example for example in examples if example.startswith("claims:"))
     ledger = ledger_of(parse_document(text, "CONTRIBUTING"))
     assert [(claim.printed, claim.axes["hasher"], claim.value, len(claim.notes)) for claim in ledger.claims] == [

@@ -1,14 +1,14 @@
-"""File names of what is shown."""
+"""File names made from titles and names."""
 
 from __future__ import annotations
 
 import pytest
 
-from retbench.report.filename import fresh_stem, slug
+from retbench.report.filename import unique_stem, slug
 
 
 @pytest.mark.parametrize(
-    ("text", "named"),
+    ("text", "expected"),
     [
         ("Purification strength (dataset digits)", "purification-strength-dataset-digits"),
         ("fit_attack 1.5", "fit_attack-1.5"),
@@ -17,11 +17,11 @@ from retbench.report.filename import fresh_stem, slug
         ("x" * 200, "x" * 80),
     ],
 )
-def test_a_slug_is_safe_in_any_file_system(text: str, named: str) -> None:
-    assert slug(text) == named
+def test_a_slug_is_a_valid_file_name(text: str, expected: str) -> None:
+    assert slug(text) == expected
 
 
-def test_a_taken_name_gets_a_number() -> None:
+def test_a_taken_stem_gets_a_number() -> None:
     taken: set[str] = set()
-    assert [fresh_stem("a", taken) for _ in range(3)] == ["a", "a-2", "a-3"]
-    assert fresh_stem("a-2", taken) == "a-2-2"
+    assert [unique_stem("a", taken) for _ in range(3)] == ["a", "a-2", "a-3"]
+    assert unique_stem("a-2", taken) == "a-2-2"

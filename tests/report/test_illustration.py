@@ -1,4 +1,4 @@
-"""A report with its pictures: which there are, in which order, under which names."""
+"""The pictures of a report: their selection, order and file names."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LAYOUT = Layout(
 
 
 @pytest.fixture
-def told(row: Callable[..., Row], evidence: Callable[..., Evidence]) -> Evidence:
+def swept(row: Callable[..., Row], evidence: Callable[..., Evidence]) -> Evidence:
     """A swept defense on two datasets."""
     return evidence(
         row("dhta", "retpur", 0.5, f"t_p={x}", dataset=name) for name in ("digits", "scenes") for x in (1, 2)
@@ -30,14 +30,14 @@ def told(row: Callable[..., Row], evidence: Callable[..., Evidence]) -> Evidence
 
 
 @pytest.fixture
-def report(told: Evidence) -> Report:
-    """A table without a curve, two with one, and one of them again."""
-    pages = pivot(told, LAYOUT)
+def report(swept: Evidence) -> Report:
+    """A table without a curve, two tables with a curve, and one of them repeated."""
+    pages = pivot(swept, LAYOUT)
     return Report("suite", "", (pages[0]._replace(curve=None), *pages, pages[1]))
 
 
-def test_the_curves_of_the_tables_come_first_under_names_of_their_own(report: Report, told: Evidence) -> None:
-    made = illustrate(report, told, "suite", lambda: None)
+def test_the_curves_of_the_tables_come_first_with_unique_stems(report: Report, swept: Evidence) -> None:
+    made = illustrate(report, swept, "suite", lambda: None)
     assert [picture.stem for picture in made.pictures][:3] == [
         "suite-strength-percent-dataset-digits",
         "suite-strength-percent-dataset-scenes",
@@ -53,7 +53,7 @@ def test_the_curves_of_the_tables_come_first_under_names_of_their_own(report: Re
 
 
 @pytest.mark.parametrize("gallery", [None, Gallery((), ())])
-def test_without_queries_to_show_there_is_no_gallery(report: Report, told: Evidence, gallery: Gallery | None) -> None:
-    made = illustrate(report, told, "suite", lambda: gallery)
-    assert (made.gallery, made.showcases) == (None, ())
+def test_without_exhibits_there_is_no_gallery(report: Report, swept: Evidence, gallery: Gallery | None) -> None:
+    made = illustrate(report, swept, "suite", lambda: gallery)
+    assert (made.gallery, made.gallery_pictures) == (None, ())
     assert made.tables == report.tables

@@ -1,4 +1,4 @@
-"""Which tables a report has."""
+"""The tables of a report."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from retbench.errors import LayoutError, UserError
 from retbench.report import Layout, Report, make_tables, pivot, read_layout
-from retbench.report.tables.table import Judgment, Published
+from retbench.report.tables.table import PublishedComparison, PublishedValue
 from retbench.results import Evidence, Row, StepRecord
 
 Rows = Callable[..., Row]
@@ -24,82 +24,78 @@ CURVED = Layout(
 GUIDANCE = read_layout("guidance-effect", Path())
 
 
-def test_tables_stand_in_the_order_of_their_layouts_and_pages(row: Rows, evidence: Gather) -> None:
-    given = evidence([row("p2p", "none", 0.5, bits=bits) for bits in (16, 32)])
-    tables = make_tables(given, [ABSENT, PLAIN])
+def test_tables_are_ordered_by_layout_and_page(row: Rows, evidence: Gather) -> None:
+    collected = evidence([row("p2p", "none", 0.5, bits=bits) for bits in (16, 32)])
+    tables = make_tables(collected, [ABSENT, PLAIN])
     assert [table.title for table in tables] == [
         f"{name} (bits {bits})" for name in ("Absent", "Plain") for bits in (16, 32)
     ]
-    assert tables == (*pivot(given, ABSENT), *pivot(given, PLAIN))
+    assert tables == (*pivot(collected, ABSENT), *pivot(collected, PLAIN))
 
 
-def test_of_a_narrowed_suite_only_the_layouts_that_it_answers_are_laid_out(row: Rows, evidence: Gather) -> None:
-    given = evidence([row("dhta", "none", 0.5)])
-    assert [table.title for table in make_tables(given, [PLAIN, ABSENT, CURVED], narrowed=True)] == ["Plain"]
+def test_a_narrowed_suite_leaves_out_layouts_without_results(row: Rows, evidence: Gather) -> None:
+    collected = evidence([row("dhta", "none", 0.5)])
+    assert [table.title for table in make_tables(collected, [PLAIN, ABSENT, CURVED], narrowed=True)] == ["Plain"]
     for narrowed, layouts in ((False, [PLAIN, ABSENT]), (True, [ABSENT])):
         with pytest.raises(LayoutError, match="selects none of the 1 rows"):
-            make_tables(given, layouts, narrowed=narrowed)
+            make_tables(collected, layouts, narrowed=narrowed)
 
 
-def test_a_curve_that_only_its_references_answer_is_not_laid_out_of_a_narrowed_suite(
-    row: Rows, evidence: Gather
-) -> None:
+def test_a_narrowed_suite_leaves_out_a_curve_with_results_for_its_references_only(row: Rows, evidence: Gather) -> None:
     referred = CURVED.model_copy(update={"curve": {"option": "t_p", "reference": [{"attack": "dhta"}]}})
     referred = Layout(**referred.model_dump(exclude={"curve", "select"}), curve=referred.curve)
-    given = [row("dhta", "none", 0.5)]
-    assert [table.title for table in make_tables(evidence(given), [PLAIN, referred], narrowed=True)] == ["Plain"]
-    swept = [*given, row("dhta", "none", 0.5, "t_p=5")]
+    collected = [row("dhta", "none", 0.5)]
+    assert [table.title for table in make_tables(evidence(collected), [PLAIN, referred], narrowed=True)] == ["Plain"]
+    swept = [*collected, row("dhta", "none", 0.5, "t_p=5")]
     tables = make_tables(evidence(swept), [PLAIN, referred], narrowed=True)
     assert [bool(table.curve) for table in tables if table.title == "Curved"] == [True]
 
 
 def test_a_paired_layout_without_a_pair_gives_no_table(scored: Rows, evidence: Gather) -> None:
-    given = evidence([scored("dhta", "retpur", [0.5]), scored("p2p", "ddpm", [0.5])])
-    assert [table.title for table in make_tables(given, [GUIDANCE, PLAIN])] == ["Plain"]
+    collected = evidence([scored("dhta", "retpur", [0.5]), scored("p2p", "ddpm", [0.5])])
+    assert [table.title for table in make_tables(collected, [GUIDANCE, PLAIN])] == ["Plain"]
 
 
-def test_a_paired_layout_that_lacks_a_side_is_a_mistake_unless_the_suite_is_narrowed(
+def test_a_paired_layout_without_one_side_is_an_error_unless_the_suite_is_narrowed(
     scored: Rows, evidence: Gather
 ) -> None:
-    given = evidence([scored("dhta", "retpur", [0.5])])
-    assert [table.title for table in make_tables(given, [GUIDANCE, PLAIN], narrowed=True)] == ["Plain"]
+    collected = evidence([scored("dhta", "retpur", [0.5])])
+    assert [table.title for table in make_tables(collected, [GUIDANCE, PLAIN], narrowed=True)] == ["Plain"]
     with pytest.raises(LayoutError, match="paired: no cell has this defense: got 'ddpm', expected one of retpur"):
-        make_tables(given, [GUIDANCE, PLAIN])
+        make_tables(collected, [GUIDANCE, PLAIN])
 
 
-def test_a_layout_whose_metrics_only_other_cells_have_is_not_laid_out_of_a_narrowed_suite(
-    row: Rows, evidence: Gather
-) -> None:
+def test_a_narrowed_suite_leaves_out_layouts_whose_metrics_only_other_cells_have(row: Rows, evidence: Gather) -> None:
     changed = Layout(title="Change", columns=("hasher",), metrics=({"name": "perceptibility", "label": "change"},))
-    given = evidence([row("none", "none", 0.5)])
-    assert [table.title for table in make_tables(given, [PLAIN, changed], narrowed=True)] == ["Plain"]
+    collected = evidence([row("none", "none", 0.5)])
+    assert [table.title for table in make_tables(collected, [PLAIN, changed], narrowed=True)] == ["Plain"]
     with pytest.raises(LayoutError, match="no row has this metric: got 'perceptibility'"):
-        make_tables(given, [PLAIN, changed])
+        make_tables(collected, [PLAIN, changed])
 
 
-def test_every_table_is_refused_that_mixes_what_must_be_uniform(
+def test_uniform_refuses_every_table_that_mixes_versions(
     row: Rows, evidence: Gather, step: Callable[..., StepRecord]
 ) -> None:
     rows = [replace(row(attack, "none", 0.5), steps=(attack,)) for attack in ("p2p", "dhta")]
-    given = evidence(rows, {"p2p": step(), "dhta": step(torch="2.1")})
-    assert len(make_tables(given, [ABSENT], uniform=True)) == 1
+    collected = evidence(rows, {"p2p": step(), "dhta": step(torch="2.1")})
+    assert len(make_tables(collected, [ABSENT], uniform=True)) == 1
     with pytest.raises(UserError, match="report --uniform: Plain: it mixes versions"):
-        make_tables(given, [ABSENT, PLAIN], uniform=True)
+        make_tables(collected, [ABSENT, PLAIN], uniform=True)
 
 
-def test_a_judge_is_asked_for_every_number(row: Rows, evidence: Gather) -> None:
-    asked = []
+def test_every_number_is_compared_with_published_ones(row: Rows, evidence: Gather) -> None:
+    compared = []
 
-    def judge(row: Row, metric: str, interval: object) -> Judgment | None:
-        asked.append((row.attack, metric))
-        return Judgment(Published((50.0,), None, "not comparable", "Paper"), ())
+    def compare(row: Row, metric: str, interval: object) -> PublishedComparison | None:
+        compared.append((row.attack, metric))
+        return PublishedComparison(PublishedValue((50.0,), None, "not comparable", "Paper"), ())
 
-    given = evidence([row(attack, "none", 0.5) for attack in ("p2p", "dhta")])
-    tables = make_tables(given, [PLAIN, ABSENT], judge=judge)
-    assert asked == [("p2p", "map"), ("dhta", "map"), ("p2p", "map")]
+    collected = evidence([row(attack, "none", 0.5) for attack in ("p2p", "dhta")])
+    tables = make_tables(collected, [PLAIN, ABSENT], comparator=compare)
+    assert compared == [("p2p", "map"), ("dhta", "map"), ("p2p", "map")]
     assert all(value.published for table in tables for line in table.rows for value in line.values)
 
 
-def test_a_report_has_no_pictures_until_they_are_asked_for() -> None:
-    report = Report("suite", "What it is.", ())
+def test_a_report_has_no_pictures_by_default() -> None:
+    report = Report("suite", "A suite.", ())
     assert (report.pictures, report.gallery, report.provenance) == ((), None, ())

@@ -1,4 +1,4 @@
-"""Layouts as data: shipped ones, one's own, and mistakes in them."""
+"""Layouts: shipped ones, user files, and errors in them."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ import pytest
 from retbench.errors import LayoutError, UnknownName
 from retbench.report import Layout, read_layout, shipped_layouts
 from retbench.report.tables.layout import Contest, check_names
-from retbench.report.tables.pattern import Condition
+from retbench.report.tables.pattern import AxisCondition
 from retbench.results import Row
 
 
 @pytest.mark.parametrize("name", shipped_layouts())
-def test_every_shipped_layout_reads(name: str) -> None:
+def test_every_shipped_layout_is_valid(name: str) -> None:
     assert read_layout(name, Path()).title
 
 
-def test_a_layout_of_ones_own_lies_beside_the_suite(tmp_path: Path) -> None:
+def test_a_layout_file_is_read_from_the_suites_folder(tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text("title: Mine\ncolumns: [bits]\nmetrics: [{name: map, label: mAP}]\n")
     assert read_layout("mine.yaml", tmp_path).title == "Mine"
 
 
-def test_an_unknown_layout_names_the_nearest(tmp_path: Path) -> None:
+def test_the_error_for_an_unknown_layout_has_the_nearest_name(tmp_path: Path) -> None:
     with pytest.raises(UnknownName, match="nearest: retpur-table"):
         read_layout("retpur-table-11", tmp_path)
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "told"),
+    ("old", "new", "message"),
     [
         ("columns: [bits]", "columns: [bit]", "got 'bit', expected one of"),
         ("columns: [bits]", "columns: []", "mine.yaml:2:1"),
@@ -47,15 +47,15 @@ def test_an_unknown_layout_names_the_nearest(tmp_path: Path) -> None:
         (
             "label: mAP",
             "label: mAP, unit: seconds",
-            "mine.yaml:3:11: metrics.0: map is not measured in this unit: got 'seconds'",
+            "mine.yaml:3:11: metrics.0: wrong unit for map: got 'seconds'",
         ),
         (
             "{name: map, label: mAP}",
             "{name: map, label: mAP}, {name: ssim, label: s, unit: mebibytes}",
-            "mine.yaml:3:36: metrics.1: ssim is not measured in this unit: got 'mebibytes'",
+            "mine.yaml:3:36: metrics.1: wrong unit for ssim: got 'mebibytes'",
         ),
         *(
-            ("map, label: mAP", f"{name}, label: x{unit}", f"mine.yaml:3:11: metrics.0: {name} is not measured in")
+            ("map, label: mAP", f"{name}, label: x{unit}", f"mine.yaml:3:11: metrics.0: wrong unit for {name}: got")
             for unit in ("", ", unit: gray", ", unit: percent")
             for name in ("attack_seconds", "defense_seconds", "peak_memory")
         ),
@@ -64,44 +64,48 @@ def test_an_unknown_layout_names_the_nearest(tmp_path: Path) -> None:
         ("label: mAP", "label: mAP, select: [{atack: x}]", "got 'atack', expected one of attack"),
         ("label: mAP", "label: mAP, select: {attack: x}", "mine.yaml:3"),
         ("columns: [bits]", "columns: [bits]\nselect: [{hashers: x}]", "got 'hashers', expected one of attack"),
-        ("columns: [bits]", "columns: [bits]\nnames: {defense: {x: y}}", "got 'defense', expected one of attack"),
+        ("columns: [bits]", "columns: [bits]\nnames: {defnse: {x: y}}", "got 'defnse', expected one of attack"),
         (
             "columns: [bits]",
             "columns: [bits]\nblocks: bits",
-            "it must be an axis of the rows, beside one metric: got 'bits'",
+            "blocks: got 'bits', expected an axis of the rows, in a layout with one metric and without `across`",
         ),
-        ("columns: [bits]", "columns: [bits]\nblocks: defense\nacross: true", "beside one metric: got 'defense'"),
+        (
+            "columns: [bits]",
+            "columns: [bits]\nblocks: defense\nacross: true",
+            "blocks: got 'defense', expected an axis of the rows",
+        ),
         (
             "{name: map, label: mAP}",
             "{name: map, label: mAP}, {name: t_map, label: T}]\nblocks: defense #",
             "got 'defense'",
         ),
-        ("columns: [bits]", "columns: [bits]\ncontest: {axis: defense}", "got 'defense', expected one of attack"),
+        ("columns: [bits]", "columns: [bits]\ncontest: {axis: defnse}", "got 'defnse', expected one of attack"),
         ("columns: [bits]", "columns: [bits]\ncontest: {rivals: all}", "mine.yaml:3"),
         (
             "columns: [bits]",
-            "columns: [bits]\npaired: {axis: defense, first: x, second: y}",
-            "got 'defense', expected one of attack",
+            "columns: [bits]\npaired: {axis: defnse, first: x, second: y}",
+            "got 'defnse', expected one of attack",
         ),
         ("columns: [bits]", "columns: [bits]\npaired: {axis: defense, first: x}", "mine.yaml:3"),
         ("columns: [bits]", "columns: [bits]\nbold: [retpur]", "mine.yaml:3"),
     ],
 )
-def test_a_mistake_in_a_layout_is_located(tmp_path: Path, old: str, new: str, told: str) -> None:
+def test_an_error_in_a_layout_has_its_location(tmp_path: Path, old: str, new: str, message: str) -> None:
     text = "title: Mine\ncolumns: [bits]\nmetrics: [{name: map, label: mAP}]\n"
     (tmp_path / "mine.yaml").write_text(text.replace(old, new))
     with pytest.raises(LayoutError) as raised:
         read_layout("mine.yaml", tmp_path)
-    assert told in str(raised.value)
+    assert message in str(raised.value)
 
 
-def test_names_are_the_layouts_own_then_the_fields(tmp_path: Path) -> None:
+def test_a_layouts_own_names_take_precedence(tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text(
         "title: Mine\ncolumns: [bits]\nmetrics: [{name: map, label: mAP}]\nnames: {attack: {dhta: Bai}}\n"
     )
     layout = read_layout("mine.yaml", tmp_path)
-    assert [layout.named("attack", name) for name in ("dhta", "p2p", "strange")] == ["Bai", "P2P", "strange"]
-    assert layout.named("defense", "atrdh+retpur") == "ATRDH+RetPur"
+    assert [layout.printed_name("attack", name) for name in ("dhta", "p2p", "strange")] == ["Bai", "P2P", "strange"]
+    assert layout.printed_name("defense", "atrdh+retpur") == "ATRDH+RetPur"
 
 
 def test_a_reference_is_a_pattern_with_or_without_a_label(tmp_path: Path) -> None:
@@ -111,41 +115,41 @@ def test_a_reference_is_a_pattern_with_or_without_a_label(tmp_path: Path) -> Non
     )
     curve = read_layout("mine.yaml", tmp_path).curve
     assert curve is not None
-    assert [(level.label, level.rows) for level in curve.reference] == [
-        ("clean", {"attack": Condition(values=("none",))}),
-        ("", {"attack": Condition(values=("none",), negated=True)}),
+    assert [(reference.label, reference.rows) for reference in curve.reference] == [
+        ("clean", {"attack": AxisCondition(values=("none",))}),
+        ("", {"attack": AxisCondition(values=("none",), negated=True)}),
     ]
 
 
-def test_a_condition_holds_or_its_negation_does() -> None:
-    assert Condition(values=("a",)).holds("a")
-    assert not Condition(values=("a",), negated=True).holds("a")
-    assert Condition(values=("a",), negated=True).holds("b")
+def test_a_negated_condition_holds_for_all_other_values() -> None:
+    assert AxisCondition(values=("a",)).holds("a")
+    assert not AxisCondition(values=("a",), negated=True).holds("a")
+    assert AxisCondition(values=("a",), negated=True).holds("b")
 
 
 @pytest.mark.parametrize("written", ["32", '"32"', "[16, '32']"])
-def test_a_number_is_meant_however_it_is_written(tmp_path: Path, row: Callable[..., Row], written: str) -> None:
-    one, other = (read(tmp_path, f"select: [{{bits: {told}}}]\n") for told in (written, f"{{not: {written}}}"))
+def test_a_number_in_a_pattern_may_be_quoted(tmp_path: Path, row: Callable[..., Row], written: str) -> None:
+    equal, unequal = (read(tmp_path, f"select: [{{bits: {value}}}]\n") for value in (written, f"{{not: {written}}}"))
     rows = [row("none", "none", 0.5, bits=bits) for bits in (32, 64)]
-    assert [one.shows(each) for each in rows] == [True, False]
-    assert [other.shows(each) for each in rows] == [False, True]
+    assert [equal.shows(each) for each in rows] == [True, False]
+    assert [unequal.shows(each) for each in rows] == [False, True]
 
 
 def read(tmp_path: Path, more: str = "", metric: str = "", name: str = "map") -> Layout:
-    told = f"title: Mine\ncolumns: [bits]\nmetrics: [{{name: {name}, label: mAP{metric}}}]\n{more}"
-    (tmp_path / "mine.yaml").write_text(told)
+    text = f"title: Mine\ncolumns: [bits]\nmetrics: [{{name: {name}, label: mAP{metric}}}]\n{more}"
+    (tmp_path / "mine.yaml").write_text(text)
     return read_layout("mine.yaml", tmp_path)
 
 
-def test_a_block_says_what_is_better_and_what_it_shows(tmp_path: Path) -> None:
-    plain = read(tmp_path).metrics[0]
-    assert (plain.better, plain.at, plain.select, plain.heading) == (None, None, (), "mAP")
-    told = read(tmp_path, metric=", better: lower, at: 0.25, select: [{attack: [hag, sdha], bits: {not: 16}}]").metrics[
-        0
-    ]
-    assert (told.better, told.at) == ("lower", 0.25)
-    assert told.select == (
-        {"attack": Condition(values=("hag", "sdha")), "bits": Condition(values=(16,), negated=True)},
+def test_a_block_has_better_at_and_select(tmp_path: Path) -> None:
+    default = read(tmp_path).metrics[0]
+    assert (default.better, default.at, default.select, default.heading) == (None, None, (), "mAP")
+    block = read(
+        tmp_path, metric=", better: lower, at: 0.25, select: [{attack: [hag, sdha], bits: {not: 16}}]"
+    ).metrics[0]
+    assert (block.better, block.at) == ("lower", 0.25)
+    assert block.select == (
+        {"attack": AxisCondition(values=("hag", "sdha")), "bits": AxisCondition(values=(16,), negated=True)},
     )
 
 
@@ -159,11 +163,11 @@ def test_a_block_says_what_is_better_and_what_it_shows(tmp_path: Path) -> None:
         ("peak_memory", "mebibytes", "mAP (MiB)"),
     ],
 )
-def test_a_heading_has_the_unit_where_it_is_not_percent(tmp_path: Path, name: str, unit: str, heading: str) -> None:
+def test_a_heading_has_the_unit_unless_it_is_percent(tmp_path: Path, name: str, unit: str, heading: str) -> None:
     assert read(tmp_path, name=name, metric=f", unit: {unit}").metrics[0].heading == heading
 
 
-def test_defenses_compete_unless_a_layout_says_otherwise(tmp_path: Path) -> None:
+def test_defenses_compete_by_default(tmp_path: Path) -> None:
     assert read(tmp_path).contest == Contest(axis="defense", without=("none",), variants=False)
     assert read(tmp_path, "contest: null\n").contest is None
     assert read(tmp_path, "contest: {axis: attack, without: [none, hag], variants: true}\n").contest == Contest(
@@ -171,48 +175,48 @@ def test_defenses_compete_unless_a_layout_says_otherwise(tmp_path: Path) -> None
     )
 
 
-def test_rows_are_compound_and_blocks_are_metrics_unless_a_layout_says_otherwise(tmp_path: Path) -> None:
-    plain = read(tmp_path)
-    assert (plain.compound, plain.blocks) == (True, "")
-    told = read(tmp_path, "compound: false\nblocks: defense\n")
-    assert (told.compound, told.blocks) == (False, "defense")
+def test_names_are_compound_and_blocks_are_metrics_by_default(tmp_path: Path) -> None:
+    default = read(tmp_path)
+    assert (default.compound, default.blocks) == (True, "")
+    changed = read(tmp_path, "compound: false\nblocks: defense\n")
+    assert (changed.compound, changed.blocks) == (False, "defense")
 
 
-def test_a_cell_is_shown_where_a_pattern_holds(tmp_path: Path, row: Callable[..., Row]) -> None:
+def test_a_cell_is_shown_if_it_matches_a_pattern(tmp_path: Path, row: Callable[..., Row]) -> None:
     layout = read(tmp_path, "select: [{attack: none, defense: none}, {attack: {not: none}}]\n")
     rows = [row(attack, defense, 0.5) for attack in ("none", "p2p") for defense in ("none", "ddpm")]
     assert [layout.shows(each) for each in rows] == [True, False, True, True]
     assert all(read(tmp_path).shows(each) for each in rows)
-    assert layout.answered_by(rows)
-    assert not layout.answered_by(rows[1:2])
+    assert layout.has_results_in(rows)
+    assert not layout.has_results_in(rows[1:2])
 
 
-def test_a_layout_is_not_answered_where_no_shown_cell_that_is_done_has_any_of_its_metrics(
+def test_a_layout_has_no_results_if_no_shown_cell_has_any_of_its_metrics(
     tmp_path: Path, row: Callable[..., Row]
 ) -> None:
     layout = read(tmp_path, "select: [{attack: p2p}]\n", metric="}, {name: ssim, label: s")
     done, other = row("p2p", "none", 0.5), row("dhta", "none", 0.5)
-    assert layout.answered_by([done])
-    assert not layout.answered_by([other])
+    assert layout.has_results_in([done])
+    assert not layout.has_results_in([other])
     without = replace(done, metrics={"t_map": done.metrics["t_map"]})
-    assert not layout.answered_by([without, other])
-    assert layout.answered_by([replace(without, metrics={"ssim": done.metrics["map"]}), other])
-    assert layout.answered_by([replace(without, status="missing")])
+    assert not layout.has_results_in([without, other])
+    assert layout.has_results_in([replace(without, metrics={"ssim": done.metrics["map"]}), other])
+    assert layout.has_results_in([replace(without, status="missing")])
 
 
-def test_a_layout_of_costs_is_answered_by_cells_that_have_them(tmp_path: Path, row: Callable[..., Row]) -> None:
+def test_a_layout_of_costs_has_results_in_cells_with_costs(tmp_path: Path, row: Callable[..., Row]) -> None:
     layout = read(tmp_path, metric=", unit: seconds", name="attack_seconds")
-    assert layout.answered_by([replace(row("p2p", "none", 0.5), cost={"attack_seconds_per_query": 0.5})])
+    assert layout.has_results_in([replace(row("p2p", "none", 0.5), cost={"attack_seconds_per_query": 0.5})])
 
 
-def test_a_paired_layout_is_answered_by_both_sides_alone(tmp_path: Path, row: Callable[..., Row]) -> None:
+def test_a_paired_layout_has_results_only_with_both_sides(tmp_path: Path, row: Callable[..., Row]) -> None:
     layout = read(tmp_path, "paired: {axis: defense, first: retpur, second: ddpm}\n")
     rows = [row("p2p", defense, 0.5) for defense in ("retpur", "ddpm")]
-    assert [layout.answered_by(each) for each in (rows, rows[:1], rows[1:], [])] == [True, False, False, False]
+    assert [layout.has_results_in(each) for each in (rows, rows[:1], rows[1:], [])] == [True, False, False, False]
 
 
 @pytest.mark.parametrize(
-    ("said", "told"),
+    ("line", "message"),
     [
         ("select: [{defense: [none, retpurr]}]", "unknown defense: got 'retpurr', .*; nearest: retpur"),
         ("order: {hasher: [dpsh, dhp]}", "unknown hasher: got 'dhp', .*; nearest: dsh, dph"),
@@ -220,14 +224,14 @@ def test_a_paired_layout_is_answered_by_both_sides_alone(tmp_path: Path, row: Ca
         ("select: [{defense: atrdh+retpurr}]", "unknown defense: got 'retpurr'"),
     ],
 )
-def test_a_component_that_nobody_knows_is_an_error(tmp_path: Path, said: str, told: str) -> None:
-    (tmp_path / "mine.yaml").write_text(f"title: t\ncolumns: [bits]\nmetrics: [{{name: map, label: m}}]\n{said}\n")
+def test_an_unknown_component_is_an_error(tmp_path: Path, line: str, message: str) -> None:
+    (tmp_path / "mine.yaml").write_text(f"title: t\ncolumns: [bits]\nmetrics: [{{name: map, label: m}}]\n{line}\n")
     known = {"defense": ["mine"], "hasher": ["dpsh"]}
-    with pytest.raises(LayoutError, match=told):
+    with pytest.raises(LayoutError, match=message):
         check_names(read_layout("mine.yaml", tmp_path), "mine.yaml", known)
 
 
-def test_components_of_plugins_and_of_the_papers_are_known(tmp_path: Path) -> None:
+def test_installed_components_and_those_with_printed_names_are_known(tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text(
         "title: t\ncolumns: [bits]\nmetrics: [{name: map, label: m}]\nselect: [{defense: [mine+retpur], bits: 16}]\n"
     )

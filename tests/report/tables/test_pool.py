@@ -1,4 +1,4 @@
-"""Several seeds of one cell as one row."""
+"""Pooling of the seeds of each cell into one row."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ QUERIES = torch.rand(24, generator=torch.Generator().manual_seed(3), dtype=torch
 
 @pytest.fixture
 def seeds(scored: Scored) -> Callable[..., list[Row]]:
-    """Make a row for each seed, whose queries are all shifted by a number."""
+    """Make one row per seed; the values of its queries are shifted by a number."""
 
     def make(*shifts: float, attack: str = "p2p", goal: str = "untargeted") -> list[Row]:
         clusters = [at // 3 for at in range(24)]
-        told = [(QUERIES + shift).tolist() for shift in shifts]
-        return [scored(attack, "none", each, seed=at, clusters=clusters, goal=goal) for at, each in enumerate(told)]
+        values = [(QUERIES + shift).tolist() for shift in shifts]
+        return [scored(attack, "none", each, seed=at, clusters=clusters, goal=goal) for at, each in enumerate(values)]
 
     return make
 
 
-def test_a_cell_of_one_seed_stays_as_it_is(seeds: Callable[..., list[Row]], queries: Values) -> None:
+def test_a_cell_with_one_seed_is_returned_unchanged(seeds: Callable[..., list[Row]], queries: Values) -> None:
     rows = seeds(0.0)
     assert pool_seeds(rows, queries.__getitem__) == rows
 
@@ -48,7 +48,7 @@ def test_the_pooled_value_is_the_mean_over_seeds_and_queries(seeds: Callable[...
     assert (pooled.seed, pooled.caveats) == (0, ())
 
 
-def test_queries_of_one_target_are_drawn_together_under_all_seeds(
+def test_queries_with_the_same_target_are_resampled_together_over_all_seeds(
     seeds: Callable[..., list[Row]], queries: Values
 ) -> None:
     (pooled,) = pool_seeds(seeds(0.0, 0.3, goal="targeted"), queries.__getitem__)
@@ -64,10 +64,10 @@ def test_seeds_that_differ_widen_the_interval(seeds: Callable[..., list[Row]], q
     assert widths[1] > 2 * widths[0] > 0
 
 
-def test_seeds_that_are_not_done_are_left_out_and_told(seeds: Callable[..., list[Row]], queries: Values) -> None:
+def test_seeds_that_are_not_done_are_left_out_and_listed(seeds: Callable[..., list[Row]], queries: Values) -> None:
     first, second, third = seeds(0.0, 0.1, 0.4)
-    gone = replace(second, status="failed", reason="NaN", metrics={}, caveats=())
-    rows = [replace(first, caveats=("random weights",)), gone, third]
+    failed = replace(second, status="failed", reason="NaN", metrics={}, caveats=())
+    rows = [replace(first, caveats=("random weights",)), failed, third]
     (pooled,) = pool_seeds(rows, queries.__getitem__)
     assert pooled.status == "done"
     assert pooled.caveats == ("random weights",)
@@ -76,9 +76,7 @@ def test_seeds_that_are_not_done_are_left_out_and_told(seeds: Callable[..., list
     assert pooled.metrics["map"].value == pytest.approx(float(QUERIES.mean()) + 0.2)
 
 
-def test_a_cell_with_a_seed_that_is_done_is_done_whichever_that_is(
-    seeds: Callable[..., list[Row]], queries: Values
-) -> None:
+def test_a_cell_is_done_if_any_of_its_seeds_is_done(seeds: Callable[..., list[Row]], queries: Values) -> None:
     first, second = seeds(0.0, 0.1)
     missing = replace(first, status="missing", reason="damaged", metrics={})
     (pooled,) = pool_seeds([missing, second], queries.__getitem__)
@@ -88,12 +86,12 @@ def test_a_cell_with_a_seed_that_is_done_is_done_whichever_that_is(
     assert (pooled.seed, pooled.data["seeds"]) == (0, [1])
 
 
-def test_a_cell_without_a_seed_that_is_done_is_its_first(seeds: Callable[..., list[Row]], queries: Values) -> None:
+def test_a_cell_without_a_done_seed_is_its_first_row(seeds: Callable[..., list[Row]], queries: Values) -> None:
     rows = [replace(row, status="skipped", reason=f"no weights {row.seed}", metrics={}) for row in seeds(0.0, 0.1)]
     assert pool_seeds(rows, queries.__getitem__) == rows[:1]
 
 
-def test_seeds_of_other_cells_stay_apart_in_the_order_they_came(
+def test_seeds_of_different_cells_are_not_pooled_and_keep_their_order(
     seeds: Callable[..., list[Row]], queries: Values
 ) -> None:
     rows = [*seeds(0.0, 0.1), *seeds(0.2, 0.3, attack="dhta")]
@@ -102,13 +100,13 @@ def test_seeds_of_other_cells_stay_apart_in_the_order_they_came(
     assert [row.members for row in pooled] == [(rows[2].key, rows[3].key), (rows[0].key, rows[1].key)]
 
 
-def test_seeds_that_were_scored_on_other_queries_are_refused(scored: Scored, queries: Values) -> None:
+def test_seeds_scored_on_different_queries_are_an_error(scored: Scored, queries: Values) -> None:
     rows = [scored("p2p", "none", [0.5] * count, seed=count) for count in (4, 5)]
-    with pytest.raises(LayoutError, match=r"digits/dpsh/32/.*p2p.*: its seeds were scored on other queries"):
+    with pytest.raises(LayoutError, match=r"digits/dpsh/32/.*p2p.*: its seeds were scored on different queries"):
         pool_seeds(rows, queries.__getitem__)
 
 
-def test_seconds_and_envelopes_are_means_and_memory_is_the_most(
+def test_seconds_and_tie_ranges_are_means_and_memory_is_the_maximum(
     seeds: Callable[..., list[Row]], queries: Values
 ) -> None:
     first, second = seeds(0.0, 0.1)
@@ -126,9 +124,7 @@ def test_seconds_and_envelopes_are_means_and_memory_is_the_most(
     assert pooled.tie_ranges["map"] == (pytest.approx(0.2), pytest.approx(0.7))
 
 
-def test_what_was_computed_for_any_seed_was_computed_for_the_cell(
-    seeds: Callable[..., list[Row]], queries: Values
-) -> None:
+def test_the_steps_of_a_pooled_row_are_those_of_all_seeds(seeds: Callable[..., list[Row]], queries: Values) -> None:
     rows = [replace(row, steps=("shared", row.key)) for row in seeds(0.0, 0.1)]
     (pooled,) = pool_seeds(rows, queries.__getitem__)
     assert pooled.steps == ("shared", rows[0].key, rows[1].key)
