@@ -223,5 +223,6 @@ def test_the_container_is_the_last_alternative_and_needs_no_bert(data: Path, mon
     assert "BERT" not in other
     assert other.endswith(
         "Alternatively, instead of steps (1) to (2), put FLICKR-25K.mat (linked from the code of TA-DCH), or DCMH's "
-        f"mirflickr25k-iall.mat, mirflickr25k-lall.mat and mirflickr25k-yall.mat, into {data / 'flickr25k'}"
+        f"mirflickr25k-iall.mat, mirflickr25k-lall.mat and mirflickr25k-yall.mat, into {data / 'flickr25k'} "
+        "and install its reader with `pip install 'retbench-datasets[crossmodal]'`"
     )

@@ -91,4 +91,7 @@ def container_step(name: str, root: Path) -> str:
     """Return the instruction to get a published container of a dataset into its folder."""
     arrays = array_file_names(name)
     dcmh = f", or DCMH's {', '.join(arrays[:-1])} and {arrays[-1]}," if arrays else ""
-    return f"put {CONTAINER_FILES[name][0]} (linked from the code of TA-DCH){dcmh} into {root}"
+    return (
+        f"put {CONTAINER_FILES[name][0]} (linked from the code of TA-DCH){dcmh} into {root} and install its reader "
+        "with `pip install 'retbench-datasets[crossmodal]'`"
+    )

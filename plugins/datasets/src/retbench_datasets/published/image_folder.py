@@ -33,7 +33,7 @@ class SplitSizes(NamedTuple):
 
 
 class ImageFolder(ImageDataset):
-    """Your own images in one folder per class, or listed in `manifest.csv` or `manifest.jsonl`, under `data_root()`.
+    """Your own images in one folder per class, or listed in `manifest.csv` or `manifest.jsonl`, in `data/<folder>`.
 
     A manifest has a path, labels and optionally a split for each image. Labels are names, or a 0 or 1 per class; a
     split is `query` (or `test`), `database` or `train`, several joined by `;`. Without splits in a manifest, and for

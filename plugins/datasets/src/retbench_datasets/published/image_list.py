@@ -16,7 +16,7 @@ FOLDER_PATTERN = r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$"
 
 
 class ImageList(ImageDataset):
-    """Your own images, listed in six text files: `{train,test,database}_{img,label}.txt` in a folder of `data_root()`.
+    """Your own images, listed in six text files: `{train,test,database}_{img,label}.txt` in `data/<folder>`.
 
     Line i of `*_img.txt` is a path below the folder, line i of `*_label.txt` holds its labels: one 0 or 1 per class,
     separated by spaces. `classes.txt`, one name per line, names the columns; without it they are numbered.
@@ -40,7 +40,7 @@ class ImageList(ImageDataset):
         if missing := missing_lists(self.root):
             return (
                 f"{self.root}: missing: {', '.join(missing)}. To get it: list your images in "
-                "{train,test,database}_img.txt, one path per line, and their labels in the *_label.txt files, one 0 or 1 "
-                "per class"
+                "{train,test,database}_img.txt, one path per line, and their labels in the *_label.txt files, "
+                "one 0 or 1 per class"
             )
         return self.index().missing_image()

@@ -28,7 +28,7 @@ from retbench_datasets.images.image_index import ImageIndex
 
 
 class PublishedDataset(ImageDataset):
-    """A published dataset in `data_root()/<name>`, with an option `edition`.
+    """A published dataset in `data/<name>`, with an option `edition`.
 
     Class attributes that a dataset sets:
         crossmodal_download: the original download of its cross-modal edition.
@@ -96,7 +96,7 @@ class PublishedDataset(ImageDataset):
 
 
 class TwoEditionDataset(PublishedDataset):
-    """A dataset with published image lists in `data_root()/<name>`, and a cross-modal edition in a folder below it.
+    """A dataset with published image lists in `data/<name>`, and a cross-modal edition in a folder below it.
 
     Class attributes that a dataset sets for its unimodal edition:
         published_classes: names of the label columns, in the order of the published lists.
