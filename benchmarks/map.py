@@ -164,7 +164,7 @@ def passes(options: argparse.Namespace, queries: int, items: int) -> dict[str, f
 
     from retbench.contracts import Protocol
     from retbench.metrics import average_precision, precision_at, precision_recall
-    from retbench.stages.scoring import DEPTHS, RECALLS, rank_queries
+    from retbench.stages.scoring import DEPTHS, RECALL_LEVELS, rank_queries
 
     task = drawn_task(argparse.Namespace(**{**vars(options), "queries": queries, "items": items}))
     codes, database, own, labels = map(torch.from_numpy, task)
@@ -175,7 +175,7 @@ def passes(options: argparse.Namespace, queries: int, items: int) -> dict[str, f
             inputs = (codes, database, asked, labels)
             for ties in ("stable", "worst", "best"):
                 average_precision(*inputs, bits=options.bits, ties=ties)
-            precision_recall(*inputs, bits=options.bits, recalls=RECALLS)
+            precision_recall(*inputs, bits=options.bits, recalls=RECALL_LEVELS)
             precision_at(*inputs, bits=options.bits, depths=depths)
 
     one = partial(rank_queries, codes, database, wanted, labels, bits=options.bits, protocol=Protocol())

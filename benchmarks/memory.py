@@ -27,7 +27,7 @@ from retbench_hashers.cross_modal.joint_similarity_hasher import cosines
 
 from retbench import TrainingData
 from retbench.canon import digest
-from retbench.stages import shards_of
+from retbench.stages import shard_rows
 from retbench.store import Artifact, Store
 from retbench.testing import ToyDataset
 
@@ -77,7 +77,7 @@ def measure_features(rows: int) -> str:
         subprocess.run([sys.executable, __file__, "--write", folder, "--rows", str(rows)], check=True)
         store, dataset, picks = Store(Path(folder)), ToyDataset(), torch.Generator().manual_seed(0)
         before = anonymous()
-        shards = tuple(store.get(digest(start)).tensors["features"] for start, _ in shards_of(rows))
+        shards = tuple(store.get(digest(start)).tensors["features"] for start, _ in shard_rows(rows))
         data = TrainingData(dataset, dataset.facts(), torch.device("cpu"), shards)
         for _ in range(64):
             data.features(torch.randint(rows, (32,), generator=picks).tolist())
@@ -86,7 +86,7 @@ def measure_features(rows: int) -> str:
 
 def write_features(folder: Path, rows: int) -> None:
     """Fills a store with features; in a process of its own, because what it takes is not to be counted."""
-    for start, stop in shards_of(rows):
+    for start, stop in shard_rows(rows):
         Store(folder).put(Artifact(digest(start), {"features": torch.rand(stop - start, 4096)}))
 
 

@@ -1,4 +1,4 @@
-"""What a result was made of, beside what another one was made of: where their recipes differ, and the root of it."""
+"""Compare the recipes of two results, and find the fields where their histories first differ."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from retbench.plan import Plan
 from retbench.stages.recipe import Recipe, input_keys
 from retbench.store import Store
 
-RecipeOf = Callable[[str], Recipe | None]
-"""The recipe of a key; None or an empty one where there is none."""
+RecipeReader = Callable[[str], Recipe | None]
+"""Returns the recipe of a key; None or an empty recipe for an unknown key."""
 
 
-class Root(NamedTuple):
-    """A field at the root of a difference between two recipes: not the key of an input that differs in its turn.
+class RecipeDifference(NamedTuple):
+    """A field that differs between two recipes and is not the key of an input that can be compared further.
 
     Attributes:
-        before, after: keys of the two steps whose recipes hold the field.
-        path: the fields that lead to it from the first two recipes, through those of their inputs.
-        field: the dotted field; empty where one of the two recipes is gone.
-        left, right: its values; None where the field is not there.
+        left_key, right_key: the keys of the two steps whose recipes have the field.
+        path: the fields that lead from the first two recipes through their inputs to this field.
+        field: the dotted field within the two recipes; empty where one of the recipes is unknown.
+        left, right: the values; None where the field is missing.
     """
 
-    before: str
-    after: str
+    left_key: str
+    right_key: str
     path: str
     field: str
     left: Json
@@ -35,12 +35,12 @@ class Root(NamedTuple):
 
 
 class Change(NamedTuple):
-    """A field of a step's recipe that differs.
+    """A field of a step's recipe that changed since an earlier run.
 
     Attributes:
-        stage, label: the step, as it is called now; of several alike (shards) the first.
+        stage, label: the step as it would run now; the first of several equal changes (of shards).
         field: the dotted field.
-        before, after: its values; None where the field was not there.
+        before, after: the values; None where the field is missing.
     """
 
     stage: str
@@ -50,50 +50,54 @@ class Change(NamedTuple):
     after: Json
 
 
-def find_roots(before: str, after: str, old: RecipeOf, new: RecipeOf, path: str = "") -> Iterator[Root]:
-    """Yield the fields in which two steps differ, and of inputs the fields in which those differ.
+def find_recipe_differences(
+    left_key: str, right_key: str, left_recipe: RecipeReader, right_recipe: RecipeReader, path: str = ""
+) -> Iterator[RecipeDifference]:
+    """Yield the fields in which the recipes of two steps differ, and those of their inputs, each pair once.
 
-    A recipe's own fields come before those of its inputs, and every pair of steps is looked at once. Inputs that have
-    a recipe on both sides are followed; of another one its key is the difference. Equal keys have none.
+    The fields of a recipe come before those of its inputs. Inputs with a known recipe on both sides are compared in
+    their turn; for other inputs the key is the difference. Equal keys have no difference.
 
     Args:
-        before, after: keys of the two steps.
-        old, new: the recipes of the keys on either side.
-        path: what the two steps are called; leads every path.
+        left_key: the key of the first step.
+        right_key: the key of the second step.
+        left_recipe: returns the recipes of the first step and its inputs.
+        right_recipe: returns the recipes of the second step and its inputs.
+        path: the name of the two steps; prefix of every path.
     """
-    waiting, seen = [(before, after, path)], set[tuple[str, str]]()
+    waiting, compared = [(left_key, right_key, path)], set[tuple[str, str]]()
     while waiting:
-        one, other, at = waiting.pop()
-        if one == other or (one, other) in seen:
+        left_key, right_key, path = waiting.pop()
+        if left_key == right_key or (left_key, right_key) in compared:
             continue
-        seen.add((one, other))
-        first, second = old(one), new(other)
+        compared.add((left_key, right_key))
+        first, second = left_recipe(left_key), right_recipe(right_key)
         if not first or not second:
-            yield Root(one, other, at, "", one, other)
+            yield RecipeDifference(left_key, right_key, path, "", left_key, right_key)
             continue
-        inputs, others = input_keys(first), input_keys(second)
-        followed = []
+        left_inputs, right_inputs = input_keys(first), input_keys(second)
+        inputs = []
         for field, left, right in pair_leaves(dict(first), dict(second), "scalars"):
-            place = f"{at}.{field}" if at else field
+            field_path = f"{path}.{field}" if path else field
             if left == right:
                 continue
-            if left in inputs and right in others and old(left) and new(right):
-                followed.append((left, right, place))
+            if left in left_inputs and right in right_inputs and left_recipe(left) and right_recipe(right):
+                inputs.append((left, right, field_path))
             else:
-                yield Root(one, other, place, field, left, right)
-        waiting += reversed(followed)
+                yield RecipeDifference(left_key, right_key, field_path, field, left, right)
+        waiting += reversed(inputs)
 
 
-def changes(before: str, after: str, plan: Plan, store: Store) -> list[Change]:
-    """Return the fields at the root of the difference between an artifact and a step that would run now.
+def find_changes(before: str, after: str, plan: Plan, store: Store) -> list[Change]:
+    """Return the fields that explain why a step would run again instead of using an earlier artifact.
+
+    An input whose recipe is not in the store any more is one change of its key. Equal keys have no change.
 
     Args:
-        before: key of an artifact of an earlier run.
-        after: key of a step of the plan.
-        plan: what would run now.
-        store: where the earlier recipes are.
-
-    An input that is gone from the store is reported as one change of its key. Equal keys give no change.
+        before: the key of an artifact of an earlier run.
+        after: the key of a step of the plan.
+        plan: the steps that would run now.
+        store: the store with the earlier recipes.
     """
 
     def recipe(key: str) -> Recipe | None:
@@ -104,11 +108,13 @@ def changes(before: str, after: str, plan: Plan, store: Store) -> list[Change]:
         except ArtifactError:
             return None
 
-    found: dict[str, Change] = {}
-    for root in find_roots(before, after, recipe, recipe):
-        step = plan.steps.get(root.after)
-        stage, label = (step.name, step.label) if step else ("gone", root.after[:12])
-        gone = not root.field
-        field, left, right = ("key", root.before[:12], root.after[:12]) if gone else (root.field, root.left, root.right)
-        found.setdefault(canonical([stage, field, left, right]), Change(stage, label, field, left, right))
-    return list(found.values())
+    changes: dict[str, Change] = {}
+    for difference in find_recipe_differences(before, after, recipe, recipe):
+        step = plan.steps.get(difference.right_key)
+        stage, label = (step.name, step.label) if step else ("gone", difference.right_key[:12])
+        if difference.field:
+            field, left, right = difference.field, difference.left, difference.right
+        else:
+            field, left, right = "key", difference.left_key[:12], difference.right_key[:12]
+        changes.setdefault(canonical([stage, field, left, right]), Change(stage, label, field, left, right))
+    return list(changes.values())

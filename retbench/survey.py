@@ -1,4 +1,4 @@
-"""A dataset in numbers, and its defects: repeated ids, rows without a label, contradictions, broken images."""
+"""Survey a dataset: sizes, labels, chance levels, and defects in its ids, labels and images."""
 
 from __future__ import annotations
 
@@ -16,23 +16,25 @@ from retbench.metrics import chance_level, relevant_counts
 
 Level = Literal["error", "warning", "note"]
 LEVELS: tuple[Level, ...] = get_args(Level)
-OTHERS: tuple[Split, ...] = ("train", "database")
-REPEATED: Mapping[Split, tuple[Level, str]] = {
+NON_QUERY_SPLITS: tuple[Split, ...] = ("train", "database")
+REPEATED_IDS: Mapping[Split, tuple[Level, str]] = {
     "query": ("error", "query ids must be unique"),
     "database": ("warning", "an image counts twice in every ranking"),
     "train": ("note", "an image weighs more in training"),
 }
-"""How bad it is that an id repeats within a split, and why."""
-BATCH = 64
-"""Images decoded at once."""
-TEXTS = 4096
-"""Texts read at once."""
+"""The level and the effect of repeated ids, by split."""
+IMAGE_BATCH = 64
+"""Number of images decoded at once."""
+TEXT_BATCH = 4096
+"""Number of texts read at once."""
 
 
 class Finding(NamedTuple):
-    """A defect or a surprising fact of a dataset.
+    """A defect or a notable property of a dataset.
 
-    An `error` makes numbers wrong, a `warning` makes them unlike those of others, a `note` explains them.
+    Attributes:
+        level: `error` (results are wrong), `warning` (results are not comparable with others) or `note`.
+        text: the finding in one line, which starts with the split.
     """
 
     level: Level
@@ -40,15 +42,15 @@ class Finding(NamedTuple):
 
 
 class SplitSurvey(NamedTuple):
-    """One split in numbers.
+    """The statistics of one split.
 
     Attributes:
-        rows: how many.
-        distinct_ids: how many images, if an id may repeat.
-        distinct_labels: how many different label vectors.
-        unlabeled: rows without any label.
-        mean_labels: labels a row; NaN without rows.
-        class_counts: rows of each class.
+        rows: the number of rows.
+        distinct_ids: the number of distinct ids, hence of distinct images.
+        distinct_labels: the number of distinct label vectors.
+        unlabeled: the number of rows without a label.
+        mean_labels: the mean number of labels per row; NaN without rows.
+        class_counts: the number of rows of each class.
     """
 
     rows: int
@@ -60,14 +62,14 @@ class SplitSurvey(NamedTuple):
 
 
 class Survey(NamedTuple):
-    """A dataset in numbers.
+    """The statistics and the defects of a dataset.
 
     Attributes:
-        classes: their names.
-        splits: each split's numbers.
-        chance: MAP of a random ranking, for the queries' own labels, 0 to 1.
-        target_chance: T-MAP of a random ranking, for targets drawn uniformly from the distinct label vectors.
-        findings: what is wrong or surprising, the worst first.
+        classes: the names of the classes.
+        splits: the statistics of each split.
+        chance: the MAP of a random ranking, 0 to 1.
+        target_chance: the T-MAP of a random ranking, for targets drawn uniformly from the distinct label vectors.
+        findings: the findings, errors first.
     """
 
     classes: tuple[str, ...]
@@ -78,9 +80,10 @@ class Survey(NamedTuple):
 
 
 def survey(dataset: Dataset) -> Survey:
-    """Return the numbers and defects in the ids and labels of a dataset; no image is read.
+    """Return the statistics of a dataset, and the defects in its ids and labels; no image is read.
 
-    Raises UserError where the dataset cannot be read.
+    Raises:
+        UserError: the dataset cannot be read.
     """
     facts = dataset.facts()
     ids = {split: dataset.ids(split) for split in SPLITS}
@@ -88,7 +91,7 @@ def survey(dataset: Dataset) -> Survey:
     splits = {split: survey_split(ids[split], labels[split]) for split in SPLITS}
     findings = [Finding("warning", text) for text in dataset.caveats(facts)]
     findings += [*_find_shared_ids(ids), *_find_contradictions(ids, labels)]
-    findings += [*_find_empty_classes(facts.classes, splits), *_find_unanswered(labels)]
+    findings += [*_find_empty_classes(facts.classes, splits), *_find_unmatched(labels)]
     findings.sort(key=lambda finding: LEVELS.index(finding.level))
     candidates = torch.unique(labels["database"], dim=0)
     chance = chance_level(labels["query"], labels["database"])
@@ -96,10 +99,10 @@ def survey(dataset: Dataset) -> Survey:
 
 
 def survey_split(ids: Sequence[str], labels: Tensor) -> SplitSurvey:
-    """Return the numbers of one split, of any length.
+    """Return the statistics of one split, which may be empty.
 
     Args:
-        ids: one a row.
+        ids: the id of each row.
         labels: uint8 (N, C), multi-hot.
     """
     per_row = labels.sum(1)
@@ -114,41 +117,41 @@ def survey_split(ids: Sequence[str], labels: Tensor) -> SplitSurvey:
 
 
 def count_images(dataset: Dataset) -> int:
-    """Return how many images `read_images` reads: those of all splits, each id once."""
+    """Return the number of images that `read_images` reads: the distinct ids of all splits."""
     return len({name for split in SPLITS for name in dataset.ids(split)})
 
 
 def read_images(dataset: Dataset, advance: Callable[[int], object] = lambda count: None) -> Iterator[Finding]:
-    """Yield an error for each image that cannot be read, in the words of the dataset; every id is read once.
+    """Yield an error, with the message of the dataset, for each image that cannot be read; every id is read once.
 
     Args:
-        dataset: only its UserErrors are taken for broken images, anything else is a bug of its own.
+        dataset: the dataset; a UserError means an unreadable image, other exceptions are raised.
         advance: called after each batch with the number of its images.
     """
-    seen: set[str] = set()
+    read: set[str] = set()
     for split in SPLITS:
-        first_rows = {name: row for row, name in reversed([*enumerate(dataset.ids(split))]) if name not in seen}
-        seen.update(first_rows)
+        first_rows = {name: row for row, name in reversed([*enumerate(dataset.ids(split))]) if name not in read}
+        read.update(first_rows)
         rows = sorted(first_rows.values())
-        for start in range(0, len(rows), BATCH):
-            yield from _read_rows(dataset, split, rows[start : start + BATCH])
-            advance(len(rows[start : start + BATCH]))
+        for start in range(0, len(rows), IMAGE_BATCH):
+            yield from _read_rows(dataset, split, rows[start : start + IMAGE_BATCH])
+            advance(len(rows[start : start + IMAGE_BATCH]))
 
 
 def read_texts(dataset: Dataset) -> Iterator[Finding]:
-    """Yield an error for the first text of each split that cannot be read; nothing for a dataset without texts."""
+    """Yield an error for the first unreadable text of each split; nothing for a dataset without texts."""
     if not dataset.facts().text_width:
         return
     for split in SPLITS:
         try:
-            for start in range(0, len(dataset.ids(split)), TEXTS):
-                dataset.texts(split, range(start, min(start + TEXTS, len(dataset.ids(split)))))
+            for start in range(0, len(dataset.ids(split)), TEXT_BATCH):
+                dataset.texts(split, range(start, min(start + TEXT_BATCH, len(dataset.ids(split)))))
         except UserError as error:
             yield Finding("error", str(error))
 
 
 def _read_rows(dataset: Dataset, split: Split, rows: list[int]) -> Iterator[Finding]:
-    """Yield the broken images among some rows: a batch that fails is halved until the image is alone."""
+    """Yield an error for each unreadable image among some rows, found by halving every batch that fails."""
     try:
         dataset.images(split, rows)
     except UserError as error:
@@ -161,44 +164,44 @@ def _read_rows(dataset: Dataset, split: Split, rows: list[int]) -> Iterator[Find
 
 
 def _find_shared_ids(ids: Mapping[Split, Sequence[str]]) -> Iterator[Finding]:
-    for split, (level, effect) in REPEATED.items():
+    for split, (level, effect) in REPEATED_IDS.items():
         if repeated := [name for name, times in Counter(ids[split]).items() if times > 1]:
-            rows = f"{len(ids[split])} rows hold {len(set(ids[split]))} images"
-            yield Finding(level, f"{split}: {rows}: {effect}; the first repeated one is {repeated[0]}")
+            counts = f"{len(ids[split])} rows have {len(set(ids[split]))} distinct ids"
+            yield Finding(level, f"{split}: {counts}: {effect}; the first repeated one is {repeated[0]}")
     queries, database = set(ids["query"]), set(ids["database"])
-    for split in OTHERS:
+    for split in NON_QUERY_SPLITS:
         if shared := [name for name in dict.fromkeys(ids[split]) if name in queries]:
-            yield Finding("error", f"{split}: it holds {len(shared)} of the queries; the first is {shared[0]}")
-    if strange := [name for name in dict.fromkeys(ids["train"]) if name not in database]:
-        yield Finding("note", f"train: {len(strange)} images are not in the database; the first is {strange[0]}")
+            yield Finding("error", f"{split}: contains {len(shared)} of the queries; the first is {shared[0]}")
+    if missing := [name for name in dict.fromkeys(ids["train"]) if name not in database]:
+        yield Finding("note", f"train: {len(missing)} images are not in the database; the first is {missing[0]}")
 
 
 def _find_contradictions(ids: Mapping[Split, Sequence[str]], labels: Mapping[Split, Tensor]) -> Iterator[Finding]:
     known: dict[str, tuple[bytes, Split]] = {}
     for split in SPLITS:
         for name, row in zip(ids[split], labels[split].numpy(), strict=True):
-            before, where = known.setdefault(name, (row.tobytes(), split))
-            if before != row.tobytes():
-                yield Finding("error", f"{split}: {name} has other labels than in {where}, the first of such images")
+            first_labels, first_split = known.setdefault(name, (row.tobytes(), split))
+            if first_labels != row.tobytes():
+                yield Finding("error", f"{split}: {name} is the first image with other labels than in {first_split}")
                 return
 
 
 def _find_empty_classes(classes: Sequence[str], splits: Mapping[Split, SplitSurvey]) -> Iterator[Finding]:
     for split, numbers in splits.items():
         if empty := [name for name, count in zip(classes, numbers.class_counts, strict=True) if not count]:
-            yield Finding("warning", f"{split}: no row shows {', '.join(empty)}")
+            yield Finding("warning", f"{split}: no row has the class {', '.join(empty)}")
 
 
-def _find_unanswered(labels: Mapping[Split, Tensor]) -> Iterator[Finding]:
-    for split in OTHERS:
-        if bare := int((labels[split].sum(1) == 0).sum()):
-            yield Finding("note", f"{split}: {bare} rows have no label: they match nothing")
-    answered = relevant_counts(labels["query"], labels["database"]) > 0
-    if lost := int((~answered).sum()):
-        bare = int((labels["query"].sum(1) == 0).sum())
-        ceiling = float(answered.double().mean())
+def _find_unmatched(labels: Mapping[Split, Tensor]) -> Iterator[Finding]:
+    for split in NON_QUERY_SPLITS:
+        if unlabeled := int((labels[split].sum(1) == 0).sum()):
+            yield Finding("note", f"{split}: {unlabeled} rows have no label and match nothing")
+    matched = relevant_counts(labels["query"], labels["database"]) > 0
+    if unmatched := int((~matched).sum()):
+        unlabeled = int((labels["query"].sum(1) == 0).sum())
+        ceiling = float(matched.double().mean())
         yield Finding(
             "note",
-            f"query: {lost} rows match no database item, {bare} of them without a label: where they count as 0, "
-            f"no system exceeds a MAP of {ceiling:.4f}",
+            f"query: {unmatched} rows match no database item, {unlabeled} of them without a label: if they count as 0, "
+            f"no system can exceed a MAP of {ceiling:.4f}",
         )

@@ -1,4 +1,4 @@
-"""Plans of toy components, and a store to run them in."""
+"""Fixtures of all tests: plans of toy components, and a store to run them in."""
 
 from __future__ import annotations
 
@@ -25,11 +25,13 @@ from retbench.testing.toys import TOYS
 
 @pytest.fixture
 def toy_plan() -> Callable[..., Plan]:
-    """Plans a matrix on the toy dataset and hasher; `extra` are components beside the toys, `rest` what else a suite
-    says."""
+    """Return a function that plans a matrix on the toy dataset and hasher.
 
-    def plan(matrix: dict[str, Any], *extra: type[Component], precision: Precision = "float32", **rest: Any) -> Plan:
-        suite = Suite(suite="toys", matrix={"dataset": "toy", "hasher": "toy", "bits": 8, **matrix}, **rest)
+    It takes component classes besides the toys, and further fields of the suite.
+    """
+
+    def plan(matrix: dict[str, Any], *extra: type[Component], precision: Precision = "float32", **fields: Any) -> Plan:
+        suite = Suite(suite="toys", matrix={"dataset": "toy", "hasher": "toy", "bits": 8, **matrix}, **fields)
         loaded = LoadedSuite(suite, Document("suite.yaml", {}, {}), Path("suite.yaml"), "")
         return make_plan(suite, expand(loaded, Catalog.of(*TOYS, *extra)), precision)
 
@@ -43,13 +45,13 @@ def store(tmp_path: Path) -> Store:
 
 @pytest.fixture
 def executor(store: Store) -> LocalExecutor:
-    """Run plans in the store, unwatched."""
+    """Return an executor that runs plans in the store and ignores events."""
     return LocalExecutor(store, torch.device("cpu"), lambda event: None)
 
 
 @pytest.fixture
-def scored(store: Store, executor: LocalExecutor) -> Callable[[Plan], list[dict[str, Any]]]:
-    """Run a plan, all of which must succeed, and returns the facts of its cells' scores."""
+def score_plan(store: Store, executor: LocalExecutor) -> Callable[[Plan], list[dict[str, Any]]]:
+    """Return a function that runs a plan without failures and returns the summaries of its scores."""
 
     def run(plan: Plan) -> list[dict[str, Any]]:
         assert executor.run(plan).failures == {}
@@ -60,25 +62,25 @@ def scored(store: Store, executor: LocalExecutor) -> Callable[[Plan], list[dict[
 
 @pytest.fixture
 def ctx() -> Context:
-    """What a stage is lent, for tests that run one alone."""
+    """Return the context of a stage that a test runs without an executor."""
     return Context(torch.device("cpu"), "float32", Noise(0, ("alone",)))
 
 
 @pytest.fixture
 def artifacts() -> Callable[..., Callable[[str], Artifact]]:
-    """Return a `load` that knows the artifacts of these keys: tensors by name."""
+    """Return a function that makes a `load` for artifacts given by key, as tensors by name."""
 
-    def known(**tensors: dict[str, torch.Tensor]) -> Callable[[str], Artifact]:
+    def make_load(**tensors: dict[str, torch.Tensor]) -> Callable[[str], Artifact]:
         return {key: Artifact(key, named) for key, named in tensors.items()}.__getitem__
 
-    return known
+    return make_load
 
 
 @pytest.fixture
-def at_paper_scale(
+def run_paper_profile(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Callable[..., Any]:
-    """Run a command on a suite's paper profile in an empty folder, and returns the JSON that it ends with."""
+    """Return a function that runs a command with `--profile paper --json` in an empty folder and returns its JSON."""
     monkeypatch.chdir(tmp_path)
     for name in ("RETBENCH_PLUGINS", "RETBENCH_DATA", "RETBENCH_WEIGHTS"):
         monkeypatch.delenv(name, raising=False)
@@ -87,8 +89,8 @@ def at_paper_scale(
         monkeypatch.setattr(sys, "argv", ["retbench", *words, "--profile", "paper", "--json"])
         with pytest.raises(SystemExit) as ended:
             main()
-        told = capsys.readouterr()
-        assert ended.value.code == 0, told.err
-        return json.loads(told.out.splitlines()[-1])
+        output = capsys.readouterr()
+        assert ended.value.code == 0, output.err
+        return json.loads(output.out.splitlines()[-1])
 
     return run

@@ -73,9 +73,9 @@ def settings(components: dict[str, dict[str, Any]]) -> list[str]:
 
 @pytest.mark.parametrize(("suite", "cells"), [("crossmodal", CELLS), ("ablation", 2 * 2 * 9)])
 def test_without_the_data_every_cell_is_planned_and_says_how_to_get_it(
-    at_paper_scale: Callable[..., Any], suite: str, cells: int
+    run_paper_profile: Callable[..., Any], suite: str, cells: int
 ) -> None:
-    planned = at_paper_scale("plan", suite)["cells"]
+    planned = run_paper_profile("plan", suite)["cells"]
     assert len(planned) == cells
     for cell in planned:
         assert cell["status"] == "skipped"
@@ -83,10 +83,10 @@ def test_without_the_data_every_cell_is_planned_and_says_how_to_get_it(
 
 
 def test_without_the_weights_of_cnn_f_the_cells_say_where_to_put_them(
-    tmp_path: Path, at_paper_scale: Callable[..., Any]
+    tmp_path: Path, run_paper_profile: Callable[..., Any]
 ) -> None:
     write_pairs(tmp_path / "data" / "wikipedia", *DATASETS["wikipedia"])
-    cells = at_paper_scale("plan", "crossmodal", "--only", "dataset=wikipedia", "--only", "hasher=dadh")["cells"]
+    cells = run_paper_profile("plan", "crossmodal", "--only", "dataset=wikipedia", "--only", "hasher=dadh")["cells"]
     assert len(cells) == CELLS // 10
     assert all("imagenet-vgg-f.mat" in cell["reason"] for cell in cells)
 
@@ -104,15 +104,15 @@ def test_at_the_paper_s_scale_no_option_of_the_small_suite_is_left() -> None:
 
 
 @pytest.mark.slow
-def test_with_ten_pairs_a_split_it_runs(tmp_path: Path, at_paper_scale: Callable[..., Any]) -> None:
+def test_with_ten_pairs_a_split_it_runs(tmp_path: Path, run_paper_profile: Callable[..., Any]) -> None:
     for name, sizes in DATASETS.items():
         write_pairs(tmp_path / "data" / name, *sizes)
     write_denoiser(tmp_path / "weights/tiny")
     # Numbers of training pairs that only a whole dataset has; a setting cannot change what an override sets.
     small = settings(SMALL | {"hasher.dgcpn": {**SMALL["hasher.dgcpn"], "validation": 0}})
-    ended = at_paper_scale("run", "crossmodal", *small)
+    ended = run_paper_profile("run", "crossmodal", *small)
     assert ended["failed"] == 0
-    rows = at_paper_scale("results")
+    rows = run_paper_profile("results")
     assert len(rows) == CELLS
     done = [row for row in rows if row["status"] == "done"]
     assert len(done) == CELLS
@@ -122,29 +122,29 @@ def test_with_ten_pairs_a_split_it_runs(tmp_path: Path, at_paper_scale: Callable
 
 
 @pytest.mark.slow
-def test_the_ablation_runs_on_ten_pairs_too(tmp_path: Path, at_paper_scale: Callable[..., Any]) -> None:
+def test_the_ablation_runs_on_ten_pairs_too(tmp_path: Path, run_paper_profile: Callable[..., Any]) -> None:
     write_pairs(tmp_path / "data" / "wikipedia", *DATASETS["wikipedia"])
     write_denoiser(tmp_path / "weights/tiny")
     names = ("dataset.wikipedia", "hasher.dgcpn", "attack.tadch", "attack.tadch.prototypes")
     small = {name: SMALL[name] for name in names}
     small["defense.retpur"] = {"denoiser": "weights/tiny", "steps": 2}
     small["hasher.dgcpn"] = {**small["hasher.dgcpn"], "validation": 0}
-    ended = at_paper_scale("run", "ablation", *settings(small))
+    ended = run_paper_profile("run", "ablation", *settings(small))
     assert (ended["failed"], ended["skipped"]) == (0, 0)
-    made = at_paper_scale("report")
+    made = run_paper_profile("report")
     titles = [table["title"] for table in made["tables"]]
     assert titles[0].startswith("Distance metric of the guidance (layout of RetPur, Table 4)")
     assert sum("Purify step" in title for title in titles) == 2
 
 
 @pytest.mark.slow
-def test_cnn_f_runs_at_its_own_size(tmp_path: Path, at_paper_scale: Callable[..., Any]) -> None:
+def test_cnn_f_runs_at_its_own_size(tmp_path: Path, run_paper_profile: Callable[..., Any]) -> None:
     write_pairs(tmp_path / "data" / "wikipedia", *DATASETS["wikipedia"])
     write_denoiser(tmp_path / "weights/tiny")
     own = {name: options for name, options in SMALL.items() if not name.startswith("dataset")}
     own["hasher.dadh"] = {**own["hasher.dadh"], "backbone": "cnn-f", "weights": "random"}
     only = ("--only", "dataset=wikipedia", "--only", "hasher=dadh")
-    assert at_paper_scale("run", "crossmodal", *settings(own), *only)["failed"] == 0
-    rows = at_paper_scale("results")
+    assert run_paper_profile("run", "crossmodal", *settings(own), *only)["failed"] == 0
+    rows = run_paper_profile("results")
     assert {row["status"] for row in rows} == {"done"}
     assert any("random weights" in caveat for row in rows for caveat in row["caveats"])

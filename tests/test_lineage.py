@@ -1,4 +1,4 @@
-"""What a result was made of, against what it would be made of now."""
+"""Differences between the recipes of results."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from retbench.catalog import Catalog
 from retbench.contracts import Event
 from retbench.document import parse_document
 from retbench.execute import LocalExecutor
-from retbench.lineage import Root, changes, find_roots
+from retbench.lineage import RecipeDifference, find_changes, find_recipe_differences
 from retbench.plan import Plan, make_plan
 from retbench.store import Store
 from retbench.suite import LoadedSuite, expand
@@ -21,95 +21,95 @@ from retbench.testing import TOYS
 TEXT = "{suite: toy, matrix: {dataset: toy, hasher: toy, bits: 16, attack: toy, defense: toy}, shard: 4}"
 
 
-def planned(**options: dict[str, object]) -> Plan:
+def plan_toys(**options: dict[str, object]) -> Plan:
     document = parse_document(TEXT, "toy.yaml")
     document.data["components"] = {kind: {"toy": values} for kind, values in options.items()}
     loaded = LoadedSuite(Suite(**document.data), document, Path("toy.yaml"), "")
     return make_plan(loaded.suite, expand(loaded, Catalog.of(*TOYS)), "float32")
 
 
-def score(plan: Plan) -> str:
+def score_key(plan: Plan) -> str:
     key = plan.cells[0].key
     assert key is not None
     return key
 
 
 @pytest.fixture(scope="module")
-def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[Plan, Store]:
-    plan, store = planned(), Store(tmp_path_factory.mktemp("store"))
+def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Plan, Store]:
+    plan, store = plan_toys(), Store(tmp_path_factory.mktemp("store"))
 
-    def ignore(event: Event) -> None:
+    def check_event(event: Event) -> None:
         assert event.event != "step_failed", event.message
 
-    LocalExecutor(store, torch.device("cpu"), ignore).run(plan)
+    LocalExecutor(store, torch.device("cpu"), check_event).run(plan)
     return plan, store
 
 
-def test_an_equal_key_has_no_change(ran: tuple[Plan, Store]) -> None:
-    plan, store = ran
-    assert changes(score(plan), score(plan), plan, store) == []
+def test_an_equal_key_has_no_change(run: tuple[Plan, Store]) -> None:
+    plan, store = run
+    assert find_changes(score_key(plan), score_key(plan), plan, store) == []
 
 
-def test_one_option_is_one_change_however_many_steps_it_reaches(ran: tuple[Plan, Store]) -> None:
-    plan, store = ran
-    after = planned(attack={"eps": 0.5})
-    (change,) = changes(score(plan), score(after), after, store)
+def test_an_option_is_one_change_for_all_steps_that_depend_on_it(run: tuple[Plan, Store]) -> None:
+    plan, store = run
+    after = plan_toys(attack={"eps": 0.5})
+    (change,) = find_changes(score_key(plan), score_key(after), after, store)
     assert (change.field, change.before, change.after) == ("attack.options.eps", 0.2, 0.5)
 
 
-def test_changes_of_two_components_are_both_told(ran: tuple[Plan, Store]) -> None:
-    plan, store = ran
-    after = planned(hasher={"gain": 2.0}, defense={"strength": 0.25})
-    fields = {(change.stage, change.field) for change in changes(score(plan), score(after), after, store)}
+def test_changes_of_two_components_are_both_found(run: tuple[Plan, Store]) -> None:
+    plan, store = run
+    after = plan_toys(hasher={"gain": 2.0}, defense={"strength": 0.25})
+    fields = {(change.stage, change.field) for change in find_changes(score_key(plan), score_key(after), after, store)}
     assert fields == {("fit", "component.options.gain"), ("purify", "defense.options.strength")}
 
 
-def test_a_recipe_that_is_gone_is_told_by_its_key(ran: tuple[Plan, Store], tmp_path: Path) -> None:
-    plan, _ = ran
-    after = planned(attack={"eps": 0.5})
-    (change,) = changes(score(plan), score(after), after, Store(tmp_path))
+def test_a_missing_recipe_is_a_change_of_its_key(run: tuple[Plan, Store], tmp_path: Path) -> None:
+    plan, _ = run
+    after = plan_toys(attack={"eps": 0.5})
+    (change,) = find_changes(score_key(plan), score_key(after), after, Store(tmp_path))
     assert change.field == "key"
-    assert change.before == score(plan)[:12]
+    assert change.before == score_key(plan)[:12]
 
 
-def test_a_suite_of_more_shards_tells_the_new_ones(ran: tuple[Plan, Store]) -> None:
-    plan, store = ran
+def test_more_queries_are_a_change_of_queries(run: tuple[Plan, Store]) -> None:
+    plan, store = run
     document = parse_document(TEXT.replace("shard: 4", "shard: 4, protocol: {queries: 6}"), "toy.yaml")
     loaded = LoadedSuite(Suite(**document.data), document, Path("toy.yaml"), "")
     after = make_plan(loaded.suite, expand(loaded, Catalog.of(*TOYS)), "float32")
-    fields = {change.field for change in changes(score(plan), score(after), after, store)}
+    fields = {change.field for change in find_changes(score_key(plan), score_key(after), after, store)}
     assert "queries" in fields
 
 
-def keyed(name: str) -> str:
-    return name * 64
+def key(letter: str) -> str:
+    return letter * 64
 
 
-def test_a_recipes_own_fields_come_before_those_of_its_inputs() -> None:
+def test_fields_of_a_recipe_come_before_those_of_its_inputs() -> None:
     old = {
-        keyed("a"): {"stage": "score", "codes": keyed("b"), "queries": 1},
-        keyed("b"): {"stage": "encode", "bits": 8, "weights": keyed("c")},
+        key("a"): {"stage": "score", "codes": key("b"), "queries": 1},
+        key("b"): {"stage": "encode", "bits": 8, "weights": key("c")},
     }
     new = {
-        keyed("d"): {"stage": "score", "codes": keyed("e"), "queries": 2},
-        keyed("e"): {"stage": "encode", "bits": 16, "weights": keyed("f")},
+        key("d"): {"stage": "score", "codes": key("e"), "queries": 2},
+        key("e"): {"stage": "encode", "bits": 16, "weights": key("f")},
     }
-    assert [*find_roots(keyed("a"), keyed("d"), old.get, new.get, "score")] == [
-        Root(keyed("a"), keyed("d"), "score.queries", "queries", 1, 2),
-        Root(keyed("b"), keyed("e"), "score.codes.bits", "bits", 8, 16),
-        Root(keyed("b"), keyed("e"), "score.codes.weights", "weights", keyed("c"), keyed("f")),
+    assert [*find_recipe_differences(key("a"), key("d"), old.get, new.get, "score")] == [
+        RecipeDifference(key("a"), key("d"), "score.queries", "queries", 1, 2),
+        RecipeDifference(key("b"), key("e"), "score.codes.bits", "bits", 8, 16),
+        RecipeDifference(key("b"), key("e"), "score.codes.weights", "weights", key("c"), key("f")),
     ]
 
 
-def test_a_digest_that_is_no_input_is_a_root_whatever_has_its_key() -> None:
-    old = {keyed("a"): {"stage": "score", "queries": keyed("b")}, keyed("b"): {"stage": "targets", "rule": 1}}
-    new = {keyed("d"): {"stage": "score", "queries": keyed("e")}, keyed("e"): {"stage": "targets", "rule": 2}}
-    (root,) = find_roots(keyed("a"), keyed("d"), old.get, new.get)
-    assert root == Root(keyed("a"), keyed("d"), "queries", "queries", keyed("b"), keyed("e"))
+def test_a_digest_that_is_not_an_input_is_a_difference() -> None:
+    old = {key("a"): {"stage": "score", "queries": key("b")}, key("b"): {"stage": "targets", "rule": 1}}
+    new = {key("d"): {"stage": "score", "queries": key("e")}, key("e"): {"stage": "targets", "rule": 2}}
+    (difference,) = find_recipe_differences(key("a"), key("d"), old.get, new.get)
+    assert difference == RecipeDifference(key("a"), key("d"), "queries", "queries", key("b"), key("e"))
 
 
-def test_recipes_in_a_circle_end() -> None:
-    old = {keyed("a"): {"stage": "purify", "source": keyed("a"), "seed": 0}}
-    new = {keyed("b"): {"stage": "purify", "source": keyed("b"), "seed": 1}}
-    (root,) = find_roots(keyed("a"), keyed("b"), old.get, new.get)
-    assert (root.path, root.left, root.right) == ("seed", 0, 1)
+def test_circular_recipes_are_compared_once() -> None:
+    old = {key("a"): {"stage": "purify", "source": key("a"), "seed": 0}}
+    new = {key("b"): {"stage": "purify", "source": key("b"), "seed": 1}}
+    (difference,) = find_recipe_differences(key("a"), key("b"), old.get, new.get)
+    assert (difference.path, difference.left, difference.right) == ("seed", 0, 1)

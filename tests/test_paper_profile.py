@@ -44,8 +44,8 @@ def write_dataset(root: Path, picture: str, classes: int) -> None:
         (root / f"{stem}_label.txt").write_text("".join(" ".join(map(str, labels[row])) + "\n" for row in rows))
 
 
-def test_without_the_data_every_cell_is_planned_and_says_how_to_get_it(at_paper_scale: Callable[..., Any]) -> None:
-    cells = at_paper_scale("plan", "unimodal")["cells"]
+def test_without_the_data_every_cell_is_planned_and_says_how_to_get_it(run_paper_profile: Callable[..., Any]) -> None:
+    cells = run_paper_profile("plan", "unimodal")["cells"]
     assert len(cells) == 3 * 2 * 4 * 4
     for cell in cells:
         assert cell["status"] == "skipped"
@@ -53,21 +53,21 @@ def test_without_the_data_every_cell_is_planned_and_says_how_to_get_it(at_paper_
 
 
 def test_without_weights_the_cells_name_the_command_that_fetches_them(
-    tmp_path: Path, at_paper_scale: Callable[..., Any]
+    tmp_path: Path, run_paper_profile: Callable[..., Any]
 ) -> None:
     write_dataset(tmp_path / "data" / "nuswide", *DATASETS["nuswide"])
-    cells = at_paper_scale("plan", "unimodal", "--only", "dataset=nuswide")["cells"]
+    cells = run_paper_profile("plan", "unimodal", "--only", "dataset=nuswide")["cells"]
     assert len(cells) == 32
     assert all("vgg11-8a719046.pth" in cell["reason"] for cell in cells)
     assert all("retbench weights prepare SUITE" in cell["reason"] for cell in cells)
-    files = {file["file"]: file for file in at_paper_scale("weights", "list", "unimodal", "--only", "dataset=nuswide")}
+    files = {file["file"]: file for file in run_paper_profile("weights", "list", "unimodal", "--only", "dataset=nuswide")}
     assert files.keys() == {"vgg11-8a719046.pth", "256x256_diffusion_uncond.pt"}
     assert files["vgg11-8a719046.pth"]["sha256"] == "8a719046"
     assert files["256x256_diffusion_uncond.pt"]["sha256"].startswith("a37c32ff")
 
 
 @pytest.mark.slow
-def test_with_ten_pictures_a_split_it_runs(tmp_path: Path, at_paper_scale: Callable[..., Any]) -> None:
+def test_with_ten_pictures_a_split_it_runs(tmp_path: Path, run_paper_profile: Callable[..., Any]) -> None:
     import diffusers
 
     for name, (picture, classes) in DATASETS.items():
@@ -80,9 +80,9 @@ def test_with_ten_pictures_a_split_it_runs(tmp_path: Path, at_paper_scale: Calla
         for component, options in SMALL.items()
         for option, value in options.items()
     ]
-    ended = at_paper_scale("run", "unimodal", *(word for assignment in sets for word in ("--set", assignment)))
+    ended = run_paper_profile("run", "unimodal", *(word for assignment in sets for word in ("--set", assignment)))
     assert (ended["failed"], ended["skipped"]) == (0, 0)
-    rows = at_paper_scale("results")
+    rows = run_paper_profile("results")
     assert len(rows) == 96
     assert {row["status"] for row in rows} == {"done"}
     assert all(0 <= row["metrics"]["map"]["value"] <= 1 for row in rows)

@@ -1,4 +1,4 @@
-"""What a dataset holds, and what is wrong with it."""
+"""Statistics and defects of datasets."""
 
 from __future__ import annotations
 
@@ -16,32 +16,32 @@ from retbench.survey import Finding, count_images, read_images, survey, survey_s
 from retbench.testing.toys import ToyDataset
 
 
-class Seeded(ToyDataset):
-    """A toy dataset in which a defect was planted.
+class DefectiveDataset(ToyDataset):
+    """The toy dataset with defects.
 
     Args:
-        renamed: ids put in the place of others: split, row, id.
-        relabeled: label rows put in the place of others: split, row, values.
+        renamed: replaced ids: split, row, id.
+        relabeled: replaced label vectors: split, row, values.
         broken: ids whose images cannot be read.
-        warned: what the dataset warns of.
+        warnings: caveats of the dataset.
     """
 
     renamed: tuple[tuple[Split, int, str], ...] = ()
     relabeled: tuple[tuple[Split, int, tuple[int, int, int]], ...] = ()
     broken: tuple[str, ...] = ()
-    warned: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     def ids(self, split: Split) -> Sequence[str]:
         ids = list(super().ids(split))
-        for where, row, name in self.renamed:
-            if where == split:
+        for changed_split, row, name in self.renamed:
+            if changed_split == split:
                 ids[row] = name
         return ids
 
     def labels(self, split: Split) -> Tensor:
         labels = super().labels(split)
-        for where, row, values in self.relabeled:
-            if where == split:
+        for changed_split, row, values in self.relabeled:
+            if changed_split == split:
                 labels[row] = torch.tensor(values, dtype=torch.uint8)
         return labels
 
@@ -52,18 +52,18 @@ class Seeded(ToyDataset):
         return super().images(split, rows)
 
     def caveats(self, facts: Facts) -> tuple[str, ...]:
-        return self.warned
+        return self.warnings
 
 
-def found(**defects: object) -> list[str]:
-    return [f"{finding.level}: {finding.text}" for finding in survey(Seeded(**defects)).findings]
+def find(**defects: object) -> list[str]:
+    return [f"{finding.level}: {finding.text}" for finding in survey(DefectiveDataset(**defects)).findings]
 
 
-def test_a_sound_dataset_has_no_finding() -> None:
-    assert found() == []
+def test_a_dataset_without_defects_has_no_findings() -> None:
+    assert find() == []
 
 
-def test_the_numbers_of_a_split() -> None:
+def test_the_statistics_of_a_split() -> None:
     labels = torch.tensor([[1, 0, 1], [0, 0, 0], [1, 0, 1], [0, 0, 1]], dtype=torch.uint8)
     numbers = survey_split(["a", "b", "a", "c"], labels)
     assert numbers._asdict() == {
@@ -76,78 +76,79 @@ def test_the_numbers_of_a_split() -> None:
     }
 
 
-def test_a_split_without_rows_has_numbers() -> None:
+def test_an_empty_split_has_statistics() -> None:
     numbers = survey_split([], torch.zeros(0, 3, dtype=torch.uint8))
     assert (numbers.rows, numbers.distinct_labels, numbers.class_counts) == (0, 0, (0, 0, 0))
     assert numbers.mean_labels != numbers.mean_labels
 
 
 def test_the_chance_levels_are_mean_shares_of_relevant_items() -> None:
-    told = survey(ToyDataset())
+    result = survey(ToyDataset())
     queries, database = ToyDataset().labels("query").float(), ToyDataset().labels("database").float()
-    assert told.chance == pytest.approx(float((queries @ database.T > 0).float().mean()))
+    assert result.chance == pytest.approx(float((queries @ database.T > 0).float().mean()))
     vectors = torch.tensor(sorted({tuple(row) for row in database.int().tolist()})).float()
-    assert told.target_chance == pytest.approx(float((vectors @ database.T > 0).float().mean()))
-    assert told.classes == ("red", "green", "blue")
-    assert told.splits["database"].rows == 40
+    assert result.target_chance == pytest.approx(float((vectors @ database.T > 0).float().mean()))
+    assert result.classes == ("red", "green", "blue")
+    assert result.splits["database"].rows == 40
 
 
 def test_a_query_in_the_database_is_an_error() -> None:
-    told = found(renamed=(("database", 39, "toy-query-3"),))
-    assert told == ["error: database: it holds 1 of the queries; the first is toy-query-3"]
+    result = find(renamed=(("database", 39, "toy-query-3"),))
+    assert result == ["error: database: contains 1 of the queries; the first is toy-query-3"]
 
 
 def test_a_query_among_the_training_rows_is_an_error() -> None:
-    first, *rest = found(renamed=(("train", 3, "toy-query-3"),))
-    assert first == "error: train: it holds 1 of the queries; the first is toy-query-3"
+    first, *rest = find(renamed=(("train", 3, "toy-query-3"),))
+    assert first == "error: train: contains 1 of the queries; the first is toy-query-3"
     assert "note: train: 1 images are not in the database; the first is toy-query-3" in rest
 
 
 def test_a_repeated_query_is_an_error() -> None:
-    first, *_ = found(renamed=(("query", 3, "toy-query-0"),), relabeled=(("query", 3, (1, 1, 0)),))
+    first, *_ = find(renamed=(("query", 3, "toy-query-0"),), relabeled=(("query", 3, (1, 1, 0)),))
     assert first == (
-        "error: query: 10 rows hold 9 images: query ids must be unique; the first repeated one is toy-query-0"
+        "error: query: 10 rows have 9 distinct ids: query ids must be unique; the first repeated one is toy-query-0"
     )
 
 
 def test_a_repeated_training_row_is_a_note() -> None:
-    assert found(renamed=(("train", 15, "toy-item-0"),)) == [
-        "note: train: 20 rows hold 19 images: an image weighs more in training; the first repeated one is toy-item-0"
+    assert find(renamed=(("train", 15, "toy-item-0"),)) == [
+        "note: train: 20 rows have 19 distinct ids: an image weighs more in training; "
+        "the first repeated one is toy-item-0"
     ]
 
 
 def test_a_repeated_database_row_is_a_warning() -> None:
-    assert found(renamed=(("database", 30, "toy-item-15"),)) == [
-        "warning: database: 40 rows hold 39 images: an image counts twice in every ranking; "
+    assert find(renamed=(("database", 30, "toy-item-15"),)) == [
+        "warning: database: 40 rows have 39 distinct ids: an image counts twice in every ranking; "
         "the first repeated one is toy-item-15"
     ]
 
 
-def test_one_image_with_two_labels_is_an_error() -> None:
-    assert found(relabeled=(("train", 4, (1, 1, 1)),)) == [
-        "error: database: toy-item-4 has other labels than in train, the first of such images"
+def test_different_labels_of_one_image_are_an_error() -> None:
+    assert find(relabeled=(("train", 4, (1, 1, 1)),)) == [
+        "error: database: toy-item-4 is the first image with other labels than in train"
     ]
 
 
-def test_rows_without_a_label_are_noted_with_the_ceiling_of_map() -> None:
-    bare = (0, 0, 0)
-    told = found(relabeled=(("query", 1, bare), ("query", 2, bare), ("database", 39, bare)))
-    assert told == [
-        "note: database: 1 rows have no label: they match nothing",
-        "note: query: 2 rows match no database item, 2 of them without a label: where they count as 0, "
-        "no system exceeds a MAP of 0.8000",
+def test_rows_without_a_label_are_a_note_with_the_highest_possible_map() -> None:
+    none = (0, 0, 0)
+    result = find(relabeled=(("query", 1, none), ("query", 2, none), ("database", 39, none)))
+    assert result == [
+        "note: database: 1 rows have no label and match nothing",
+        "note: query: 2 rows match no database item, 2 of them without a label: if they count as 0, "
+        "no system can exceed a MAP of 0.8000",
     ]
 
 
-def test_a_class_that_no_row_shows_is_a_warning() -> None:
-    blue_gone = tuple(("query", row, (1, 0, 0)) for row in range(10))
-    assert found(relabeled=blue_gone) == ["warning: query: no row shows green, blue"]
+def test_a_class_without_rows_is_a_warning() -> None:
+    without_blue = tuple(("query", row, (1, 0, 0)) for row in range(10))
+    assert find(relabeled=without_blue) == ["warning: query: no row has the class green, blue"]
 
 
-def test_what_the_dataset_warns_of_is_a_warning_and_errors_come_first() -> None:
-    told = found(warned=("not the published split",), renamed=(("database", 38, "toy-query-3"),))
-    assert [line.partition(":")[0] for line in told] == ["error", "error", "warning"]
-    assert told[-1] == "warning: not the published split"
+def test_caveats_of_the_dataset_are_warnings_after_errors() -> None:
+    result = find(warnings=("not the published split",), renamed=(("database", 38, "toy-query-3"),))
+    assert [line.partition(":")[0] for line in result] == ["error", "error", "warning"]
+    assert result[-1] == "warning: not the published split"
 
 
 def test_every_image_is_read_once() -> None:
@@ -158,41 +159,41 @@ def test_every_image_is_read_once() -> None:
     assert max(batches) == 64
 
 
-def test_each_broken_image_is_told_in_the_words_of_the_dataset() -> None:
-    dataset = Seeded(broken=("toy-item-3", "toy-item-4", "toy-item-39", "toy-query-9"))
+def test_each_broken_image_is_reported_with_the_message_of_the_dataset() -> None:
+    dataset = DefectiveDataset(broken=("toy-item-3", "toy-item-4", "toy-item-39", "toy-query-9"))
     assert list(read_images(dataset)) == [
-        Finding("error", f"{place}: broken")
-        for place in ("train.txt:4", "train.txt:5", "query.txt:10", "database.txt:40")
+        Finding("error", f"{location}: broken")
+        for location in ("train.txt:4", "train.txt:5", "query.txt:10", "database.txt:40")
     ]
 
 
-def test_a_bug_of_a_dataset_is_not_taken_for_a_broken_image() -> None:
-    class Buggy(ToyDataset):
+def test_a_bug_of_a_dataset_is_raised() -> None:
+    class BuggyDataset(ToyDataset):
         def images(self, split: Split, rows: Sequence[int]) -> Tensor:
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        list(read_images(Buggy()))
+        list(read_images(BuggyDataset()))
 
 
-def test_a_dataset_that_cannot_be_read_says_so() -> None:
-    class Unreadable(ToyDataset):
+def test_the_error_of_an_unreadable_dataset_is_raised() -> None:
+    class UnreadableDataset(ToyDataset):
         def facts(self) -> Facts:
             raise UserError("labels.txt:3: nonsense")
 
     with pytest.raises(UserError, match=r"labels.txt:3: nonsense"):
-        survey(Unreadable())
+        survey(UnreadableDataset())
 
 
-def test_the_published_lists_have_the_chance_levels_known_of_them() -> None:
-    """FLICKR-25K: a T-MAP of 0.667 by chance for targets uniform over its 4271 label vectors."""
+def test_the_published_flickr25k_lists_have_known_statistics() -> None:
+    """The T-MAP of a random ranking is 0.667 for targets drawn uniformly from 4271 label vectors."""
     root = Path(__file__).parents[2] / "shared" / "data"
     if not root.is_dir():
-        pytest.skip("the published lists are not beside the repository")
-    listed = pytest.importorskip("retbench_datasets.images.image_index")
-    index = listed.read_index(root / "flickr25k")
+        pytest.skip("the published FLICKR-25K lists are not on this machine")
+    image_index = pytest.importorskip("retbench_datasets.images.image_index")
+    index = image_index.read_index(root / "flickr25k")
 
-    class Listed(ToyDataset):
+    class ListedDataset(ToyDataset):
         def facts(self) -> Facts:
             sizes = {split: len(index.splits[split].names) for split in SPLITS}
             return Facts("listed", (8, 8), index.classes, sizes)
@@ -203,16 +204,16 @@ def test_the_published_lists_have_the_chance_levels_known_of_them() -> None:
         def labels(self, split: Split) -> Tensor:
             return torch.from_numpy(index.splits[split].labels)
 
-    told = survey(Listed())
-    assert told.target_chance == pytest.approx(0.667, abs=5e-4)
-    assert {split: numbers.unlabeled for split, numbers in told.splits.items()} == {
+    result = survey(ListedDataset())
+    assert result.target_chance == pytest.approx(0.667, abs=5e-4)
+    assert {split: numbers.unlabeled for split, numbers in result.splits.items()} == {
         "train": 95,
         "query": 38,
         "database": 381,
     }
-    assert told.splits["database"].distinct_labels == 4271
-    assert told.splits["query"].distinct_ids == 1700
-    levels = [finding.level for finding in told.findings]
+    assert result.splits["database"].distinct_labels == 4271
+    assert result.splits["query"].distinct_ids == 1700
+    levels = [finding.level for finding in result.findings]
     assert "error" not in levels
-    assert any("5000 rows hold 4496 images" in finding.text for finding in told.findings)
-    assert any("a MAP of 0.9776" in finding.text for finding in told.findings)
+    assert any("5000 rows have 4496 distinct ids" in finding.text for finding in result.findings)
+    assert any("a MAP of 0.9776" in finding.text for finding in result.findings)

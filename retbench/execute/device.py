@@ -1,4 +1,4 @@
-"""What this machine computes on, and how exactly."""
+"""Choose the device and the precision of a run, and measure memory."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ import torch
 
 from retbench.canon import Json
 from retbench.contracts.context import Precision
-from retbench.errors import UserError
+from retbench.errors import UserError, option_name
 
 CONTROL_GROUP = Path("/sys/fs/cgroup")
-"""Where Linux says what a container may use."""
+"""Where Linux records the memory limit of a container."""
 
 
 def pick_device(name: str = "auto") -> torch.device:
-    """Return the device of that name; `auto` is the accelerator where there is one. Raises UserError."""
+    """Return the device of that name; `auto` is the accelerator, or the CPU without one. Raises UserError."""
     if name == "auto":
         accelerator = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
         return accelerator or torch.device("cpu")
@@ -27,21 +27,21 @@ def pick_device(name: str = "auto") -> torch.device:
         torch.zeros(1, device=device).item()
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
-        raise UserError(f"--device: this machine cannot use it: got {name!r}: {reason}") from None
+        raise UserError(f"{option_name('device')}: not usable on this machine: got {name!r}: {reason}") from None
     return device
 
 
-def resolve_precision(wanted: Literal["auto", "float32", "bf16"], device: torch.device) -> Precision:
-    """Return the precision that networks run in; `auto` is bf16 where the device multiplies it in hardware."""
-    if wanted != "auto":
-        return wanted
+def resolve_precision(requested: Literal["auto", "float32", "bf16"], device: torch.device) -> Precision:
+    """Return the precision of networks; `auto` is bf16 if the device has hardware for it, else float32."""
+    if requested != "auto":
+        return requested
     if device.type == "cuda":
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
     return "bf16" if device.type == "cpu" and torch.cpu._is_avx512_bf16_supported() else "float32"
 
 
 def environment(device: torch.device) -> dict[str, Json]:
-    """Return what a number may hang on besides its recipe."""
+    """Return the device and versions, on which rounding errors of a result may depend."""
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
     return {
         "device": device.type,
@@ -53,16 +53,16 @@ def environment(device: torch.device) -> dict[str, Json]:
 
 
 def free_memory(device: torch.device) -> int | None:
-    """Return the bytes that this process may still take on `device`; None where the system does not say."""
+    """Return the bytes that this process can still allocate on `device`; None if unknown."""
     if device.type == "cuda":
-        kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
-        return torch.cuda.mem_get_info(device)[0] + kept  # torch gives what it keeps back to itself
-    found = [_available_memory(), _memory_below_limit()] if device.type == "cpu" else []
-    return min((bytes_ for bytes_ in found if bytes_ is not None), default=None)
+        cached = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return torch.cuda.mem_get_info(device)[0] + cached  # torch can allocate from its own cache
+    limits = [_available_memory(), _memory_below_limit()] if device.type == "cpu" else []
+    return min((limit for limit in limits if limit is not None), default=None)
 
 
 def _available_memory() -> int | None:
-    """Return what Linux counts as available."""
+    """Return the available memory as Linux counts it; None on other systems."""
     try:
         lines = Path("/proc/meminfo").read_text().splitlines()
     except OSError:
@@ -71,7 +71,7 @@ def _available_memory() -> int | None:
 
 
 def _memory_below_limit() -> int | None:
-    """Return what is left below the limit of a container, where it has one; cached files make room when asked to."""
+    """Return the memory left below a container's limit, None without one; cached files count as free."""
     try:
         names = ("memory.max", "memory.current", "memory.stat")
         limit, used, stat = ((CONTROL_GROUP / name).read_text().strip() for name in names)
@@ -82,13 +82,13 @@ def _memory_below_limit() -> int | None:
 
 
 def reset_peak(device: torch.device) -> None:
-    """Starts measuring peak memory anew, where the device can."""
+    """Restart the measurement of peak memory if the device supports it."""
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
 
 
 def peak_memory(device: torch.device) -> int:
-    """Return bytes: the device's peak since `reset_peak`; on a CPU the process's peak since it started."""
+    """Return the peak memory in bytes: of the device since `reset_peak`, on a CPU of the process since its start."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

@@ -1,4 +1,4 @@
-"""Tells what happens to everybody who watches, and lets no watcher stop the run."""
+"""Pass events to the handlers of a run and to the plugins."""
 
 from __future__ import annotations
 
@@ -7,29 +7,30 @@ from collections.abc import Callable, Iterable
 from retbench.catalog import Catalog
 from retbench.contracts import Event
 
-Watcher = Callable[[Event], None]
+EventHandler = Callable[[Event], None]
 
 
-class Broadcast:
-    """Passes every event to the run's own watchers and to the plugins'.
+class EventDispatcher:
+    """Passes every event to the run's own handlers and to the observers of plugins.
 
     Args:
-        watchers: the console and the log; they are part of retbench, so their errors are bugs and pass.
-        catalog: its observers are strangers': one that raises is reported as a warning and not called again.
+        handlers: the console and the log file; their errors are bugs of retbench and are raised.
+        catalog: the source of the observers; one that raises is reported as a warning and not called again.
     """
 
-    def __init__(self, watchers: Iterable[Watcher], catalog: Catalog) -> None:
-        self._watchers = list(watchers)
+    def __init__(self, handlers: Iterable[EventHandler], catalog: Catalog) -> None:
+        self._handlers = list(handlers)
         self._observers = list(catalog.observers)
 
     def __call__(self, event: Event) -> None:
-        for watcher in self._watchers:
-            watcher(event)
+        """Pass an event to all handlers and observers."""
+        for handler in self._handlers:
+            handler(event)
         problems = []
         for origin, observer in list(self._observers):
             try:
                 observer(event)
-            except (Exception, SystemExit) as error:  # an observer's mistake must not cost anybody's run
+            except (Exception, SystemExit) as error:  # a fault of an observer must not stop the run
                 self._observers.remove((origin, observer))
                 problems.append(
                     f"plugin {origin}: its retbench_event raised and is off: {type(error).__name__}: {error}"

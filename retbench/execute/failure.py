@@ -1,4 +1,4 @@
-"""Why a step failed, and whether trying again makes sense."""
+"""Classify failures of steps."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 from retbench.errors import ArtifactError, ContractBreach, PluginError, RetbenchError, StoreUnwritable
 
 OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "alloc_failed")
-"""How allocators of PyTorch, the C library and cuBLAS say it."""
+"""Phrases in the errors of PyTorch's, the C library's and cuBLAS's allocators."""
 
 
 class FailureKind(StrEnum):
@@ -24,38 +24,38 @@ class FailureKind(StrEnum):
 
 
 class StepTimeout(RetbenchError):
-    """A step ran longer than the limit."""
+    """A step exceeded the time limit."""
 
 
 class Failure(NamedTuple):
-    """A failed step; the steps that waited for it share its failure.
+    """The failure of a step, shared by all steps that depend on it.
 
     Attributes:
-        kind: its class.
-        reason: one line.
-        culprit: stage and label of the step that failed.
+        kind: the class of the failure.
+        reason: the error in one line.
+        step: the stage and label of the failed step.
     """
 
     kind: FailureKind
     reason: str
-    culprit: str
+    step: str
 
 
 def classify(error: BaseException) -> FailureKind:
-    """Return the class of what a step raised."""
+    """Return the class of an error that a step raised."""
     if isinstance(error, ContractBreach):
         return FailureKind.INVALID
     if isinstance(error, StepTimeout):
         return FailureKind.TIMEOUT
-    if _out_of_memory(error):
+    if _is_out_of_memory(error):
         return FailureKind.OOM
     if isinstance(error, OSError | ArtifactError) and not isinstance(error, PluginError | StoreUnwritable):
         return FailureKind.INFRA
     return FailureKind.PLUGIN
 
 
-def _out_of_memory(error: BaseException) -> bool:
-    told = str(error).lower()
+def _is_out_of_memory(error: BaseException) -> bool:
+    message = str(error).lower()
     return isinstance(error, MemoryError | torch.OutOfMemoryError) or (
-        isinstance(error, RuntimeError) and any(sign in told for sign in OUT_OF_MEMORY)
+        isinstance(error, RuntimeError) and any(phrase in message for phrase in OUT_OF_MEMORY)
     )

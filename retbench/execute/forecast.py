@@ -1,4 +1,4 @@
-"""What a plan will cost, from what steps of the same kind have cost before."""
+"""Forecast the cost of a plan from the timings of earlier steps."""
 
 from __future__ import annotations
 
@@ -9,18 +9,22 @@ from typing import Any
 
 from retbench.canon import Json
 from retbench.stages import Stage
+from retbench.stages.stage import CostKind
 from retbench.store import Store
+
+LATEST = 5
+"""Timings of each cost kind that a forecast uses."""
 
 
 @dataclass(frozen=True)
 class Forecast:
-    """Seconds, memory and disk of the steps that will run.
+    """The expected time, memory and disk space of the steps that will run.
 
     Attributes:
-        seconds: sum over the steps whose kind has been timed.
-        unknown: how many steps are of a kind that has not; they come on top.
-        peak_memory: bytes, the largest seen for these kinds; 0 when none was timed.
-        disk: bytes that the timed kinds will add.
+        seconds: the sum over steps of cost kinds with timings.
+        unknown: the number of steps of kinds without timings, which are not part of the other numbers.
+        peak_memory: the largest recorded peak of these kinds in bytes; 0 without timings.
+        disk: the bytes that the steps will add to the store.
     """
 
     seconds: float
@@ -29,7 +33,7 @@ class Forecast:
     disk: int
 
     def record(self) -> dict[str, Json]:
-        """Return it as JSON."""
+        """Return the forecast as JSON."""
         return {
             "seconds": round(self.seconds, 1),
             "unknown_steps": self.unknown,
@@ -38,37 +42,37 @@ class Forecast:
         }
 
 
-class Rates:
-    """Cost per unit of work, by stage, kind of work and device: the latest timing of each counts most.
+class Forecaster:
+    """Predicts costs from the latest timings of each cost kind, in proportion to the units of a step.
 
     Args:
-        store: its ledger of timings is read once.
-        device: the kind of device to forecast for.
+        store: the store with the timings, which are read once.
+        device: the device type, such as `cpu`; timings on other types are ignored.
     """
 
     def __init__(self, store: Store, device: str) -> None:
-        self._seen: dict[tuple[str, str, str], list[dict[str, Any]]] = defaultdict(list)
+        self._timings: dict[CostKind, list[dict[str, Any]]] = defaultdict(list)
         for timing in store.timings():
             if timing.get("device") == device:
                 kind = (str(timing.get("stage")), str(timing.get("work")), str(timing.get("options")))
-                self._seen[kind].append(dict(timing))
+                self._timings[kind].append(dict(timing))
 
-    def seconds(self, stage: Stage) -> float | None:
-        """Return the expected seconds of a step; None where no step of its kind has been timed."""
-        return self._scaled(stage, "seconds")
+    def expected_seconds(self, stage: Stage) -> float | None:
+        """Return the expected seconds of a step; None without timings of its kind."""
+        return self._predict(stage, "seconds")
 
     def forecast(self, steps: Iterable[Stage]) -> Forecast:
-        """Return the cost of these steps together."""
+        """Return the total cost of these steps."""
         steps = list(steps)
-        timed = [step for step in steps if self.seconds(step) is not None]
+        timed = [step for step in steps if self.expected_seconds(step) is not None]
         return Forecast(
-            seconds=sum(self.seconds(step) or 0.0 for step in timed),
+            seconds=sum(self.expected_seconds(step) or 0.0 for step in timed),
             unknown=len(steps) - len(timed),
-            peak_memory=max((t["peak_memory"] for s in timed for t in self._seen[s.cost_kind]), default=0),
-            disk=round(sum(self._scaled(step, "bytes") or 0.0 for step in timed)),
+            peak_memory=max((t["peak_memory"] for s in timed for t in self._timings[s.cost_kind]), default=0),
+            disk=round(sum(self._predict(step, "bytes") or 0.0 for step in timed)),
         )
 
-    def _scaled(self, stage: Stage, what: str) -> float | None:
-        timings = self._seen.get(stage.cost_kind, [])[-5:]
+    def _predict(self, stage: Stage, quantity: str) -> float | None:
+        timings = self._timings.get(stage.cost_kind, [])[-LATEST:]
         units = sum(timing["units"] for timing in timings)
-        return sum(timing[what] for timing in timings) / units * stage.units if units else None
+        return sum(timing[quantity] for timing in timings) / units * stage.units if units else None

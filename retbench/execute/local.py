@@ -1,4 +1,4 @@
-"""Walks a plan in this process, one step after another."""
+"""Run the steps of a plan in this process, one after the other."""
 
 from __future__ import annotations
 
@@ -15,29 +15,30 @@ from torch import Tensor
 from retbench.canon import Json
 from retbench.contracts import Context, Event, Noise
 from retbench.contracts.event import EventKind
-from retbench.errors import ArtifactCorrupt, ArtifactMissing, StoreUnwritable
+from retbench.errors import ArtifactCorrupt, ArtifactMissing, StoreUnwritable, option_name
 from retbench.execute.device import environment, free_memory, peak_memory, reset_peak
+from retbench.execute.events import EventHandler
 from retbench.execute.failure import Failure, FailureKind, StepTimeout, classify
 from retbench.plan import Plan
 from retbench.stages import Outcome, Stage
 from retbench.stages.stage import CostKind
-from retbench.stages.states import RECORDED
+from retbench.stages.states import RECORD_PREFIX
 from retbench.store import Artifact, Store
 
-BATCH = 64
-SHARE = 0.5
-"""Of the free memory that a step plans to take: estimates err, and other programs want some."""
+BATCH_SIZE = 64
+MEMORY_SHARE = 0.5
+"""Share of the free memory that a step may fill; estimates are rough, and other programs need memory too."""
 RETRIES = 2
 
 
 class RunResult(NamedTuple):
-    """What a run did.
+    """The outcome of a run.
 
     Attributes:
-        executed: steps that ran.
-        stored: steps that were there already.
-        failures: failed steps by key, with those that waited for them.
-        seconds: wall time.
+        executed: the number of steps that ran.
+        stored: the number of steps that were stored already.
+        failures: the failures by key of the step, also of steps that depend on a failed one.
+        seconds: the wall time.
     """
 
     executed: int
@@ -48,63 +49,63 @@ class RunResult(NamedTuple):
 
 @dataclass
 class LocalExecutor:
-    """Runs what is not stored, keeps what it can, and goes on past a failure.
+    """Runs the steps that are not stored, and continues with the others when one fails.
 
     Attributes:
-        store: where artifacts are read and written.
-        device: what steps compute on; their precision is part of their recipe.
-        tell: told every event.
-        step_timeout: seconds a step may take, looked at whenever it reports progress; None for no limit.
-        versions: of retbench and its plugins, by distribution; recorded with every step.
-        batch_sizes: micro-batch by kind of step, where memory has run out; the store's ledger keeps it for later runs.
+        store: the store of artifacts.
+        device: the device of all steps.
+        emit: the handler of events.
+        step_timeout: the seconds that a step may take, checked when it reports progress; None for no limit.
+        versions: the versions of retbench and its plugins, by distribution; recorded with every step.
+        batch_sizes: the reduced batch sizes after memory ran out, by cost kind; later runs read them from the store.
     """
 
     store: Store
     device: torch.device
-    tell: Callable[[Event], None]
+    emit: EventHandler
     step_timeout: float | None = None
     versions: Mapping[str, str] = field(default_factory=dict)
     batch_sizes: dict[CostKind, int] = field(default_factory=dict)
 
     def run(self, plan: Plan) -> RunResult:
-        """Return what happened once every step is stored, failed, or waited for one that failed.
+        """Run a plan until every step is stored, has failed, or depends on a failed one.
 
         Raises:
-            StoreUnwritable: the store cannot be written; what is finished stays.
-            KeyboardInterrupt: passed on at once.
+            StoreUnwritable: the store cannot be written; finished steps stay.
+            KeyboardInterrupt: raised at once; finished steps stay.
         """
         started, executed, stored = time.perf_counter(), 0, 0
         failures: dict[str, Failure] = {}
-        with self.store.running():
-            self.tell(Event("run_started", total=len(plan.steps)))
+        with self.store.in_use():
+            self.emit(Event("run_started", total=len(plan.steps)))
             self._discard_corrupt(plan)
-            self._recall()
+            self._read_batch_sizes()
             for index, (key, stage) in enumerate(plan.steps.items()):
-                blocker = next((failures[k] for k in stage.inputs if k in failures), None)
+                failed_input = next((failures[k] for k in stage.inputs if k in failures), None)
                 if self.store.has(key):
                     stored += 1
                     self._report("step_hit", stage, index + 1, len(plan.steps))
-                elif blocker:
-                    failures[key] = blocker
-                elif failure := self._attempt(plan, stage):
+                elif failed_input:
+                    failures[key] = failed_input
+                elif failure := self._execute_with_retries(plan, stage):
                     failures[key] = failure
                 else:
                     executed += 1
         return RunResult(executed, stored, failures, time.perf_counter() - started)
 
     def _discard_corrupt(self, plan: Plan) -> None:
-        """Check every byte that the plan would build on; what does not match is removed, said so, and runs again."""
+        """Check the stored artifacts of the plan; report and remove damaged ones, so that their steps run again."""
         for key in filter(self.store.has, plan.steps):
             try:
                 self.store.check(key)
             except ArtifactMissing:
-                continue  # another run was first to remove it
+                continue  # another run has removed it already
             except ArtifactCorrupt as error:
                 self.store.discard(key)
                 self._report("warning", plan.steps[key], message=f"{error}; it is computed again")
 
-    def _attempt(self, plan: Plan, stage: Stage) -> Failure | None:
-        """Run a step, again with less or once more where that can help, and returns its failure, if it stays one."""
+    def _execute_with_retries(self, plan: Plan, stage: Stage) -> Failure | None:
+        """Run a step, and repeat it after memory or disk errors; return its failure, or None."""
         self._report("step_started", stage)
         retries = 0
         while True:
@@ -113,41 +114,41 @@ class LocalExecutor:
                 return None
             except StoreUnwritable:
                 raise
-            except (Exception, SystemExit) as error:  # any plugin's code runs in there; a cell must not stop the others
-                kind, told = classify(error), str(error) or repr(error)
-                if kind is FailureKind.OOM and self._halve(stage):
+            except (Exception, SystemExit) as error:  # plugin code may raise anything, and other cells must go on
+                kind, message = classify(error), str(error) or repr(error)
+                if kind is FailureKind.OOM and self._halve_batch_size(stage):
                     continue
                 if kind is FailureKind.INFRA and retries < RETRIES:
                     retries += 1
-                    self._report("warning", stage, message=f"{told}; trying again")
+                    self._report("warning", stage, message=f"{message}; trying again")
                     continue
-                reason = f"{type(error).__name__}: {error}" if kind is FailureKind.PLUGIN else told
-                reason = " ".join(reason.split())  # one line, whatever a library wrote
+                reason = f"{type(error).__name__}: {error}" if kind is FailureKind.PLUGIN else message
+                reason = " ".join(reason.split())  # messages of libraries may have several lines
                 self._report("step_failed", stage, message=reason, failure=kind, trace=traceback.format_exc())
                 return Failure(kind, reason, f"{stage.name} {stage.label}")
 
-    def _halve(self, stage: Stage) -> bool:
+    def _halve_batch_size(self, stage: Stage) -> bool:
         size = self._batch_size(stage) // 2
         if size < 1:
             return False
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
         self.batch_sizes[stage.cost_kind] = size
-        self._report("warning", stage, message=f"out of memory; trying again with {size} images at once")
+        self._report("warning", stage, message=f"out of memory; trying again with a batch size of {size}")
         return True
 
     def _batch_size(self, stage: Stage) -> int:
-        """Return the micro-batch of a step: what the free memory should hold, less where it has run out before."""
-        free = free_memory(self.device) if stage.memory else None
-        fitting = BATCH if free is None else int(SHARE * free) // cast(int, stage.memory)
-        return max(1, min(BATCH, fitting, self.batch_sizes.get(stage.cost_kind, BATCH)))
+        """Return the batch size of a step: what fits into free memory, or less where memory has run out before."""
+        free = free_memory(self.device) if stage.bytes_per_image else None
+        fitting = BATCH_SIZE if free is None else int(MEMORY_SHARE * free) // cast(int, stage.bytes_per_image)
+        return max(1, min(BATCH_SIZE, fitting, self.batch_sizes.get(stage.cost_kind, BATCH_SIZE)))
 
-    def _recall(self) -> None:
-        """Read from the store's ledger where memory has run out in earlier runs on such a device."""
+    def _read_batch_sizes(self) -> None:
+        """Read the reduced batch sizes of earlier runs on this device type from the store."""
         for timing in self.store.timings():
             if (size := timing.get("halved_to")) and timing.get("device") == self.device.type:
                 kind = (str(timing["stage"]), str(timing["work"]), str(timing["options"]))
-                self.batch_sizes[kind] = min(cast(int, size), self.batch_sizes.get(kind, BATCH))
+                self.batch_sizes[kind] = min(cast(int, size), self.batch_sizes.get(kind, BATCH_SIZE))
 
     def _execute(self, plan: Plan, stage: Stage) -> None:
         started, records = time.perf_counter(), dict[str, Any]()
@@ -156,30 +157,28 @@ class LocalExecutor:
         with self.store.checkpoints(stage.key) as folder, _seeded(stage.noise(self.device), self.device):
             ctx = Context(
                 device=self.device,
-                precision=stage.runs_in,
+                precision=stage.network_precision,
                 noise=stage.noise(self.device),
                 batch_size=batch_size,
                 progress=self._progress(stage, started),
                 record=records.__setitem__,
                 checkpoints=folder,
             )
-            outcome = _with_records(stage.run(self._load, ctx), records)
-            self._keep(stage, outcome, time.perf_counter() - started, batch_size)
+            outcome = _add_records(stage.run(self.store.get, ctx), records)
+            self._store(stage, outcome, time.perf_counter() - started, batch_size)
 
-    def _load(self, key: str) -> Artifact:
-        return self.store.get(key)
-
-    def _keep(self, stage: Stage, outcome: Outcome, seconds: float, batch_size: int) -> None:
+    def _store(self, stage: Stage, outcome: Outcome, seconds: float, batch_size: int) -> None:
         cost: dict[str, Json] = {
             "seconds": round(seconds, 4),
             "units": stage.units,
             "peak_memory": peak_memory(self.device),
             "batch_size": batch_size,
         }
-        around: dict[str, Json] = {**environment(self.device), "versions": dict(self.versions)}
-        meta = {"recipe": stage.full_recipe, "label": stage.label, "environment": around, **cost}
+        execution: dict[str, Json] = {**environment(self.device), "versions": dict(self.versions)}
+        meta = {"recipe": stage.full_recipe, "label": stage.label, "environment": execution, **cost}
         size = self.store.put(Artifact(stage.key, outcome.tensors, outcome.summary, meta))
-        kind = {"stage": stage.name, "work": stage.work, "options": stage.options, "device": self.device.type}
+        method, options, device = stage.method, stage.options_digest, self.device.type
+        kind = {"stage": stage.name, "work": method, "options": options, "device": device}
         halved = {"halved_to": self.batch_sizes.get(stage.cost_kind)}
         self.store.append_timing({**kind, **cost, **halved, "bytes": size})
         self._report("step_done", stage, seconds=seconds)
@@ -188,18 +187,19 @@ class LocalExecutor:
         def progress(done: int, total: int) -> None:
             seconds = time.perf_counter() - started
             if self.step_timeout is not None and seconds > self.step_timeout:
-                raise StepTimeout(f"it ran longer than {self.step_timeout:g} s; raise --step-timeout")
+                limit = option_name("step-timeout")
+                raise StepTimeout(f"it ran longer than {self.step_timeout:g} s; raise {limit}")
             self._report("step_progress", stage, done, total, seconds=seconds)
 
         return progress
 
     def _report(self, event: EventKind, stage: Stage, done: int = 0, total: int = 0, **details: Any) -> None:
-        self.tell(Event(event, stage.name, stage.label, stage.key, done, total, **details))
+        self.emit(Event(event, stage.name, stage.label, stage.key, done, total, **details))
 
 
-def _with_records(outcome: Outcome, records: dict[str, Any]) -> Outcome:
-    """Return the outcome with what the step recorded: pictures among the tensors, curves in the summary."""
-    pictures = {f"{RECORDED}{name}": value for name, value in records.items() if isinstance(value, Tensor)}
+def _add_records(outcome: Outcome, records: dict[str, Any]) -> Outcome:
+    """Return the outcome with the records of its step: pictures among the tensors, curves in the summary."""
+    pictures = {f"{RECORD_PREFIX}{name}": value for name, value in records.items() if isinstance(value, Tensor)}
     curves = {name: value for name, value in records.items() if not isinstance(value, Tensor)}
     summary = {**outcome.summary, "record": curves} if curves else outcome.summary
     return Outcome({**outcome.tensors, **pictures}, summary)
@@ -207,7 +207,7 @@ def _with_records(outcome: Outcome, records: dict[str, Any]) -> Outcome:
 
 @contextmanager
 def _seeded(noise: Noise, device: torch.device) -> Iterator[None]:
-    """Seeds torch's global generators for the block, because initializers and dropout read them, and restores them."""
+    """Seed torch's global generators for the block, as initializers and dropout use them, and restore them after it."""
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         if len(noise.ids) == 1:
             torch.manual_seed(noise.generator("global").initial_seed())

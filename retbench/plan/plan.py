@@ -1,4 +1,4 @@
-"""A plan: unique steps in runnable order, and the cells they answer."""
+"""A plan: unique steps in runnable order, and the cells that need them."""
 
 from __future__ import annotations
 
@@ -14,13 +14,17 @@ from retbench.suite import Cell
 
 
 class PlannedCell(NamedTuple):
-    """A cell with the key of its score, or the reason it is skipped.
+    """A cell with the key of its score, or the reason that it is skipped.
 
     Attributes:
-        attacked, purified: keys of the shards whose cost is the attack's and the defense's.
-        queries: how many queries it ranks.
-        caveats: what a reader must know about its numbers.
-        details: what its components record beside their options, by component.
+        cell: the cell.
+        key: the key of its score; None for a skipped cell.
+        reason: the reason that it is skipped; None for a cell that can run.
+        attacked: the keys of the attacked shards, which cost the attack's time.
+        purified: the keys of the purified shards of all purifiers, which cost the defense's time.
+        queries: the number of ranked queries.
+        caveats: warnings about its numbers.
+        details: values derived from the options of its components, by component.
     """
 
     cell: Cell
@@ -35,24 +39,24 @@ class PlannedCell(NamedTuple):
 
 @dataclass(frozen=True)
 class Plan:
-    """Unique steps in runnable order, and the cells they answer."""
+    """Unique steps by key, in runnable order, and the cells that need them."""
 
     cells: tuple[PlannedCell, ...]
     steps: dict[str, Stage] = field(default_factory=dict)
 
     def counts(self) -> Counter[str]:
-        """Return how many steps each stage has, in the order they first run."""
+        """Return the number of steps of each stage, in the order in which the stages first run."""
         return Counter(stage.name for stage in self.steps.values())
 
     def ancestry(self, key: str) -> Iterator[str]:
-        """Yield the keys of a step's inputs, theirs before them, and the step itself last; each once."""
-        seen: set[str] = set()
+        """Yield the keys of all steps that a step depends on, inputs first, and its own key last; each key once."""
+        visited: set[str] = set()
 
-        def walk(at: str) -> Iterator[str]:
-            if at not in seen and at in self.steps:
-                seen.add(at)
-                for upstream in self.steps[at].inputs:
-                    yield from walk(upstream)
-                yield at
+        def visit(current: str) -> Iterator[str]:
+            if current not in visited and current in self.steps:
+                visited.add(current)
+                for upstream in self.steps[current].inputs:
+                    yield from visit(upstream)
+                yield current
 
-        yield from walk(key)
+        yield from visit(key)

@@ -1,7 +1,14 @@
-"""From a plan and a store to rows, and what they rest on."""
+"""Collect rows and their evidence from a plan and a store."""
 
 from retbench.results.collect import collect
-from retbench.results.evidence import Evidence, Scores, StepRecord, shown_steps, stored_scores, stored_steps
+from retbench.results.evidence import (
+    Evidence,
+    ScoreReader,
+    StepRecord,
+    make_score_reader,
+    read_step_records,
+    steps_of_rows,
+)
 from retbench.results.frame import make_frame
 from retbench.results.row import ROW_AXES, Row, Status, TieRange, read_row
 
@@ -9,14 +16,14 @@ __all__ = [
     "ROW_AXES",
     "Evidence",
     "Row",
-    "Scores",
+    "ScoreReader",
     "Status",
     "StepRecord",
     "TieRange",
     "collect",
     "make_frame",
+    "make_score_reader",
     "read_row",
-    "shown_steps",
-    "stored_scores",
-    "stored_steps",
+    "read_step_records",
+    "steps_of_rows",
 ]

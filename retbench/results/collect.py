@@ -1,4 +1,4 @@
-"""From a plan and a store to rows: one flat record for each cell."""
+"""Collect the rows of a plan from a store."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from retbench.suite import Cell
 
 
 def collect(plan: Plan, store: Store, protocol: Protocol, failures: Mapping[str, str] | None = None) -> list[Row]:
-    """Return a row for every cell of a plan, in its order.
+    """Return a row for every cell of a plan, in the order of the plan.
 
     Args:
-        plan: the cells and their score keys.
-        store: where the scores are.
-        protocol: the suite's.
-        failures: reasons of the steps that failed in the run just done, by key.
+        plan: the cells with the keys of their scores.
+        store: the store that holds the scores.
+        protocol: the protocol of the suite.
+        failures: the failures of the last run, by key of the step.
     """
     collector = _Collector(plan, store, protocol, failures or {})
-    return [collector.row(planned) for planned in plan.cells]
+    return [collector.make_row(planned) for planned in plan.cells]
 
 
 class _Collector:
-    """Reads each stored step and each component once, however many cells share it."""
+    """Makes rows; reads each stored step and each component once."""
 
     def __init__(self, plan: Plan, store: Store, protocol: Protocol, failures: Mapping[str, str]) -> None:
         self.plan, self.store, self.protocol, self.failures = plan, store, protocol, failures
@@ -38,7 +38,7 @@ class _Collector:
         self.specs: dict[tuple[int, str], Json] = {}
         self.targets: dict[str, Json] = {}
 
-    def row(self, planned: PlannedCell) -> Row:
+    def make_row(self, planned: PlannedCell) -> Row:
         """Return the row of a cell."""
         cell = planned.cell
         axes: dict[str, Any] = {**cell.axes, "variant": cell.variant}
@@ -59,7 +59,7 @@ class _Collector:
         try:
             summary = cast(dict[str, Any], self.store.summary(planned.key))
         except ArtifactError as error:
-            return replace(row, **self._absence(planned.key, error))
+            return replace(row, **self._explain_absence(planned.key, error))
         protocol |= {
             "chance": summary["chance"],
             "scored_queries": summary["queries"],
@@ -79,8 +79,8 @@ class _Collector:
     def _protocol(self) -> dict[str, Json]:
         return cast(dict[str, Json], self.protocol.model_dump(mode="json"))
 
-    def _absence(self, key: str, error: ArtifactError) -> dict[str, Any]:
-        """Return the status and the reason of a cell whose score is not in the store."""
+    def _explain_absence(self, key: str, error: ArtifactError) -> dict[str, Any]:
+        """Return the status and the reason of a cell without a stored score."""
         reason = self.failures.get(key, "")
         status: Status = "invalid" if reason.startswith("invalid:") else "failed" if reason else "missing"
         if status == "missing" and isinstance(error, ArtifactCorrupt):
@@ -112,7 +112,7 @@ class _Collector:
         return {**options, "defense": defenses} if defenses else options
 
     def _spec(self, component: Component, facts: Facts) -> Json:
-        """Return a component's options; those that name a file, by its sha256."""
+        """Return the options of a component, with the sha256 of a file in place of its path."""
         key = (id(component), facts.dataset)
         if key not in self.specs:
             self.specs[key] = component.spec(facts)["options"]
@@ -122,7 +122,7 @@ class _Collector:
         cost: dict[str, Json] = {}
         for name, keys in (("attack", planned.attacked), ("defense", planned.purified)):
             metas = [meta for key in keys if (meta := self._meta(key)) is not None]
-            if keys and len(metas) == len(keys):  # else removed or damaged since: the numbers stand, their cost is lost
+            if keys and len(metas) == len(keys):  # a removed or damaged shard loses the cost, not the metrics
                 seconds = sum(cast(float, meta["seconds"]) for meta in metas)
                 cost[f"{name}_seconds_per_query"] = seconds / planned.queries
                 cost[f"{name}_peak_memory"] = max(cast(int, meta["peak_memory"]) for meta in metas)

@@ -1,9 +1,10 @@
-"""Everything that a report rests on, whether it comes from a store or from a bundle."""
+"""The data behind a report: rows, step records and per-query values, from a store or from a bundle."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, NamedTuple, cast
 
 from torch import Tensor
@@ -14,20 +15,21 @@ from retbench.plan import Plan
 from retbench.results.row import Row
 from retbench.store import Store
 
-Scores = Callable[[str], Mapping[str, Tensor]]
-"""The per-query values of a score, by its key."""
+ScoreReader = Callable[[str], Mapping[str, Tensor]]
+"""Returns the per-query values of a score by its key."""
 
 
 class StepRecord(NamedTuple):
-    """What a stored step was, and what it took.
+    """The description and the cost of a stored step.
 
     Attributes:
-        stage, label: what was done, to what.
-        precision: of its networks; empty where none ran.
-        seconds: wall time.
-        peak_memory: bytes.
+        stage: the name of the stage.
+        label: the component and its data, in words.
+        precision: the precision of its networks; empty without networks.
+        seconds: the wall time.
+        peak_memory: the peak memory in bytes.
         environment: device, device_name, threads, versions of torch and python, and `versions` of retbench and plugins.
-        summary: what a report reads of the artifact's summary: `distinct` codes and `float32_agreement` of encodings.
+        summary: `distinct` codes and `float32_agreement` of encodings; empty for other stages.
     """
 
     stage: str
@@ -41,20 +43,20 @@ class StepRecord(NamedTuple):
 
 @dataclass(frozen=True)
 class Evidence:
-    """A suite's rows and what they rest on.
+    """The rows of a suite, with the data from which they were computed.
 
     Attributes:
-        title: the suite's name, with its profile.
-        description: the suite's.
-        digest: of the suite as it was read.
-        rows: one for each cell.
-        steps: what was computed for them, by key; what is not stored is left out.
-        scores: the per-query values behind a row's key: float (Q,) of each metric (mean squares for `perceptibility`
-            and `purified_rmse`), NaN for a query that a metric leaves out; `cluster` int64 (Q,), equal where the target
-            labels are; `map_recall` and `t_map_recall` float32 (Q, 21), precision at recall 0, 0.05 ... 1;
-            `map_depth` and `t_map_depth` float32 (Q, D), precision among the first of `depths` int64 (D,).
-        log: the file that failures are logged in; empty where there is no such file.
-        notice: what a reader must know of where all of it comes from; empty for a store.
+        title: the name of the suite, with its profile.
+        description: the description of the suite.
+        digest: the digest of the suite as it was read.
+        rows: one row for each cell.
+        steps: the stored steps behind the rows, by key.
+        scores: returns the per-query values of a row's key: float (Q,) for each metric (mean squares for
+            `perceptibility` and `purified_rmse`), NaN for a query that the metric leaves out; `cluster` int64 (Q,),
+            equal for equal target labels; `map_recall` and `t_map_recall` float32 (Q, 21), precision at recall 0,
+            0.05 ... 1; `map_depth` and `t_map_depth` float32 (Q, D), precision among the first `depths` int64 (D,).
+        log: the log file with failures; empty without one.
+        notice: a note about the origin of the rows; empty for a store.
     """
 
     title: str
@@ -62,44 +64,42 @@ class Evidence:
     digest: str
     rows: tuple[Row, ...]
     steps: Mapping[str, StepRecord]
-    scores: Scores
+    scores: ScoreReader
     log: str = ""
     notice: str = ""
 
 
-def stored_steps(plan: Plan, store: Store) -> dict[str, StepRecord]:
-    """Return the stored steps of a plan by key; what is missing or damaged is left out."""
-    found = {key: read_step(store, key) for key in plan.steps}
-    return {key: step for key, step in found.items() if step is not None}
+def read_step_records(plan: Plan, store: Store) -> dict[str, StepRecord]:
+    """Return the records of a plan's stored steps by key, without missing and damaged ones."""
+    records = {key: _read_step_record(store, key) for key in plan.steps}
+    return {key: record for key, record in records.items() if record is not None}
 
 
-def read_step(store: Store, key: str) -> StepRecord | None:
-    """Return what a stored step was and took, or None for one that is not there or is damaged."""
+def _read_step_record(store: Store, key: str) -> StepRecord | None:
+    """Return the record of a stored step, or None for a missing or damaged one."""
     try:
         meta = cast(dict[str, Any], store.meta(key))
         recipe = meta["recipe"]
         summary = store.summary(key) if recipe["stage"] == "encode" else {}
     except ArtifactError:
         return None
-    kept: dict[str, Json] = {name: summary[name] for name in ("distinct", "float32_agreement") if name in summary}
+    encoding: dict[str, Json] = {name: summary[name] for name in ("distinct", "float32_agreement") if name in summary}
     label, precision = str(meta["label"]), str(recipe.get("precision") or "")
     return StepRecord(
-        recipe["stage"], label, precision, meta["seconds"], meta["peak_memory"], meta["environment"], kept
+        recipe["stage"], label, precision, meta["seconds"], meta["peak_memory"], meta["environment"], encoding
     )
 
 
-def stored_scores(store: Store) -> Scores:
-    """Return the reader of a store's scores; each is read and checked once."""
-    read: dict[str, Mapping[str, Tensor]] = {}
+def make_score_reader(store: Store) -> ScoreReader:
+    """Return a function that reads the per-query values of a score from a store, each key once."""
 
-    def scores(key: str) -> Mapping[str, Tensor]:
-        if key not in read:
-            read[key] = store.get(key).tensors
-        return read[key]
+    @cache
+    def read_scores(key: str) -> Mapping[str, Tensor]:
+        return store.get(key).tensors
 
-    return scores
+    return read_scores
 
 
-def shown_steps(rows: Sequence[Row], steps: Mapping[str, StepRecord]) -> list[StepRecord]:
-    """Return what was computed for some rows, each step once, in the order it ran."""
+def steps_of_rows(rows: Sequence[Row], steps: Mapping[str, StepRecord]) -> list[StepRecord]:
+    """Return the records of all steps behind some rows, each once, in the order of the plan."""
     return [steps[key] for key in dict.fromkeys(key for row in rows for key in row.steps) if key in steps]

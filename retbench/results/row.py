@@ -1,4 +1,4 @@
-"""One cell of the matrix as a flat record: its numbers and everything they depend on."""
+"""A row: the numbers of one cell and everything that they depend on, as a flat record."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from retbench.metrics import Interval
 from retbench.suite import AXES
 
 ROW_AXES = (*AXES, "variant")
-"""The fields of a row that name its cell: the axes of a suite's matrix, and the label of its swept options."""
+"""The fields of a row that identify its cell: the axes of the matrix, and the label of swept options."""
 Status = Literal["done", "skipped", "failed", "invalid", "missing"]
 
 
 class TieRange(NamedTuple):
-    """A mean over queries when ties are broken against them, and in favor of them: 0..1."""
+    """The mean of a metric over queries, 0 to 1, with all ties broken against the queries and in favor of them."""
 
     worst: float
     best: float
@@ -24,24 +24,26 @@ class TieRange(NamedTuple):
 
 @dataclass(frozen=True)
 class Row:
-    """One cell's numbers and everything they depend on.
+    """The numbers of one cell and everything that they depend on.
 
     Attributes:
-        dataset, hasher, bits, task, attack, surrogate, defense, threat, seed, variant: the axes, by label.
-        status: `done`; `skipped`, `failed` or `invalid` (a breach of contract) with the reason; `missing`: not run.
-        metrics: intervals in 0..1: `map`, `t_map`; where images were changed `perceptibility`, `purified_rmse`, `ssim`.
-        tie_ranges: of `map` and `t_map`, where the order inside ties can move them.
-        protocol: what must agree before the row is put beside another.
-        options: those of its components, by role: `dataset`, `hasher`, `attack`, `surrogate`, and `defense` by name.
-        data: sizes of the splits, `image_size`, number of `classes`, `distinct_codes` of the database, the `seeds` that
-            were pooled, and why others were `lost`.
-        budget: the attack's declared goal, norm and eps.
-        caveats: what a reader must know of its numbers, from its components.
-        details: what its components record beside their options, by component: where a purifier's walk starts.
-        cost: seconds per query of attack and defense, and the peak memory of the costliest of those steps in bytes.
-        key: the score's key; empty where there is none.
-        members: the score keys of the seeds that were pooled in it; empty for a row of one seed.
-        steps: keys of everything that was computed for it, its score last; empty where there is no score.
+        dataset, hasher, bits, task, attack, surrogate, defense, threat, seed, variant: the labels of the axes.
+        status: `done`; `missing` (not run); or with a reason `skipped`, `failed` or `invalid` (a breach of contract).
+        reason: the reason for the status; may be empty for `missing`.
+        metrics: intervals by metric, 0 to 1: `map`, `t_map`; for changed images `perceptibility`, `purified_rmse` and
+            `ssim`.
+        tie_ranges: the ranges of `map` and `t_map` over all orders inside ties, where ties can change them.
+        protocol: the fields that must match before two rows may be compared.
+        options: the options by role (`dataset`, `hasher`, `attack`, `surrogate`; `defense`: by component).
+        data: the sizes of the splits, `image_size`, the number of `classes` and the database's `distinct_codes`; for
+            pooled rows the `seeds`, and the reasons of `lost` ones.
+        budget: the declared goal, norm and eps of the attack.
+        caveats: warnings about the numbers, from the components.
+        details: values derived from the options, by component (for example the start noise level).
+        cost: the seconds per query of attack and defense, and the peak memory of their steps in bytes.
+        key: the key of the score; empty without one.
+        members: the score keys of the pooled seeds; empty for a row of one seed.
+        steps: the keys of all steps behind the row, its score last; empty without a score.
     """
 
     dataset: str
@@ -71,29 +73,29 @@ class Row:
 
     @property
     def keys(self) -> tuple[str, ...]:
-        """The keys of the scores that its numbers come from: one a seed; empty where there is none."""
+        """The keys of its scores, one for each seed; empty without a score."""
         return self.members or ((self.key,) if self.key else ())
 
     def record(self) -> dict[str, Json]:
-        """Return the row as JSON; an interval that is a mean over nothing has nulls."""
-        metrics = {name: _plain(interval) for name, interval in self.metrics.items()}
+        """Return the row as JSON, with null for NaN, the mean over no queries."""
+        metrics = {name: _record_interval(interval) for name, interval in self.metrics.items()}
         tie_ranges = {name: tie_range._asdict() for name, tie_range in self.tie_ranges.items()}
         lists = {name: list(getattr(self, name)) for name in ("caveats", "members", "steps")}
         return {**asdict(self), **lists, "metrics": cast(Json, metrics), "tie_ranges": cast(Json, tie_ranges)}
 
 
 def read_row(record: Mapping[str, Any]) -> Row:
-    """Return the row of a record: the inverse of `Row.record`; raises TypeError or KeyError for what is not one."""
+    """Return the row of a record, the inverse of `Row.record`; raises TypeError or KeyError for a malformed record."""
     metrics = {name: read_interval(value) for name, value in record["metrics"].items()}
     tie_ranges = {name: TieRange(**value) for name, value in record["tie_ranges"].items()}
     lists = {name: tuple(record[name]) for name in ("caveats", "members", "steps")}
     return Row(**{**record, **lists, "metrics": metrics, "tie_ranges": tie_ranges})
 
 
-def _plain(interval: Interval) -> dict[str, Json]:
+def _record_interval(interval: Interval) -> dict[str, Json]:
     return {name: None if value != value else value for name, value in interval._asdict().items()}
 
 
 def read_interval(value: Mapping[str, float | None]) -> Interval:
-    """Return an interval from JSON, with null for a mean over nothing."""
+    """Return an interval from JSON, with NaN for null."""
     return Interval(*(float("nan") if value[part] is None else cast(float, value[part]) for part in Interval._fields))

@@ -1,7 +1,8 @@
-"""encode: from images or texts to packed binary codes."""
+"""encode: encode images or texts into packed binary codes."""
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
@@ -17,15 +18,15 @@ from retbench.contracts.defense import Vote
 from retbench.contracts.facts import Split
 from retbench.contracts.hasher import Modality
 from retbench.metrics import pack
-from retbench.stages.check import breach
-from retbench.stages.queries import Draws, Queries
+from retbench.stages.check import contract_breach
+from retbench.stages.queries import Queries, ShardsPerCopy
 from retbench.stages.stage import Load, Outcome, Stage
 from retbench.stages.states import Victim
 
 
 @dataclass(frozen=True)
-class _Encode(Stage):
-    """What both encodings share: a trained hasher, a code length, a modality, a precision."""
+class _EncodeStage(Stage):
+    """The common fields and computation of both encodings."""
 
     name: ClassVar[str] = "encode"
     victim: Victim
@@ -34,54 +35,54 @@ class _Encode(Stage):
     precision: Precision
 
     @property
-    def voting(self) -> Vote:
-        """How the codes of several copies become one."""
+    def vote_rule(self) -> Vote:
+        """The rule that combines the codes of several copies."""
         return "mean"
 
     @property
     def encoder(self) -> str:
-        """The method of the network that turns inputs into logits."""
+        """The name of the network's method that computes the logits."""
         return self.modality
 
     @property
-    def runs_in(self) -> Precision:
+    def network_precision(self) -> Precision:
         return self.precision
 
     @property
-    def work(self) -> str:
+    def method(self) -> str:
         return self.victim.hasher.name
 
     @property
-    def culprit(self) -> Component:
+    def main_component(self) -> Component:
         return self.victim.hasher
 
-    def _basis(self) -> dict[str, Json]:
+    def _common_recipe(self) -> dict[str, Json]:
         return {"weights": self.victim.weights, "modality": self.modality, "precision": self.precision}
 
+    @abstractmethod
     def _batches(self, load: Load, ctx: Context) -> Iterator[tuple[Tensor, ...]]:
-        """Yield inputs in batches, each as often as it was purified."""
-        raise LookupError(f"{type(self).__name__}: it has no input")
+        """Yield the copies of each batch of inputs."""
 
     def run(self, load: Load, ctx: Context) -> Outcome:
         network = self.victim.network(load, ctx.device)
         codes, agreement = [], 1.0
         with torch.inference_mode():
             for copies in self._batches(load, ctx):
-                codes.append(self._vote([self._logits(network, batch, ctx) for batch in copies]))
+                codes.append(self._combine([self._logits(network, batch, ctx) for batch in copies]))
                 if len(codes) == 1 and self.precision != "float32":
-                    exact = self._vote([batch.float() for batch in self._exact(network, copies, ctx)])
+                    exact = self._combine([logits.float() for logits in self._exact_logits(network, copies, ctx)])
                     agreement = float((exact == codes[0]).float().mean())
         packed = pack(torch.cat(codes).cpu()) if codes else torch.zeros(0, (self.bits + 7) // 8, dtype=torch.uint8)
         distinct = len(torch.unique(packed, dim=0))
         return Outcome({"codes": packed}, {"distinct": distinct, "float32_agreement": agreement})
 
-    def _exact(self, network: HashNetwork, copies: tuple[Tensor, ...], ctx: Context) -> tuple[Tensor, ...]:
-        """Return the logits of the first batch in float32, to compare with."""
+    def _exact_logits(self, network: HashNetwork, copies: tuple[Tensor, ...], ctx: Context) -> tuple[Tensor, ...]:
+        """Return the logits of the first batch in float32, for comparison."""
         return tuple(getattr(network, self.modality)(batch) for batch in copies)
 
-    def _vote(self, logits: list[Tensor]) -> Tensor:
-        """Return the code of several copies of each item, from their logits (B, K); a tie of bits becomes +1."""
-        votes = [relax(each) if self.voting == "mean" else sign(each).float() for each in logits]
+    def _combine(self, logits: list[Tensor]) -> Tensor:
+        """Return the code of each item from the logits (B, K) of its copies; a tied bit is +1."""
+        votes = [relax(copy) if self.vote_rule == "mean" else sign(copy).float() for copy in logits]
         return sign(torch.stack(votes).mean(dim=0))
 
     def _logits(self, network: HashNetwork, batch: Tensor, ctx: Context) -> Tensor:
@@ -89,18 +90,18 @@ class _Encode(Stage):
             logits: Tensor = getattr(network, self.encoder)(batch)
         if logits.shape != (len(batch), self.bits):
             got, expected = tuple(logits.shape), (len(batch), self.bits)
-            raise breach(self.victim.hasher, f"wrong shape of logits: got {got}, expected {expected}")
+            raise contract_breach(self.victim.hasher, f"wrong shape of logits: got {got}, expected {expected}")
         if not torch.isfinite(logits).all():
-            raise breach(self.victim.hasher, "NaN or infinity in the logits")
+            raise contract_breach(self.victim.hasher, "NaN or infinity in the logits")
         return logits.float()
 
 
 @dataclass(frozen=True)
-class EncodeSplit(_Encode):
-    """Encodes a whole split, clean: the database, or the training items an attack asks for.
+class EncodeSplit(_EncodeStage):
+    """Encodes a clean split: the database, or the training items whose codes an attack needs.
 
     Attributes:
-        features: keys of the split's stored features, where the hasher works from some; else images are read.
+        features: the keys of the split's stored features; empty to encode from images or texts.
     """
 
     dataset: Dataset
@@ -109,7 +110,7 @@ class EncodeSplit(_Encode):
 
     def recipe(self) -> dict[str, Json]:
         stored: dict[str, Json] = {"features": list(self.features)} if self.features else {}
-        return {"dataset": identify_dataset(self.dataset), "split": self.split, **stored, **self._basis()}
+        return {"dataset": identify_dataset(self.dataset), "split": self.split, **stored, **self._common_recipe()}
 
     @property
     def encoder(self) -> str:
@@ -123,10 +124,10 @@ class EncodeSplit(_Encode):
     def units(self) -> int:
         return self.dataset.facts().sizes[self.split]
 
-    def _exact(self, network: HashNetwork, copies: tuple[Tensor, ...], ctx: Context) -> tuple[Tensor, ...]:
+    def _exact_logits(self, network: HashNetwork, copies: tuple[Tensor, ...], ctx: Context) -> tuple[Tensor, ...]:
         if not self.features:
-            return super()._exact(network, copies, ctx)
-        # Stored features have the run's precision: what they are compared with starts from the images.
+            return super()._exact_logits(network, copies, ctx)
+        # Stored features have the run's precision, so float32 logits must start from the images.
         images = self.dataset.images(self.split, range(len(copies[0])))
         return (network.image(unit_images(images, ctx.device)),)
 
@@ -146,27 +147,27 @@ class EncodeSplit(_Encode):
 
 
 @dataclass(frozen=True)
-class EncodeQueries(_Encode):
-    """Encodes queries: clean, or as the saved images of the shards that attacked or purified them.
+class EncodeQueries(_EncodeStage):
+    """Encodes queries, either clean or from the stored images of attacked or purified shards.
 
     Attributes:
-        draws: keys of the shards, for each of the copies that were purified; empty for clean queries.
-        vote: how the codes of several copies become one.
+        shards: for each purified copy, the keys of the shards to encode; empty for clean queries.
+        vote: the rule that combines the codes of several copies.
     """
 
     queries: Queries
-    draws: Draws = ()
+    shards: ShardsPerCopy = ()
     vote: Vote = "mean"
 
     @property
-    def voting(self) -> Vote:
+    def vote_rule(self) -> Vote:
         return self.vote
 
     def recipe(self) -> dict[str, Json]:
-        images: dict[str, Json] = {"draws": [list(shards) for shards in self.draws]}
-        if len(self.draws) > 1:
+        images: dict[str, Json] = {"draws": [list(copy) for copy in self.shards]}
+        if len(self.shards) > 1:
             images["vote"] = self.vote
-        return {"dataset": self.queries.fingerprint, "queries": self.queries.key, **images, **self._basis()}
+        return {"dataset": self.queries.fingerprint, "queries": self.queries.key, **images, **self._common_recipe()}
 
     @property
     def label(self) -> str:
@@ -174,13 +175,13 @@ class EncodeQueries(_Encode):
 
     @property
     def units(self) -> int:
-        return len(self.queries) * max(1, len(self.draws))
+        return len(self.queries) * max(1, len(self.shards))
 
     def _batches(self, load: Load, ctx: Context) -> Iterator[tuple[Tensor, ...]]:
-        for copies in zip(*self.draws, strict=True):
+        for copies in zip(*self.shards, strict=True):
             images = [load(shard).tensors["images"] for shard in copies]
             for rows in ctx.batches(len(images[0])):
                 yield tuple(copy[rows.start : rows.stop].to(ctx.device) for copy in images)
-        for rows in ctx.batches(0 if self.draws else len(self.queries)):
+        for rows in ctx.batches(0 if self.shards else len(self.queries)):
             read = self.queries.texts if self.modality == "text" else self.queries.images
             yield (read(rows, ctx.device),)

@@ -1,4 +1,4 @@
-"""features: what a part makes of clean images, computed once for every hasher above it."""
+"""features: the features of clean images by a part, computed once for all hashers that share the part."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ from retbench.contracts import Component, Context, Dataset, Facts, Part, unit_im
 from retbench.contracts.context import Precision
 from retbench.contracts.dataset import identify_dataset
 from retbench.contracts.facts import Split
-from retbench.stages.check import breach
+from retbench.stages.check import contract_breach
 from retbench.stages.stage import Load, Outcome, Stage
-from retbench.stages.states import States
+from retbench.stages.states import StateKeys
 
-ROWS = 4096
-"""Rows of a shard: 64 MB of 4096 features; a run that was killed repeats one at most."""
+SHARD_SIZE = 4096
+"""Rows of a shard (64 MB with 4096 features each); a killed run repeats at most one shard."""
 
 
 @dataclass(frozen=True)
 class ComputeFeatures(Stage):
-    """Runs some rows of a split through a part, clean.
+    """Computes the features of some clean images of a split.
 
     Attributes:
-        part: whose module maps images to features.
-        state: key of its weights, as the only entry of `own`.
-        rows: the first row and the one after the last.
+        part: the part whose module maps images to features.
+        state: the key of its weights, as `own`.
+        rows: the first row, and the row after the last.
     """
 
     name: ClassVar[str] = "features"
     part: Part
-    state: States
+    state: StateKeys
     dataset: Dataset
     facts: Facts
     split: Split
@@ -52,7 +52,7 @@ class ComputeFeatures(Stage):
         }
 
     @property
-    def runs_in(self) -> Precision:
+    def network_precision(self) -> Precision:
         return self.precision
 
     @property
@@ -60,7 +60,7 @@ class ComputeFeatures(Stage):
         return f"{self.split} rows {self.rows[0] + 1} to {self.rows[1]} of {self.facts.dataset} by {self.part.name}"
 
     @property
-    def work(self) -> str:
+    def method(self) -> str:
         return self.part.name
 
     @property
@@ -68,35 +68,35 @@ class ComputeFeatures(Stage):
         return self.rows[1] - self.rows[0]
 
     @property
-    def culprit(self) -> Component:
+    def main_component(self) -> Component:
         return self.part
 
     def run(self, load: Load, ctx: Context) -> Outcome:
         module = self.part.module(self.state.load(load, ctx.device), ctx.device)
         module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub omits the argument
-        found: Tensor | None = None
+        table: Tensor | None = None
         with torch.inference_mode():
-            for at in ctx.batches(self.units):
-                rows = range(self.rows[0] + at.start, self.rows[0] + at.stop)
+            for batch in ctx.batches(self.units):
+                rows = range(self.rows[0] + batch.start, self.rows[0] + batch.stop)
                 with ctx.autocast():
                     features = module(unit_images(self.dataset.images(self.split, rows), ctx.device))
-                features = self._checked(features, len(rows))
-                if found is None:  # the whole shard once, in place of twice while batches are joined
-                    found = torch.empty(self.units, features.shape[1])
-                found[at.start : at.stop] = features.cpu()
-        return Outcome({"features": torch.empty(0, 0) if found is None else found}, {})
+                features = self._check(features, len(rows))
+                if table is None:  # filled in place: joining batches would need the memory of a shard twice
+                    table = torch.empty(self.units, features.shape[1])
+                table[batch.start : batch.stop] = features.cpu()
+        return Outcome({"features": torch.empty(0, 0) if table is None else table}, {})
 
-    def _checked(self, features: object, count: int) -> Tensor:
-        """Return float32 (B, F) after checking type, shape and NaN; raises ContractBreach."""
+    def _check(self, features: object, count: int) -> Tensor:
+        """Return the features as float32 (B, F), after checking type, shape and finiteness; raises ContractBreach."""
         if not isinstance(features, Tensor) or features.ndim != 2 or len(features) != count:
             got = tuple(features.shape) if isinstance(features, Tensor) else type(features).__name__
-            raise breach(self.part, f"wrong shape of features: got {got}, expected ({count}, F)")
+            raise contract_breach(self.part, f"wrong shape of features: got {got}, expected ({count}, F)")
         if not torch.isfinite(features).all():
-            raise breach(self.part, "NaN or infinity in the features")
+            raise contract_breach(self.part, "NaN or infinity in the features")
         return features.float()
 
 
-def shards_of(count: int) -> Iterator[tuple[int, int]]:
-    """Yield the rows of each shard of a split of `count` rows; none for an empty one."""
-    for start in range(0, count, ROWS):
-        yield start, min(start + ROWS, count)
+def shard_rows(count: int) -> Iterator[tuple[int, int]]:
+    """Yield the first row of each shard of `count` rows, and the row after its last; nothing for no rows."""
+    for start in range(0, count, SHARD_SIZE):
+        yield start, min(start + SHARD_SIZE, count)

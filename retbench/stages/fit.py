@@ -1,4 +1,4 @@
-"""fit_part, fit and fit_defense: everything that trains."""
+"""fit_part, fit and fit_defense: train parts, hashers and defenses."""
 
 from __future__ import annotations
 
@@ -24,27 +24,24 @@ from retbench.contracts import (
 )
 from retbench.contracts.context import Precision
 from retbench.contracts.dataset import identify_dataset
-from retbench.stages.check import breach
+from retbench.stages.check import contract_breach
 from retbench.stages.stage import Load, Outcome, Stage
-from retbench.stages.states import States, Victim
+from retbench.stages.states import StateKeys, Victim
 
-LEARNT_FROM = frozenset({"dataset", "bits", "seed", "precision"})
-"""What in a fit's recipe only a component that learns hangs on."""
+LEARNING_FIELDS = frozenset({"dataset", "bits", "seed", "precision"})
+"""Fields of a fit's recipe that do not matter for a part that learns nothing."""
 
 
 @dataclass(frozen=True)
-class _Fit(Stage):
-    """What every fit shares: a component, its parts, a dataset's training split, a seed, a precision.
-
-    The code length, where there is one, stands in the facts.
-    """
+class _FitStage(Stage):
+    """The common fields of all fits; `facts` includes the code length, and `states` are those of the parts."""
 
     component: Component
     dataset: Dataset
     facts: Facts
     seed: int
     precision: Precision
-    states: States
+    states: StateKeys
 
     def recipe(self) -> dict[str, Json]:
         return {
@@ -57,15 +54,15 @@ class _Fit(Stage):
         }
 
     @property
-    def runs_in(self) -> Precision:
+    def network_precision(self) -> Precision:
         return self.precision
 
     @property
     def label(self) -> str:
-        return f"{self.work} on {self.facts.dataset}"
+        return f"{self.method} on {self.facts.dataset}"
 
     @property
-    def work(self) -> str:
+    def method(self) -> str:
         return self.component.name
 
     @property
@@ -73,16 +70,16 @@ class _Fit(Stage):
         return self.facts.sizes["train"]
 
     @property
-    def culprit(self) -> Component:
+    def main_component(self) -> Component:
         return self.component
 
     def noise(self, device: torch.device) -> Noise:
-        return Noise(self.seed, (self.work,), device)
+        return Noise(self.seed, (self.method,), device)
 
     def run(self, load: Load, ctx: Context) -> Outcome:
         ctx = replace(ctx, parts=self.states.load_parts(load, ctx.device))
         state = self._fit(self._data(load, ctx), load, ctx)
-        return Outcome(checked_state(state, self.component), {})
+        return Outcome(check_state(state, self.component), {})
 
     def _data(self, load: Load, ctx: Context) -> TrainingData:
         return TrainingData(self.dataset, self.facts, ctx.device)
@@ -92,8 +89,8 @@ class _Fit(Stage):
 
 
 @dataclass(frozen=True)
-class FitPart(_Fit):
-    """Trains a part once, however many components own it."""
+class FitPart(_FitStage):
+    """Trains a part, once for all components that own it."""
 
     name: ClassVar[str] = "fit_part"
     component: Part | Hasher | Purifier
@@ -101,7 +98,7 @@ class FitPart(_Fit):
     def recipe(self) -> dict[str, Json]:
         recipe = super().recipe()
         if isinstance(self.component, Part) and not self.component.learns:
-            return {name: value for name, value in recipe.items() if name not in LEARNT_FROM}
+            return {name: value for name, value in recipe.items() if name not in LEARNING_FIELDS}
         return recipe
 
     def _fit(self, data: TrainingData, load: Load, ctx: Context) -> State:
@@ -110,10 +107,10 @@ class FitPart(_Fit):
 
 @dataclass(frozen=True)
 class FitHasher(FitPart):
-    """Trains a hasher from its parts, in the same way.
+    """Trains a hasher from its parts.
 
     Attributes:
-        features: keys of the training split's stored features, where the hasher works from some.
+        features: the keys of the training split's stored features; empty for a hasher without a cached part.
     """
 
     name: ClassVar[str] = "fit"
@@ -129,14 +126,14 @@ class FitHasher(FitPart):
 
 @dataclass(frozen=True)
 class FitPurifier(FitPart):
-    """Trains what a purifier learns besides its parts, in the same way."""
+    """Trains a purifier from its parts."""
 
     name: ClassVar[str] = "fit_defense"
 
 
 @dataclass(frozen=True)
-class Harden(_Fit):
-    """Trains a hasher further against attacks; names and shapes of its weights stay."""
+class Harden(_FitStage):
+    """Hardens a trained hasher against attacks, with the same names and shapes of its weights."""
 
     name: ClassVar[str] = "fit_defense"
     component: Hardening
@@ -146,22 +143,22 @@ class Harden(_Fit):
         return {**super().recipe(), "hasher": self.victim.hasher.spec(self.facts), "weights": self.victim.weights}
 
     @property
-    def work(self) -> str:
+    def method(self) -> str:
         return f"{self.component.name} of {self.victim.hasher.name}"
 
     def _fit(self, data: TrainingData, load: Load, ctx: Context) -> State:
         before = self.victim.state(load, ctx.device)
-        after = checked_state(self.component.fit(self.victim.hasher, before, data, ctx), self.component)
+        after = check_state(self.component.fit(self.victim.hasher, before, data, ctx), self.component)
         if {n: t.shape for n, t in before.items()} != {n: t.shape for n, t in after.items()}:
-            raise breach(self.component, "a hardening keeps the names and shapes of the hasher's weights")
+            raise contract_breach(self.component, "a hardening must keep the names and shapes of the hasher's weights")
         return after
 
 
-def checked_state(state: State, culprit: Component) -> State:
-    """Return `state` after checking that it holds finite tensors; raises ContractBreach."""
+def check_state(state: State, component: Component) -> State:
+    """Return `state`, after checking that it is a dictionary of finite tensors; raises ContractBreach."""
     if not isinstance(state, dict) or not all(isinstance(t, torch.Tensor) for t in state.values()):
-        raise breach(culprit, f"fit must return a dictionary of tensors: got {type(state).__name__}")
-    broken = sorted(n for n, t in state.items() if t.is_floating_point() and not torch.isfinite(t).all())
-    if broken:
-        raise breach(culprit, f"fit returned NaN or infinity in {', '.join(broken[:3])}")
+        raise contract_breach(component, f"fit must return a dictionary of tensors: got {type(state).__name__}")
+    diverged = sorted(n for n, t in state.items() if t.is_floating_point() and not torch.isfinite(t).all())
+    if diverged:
+        raise contract_breach(component, f"fit returned NaN or infinity in {', '.join(diverged[:3])}")
     return state

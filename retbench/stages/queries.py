@@ -1,4 +1,4 @@
-"""Which queries are used, in what order, and how they are cut."""
+"""Sample the queries of a dataset and split them into shards."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from retbench.canon import digest
 from retbench.contracts import Dataset, unit_images
 from retbench.contracts.dataset import identify_dataset
 
-Draws = tuple[tuple[str, ...], ...]
-"""Keys of the shards of the queries' images, once for each independent copy of them."""
+ShardsPerCopy = tuple[tuple[str, ...], ...]
+"""For each independently purified copy of the queries, the keys of the shards of its images."""
 
 
 @dataclass(frozen=True)
@@ -24,35 +24,35 @@ class Queries:
     """Some rows of a dataset's query split.
 
     Attributes:
-        dataset: where they come from.
-        rows: their rows in the query split.
+        dataset: the dataset.
+        rows: the rows of the query split.
         ids: their ids, in the same order.
-        first: how many of the sample come before them.
+        offset: the position of the first one in the whole sample.
     """
 
     dataset: Dataset
     rows: tuple[int, ...]
     ids: tuple[str, ...]
-    first: int = 0
+    offset: int = 0
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def __str__(self) -> str:
-        return f"queries {self.first + 1} to {self.first + len(self)} of {self.dataset.name}"
+        return f"queries {self.offset + 1} to {self.offset + len(self)} of {self.dataset.name}"
 
     @cached_property
     def key(self) -> str:
-        """The digest of the ids: what a recipe holds."""
+        """The digest of the ids, which identifies the queries in recipes."""
         return digest(list(self.ids))
 
     @cached_property
     def fingerprint(self) -> str:
-        """What identifies the dataset in a recipe, asked for once: most steps of a plan hold it."""
+        """The identity of the dataset in recipes, computed once because most steps of a plan hold it."""
         return identify_dataset(self.dataset)
 
     def shards(self, size: int) -> Iterator[Queries]:
-        """Yield them `size` at a time."""
+        """Yield the queries in shards of `size`; the last one may be smaller."""
         for start in range(0, len(self), size):
             yield Queries(self.dataset, self.rows[start : start + size], self.ids[start : start + size], start)
 
@@ -65,7 +65,7 @@ class Queries:
         return self.dataset.texts("query", self._rows(positions)).to(device)
 
     def labels(self) -> Tensor:
-        """Return their labels: uint8 (Q, C)."""
+        """Return the labels: uint8 (Q, C)."""
         return self.dataset.labels("query")[list(self.rows)]
 
     def _rows(self, positions: range) -> Sequence[int]:
@@ -73,10 +73,10 @@ class Queries:
 
 
 def draw_queries(dataset: Dataset, count: int | Literal["all"]) -> Queries:
-    """Return `count` queries of a dataset: those whose id has the smallest sha256, in that order.
+    """Return the `count` queries of a dataset whose ids have the smallest sha256, in that order.
 
-    The sample ignores how the file is sorted, is the same on every machine, and a larger one begins with a smaller
-    one, so that asking for more queries keeps the work already done. A dataset with fewer queries gives all it has.
+    The sample does not depend on the order of the file, and a larger sample begins with the smaller ones, so that
+    finished work is kept. A dataset with fewer queries returns all of them.
     """
     ids = dataset.ids("query")
     order = sorted(range(len(ids)), key=lambda row: sha256(ids[row].encode()).digest())

@@ -1,4 +1,4 @@
-"""score: from codes to MAP, T-MAP and what the images cost, with intervals over queries."""
+"""score: compute MAP, T-MAP and image distances with confidence intervals."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from torch import Tensor
 
 from retbench.canon import Json
 from retbench.contracts import Context, Protocol
-from retbench.stages.queries import Draws, Queries
+from retbench.stages.queries import Queries, ShardsPerCopy
 from retbench.stages.scoring import rank_queries, summarize
 from retbench.stages.stage import Load, Outcome, Stage
 
 
 @dataclass(frozen=True)
 class Score(Stage):
-    """Ranks the database for every query, by its labels and by its target's.
+    """Ranks the database for every query, and scores the rankings by the query's labels and by its target's.
 
     Attributes:
-        codes: key of the encoded queries.
-        database: key of the encoded database.
-        targets: key of the frozen draw.
-        attacked: keys of the attacked shards; empty without an attack.
-        purified: keys of the shards whose images were encoded, for each copy of them; empty for clean queries.
-        targeted: whether the queries were attacked towards their targets, on which their numbers then hang.
+        codes: the key of the encoded queries.
+        database: the key of the encoded database.
+        targets: the key of the drawn targets.
+        attacked: the keys of the attacked shards; empty without an attack.
+        purified: for each purified copy, the keys of the encoded shards; empty for clean queries.
+        targeted: whether a targeted attack changed the queries, so that all their numbers depend on the targets.
     """
 
     name: ClassVar[str] = "score"
@@ -37,7 +37,7 @@ class Score(Stage):
     database: str
     targets: str
     attacked: tuple[str, ...]
-    purified: Draws
+    purified: ShardsPerCopy
     targeted: bool
 
     def recipe(self) -> dict[str, Json]:
@@ -58,7 +58,7 @@ class Score(Stage):
         return str(self.queries)
 
     @property
-    def work(self) -> str:
+    def method(self) -> str:
         return f"score {self.protocol.map}"
 
     @property
@@ -73,20 +73,21 @@ class Score(Stage):
         ranked = rank_queries(
             codes, database.tensors["codes"], labels, database_labels, bits=self.bits, protocol=self.protocol
         )
-        values = {**ranked, **self._seen(load)}
+        values = {**ranked, **self._image_values(load)}
         summary = summarize(values, labels, database_labels, self.protocol, targeted=self.targeted)
         return Outcome(values, {**summary, "distinct_codes": database.summary["distinct"]})
 
-    def _seen(self, load: Load) -> dict[str, Tensor]:
-        """Return what was done to the queries' images, by metric: float64 (Q,)."""
-        seen = {}
+    def _image_values(self, load: Load) -> dict[str, Tensor]:
+        """Return the distances of changed queries from the clean ones, by metric: float64 (Q,)."""
+        values = {}
         if self.attacked:
-            seen["perceptibility"] = _read(load, "mse", self.attacked)
-            seen["ssim"] = _read(load, "ssim", self.attacked)
+            values["perceptibility"] = _read_shards(load, "mse", self.attacked)
+            values["ssim"] = _read_shards(load, "ssim", self.attacked)
         if self.purified:
-            seen["purified_rmse"] = torch.stack([_read(load, "mse", shards) for shards in self.purified]).mean(dim=0)
-        return seen
+            errors = [_read_shards(load, "mse", shards) for shards in self.purified]
+            values["purified_rmse"] = torch.stack(errors).mean(dim=0)
+        return values
 
 
-def _read(load: Load, what: str, shards: tuple[str, ...]) -> Tensor:
-    return torch.cat([load(key).tensors[what] for key in shards])
+def _read_shards(load: Load, name: str, shards: tuple[str, ...]) -> Tensor:
+    return torch.cat([load(key).tensors[name] for key in shards])

@@ -1,4 +1,4 @@
-"""What codes and labels determine: rankings as numbers of each query, and their means with intervals."""
+"""Compute the metrics of every query from codes and labels, and summarize them with confidence intervals."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from retbench.metrics import (
     measure_rankings,
 )
 
-RECALLS = torch.arange(21, dtype=torch.float64) / 20
-"""The levels of recall at which precision is recorded."""
+RECALL_LEVELS = torch.arange(21, dtype=torch.float64) / 20
+"""Recall levels at which precision is recorded: 0, 0.05 ... 1."""
 DEPTHS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
-"""The numbers of answers among which precision is recorded, as far as the database goes."""
-SQUARED = ("perceptibility", "purified_rmse")
-"""Metrics whose values are mean squares, one a query: the root of their mean is told."""
-RANKED = ("map", "t_map")
+"""Ranks up to which precision is recorded, as far as the database is large enough."""
+RMS_METRICS = ("perceptibility", "purified_rmse")
+"""Metrics stored as per-query mean squares and reported as the root of their mean."""
+RANKING_METRICS = ("map", "t_map")
 
 
 def rank_queries(
@@ -41,38 +41,42 @@ def rank_queries(
     bits: int,
     protocol: Protocol,
 ) -> dict[str, Tensor]:
-    """Return everything that is measured of each query's ranking of the database by Hamming distance.
-
-    `map` and `t_map` are its average precision by its own labels and by its target's: float64 (Q,). `map_worst`,
-    `map_best` and their likes are the same with ties broken against it and in its favor, where the order inside ties
-    is bounded by these (`ranking.average_precision`) and the protocol does not itself break them so. `map_recall` is
-    the precision at `RECALLS`, float32 (Q, 21), `map_depth` among the first `depths`, float32 (Q, D), int64 (D,).
-    `cluster` numbers the distinct target labels: int64 (Q,).
+    """Return the metrics of each query's ranking of the database by Hamming distance.
 
     Args:
-        codes, database: packed uint8 (Q, B) and (M, B).
-        labels: `map`: the queries' own, `t_map`: their targets'; multi-hot uint8 (Q, C).
+        codes: the codes of the queries, packed uint8 (Q, B).
+        database: the codes of the database, packed uint8 (M, B).
+        labels: for `map` the labels of the queries, for `t_map` those of their targets; multi-hot uint8 (Q, C).
         database_labels: multi-hot uint8 (M, C).
-        bits: the codes' length.
-        protocol: how average precision is cut and ties are broken.
+        bits: the code length.
+        protocol: the definition of average precision and the rule for ties.
+
+    Returns:
+        For each key of `labels`, here `map`:
+        `map`: the average precision, float64 (Q,);
+        `map_worst`, `map_best`: the same with ties broken against and in favor of the query; absent where they are no
+        bounds for the definition, or where the protocol itself breaks ties so (see `ranking.average_precision`);
+        `map_recall`: the precision at `RECALL_LEVELS`, float32 (Q, 21);
+        `map_depth`: the precision among the first `depths` items, float32 (Q, D).
+        `depths`: int64 (D,); `cluster`: a number for each distinct target label vector, int64 (Q,).
     """
-    found: dict[str, Tensor] = {}
+    metrics: dict[str, Tensor] = {}
     depths = [depth for depth in DEPTHS if depth <= len(database)]
     measures: dict[str, Measure] = {"": AveragePrecision(protocol.map, protocol.depth, protocol.ties)}
     if protocol.map in ("full", "first-k-relevant") and protocol.ties in ("stable", "expected"):
         measures["_worst"] = AveragePrecision(protocol.map, protocol.depth, "worst")
         measures["_best"] = AveragePrecision(protocol.map, protocol.depth, "best")
-    measures["_recall"] = PrecisionRecall(RECALLS, protocol.ties)
+    measures["_recall"] = PrecisionRecall(RECALL_LEVELS, protocol.ties)
     measures["_depth"] = PrecisionAt(depths, protocol.ties)
-    sets = measure_rankings(
+    measured = measure_rankings(
         codes, database, list(labels.values()), database_labels, bits=bits, measures=list(measures.values())
     )
-    for name, values in zip(labels, sets, strict=True):
+    for name, values in zip(labels, measured, strict=True):
         for suffix, value in zip(measures, values, strict=True):
-            found[f"{name}{suffix}"] = value.float() if suffix in ("_recall", "_depth") else value[:, 0]
-    found["depths"] = torch.tensor(depths, dtype=torch.int64)
-    found["cluster"] = torch.unique(labels["t_map"], dim=0, return_inverse=True)[1]
-    return found
+            metrics[f"{name}{suffix}"] = value.float() if suffix in ("_recall", "_depth") else value[:, 0]
+    metrics["depths"] = torch.tensor(depths, dtype=torch.int64)
+    metrics["cluster"] = torch.unique(labels["t_map"], dim=0, return_inverse=True)[1]
+    return metrics
 
 
 def summarize(
@@ -83,23 +87,30 @@ def summarize(
     *,
     targeted: bool,
 ) -> dict[str, Json]:
-    """Return the means of per-query values with their intervals, and what a reader needs to read them.
+    """Return the means of per-query values with their confidence intervals, and related counts.
 
-    `metrics`: intervals by metric; `tie_ranges`: means with ties broken worst and best; `queries`: how many count;
-    `chance`: the share of the database relevant to a query, by labels; `target_labels`: distinct targets.
-
-    Queries with one target label are drawn together, as a cluster, where the number hangs on the target: T-MAP always,
-    everything else under a targeted attack.
+    Where a number depends on the targets (T-MAP always, all others under a targeted attack), the bootstrap draws the
+    queries that share a target label vector together.
 
     Args:
-        values: of `rank_queries`, and `perceptibility`, `purified_rmse` (mean squares) and `ssim` where there are any.
-        labels, database_labels, protocol: as `rank_queries`.
-        targeted: whether the queries were attacked towards their targets.
+        values: the result of `rank_queries`, with `perceptibility`, `purified_rmse` (mean squares) and `ssim` of
+            changed images.
+        labels: as in `rank_queries`.
+        database_labels: as in `rank_queries`.
+        protocol: the confidence level and the number of resamples.
+        targeted: whether a targeted attack changed the queries.
+
+    Returns:
+        `metrics`: intervals by metric;
+        `tie_ranges`: the means with ties broken worst and best, by metric;
+        `queries`: the number of queries with a defined `map`;
+        `chance`: the mean share of relevant database items, by metric;
+        `target_labels`: the number of distinct target label vectors.
     """
     metrics, tie_ranges = dict[str, Json](), dict[str, Json]()
-    for name in (*RANKED, *SQUARED, "ssim"):
+    for name in (*RANKING_METRICS, *RMS_METRICS, "ssim"):
         if name in values:
-            metrics[name] = _plain(interval_of(name, values, protocol, targeted=targeted))
+            metrics[name] = _record_interval(compute_interval(name, values, protocol, targeted=targeted))
         if f"{name}_best" in values:
             worst, best = (_number(float(values[f"{name}_{end}"].nanmean())) for end in ("worst", "best"))
             tie_ranges[name] = {"worst": worst, "best": best}
@@ -107,14 +118,14 @@ def summarize(
         "metrics": metrics,
         "tie_ranges": tie_ranges,
         "queries": int(values["map"].isfinite().sum()),
-        "chance": {name: _number(chance_level(wanted, database_labels)) for name, wanted in labels.items()},
+        "chance": {name: _number(chance_level(vectors, database_labels)) for name, vectors in labels.items()},
         "target_labels": len(torch.unique(values["cluster"])),
     }
 
 
-def interval_of(name: str, values: Mapping[str, Tensor], protocol: Protocol, *, targeted: bool) -> Interval:
-    """Return the mean of a metric's values, or their root mean square, with its interval."""
-    statistic: Statistic = "rms" if name in SQUARED else "mean"
+def compute_interval(name: str, values: Mapping[str, Tensor], protocol: Protocol, *, targeted: bool) -> Interval:
+    """Return the mean of a metric over queries (for `RMS_METRICS` the root mean square) with its interval."""
+    statistic: Statistic = "rms" if name in RMS_METRICS else "mean"
     return bootstrap_interval(
         values[name],
         clusters=values["cluster"] if targeted or name == "t_map" else None,
@@ -124,10 +135,10 @@ def interval_of(name: str, values: Mapping[str, Tensor], protocol: Protocol, *, 
     )
 
 
-def _plain(interval: Interval) -> dict[str, Json]:
+def _record_interval(interval: Interval) -> dict[str, Json]:
     return {name: _number(cast(float, value)) for name, value in interval._asdict().items()}
 
 
 def _number(value: float) -> float | None:
-    """Return a number as JSON, null where it is NaN: JSON has no word for a mean over nothing."""
+    """Return a number as JSON, with null for NaN, the mean over no queries."""
     return None if math.isnan(value) else value

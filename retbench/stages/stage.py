@@ -1,4 +1,4 @@
-"""A stage applied to its inputs: what is done, and what identifies the result."""
+"""The interface of a stage: its recipe, its key and its computation."""
 
 from __future__ import annotations
 
@@ -17,23 +17,24 @@ from retbench.stages.recipe import input_keys
 from retbench.store import Artifact
 
 Load = Callable[[str], Artifact]
+"""Returns the artifact of a key."""
 CostKind = tuple[str, str, str]
-"""Stage, work and options of steps that cost alike."""
+"""Stage, method and digest of the options; steps of one kind cost the same per unit."""
 
 
 class Outcome(NamedTuple):
-    """What a stage returns: tensors, and a summary in small JSON."""
+    """The result of a stage: tensors, and a small JSON summary."""
 
     tensors: Mapping[str, Tensor]
     summary: Mapping[str, Json]
 
 
 class Stage(ABC):
-    """A pure function of its recipe; subclasses are frozen dataclasses whose fields are components and input keys.
+    """A computation that depends on its recipe alone; subclasses are frozen dataclasses of components and input keys.
 
     Class attributes:
-        name: one of the closed list of stages.
-        revision: raised whenever the same recipe gives another outcome.
+        name: the stage, one of the closed list.
+        revision: raised whenever the same recipe leads to another outcome.
     """
 
     name: ClassVar[str]
@@ -41,67 +42,67 @@ class Stage(ABC):
 
     @abstractmethod
     def recipe(self) -> dict[str, Json]:
-        """Return everything the outcome depends on; inputs appear by key."""
+        """Return everything that the outcome depends on, with inputs by key."""
 
     @cached_property
     def inputs(self) -> tuple[str, ...]:
-        """The keys of the artifacts that `run` loads: those in its recipe."""
+        """The keys of the artifacts that `run` loads, as listed in the recipe."""
         return input_keys(self.full_recipe)
 
     @abstractmethod
     def run(self, load: Load, ctx: Context) -> Outcome:
-        """Return the outcome; `load` reads an input by its key."""
+        """Return the outcome; `load` returns an input by key."""
 
     @property
     @abstractmethod
     def label(self) -> str:
-        """What a person reads while it runs: the component, on what."""
+        """A description for progress and reports: the component and its data."""
 
     @property
     @abstractmethod
-    def work(self) -> str:
-        """What steps of one cost are called: the component's name, without the data."""
+    def method(self) -> str:
+        """The method without its data, usually the component's name."""
 
     @property
     def units(self) -> int:
-        """How much work it is, in images or rows: the cost of steps of one `work` is proportional to it."""
+        """The size of the step in images or rows; steps of one cost kind take time in proportion to it."""
         return 1
 
     @property
-    def runs_in(self) -> Precision:
-        """The precision of its networks; float32 for a stage without any."""
+    def network_precision(self) -> Precision:
+        """The precision of its networks; float32 for a stage without networks."""
         return "float32"
 
     @property
-    def memory(self) -> int | None:
-        """About how many bytes an image needs while it is worked on; None where nobody knows."""
+    def bytes_per_image(self) -> int | None:
+        """The approximate memory that one image needs in bytes; None if unknown."""
         return None
 
     @property
-    def options(self) -> str:
-        """What else the cost hangs on: a digest of the component's options; empty without a component."""
-        return digest(self.culprit.model_dump(mode="json"))[:12] if self.culprit else ""
+    def options_digest(self) -> str:
+        """The digest of the component's options; empty without a component."""
+        return digest(self.main_component.model_dump(mode="json"))[:12] if self.main_component else ""
 
     @property
     def cost_kind(self) -> CostKind:
-        """Stage, work and options: steps that cost alike, in proportion to their units."""
-        return self.name, self.work, self.options
+        """Stage, method and digest of the options; steps of one kind cost the same per unit."""
+        return self.name, self.method, self.options_digest
 
     @property
-    def culprit(self) -> Component | None:
-        """The component to name when a contract is broken."""
+    def main_component(self) -> Component | None:
+        """The component that does the work; errors name it when a contract is broken."""
         return None
 
     def noise(self, device: torch.device) -> Noise:
-        """Return the source of the step's randomness; a stage that draws nothing has no ids."""
+        """Return the source of the step's randomness; without ids for a stage that draws nothing."""
         return Noise(seed=0, ids=(), device=device)
 
     @cached_property
     def full_recipe(self) -> dict[str, Json]:
-        """The recipe with the stage's name and revision: what is hashed, stored and compared."""
+        """The recipe with the stage's name and revision, as it is hashed and stored."""
         return {"stage": self.name, "revision": self.revision, **self.recipe()}
 
     @cached_property
     def key(self) -> str:
-        """The digest of the full recipe: the address of the outcome."""
+        """The digest of the full recipe, under which the outcome is stored."""
         return digest(self.full_recipe)

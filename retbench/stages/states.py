@@ -1,4 +1,4 @@
-"""The trained states that a component works with."""
+"""Load the trained states of hashers, attacks and purifiers."""
 
 from __future__ import annotations
 
@@ -13,13 +13,18 @@ from retbench.canon import Json
 from retbench.contracts import Attack, Hasher, HashNetwork, Purifier, State
 from retbench.stages.stage import Load
 
-RECORDED = "record/"
-"""How the names of recorded pictures begin among an artifact's tensors."""
+RECORD_PREFIX = "record/"
+"""The prefix of recorded pictures among an artifact's tensors."""
 
 
 @dataclass(frozen=True)
-class States:
-    """Keys of a component's own fit, where it has one, and of its parts, by role."""
+class StateKeys:
+    """Keys of the trained states of a component.
+
+    Attributes:
+        own: the key of its own fit; None without one.
+        parts: the keys of its parts, by role.
+    """
 
     own: str | None = None
     parts: Mapping[str, str] = field(default_factory=dict)
@@ -29,25 +34,24 @@ class States:
         return {"own": self.own, "parts": dict(self.parts)}
 
     def load(self, load: Load, device: torch.device) -> State:
-        """Return the own state, and the parts' under `<role>/<name>`, on `device`."""
-        state = _on(dict(load(self.own).tensors), device) if self.own else {}
+        """Return the own state, and the states of the parts under `<role>/<name>`, on `device`."""
+        state = _load_state(self.own, load, device) if self.own else {}
         for role, part in self.load_parts(load, device).items():
             state |= {f"{role}/{name}": tensor for name, tensor in part.items()}
         return state
 
     def load_parts(self, load: Load, device: torch.device) -> dict[str, State]:
-        """Return the parts' states by role, on `device`."""
-        return {role: _on(dict(load(key).tensors), device) for role, key in self.parts.items()}
+        """Return the states of the parts by role, on `device`."""
+        return {role: _load_state(key, load, device) for role, key in self.parts.items()}
 
 
 class Victim(NamedTuple):
-    """A trained hasher: the component and the key of its weights (hardened, where it is).
+    """A trained hasher, which is attacked or encodes.
 
     Attributes:
         hasher: the component.
-        weights: the key.
-        part_seed: seed of its parts, while its cached part's features are its own; None for a hardened one, whose
-            weights may have moved.
+        weights: the key of its weights, after hardening if it is hardened.
+        part_seed: the seed of its parts; None for a hardened hasher, whose cached part may have changed.
     """
 
     hasher: Hasher
@@ -56,20 +60,21 @@ class Victim(NamedTuple):
 
     def state(self, load: Load, device: torch.device) -> State:
         """Return its weights on `device`."""
-        return _on(dict(load(self.weights).tensors), device)
+        return _load_state(self.weights, load, device)
 
     def network(self, load: Load, device: torch.device) -> HashNetwork:
-        """Return its network, frozen, in eval mode, channels last: the input gradient is the same, and cheaper."""
+        """Return its network on `device`: frozen, in eval mode, and in the faster channels-last layout."""
         network = self.hasher.network(self.state(load, device), device).to(device).eval().requires_grad_(False)
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub omits the argument
         return network
 
 
-def frozen(owner: Attack | Purifier, states: States, load: Load, device: torch.device) -> nn.Module:
-    """Return the networks of an attack or a purifier, frozen and in eval mode, on `device`."""
+def load_frozen(owner: Attack | Purifier, states: StateKeys, load: Load, device: torch.device) -> nn.Module:
+    """Return the networks of an attack or a purifier on `device`, frozen and in eval mode."""
     return owner.module(states.load(load, device), device).to(device).eval().requires_grad_(False)
 
 
-def _on(tensors: State, device: torch.device) -> State:
-    """Return a fit's state on `device`: what it recorded beside lies in the same artifact, and is no part of it."""
-    return {name: tensor.to(device) for name, tensor in tensors.items() if not name.startswith(RECORDED)}
+def _load_state(key: str, load: Load, device: torch.device) -> State:
+    """Return the state of a fit on `device`, without the pictures that the fit recorded."""
+    tensors = load(key).tensors
+    return {name: tensor.to(device) for name, tensor in tensors.items() if not name.startswith(RECORD_PREFIX)}

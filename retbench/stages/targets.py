@@ -1,4 +1,4 @@
-"""targets: what the attacker wants each query to return, drawn once for every attack and defense."""
+"""targets: draw the label vector that targeted attacks aim at, once for all attacks and defenses."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from retbench.errors import UserError
 from retbench.stages.stage import Load, Outcome, Stage
 
 BLOCK = 256
-"""Queries whose candidates are ranked at once: 32 MB where a database has 30 000 distinct label vectors."""
+"""Queries processed at once; 32 MB for a database of 30 000 distinct label vectors."""
 
 
 @dataclass(frozen=True)
 class DrawTargets(Stage):
-    """Draws a target label vector, and a database row that carries it, for every query of a dataset.
+    """Draws a target label vector, and a database row with these labels, for every query of a dataset.
 
-    Each query's draw hangs on its id alone, so that a sample of the queries has the targets it has in the whole.
+    The draw of a query depends on its id alone, so that a sample of the queries has the same targets.
     """
 
     name: ClassVar[str] = "targets"
@@ -34,16 +34,16 @@ class DrawTargets(Stage):
         return {"dataset": identify_dataset(self.dataset), "rule": self.rule.identity(self.dataset.name)}
 
     def check(self) -> None:
-        """Raise UserError for a target file that is missing or is not a line of 0/1 columns for each query."""
+        """Raise UserError for a target file that is missing or malformed."""
         if self.rule.file:
-            self._read()
+            self._read_file()
 
     @property
     def label(self) -> str:
         return f"for {self.dataset.name}"
 
     @property
-    def work(self) -> str:
+    def method(self) -> str:
         return "targets"
 
     @property
@@ -55,27 +55,27 @@ class DrawTargets(Stage):
 
     def run(self, load: Load, ctx: Context) -> Outcome:
         noise = self.noise(torch.device("cpu"))
-        distinct = _distinct(self.dataset.labels("database"))
+        candidates = _find_label_vectors(self.dataset.labels("database"))
         if self.rule.file:
             summary: dict[str, Json] = {}
-            chosen = self._find(distinct)
+            chosen = self._match_file(candidates)
         else:
-            allowed = self._allowed(distinct)
+            allowed = self._find_allowed(candidates)
             summary = {"candidates": int(allowed.any(0).sum())}
-            weights = distinct.counts if self.rule.rule == "database-item" else torch.ones_like(distinct.counts)
-            chosen = _pick(allowed, noise.uniform("target", (1,))[:, 0], weights)
-        rows = distinct.carriers(chosen, noise.uniform("target-row", (1,))[:, 0])
+            weights = candidates.counts if self.rule.rule == "database-item" else torch.ones_like(candidates.counts)
+            chosen = _draw_vectors(allowed, noise.uniform("target", (1,))[:, 0], weights)
+        rows = candidates.draw_rows(chosen, noise.uniform("target-row", (1,))[:, 0])
         return Outcome(
-            {"labels": distinct.vectors[chosen], "rows": rows}, {**summary, "distinct": len(distinct.vectors)}
+            {"labels": candidates.vectors[chosen], "rows": rows}, {**summary, "distinct": len(candidates.vectors)}
         )
 
-    def _allowed(self, distinct: _Distinct) -> Tensor:
-        """Return bool (Q, V): the distinct vectors a query may be sent to; raises UserError where there is none."""
+    def _find_allowed(self, candidates: _LabelVectors) -> Tensor:
+        """Return bool (Q, V), the possible targets of each query; raises UserError for a query without any."""
         queries = self.dataset.labels("query")
-        allowed = (distinct.counts > self.rule.above)[None, :].repeat(len(queries), 1)
+        allowed = (candidates.counts > self.rule.above)[None, :].repeat(len(queries), 1)
         if self.rule.rule not in ("uniform", "database-item"):
-            shared = queries.float() @ distinct.vectors.float().T
-            sizes = distinct.vectors.sum(1)
+            shared = queries.float() @ candidates.vectors.float().T
+            sizes = candidates.vectors.sum(1)
             if self.rule.rule == "zero-overlap":
                 allowed &= (shared == 0) & (sizes > 0)
             else:
@@ -85,20 +85,19 @@ class DrawTargets(Stage):
             name = self.dataset.ids("query")[int(empty[0])]
             raise UserError(
                 f"targets of {self.dataset.name}: rule {self.rule.rule} above {self.rule.above} leaves no target: "
-                f"got {len(empty)} queries without a candidate ({name} the first), expected none; try another rule"
+                f"got {len(empty)} queries without a candidate (the first is {name}), expected none; try another rule"
             )
         return allowed
 
-    @property
-    def _file(self) -> Path:
+    def _find_file(self) -> Path:
         path = self.rule.path(self.dataset.name)
         if not path.is_file():
             raise UserError(f"targets of {self.dataset.name}: no such file: got {path}")
         return path
 
-    def _read(self) -> Tensor:
-        """Return the label vectors of the file: uint8 (Q, C); raises UserError naming the line."""
-        facts, path = self.dataset.facts(), self._file
+    def _read_file(self) -> Tensor:
+        """Return the label vectors of the target file, one line a query: uint8 (Q, C); raises UserError."""
+        facts, path = self.dataset.facts(), self._find_file()
         lines = path.read_text().splitlines()
         if len(lines) != facts.sizes["query"]:
             raise UserError(f"{path}: wrong number of lines: got {len(lines)}, expected {facts.sizes['query']} queries")
@@ -108,46 +107,53 @@ class DrawTargets(Stage):
                 raise UserError(f"{path}:{number}: expected {len(facts.classes)} columns of 0 and 1: got {line[:60]!r}")
         return torch.tensor([[column == "1" for column in line.split()] for line in lines], dtype=torch.uint8)
 
-    def _find(self, distinct: _Distinct) -> Tensor:
-        """Return int64 (Q,): the distinct vector of each line; raises UserError for one that no item carries."""
-        vectors = self._read().reshape(-1, distinct.vectors.shape[1])
-        _, places = torch.unique(torch.cat([distinct.vectors, vectors]), dim=0, return_inverse=True)
-        known, wanted = places[: len(distinct.vectors)], places[len(distinct.vectors) :]
-        at = torch.full((int(places.max()) + 1 if len(places) else 0,), -1)
-        at[known] = torch.arange(len(known))
-        if (lost := (at[wanted] < 0).nonzero()[:, 0]).numel():
-            classes = vectors[lost[0]].nonzero()[:, 0].tolist()
-            where = f"{self._file}:{int(lost[0]) + 1}"
+    def _match_file(self, candidates: _LabelVectors) -> Tensor:
+        """Return int64 (Q,), the candidate equal to each line of the target file; raises UserError without one."""
+        lines = self._read_file().reshape(-1, candidates.vectors.shape[1])
+        _, ids = torch.unique(torch.cat([candidates.vectors, lines]), dim=0, return_inverse=True)
+        candidate_ids, line_ids = ids[: len(candidates.vectors)], ids[len(candidates.vectors) :]
+        candidate_of = torch.full((int(ids.max()) + 1 if len(ids) else 0,), -1)
+        candidate_of[candidate_ids] = torch.arange(len(candidate_ids))
+        if (unmatched := (candidate_of[line_ids] < 0).nonzero()[:, 0]).numel():
+            first = int(unmatched[0])
+            classes = lines[first].nonzero()[:, 0].tolist()
             raise UserError(
-                f"{where}: no database item of {self.dataset.name} carries these labels: got classes {classes}"
+                f"{self._find_file()}:{first + 1}: no database item of {self.dataset.name} has these labels: "
+                f"got classes {classes}"
             )
-        return at[wanted]
+        return candidate_of[line_ids]
 
 
-class _Distinct(NamedTuple):
-    """The distinct label vectors of a database: uint8 (V, C); who carries which int64 (M,); how many do int64 (V,)."""
+class _LabelVectors(NamedTuple):
+    """The distinct label vectors of a database.
+
+    Attributes:
+        vectors: uint8 (V, C).
+        vector_of: int64 (M,), the vector of each database row.
+        counts: int64 (V,), the database rows of each vector.
+    """
 
     vectors: Tensor
-    which: Tensor
+    vector_of: Tensor
     counts: Tensor
 
-    def carriers(self, chosen: Tensor, uniform: Tensor) -> Tensor:
-        """Return int64 (Q,): a uniform database row among those that carry each chosen vector."""
-        order = torch.argsort(self.which, stable=True)
+    def draw_rows(self, chosen: Tensor, uniform: Tensor) -> Tensor:
+        """Return int64 (Q,), a uniformly drawn database row for each chosen vector."""
+        order = torch.argsort(self.vector_of, stable=True)
         starts = self.counts.cumsum(0) - self.counts
         return order[starts[chosen] + (uniform.double() * self.counts[chosen]).long()]
 
 
-def _distinct(labels: Tensor) -> _Distinct:
-    return _Distinct(*torch.unique(labels, dim=0, return_inverse=True, return_counts=True))
+def _find_label_vectors(labels: Tensor) -> _LabelVectors:
+    return _LabelVectors(*torch.unique(labels, dim=0, return_inverse=True, return_counts=True))
 
 
-def _pick(allowed: Tensor, uniform: Tensor, weights: Tensor) -> Tensor:
-    """Return int64 (Q,): one of the allowed vectors of each query, (Q, V), each as often as its weight, (V,), says."""
+def _draw_vectors(allowed: Tensor, uniform: Tensor, weights: Tensor) -> Tensor:
+    """Return int64 (Q,), a vector drawn for each query among those allowed (Q, V), with probability by weight (V,)."""
     chosen = torch.zeros(len(allowed), dtype=torch.int64)
     for start in range(0, len(allowed), BLOCK):
         rows = slice(start, start + BLOCK)
-        reached = (allowed[rows] * weights.int()).cumsum(1, dtype=torch.int32)
-        places = (uniform[rows].double() * reached[:, -1]).int()
-        chosen[rows] = (reached > places[:, None]).byte().argmax(1)
+        cumulative = (allowed[rows] * weights.int()).cumsum(1, dtype=torch.int32)
+        thresholds = (uniform[rows].double() * cumulative[:, -1]).int()
+        chosen[rows] = (cumulative > thresholds[:, None]).byte().argmax(1)
     return chosen

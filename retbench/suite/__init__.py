@@ -1,4 +1,4 @@
-"""A suite file, read, checked, defaulted and expanded into cells."""
+"""Read and check a suite file, fill in its defaults, and expand it into cells."""
 
 from retbench.suite.matrix import Cell, expand
 from retbench.suite.model import AXES, Suite

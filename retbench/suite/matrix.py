@@ -13,7 +13,7 @@ from retbench.contracts import Attack, Component, Dataset, Defense, Hardening, H
 from retbench.contracts.facts import Task
 from retbench.contracts.threat import Threat
 from retbench.document import Document, KeyPath
-from retbench.errors import OptionError, SuiteError, UnknownName, suggest
+from retbench.errors import OptionError, SuiteError, UnknownName, option_name, suggest
 from retbench.suite.model import AXES, COMPONENT_AXES, NONE, Choice, Matrix, Options, Suite
 from retbench.suite.read import LoadedSuite
 from retbench.suite.selection import Selection
@@ -72,7 +72,7 @@ def expand(loaded: LoadedSuite, catalog: Catalog, only: Selection = EVERYTHING) 
     cells = {cell.name: cell for cell in map(builder.build_cell, selected)}
     if not cells:
         where = loaded.document.locate(("matrix",))
-        raise SuiteError(f"{where}: no cell is left: exclude and --only drop them all")
+        raise SuiteError(f"{where}: no cell is left: exclude and {option_name('only')} drop them all")
     return list(cells.values())
 
 
@@ -206,7 +206,7 @@ class _CellBuilder:
                 path = next((path for layer, path in reversed(layers) if first in layer), ("components", kind, name))
                 steps = (int(step) if step.isdigit() else step for step in error.option.split("."))
                 where = self.document.locate((*path, *steps))
-                raise SuiteError(f"{where}: {error.owner}: {error.problem}") from None
+                raise SuiteError(f"{where}: {error.component}: {error.problem}") from None
         return self.built[key]
 
     def _check_component(self, kind: str, name: str, path: KeyPath) -> None:
@@ -215,7 +215,7 @@ class _CellBuilder:
         except UnknownName as error:
             broken = f"; {len(self.catalog.broken)} broken: see `retbench plugins list`" if self.catalog.broken else ""
             where = self.document.locate(path)
-            raise SuiteError(f"{where}: unknown {kind}: got {name!r}, {suggest(name, error.known)}{broken}") from None
+            raise SuiteError(f"{where}: unknown {kind}: got {name!r}, {suggest(name, error.choices)}{broken}") from None
 
     def _check_pattern(self, pattern: Mapping[str, list[Any]], path: KeyPath) -> None:
         for axis, values in pattern.items():

@@ -18,7 +18,7 @@ COMPONENT_AXES: dict[str, str] = {
     "surrogate": "hasher",
     "defense": "defense",
 }
-"""Axes whose values are component names, and the kind they name."""
+"""The axes whose values are component names, with the kind of component."""
 NONE = "none"
 
 Options = dict[str, Any]
@@ -34,10 +34,10 @@ class Choice(_Frozen):
 
     Attributes:
         names: the components, in order; empty for `none`.
-        options: what a sweep sets, by component name.
+        options: the options that a sweep sets, by component name.
         variant: the label of the swept options (`t_p=5`); empty without a sweep.
-        at: where in its axis it was written: the index of its entry, or nothing where the axis is a single one.
-        objects: components that are given as they are, by name: neither suite, profile nor sweep changes their options.
+        at: the index of its entry within the axis; empty where the axis is written without a list.
+        objects: components given as Python objects, by name; the suite, profiles and sweeps leave their options alone.
     """
 
     names: tuple[str, ...]
@@ -56,8 +56,8 @@ def _as_list(value: Any) -> Any:
     return value if isinstance(value, list) else [value]
 
 
-def _expand(entry: Any) -> list[Choice]:
-    """Return the choices of one entry: a name, a list of names, or `{name: {sweep: {option: [values]}}}`."""
+def _parse_entry(entry: Any) -> list[Choice]:
+    """Return the choices of one entry of an axis: a name, a list of names, or `{name: {sweep: {option: [values]}}}`."""
     if isinstance(entry, Choice):
         return [entry]
     if isinstance(entry, str):
@@ -65,62 +65,65 @@ def _expand(entry: Any) -> list[Choice]:
     if isinstance(entry, list) and entry and all(isinstance(name, str) for name in entry):
         return [Choice(names=tuple(entry))]
     if isinstance(entry, dict) and len(entry) == 1 and isinstance(name := next(iter(entry)), str):
-        return _sweep(name, entry[name])
-    raise ValueError(f"an entry is a name, a list of names, or name: {{sweep: {{option: [values]}}}}: got {entry!r}")
+        return _parse_sweep(name, entry[name])
+    raise ValueError(f"expected a name, a list of names, or name: {{sweep: {{option: [values]}}}}: got {entry!r}")
 
 
-def _sweep(name: str, body: Any) -> list[Choice]:
+def _parse_sweep(name: str, body: Any) -> list[Choice]:
     sweep = body.get("sweep") if isinstance(body, dict) and set(body) == {"sweep"} else None
     option, values = next(iter(sweep.items())) if isinstance(sweep, dict) and len(sweep) == 1 else (None, None)
     if not isinstance(option, str) or not isinstance(values, list) or not values:
         raise ValueError(
-            f"a sweep reads {name}: {{sweep: {{option: [values]}}}} with one option and its values: got {body!r}"
+            f"expected {name}: {{sweep: {{option: [values]}}}} with one option and its values: got {body!r}"
         )
     return [Choice(names=(name,), options={name: {option: value}}, variant=f"{option}={value}") for value in values]
 
 
-_ENTRIES: TypeAdapter[list[list[Choice]]] = TypeAdapter(list[Annotated[list[Choice], BeforeValidator(_expand)]])
+_ENTRIES: TypeAdapter[list[list[Choice]]] = TypeAdapter(list[Annotated[list[Choice], BeforeValidator(_parse_entry)]])
 
 
-def _choices(value: Any) -> list[Choice]:
-    """Return the choices of an axis, each with the place of its entry; a bad entry is reported at its index."""
+def _parse_choices(value: Any) -> list[Choice]:
+    """Return the choices of an axis, each with the index of its entry; a bad entry is reported at its index."""
     entries = enumerate(_ENTRIES.validate_python(_as_list(value)))
-    placed = ((choice, (index,) if isinstance(value, list) else ()) for index, entry in entries for choice in entry)
-    return [choice.model_copy(update={"at": at}) for choice, at in placed]
+    return [
+        choice.model_copy(update={"at": (index,) if isinstance(value, list) else ()})
+        for index, entry in entries
+        for choice in entry
+    ]
 
 
-def _one_each(choices: tuple[Choice, ...]) -> tuple[Choice, ...]:
+def _reject_combinations(choices: tuple[Choice, ...]) -> tuple[Choice, ...]:
     for choice in choices:
         if len(choice.names) > 1:
-            raise ValueError(f"only a defense may combine several: got {list(choice.names)}")
+            raise ValueError(f"only defenses may be combined: got {list(choice.names)}, expected one name")
     return choices
 
 
-def _pattern(value: Any) -> Any:
+def _parse_pattern(value: Any) -> Any:
     if not isinstance(value, dict):
-        raise ValueError(f"a pattern is a mapping of axes: got {value!r}")
-    return {axis: _as_list(wanted) for axis, wanted in value.items()}
+        raise ValueError(f"expected a mapping of axes: got {value!r}")
+    return {axis: _as_list(labels) for axis, labels in value.items()}
 
 
-Choices = Annotated[tuple[Choice, ...], BeforeValidator(_choices), Field(min_length=1)]
-Single = Annotated[Choices, AfterValidator(_one_each)]
-Axis = BeforeValidator(_as_list)
-Bits = Annotated[tuple[Annotated[int, Field(ge=1, le=4096, strict=True)], ...], Axis, Field(min_length=1)]
-Tasks = Annotated[tuple[Task, ...], Axis, Field(min_length=1)]
-Threats = Annotated[tuple[Threat, ...], Axis, Field(min_length=1)]
-Seeds = Annotated[tuple[Annotated[int, Field(ge=0, strict=True)], ...], Axis, Field(min_length=1)]
-Patterns = tuple[Annotated[Pattern, BeforeValidator(_pattern)], ...]
+Choices = Annotated[tuple[Choice, ...], BeforeValidator(_parse_choices), Field(min_length=1)]
+SingleChoices = Annotated[Choices, AfterValidator(_reject_combinations)]
+AsList = BeforeValidator(_as_list)
+Bits = Annotated[tuple[Annotated[int, Field(ge=1, le=4096, strict=True)], ...], AsList, Field(min_length=1)]
+Tasks = Annotated[tuple[Task, ...], AsList, Field(min_length=1)]
+Threats = Annotated[tuple[Threat, ...], AsList, Field(min_length=1)]
+Seeds = Annotated[tuple[Annotated[int, Field(ge=0, strict=True)], ...], AsList, Field(min_length=1)]
+Patterns = tuple[Annotated[Pattern, BeforeValidator(_parse_pattern)], ...]
 
 
 class Inclusion(_Frozen):
-    """Cells added to the product: an axis left out takes the first value of the matrix."""
+    """Cells added to the product of the axes; an axis that is left out has the first value of the matrix."""
 
-    dataset: Single | None = None
-    hasher: Single | None = None
+    dataset: SingleChoices | None = None
+    hasher: SingleChoices | None = None
     bits: Bits | None = None
     task: Tasks | None = None
-    attack: Single | None = None
-    surrogate: Single | None = None
+    attack: SingleChoices | None = None
+    surrogate: SingleChoices | None = None
     defense: Choices | None = None
     threat: Threats | None = None
     seed: Seeds | None = None
@@ -129,15 +132,15 @@ class Inclusion(_Frozen):
 class Matrix(_Frozen):
     """The axes whose product is the matrix; every axis takes one value or a list.
 
-    `exclude` drops the cells of the product that match a pattern of axes; `include` adds cells to what is left.
+    `exclude` drops the cells of the product that match one of its patterns; `include` then adds cells.
     """
 
-    dataset: Single
-    hasher: Single
+    dataset: SingleChoices
+    hasher: SingleChoices
     bits: Bits = (32,)
     task: Tasks = ("i2i",)
-    attack: Single = (Choice(names=()),)
-    surrogate: Single = (Choice(names=()),)
+    attack: SingleChoices = (Choice(names=()),)
+    surrogate: SingleChoices = (Choice(names=()),)
     defense: Choices = (Choice(names=()),)
     threat: Threats = ("oblivious",)
     seed: Seeds = (0,)
@@ -149,21 +152,21 @@ Components = dict[Literal["dataset", "hasher", "attack", "defense"], dict[str, O
 
 
 class Override(_Frozen):
-    """Options that hold in the cells that match `when`; of several that set one option the last wins."""
+    """Options for the cells that match `when`; where several overrides set one option, the last wins."""
 
-    when: Annotated[Pattern, BeforeValidator(_pattern)] = Field(default_factory=dict)
+    when: Annotated[Pattern, BeforeValidator(_parse_pattern)] = Field(default_factory=dict)
     components: Components
 
 
 class Report(_Frozen):
-    """How `retbench report` lays the rows out, and what it puts beside them: shipped names, or paths of one's own."""
+    """The layouts and the published numbers of `retbench report`, by shipped name or as paths to files of your own."""
 
-    layout: Annotated[tuple[str, ...], Axis, Field(min_length=1)] = ("long",)
-    claims: str = Field("", description="the published numbers that the tables stand beside; none without")
+    layout: Annotated[tuple[str, ...], AsList, Field(min_length=1)] = ("long",)
+    claims: str = Field("", description="published numbers to compare with; empty for none")
 
 
 class Suite(_Frozen):
-    """The content of a suite file, with its profile and the changes of the command line applied."""
+    """The content of a suite file, with a profile and the `--set` changes applied."""
 
     suite: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")
     description: str = ""

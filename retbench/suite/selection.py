@@ -1,21 +1,21 @@
-"""Which part of a matrix is wanted: the `--only` of the command line, the `only` of the Python API."""
+"""Select a part of a matrix: `--only` of the command line, `only` of the Python API."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
-from retbench.errors import UnknownName, UserError
+from retbench.errors import UnknownName, UserError, option_name
 from retbench.suite.model import AXES, NONE
 
 T = TypeVar("T")
 Only = str | Sequence[str] | Mapping[str, Any]
-"""An `axis=value[,value]` text, several of them, or a mapping from an axis to its value or a list of values."""
-LISTS = (list, tuple, set, frozenset, range)
+"""A text `axis=value[,value]`, several of them, or a mapping from an axis to a value or a list of values."""
+LIST_TYPES = (list, tuple, set, frozenset, range)
 
 
 class Filter(NamedTuple):
-    """The values that one axis may have, as rows print them."""
+    """The selected values of one axis, as rows print them."""
 
     axis: str
     values: tuple[str, ...]
@@ -25,50 +25,48 @@ class Filter(NamedTuple):
 
 
 class Selection(NamedTuple):
-    """A part of a matrix: what all of some filters keep; everything without a filter.
+    """A part of a matrix: the points that match every filter; all points without a filter.
 
     Attributes:
-        filters: at most one value of each axis is compared with each of them.
-        where: what messages call the option that they come from.
+        filters: the filters; several may name one axis.
     """
 
     filters: tuple[Filter, ...] = ()
-    where: str = "--only"
 
     @property
     def texts(self) -> tuple[str, ...]:
-        """The filters as the command line writes them; `read_selection` reads them again."""
+        """The filters as `axis=value[,value]`, which `read_selection` reads back."""
         return tuple(map(str, self.filters))
 
-    def select(self, items: Iterable[T], value: Callable[[T, str], object], among: str) -> list[T]:
-        """Return the items that all filters keep, in order.
+    def select(self, items: Iterable[T], value: Callable[[T, str], object], source: str) -> list[T]:
+        """Return the items that match every filter, in order.
 
         Args:
             items: points of a matrix, or rows.
             value: returns the value of an item on an axis; values are compared as text.
-            among: what messages call the items.
+            source: the name of the items in messages.
 
         Raises:
             UnknownName: a filter names a value that no item has.
         """
         everything = list(items)
-        left = everything
-        for axis, wanted in self.filters:
+        selected = everything
+        for axis, values in self.filters:
             known = {str(value(item, axis)) for item in everything}
-            if missing := [each for each in wanted if each not in known]:
-                raise UnknownName(f"{self.where}: {axis} of {among}", missing[0], known)
-            left = [item for item in left if str(value(item, axis)) in wanted]
-        return left
+            if missing := [each for each in values if each not in known]:
+                raise UnknownName(f"{option_name('only')}: {axis} of {source}", missing[0], known)
+            selected = [item for item in selected if str(value(item, axis)) in values]
+        return selected
 
 
 def read_selection(only: Only | None = None) -> Selection:
-    """Return the selection that a text, texts or a mapping describe; everything for None.
+    """Return the selection described by a text, several texts or a mapping; everything for None.
 
-    In a mapping, a list inside the list of an axis combines: `{"defense": ["none", ["atrdh", "retpur"]]}`. Numbers and
-    arrays of numpy are read as Python's own.
+    In a mapping, a list inside the list of an axis is a combination: `{"defense": ["none", ["atrdh", "retpur"]]}`.
+    Numbers and arrays of numpy are accepted.
 
     Raises:
-        UserError: anything else, or a text that is not `axis=value[,value]`.
+        UserError: another type, or a text that is not `axis=value[,value]`.
         UnknownName: an axis that a matrix does not have.
 
     >>> read_selection({"dataset": "digits", "bits": [16, 32]}).texts
@@ -78,37 +76,37 @@ def read_selection(only: Only | None = None) -> Selection:
     """
     if isinstance(only, Mapping):
         filters = [Filter(str(axis), _labels(values)) for axis, values in only.items()]
-        selection = Selection(tuple(filters), "only")
+        selection = Selection(tuple(filters))
     elif only is None or isinstance(only, str | Sequence):
         texts = [only] if isinstance(only, str) else only or ()
         selection = Selection(tuple(map(_read_filter, texts)))
     else:
         raise UserError(f"only: expected axis=value[,value], a list of such texts, or a mapping, got {only!r}")
-    for each in selection.filters:
-        if each.axis not in AXES:
-            raise UnknownName(f"{selection.where}: axis", each.axis, AXES)
+    for axis, _ in selection.filters:
+        if axis not in AXES:
+            raise UnknownName(f"{option_name('only')}: axis", axis, AXES)
     return selection
 
 
-def plain_value(value: Any) -> Any:
-    """Return a number or an array of numpy or torch as Python's own number or list; anything else as it is."""
+def to_python_value(value: Any) -> Any:
+    """Return a number or an array of numpy or torch as a Python number or list; anything else unchanged."""
     return value.tolist() if callable(getattr(value, "tolist", None)) else value
 
 
 def _read_filter(text: str) -> Filter:
     if not isinstance(text, str):
-        raise UserError(f"only: expected axis=value[,value], got {text!r}")
+        raise UserError(f"{option_name('only')}: expected axis=value[,value], got {text!r}")
     axis, equals, values = text.partition("=")
     if not equals:
-        raise UserError(f"--only: expected axis=value[,value], got {text!r}")
+        raise UserError(f"{option_name('only')}: expected axis=value[,value], got {text!r}")
     return Filter(axis, tuple(values.split(",")))
 
 
 def _labels(values: Any) -> tuple[str, ...]:
     """Return the values of an axis as rows print them."""
-    values = plain_value(values)
-    entries = values if isinstance(values, LISTS) else [values]
-    return tuple(_label(plain_value(entry)) for entry in entries)
+    values = to_python_value(values)
+    entries = values if isinstance(values, LIST_TYPES) else [values]
+    return tuple(_label(to_python_value(entry)) for entry in entries)
 
 
 def _label(entry: Any) -> str:

@@ -1,4 +1,4 @@
-"""For authors of plugins: the contract suite, toy components of every kind, and a way to install a plugin in a test."""
+"""Help plugin authors test: contract checks, toy components of every kind, and plugins installed by a test."""
 
 from retbench.testing.contract import check_component
 from retbench.testing.plugin_folder import write_plugin

@@ -1,28 +1,31 @@
-"""The contract suite: what every component must do, checked by running it as the core would."""
+"""The contract checks of all components, which run a component in the same way as the core does."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
 from retbench.contracts import Attack, AttackPart, Component, Dataset, Hardening, Hasher, Part, Purifier
-from retbench.contracts.component import NAME
+from retbench.contracts.component import NAME_PATTERN
 from retbench.testing.attack_contract import check_attack
+from retbench.testing.component_setup import require
 from retbench.testing.dataset_contract import check_dataset
 from retbench.testing.defense_contract import check_hardening, check_purifier
 from retbench.testing.hasher_contract import check_hasher
 from retbench.testing.part_contract import check_part
-from retbench.testing.rig import require
 from retbench.testing.toys import ToyDataset
 
 BITS = 16
 
 
 def check_component(component: Component, dataset: Dataset | None = None) -> None:
-    """Raise ContractBreach for the first thing that a component does against its contract.
+    """Check that a component keeps its contract.
 
     Args:
-        component: with options that make it cheap; its fit runs, and a hasher's or a part's runs twice.
-        dataset: what to try it on; by default flat-colored 32-pixel pictures of `ToyDataset`.
+        component: a component with options that make it fast; it is fitted, a hasher and a part twice.
+        dataset: the dataset to run it on; by default `ToyDataset` with images of 32 pixels.
+
+    Raises:
+        ContractBreach: the component breaks its contract.
     """
     check_identity(component)
     if isinstance(component, Dataset):
@@ -30,7 +33,8 @@ def check_component(component: Component, dataset: Dataset | None = None) -> Non
         return
     dataset = dataset or ToyDataset(side=32)
     facts = replace(dataset.facts(), bits=BITS, task="i2i", threat="oblivious")
-    require(component, (why := component.supports(facts)) is None, f"it does not support the dataset given: {why}")
+    reason = component.supports(facts)
+    require(component, reason is None, f"it does not support the dataset {dataset.name}: {reason}")
     if isinstance(component, Hasher):
         check_hasher(component, dataset, facts)
     elif isinstance(component, Attack):
@@ -44,12 +48,13 @@ def check_component(component: Component, dataset: Dataset | None = None) -> Non
 
 
 def check_identity(component: Component) -> None:
-    """Raise ContractBreach unless name, source, documentation and options are as the contract has them."""
+    """Raise ContractBreach unless name, source, docstring and options of a component keep the contract."""
     cls = type(component)
-    require(component, NAME.fullmatch(cls.name) is not None, f"name must be lower-case with dashes: got {cls.name!r}")
-    require(component, bool(cls.source), "source must name the paper or the origin it follows")
-    require(component, bool(cls.__doc__), "it has no docstring")
+    valid_name = NAME_PATTERN.fullmatch(cls.name) is not None
+    require(component, valid_name, f"name must be lower-case words joined by dashes: got {cls.name!r}")
+    require(component, bool(cls.source), "source must name the paper or the origin of the method: got an empty text")
+    require(component, bool(cls.__doc__), "its class must have a docstring: got none")
     for option, field in cls.model_fields.items():
-        require(component, bool(field.description), f"option {option} has no description")
-    twin = cls.create(component.model_dump())
-    require(component, twin == component and hash(twin) == hash(component), "equal options make equal components")
+        require(component, bool(field.description), f"option {option} must have a description: got none")
+    copy = cls.create(component.model_dump())
+    require(component, copy == component and hash(copy) == hash(component), "components of equal options must be equal")

@@ -1,4 +1,4 @@
-"""What every purifier and every hardening must do."""
+"""The contract checks of purifiers and hardenings."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import torch
 from torch import Tensor, nn
 
 from retbench.contracts import Dataset, Facts, Hardening, Noise, Purifier, TrainingData
-from retbench.stages.check import checked_images
-from retbench.stages.fit import checked_state
-from retbench.testing.rig import (
+from retbench.stages.check import check_images
+from retbench.stages.fit import check_state
+from retbench.testing.component_setup import (
     CPU,
-    checked_module,
-    context,
+    check_module,
     fit_hasher,
     fit_parts,
-    merged,
-    queries,
+    make_batch,
+    make_context,
+    merge_states,
     require,
     require_close,
     require_gradient,
@@ -24,38 +24,43 @@ from retbench.testing.toys import ToyHasher
 
 
 def check_purifier(purifier: Purifier, dataset: Dataset, facts: Facts) -> None:
-    """Raise ContractBreach unless its images keep the contract whatever the batch, with gradients if it says so."""
+    """Raise ContractBreach unless the purifier's images are valid and independent of the batch.
+
+    A purifier that declares itself differentiable must pass gradients.
+    """
     parts = fit_parts(purifier, dataset)
     data = TrainingData(dataset, dataset.facts(), CPU)
-    own = checked_state(purifier.fit(data, context(purifier.name, parts)), purifier) if purifier.learns else {}
-    module = checked_module(purifier, purifier.module(merged(own, parts), CPU))
-    batch = queries(dataset, 3)
+    own = check_state(purifier.fit(data, make_context(purifier.name, parts)), purifier) if purifier.learns else {}
+    module = check_module(purifier, purifier.module(merge_states(own, parts), CPU))
+    batch = make_batch(dataset, 3)
     noise = Noise(0, batch.ids)
-    images = purified(purifier, batch.images, module, noise)
-    again = purified(purifier, batch.images, module, noise)
-    require_close(purifier, again, images, "the same noise must give the same images")
-    alone = [purified(purifier, batch.images[i : i + 1], module, noise.rows(i, i + 1)) for i in range(3)]
-    require_close(purifier, torch.cat(alone), images, "images must not depend on the batch")
-    none = purified(purifier, batch.images[:0], module, noise.rows(0, 0))
-    require(purifier, len(none) == 0, f"no images must give none: got {len(none)}")
+    images = purify(purifier, batch.images, module, noise)
+    repeated = purify(purifier, batch.images, module, noise)
+    require_close(purifier, repeated, images, "the same noise must give the same images")
+    single = [purify(purifier, batch.images[i : i + 1], module, noise.rows(i, i + 1)) for i in range(3)]
+    require_close(purifier, torch.cat(single), images, "images must not depend on the batch")
+    empty = purify(purifier, batch.images[:0], module, noise.rows(0, 0))
+    require(purifier, len(empty) == 0, f"no images must give no images: got {len(empty)}")
     if purifier.differentiable:
         pixels = batch.images.clone().requires_grad_()
         output = purifier.purify(pixels, module, noise)
-        require_gradient(purifier, output, pixels, "it says it is differentiable, but no gradient passes")
+        require_gradient(
+            purifier, output, pixels, "it declares itself differentiable, but no gradient reaches the pixels"
+        )
 
 
-def purified(purifier: Purifier, images: Tensor, module: nn.Module, noise: Noise) -> Tensor:
-    """Return the purifier's images, checked as the core checks them."""
+def purify(purifier: Purifier, images: Tensor, module: nn.Module, noise: Noise) -> Tensor:
+    """Return the purifier's images after the same checks as in a run."""
     with torch.no_grad():
-        return checked_images(purifier.purify(images, module, noise), images, purifier)
+        return check_images(purifier.purify(images, module, noise), images, purifier)
 
 
 def check_hardening(hardening: Hardening, dataset: Dataset, facts: Facts) -> None:
-    """Raise ContractBreach unless it returns finite weights of the hasher's names and shapes."""
+    """Raise ContractBreach unless the hardening returns finite weights with the names and shapes of the hasher's."""
     hasher = ToyHasher()
     before = fit_hasher(hasher, dataset, facts)
-    ctx = context(hardening.name, fit_parts(hardening, dataset))
-    after = checked_state(hardening.fit(hasher, before, TrainingData(dataset, facts, CPU), ctx), hardening)
+    ctx = make_context(hardening.name, fit_parts(hardening, dataset))
+    after = check_state(hardening.fit(hasher, before, TrainingData(dataset, facts, CPU), ctx), hardening)
     shapes = {name: tensor.shape for name, tensor in before.items()}
     same = shapes == {name: tensor.shape for name, tensor in after.items()}
-    require(hardening, same, "names and shapes of the weights must stay")
+    require(hardening, same, "it must keep the names and shapes of the hasher's weights")

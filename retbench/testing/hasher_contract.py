@@ -1,4 +1,4 @@
-"""What every hasher must do."""
+"""The contract checks of hashers."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import torch
 from torch import Tensor
 
 from retbench.contracts import Dataset, Facts, Hasher, HashNetwork
-from retbench.testing.rig import (
+from retbench.testing.component_setup import (
     CPU,
     fit_hasher,
     fit_parts,
     frozen_network,
-    queries,
+    make_batch,
     require,
     require_close,
     require_gradient,
@@ -19,21 +19,20 @@ from retbench.testing.rig import (
 
 
 def check_hasher(hasher: Hasher, dataset: Dataset, facts: Facts) -> None:
-    """Raise ContractBreach unless it trains alike twice and encodes with gradients down to the pixels."""
+    """Raise ContractBreach unless training is reproducible, and logits are valid with gradients down to the pixels."""
     roles = hasher.parts(dataset.facts())
-    known = hasher.cached is None or hasher.cached in roles
-    require(hasher, known, f"cached must be the role of a part: got {hasher.cached!r}, expected one of {sorted(roles)}")
+    valid = hasher.cached is None or hasher.cached in roles
+    require(hasher, valid, f"cached must be the role of a part: got {hasher.cached!r}, expected one of {sorted(roles)}")
     first, second = (fit_hasher(hasher, dataset, facts) for _ in range(2))
     require(hasher, all(torch.equal(first[n], second[n]) for n in first), "the same fit must give the same weights")
     network = frozen_network(hasher, first)
-    images = queries(dataset, 3).images.requires_grad_()
+    images = make_batch(dataset, 3).images.requires_grad_()
     logits = network.image(images)
-    require(
-        hasher, tuple(logits.shape) == (3, facts.bits), f"logits: got {tuple(logits.shape)}, expected (3, {facts.bits})"
-    )
+    shape = tuple(logits.shape)
+    require(hasher, shape == (3, facts.bits), f"logits: got {shape}, expected (3, {facts.bits})")
     require_gradient(hasher, logits, images, "no gradient reaches the pixels")
-    alone = torch.cat([network.image(image[None]) for image in images])
-    require_close(hasher, alone, logits, "logits must not depend on the batch")
+    single = torch.cat([network.image(image[None]) for image in images])
+    require_close(hasher, single, logits, "logits must not depend on the batch")
     require(hasher, tuple(network.image(images[:0]).shape) == (0, facts.bits), "no images must give no logits")
     if "text" in hasher.modalities:
         check_texts(hasher, network, dataset, facts)
@@ -44,28 +43,28 @@ def check_hasher(hasher: Hasher, dataset: Dataset, facts: Facts) -> None:
 
 
 def check_texts(hasher: Hasher, network: HashNetwork, dataset: Dataset, facts: Facts) -> None:
-    """Raise ContractBreach unless texts, an empty one among them, have logits that do not depend on the batch."""
+    """Raise ContractBreach unless texts, also empty ones, have finite logits that do not depend on the batch."""
     texts = dataset.texts("query", range(3)).clone()
     texts[0] = 0
     logits = network.text(texts)
     shape = tuple(logits.shape)
     require(hasher, shape == (3, facts.bits), f"logits of texts: got {shape}, expected (3, {facts.bits})")
     require(hasher, bool(torch.isfinite(logits).all()), "an empty text must have finite logits")
-    alone = torch.cat([network.text(text[None]) for text in texts])
-    require_close(hasher, alone, logits, "logits of texts must not depend on the batch")
+    single = torch.cat([network.text(text[None]) for text in texts])
+    require_close(hasher, single, logits, "logits of texts must not depend on the batch")
     require(hasher, tuple(network.text(texts[:0]).shape) == (0, facts.bits), "no texts must give no logits")
 
 
 def check_cached(hasher: Hasher, network: HashNetwork, dataset: Dataset, logits: Tensor) -> None:
-    """Raise ContractBreach unless the first queries have the same logits from the features of the cached part."""
+    """Raise ContractBreach unless the features of the cached part lead to the same logits as the images."""
     role, parts = hasher.cached or "", fit_parts(hasher, dataset)
     module = hasher.parts(dataset.facts())[role].module(parts[role], CPU)
-    stored = network.from_features(module(queries(dataset, 3).images))
-    require_close(hasher, stored, logits, "logits of stored features must be those of the images")
+    from_features = network.from_features(module(make_batch(dataset, 3).images))
+    require_close(hasher, from_features, logits, "logits of features must equal those of their images")
 
 
 def check_loss(hasher: Hasher, dataset: Dataset, facts: Facts) -> None:
-    """Raise ContractBreach unless a label-less batch has a finite loss and gradient."""
+    """Raise ContractBreach unless a batch without labels has a finite loss and gradient."""
     labels = dataset.labels("train").clone()
     labels[0] = 0
     rows = torch.tensor([0, 0])
@@ -73,7 +72,9 @@ def check_loss(hasher: Hasher, dataset: Dataset, facts: Facts) -> None:
     memory = torch.zeros(len(labels), facts.bits)
     loss = hasher.loss(outputs, labels, rows, memory)
     require(
-        hasher, loss.ndim == 0 and bool(torch.isfinite(loss)), f"a label-less batch must have a finite loss: {loss}"
+        hasher,
+        loss.ndim == 0 and bool(torch.isfinite(loss)),
+        f"a batch without labels must have a finite scalar loss: got {loss}",
     )
     (gradient,) = torch.autograd.grad(loss, outputs)
-    require(hasher, bool(torch.isfinite(gradient).all()), "a label-less batch must have a finite gradient")
+    require(hasher, bool(torch.isfinite(gradient).all()), "a batch without labels must have a finite gradient")

@@ -1,4 +1,4 @@
-"""Installs a plugin without pip: a folder that importlib.metadata reads as a distribution."""
+"""Install a plugin without pip, as a folder that importlib.metadata reads as a distribution."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from pathlib import Path
 
 
 def write_plugin(folder: Path, distribution: str, module: str, source: str | None = None) -> Path:
-    """Return `folder` after writing a distribution into it that names a plugin module; put it on `sys.path` to use it.
+    """Write a distribution with an entry point for a plugin module, and return its folder, to be put on `sys.path`.
 
     Args:
-        folder: made if it is not there; several plugins may share it.
-        distribution: the distribution's and the entry point's name; its version is 0.1.
-        module: the importable module that the entry point names.
-        source: the text of that module; None for one that is installed already.
+        folder: the folder, created if missing; several plugins may share it.
+        distribution: the name of the distribution and of the entry point; the version is 0.1.
+        module: the name of the module that the entry point refers to.
+        source: the source of that module; None for a module that is importable already.
     """
     info = folder / f"{distribution.replace('-', '_')}-0.1.dist-info"
     info.mkdir(parents=True, exist_ok=True)

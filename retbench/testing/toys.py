@@ -1,4 +1,4 @@
-"""Toy components: every kind of contract, in milliseconds, without a claim on quality."""
+"""Toy components of every kind, which run in milliseconds."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from retbench.contracts.threat import Goal
 
 
 class ToyDataset(Dataset):
-    """Flat-colored pictures of three classes, one or two of them at once, with a text that names them."""
+    """Images of a flat color with noise; one or two of three classes, which the text names too."""
 
     name: ClassVar[str] = "toy"
     source: ClassVar[str] = "made for tests"
@@ -72,7 +72,7 @@ class ToyDataset(Dataset):
 
 
 class ToyPart(Part):
-    """The mean color of the training pictures, and how often its fit was asked for pictures."""
+    """Learns the mean color of the training images."""
 
     name: ClassVar[str] = "toy-mean"
     source: ClassVar[str] = "made for tests"
@@ -87,7 +87,7 @@ class ToyPart(Part):
 
 
 class ToyNetwork(HashNetwork):
-    """A random projection of the mean color, less the mean of the training pictures."""
+    """A random projection of the mean color, centered at the mean of the training images."""
 
     def __init__(self, state: State) -> None:
         super().__init__()
@@ -102,7 +102,7 @@ class ToyNetwork(HashNetwork):
 
 
 class ToyHasher(Hasher):
-    """Projects the mean color; nothing is learned but the mean."""
+    """Projects the mean color of an image at random; learns only the mean of the training images."""
 
     name: ClassVar[str] = "toy"
     source: ClassVar[str] = "made for tests"
@@ -126,10 +126,10 @@ class ToyHasher(Hasher):
         return ((outputs @ memory.T / outputs.shape[1] - (2 * similar - 1)) ** 2).mean()
 
 
-class ToyEyes(Part):
-    """Maps a picture to its mean color; nothing is learned."""
+class ToyBackbone(Part):
+    """Maps an image to its mean color; learns nothing."""
 
-    name: ClassVar[str] = "toy-eyes"
+    name: ClassVar[str] = "toy-backbone"
     source: ClassVar[str] = "made for tests"
 
     def fit(self, inputs: TrainingData, ctx: Context) -> State:
@@ -140,13 +140,13 @@ class ToyEyes(Part):
 
 
 class ToyCached(ToyHasher):
-    """Projects the mean color, which a part of it sees and the core keeps."""
+    """Projects the mean color, computed by a part whose features the core stores."""
 
     name: ClassVar[str] = "toy-cached"
-    cached: ClassVar[str | None] = "eyes"
+    cached: ClassVar[str | None] = "backbone"
 
     def parts(self, facts: Facts) -> dict[str, Part]:
-        return {"eyes": ToyEyes()}
+        return {"backbone": ToyBackbone()}
 
     def fit(self, data: TrainingData, ctx: Context) -> State:
         weight = torch.randn(data.facts.bits, 3, generator=ctx.noise.generator("weight")).to(ctx.device)
@@ -157,14 +157,14 @@ class ToyCached(ToyHasher):
 
 
 class ToyCachedNetwork(ToyNetwork):
-    """The same projection, from the mean color too."""
+    """The network of `ToyHasher`, which also accepts mean colors as features."""
 
     def from_features(self, features: Tensor) -> Tensor:
         return (features - self.mean) @ self.weight.T
 
 
 class ToyAttack(Attack):
-    """One signed gradient step towards the code of the target's row."""
+    """Takes one signed gradient step towards the code of the target row."""
 
     name: ClassVar[str] = "toy"
     source: ClassVar[str] = "made for tests"
@@ -178,14 +178,14 @@ class ToyAttack(Attack):
 
     def perturb(self, knowledge: Knowledge, batch: Batch, module: nn.Module, noise: Noise) -> Tensor:
         images = batch.images.detach().clone().requires_grad_()
-        wanted = knowledge.grant("database_codes")[batch.target_rows].float()
-        loss = -(relax(knowledge.network.image(images), 0.1) * wanted).mean(1).sum()
+        target_codes = knowledge.grant("database_codes")[batch.target_rows].float()
+        loss = -(relax(knowledge.network.image(images), 0.1) * target_codes).mean(1).sum()
         (gradient,) = torch.autograd.grad(loss, images)
         return (batch.images - self.eps * gradient.sign()).clamp(0, 1)
 
 
 class ToyPrototype(AttackPart):
-    """The mean of the attacked hasher's training codes."""
+    """Learns the mean training code of the attacked hasher."""
 
     name: ClassVar[str] = "toy-prototype"
     source: ClassVar[str] = "made for tests"
@@ -201,7 +201,7 @@ class ToyPrototype(AttackPart):
 
 
 class ToyUntargeted(ToyAttack):
-    """One signed gradient step away from the mean training code, which a part of it holds."""
+    """Takes one signed gradient step away from the mean training code, which a part learns."""
 
     name: ClassVar[str] = "toy-untargeted"
 
@@ -224,12 +224,12 @@ class ToyUntargeted(ToyAttack):
 
 
 class ToyPurifier(Purifier):
-    """Pulls pictures towards their mean color, with a little noise; owns the part that the hasher owns too."""
+    """Pulls images towards their mean color and adds a little noise; shares a part with `ToyHasher`."""
 
     name: ClassVar[str] = "toy"
     source: ClassVar[str] = "made for tests"
 
-    strength: float = Field(0.5, ge=0, le=1, description="share of the way to the mean color")
+    strength: float = Field(0.5, ge=0, le=1, description="weight of the mean color")
 
     def parts(self, facts: Facts) -> dict[str, Part]:
         return {"mean": ToyPart()}
@@ -245,7 +245,7 @@ class ToyPurifier(Purifier):
 
 
 class ToyHardening(Hardening):
-    """Doubles the hasher's projection."""
+    """Doubles the weights of the hasher's projection."""
 
     name: ClassVar[str] = "toy-hardening"
     source: ClassVar[str] = "made for tests"
@@ -255,30 +255,30 @@ class ToyHardening(Hardening):
 
 
 class FaultyAttack(ToyAttack):
-    """Breaks the attack contract in the way its option says."""
+    """Breaks the attack contract; its option selects how."""
 
     name: ClassVar[str] = "faulty"
 
-    fault: Literal["nan", "shape", "dtype", "range", "ball", "type", "raise"] = Field("nan", description="what it does")
+    fault: Literal["nan", "shape", "dtype", "range", "ball", "type", "raise"] = Field("nan", description="the fault")
 
     def perturb(self, knowledge: Knowledge, batch: Batch, module: nn.Module, noise: Noise) -> Tensor:
         images = super().perturb(knowledge, batch, module, noise)
-        return broken(images, self.fault)
+        return apply_fault(images, self.fault)
 
 
 class FaultyPurifier(ToyPurifier):
-    """Breaks the purifier contract in the way its option says."""
+    """Breaks the purifier contract; its option selects how."""
 
     name: ClassVar[str] = "faulty"
 
-    fault: Literal["nan", "shape", "dtype", "range", "type", "raise"] = Field("nan", description="what it does")
+    fault: Literal["nan", "shape", "dtype", "range", "type", "raise"] = Field("nan", description="the fault")
 
     def purify(self, images: Tensor, module: nn.Module, noise: Noise) -> Tensor:
-        return broken(super().purify(images, module, noise), self.fault)
+        return apply_fault(super().purify(images, module, noise), self.fault)
 
 
-def broken(images: Tensor, fault: str) -> Tensor:
-    """Return what a component with this fault would: not what its contract asks for."""
+def apply_fault(images: Tensor, fault: str) -> Tensor:
+    """Return the images with a fault, or raise for the fault `raise`."""
     if fault == "nan":
         return images * float("nan")
     if fault == "shape":

@@ -1,4 +1,4 @@
-"""An attack that fails on demand, and what was told."""
+"""Fixtures: an attack that fails on demand, and the emitted events."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from retbench.execute import LocalExecutor
 from retbench.testing.toys import ToyAttack
 
 
-class Flaky(ToyAttack):
-    """Fails as often as the test says, with what it says."""
+class FlakyAttack(ToyAttack):
+    """Raises the errors that the test lists, last one first, and then works."""
 
     name: ClassVar[str] = "flaky"
     errors: ClassVar[list[BaseException]] = []
@@ -27,14 +27,15 @@ class Flaky(ToyAttack):
 
 
 @pytest.fixture
-def flaky() -> type[Flaky]:
-    Flaky.errors.clear()
-    Flaky.calls.clear()
-    return Flaky
+def flaky() -> type[FlakyAttack]:
+    FlakyAttack.errors.clear()
+    FlakyAttack.calls.clear()
+    return FlakyAttack
 
 
 @pytest.fixture
 def events(executor: LocalExecutor) -> list[Event]:
-    heard: list[Event] = []
-    executor.tell = heard.append
-    return heard
+    """Return the list of events that the executor emits."""
+    emitted: list[Event] = []
+    executor.emit = emitted.append
+    return emitted

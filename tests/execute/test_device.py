@@ -1,4 +1,4 @@
-"""What this machine computes on."""
+"""The device, its memory and the precision."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from retbench.execute.device import environment, free_memory, peak_memory
 CPU = torch.device("cpu")
 
 
-def test_free_memory_of_a_cpu_is_less_than_the_machine_has() -> None:
+def test_free_memory_of_a_cpu_is_at_most_the_memory_of_the_machine() -> None:
     import os
 
     free = free_memory(CPU)
@@ -24,11 +24,11 @@ def test_free_memory_of_a_cpu_is_less_than_the_machine_has() -> None:
     assert 0 < free <= os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
-def test_a_device_that_does_not_say_has_no_known_free_memory() -> None:
+def test_free_memory_of_other_devices_is_unknown() -> None:
     assert free_memory(torch.device("meta")) is None
 
 
-def test_a_container_has_what_is_left_below_its_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_free_memory_in_a_container_is_below_its_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     files = {"memory.max": "5000\n", "memory.current": "1200\n", "memory.stat": "anon 9\ninactive_file 300\n"}
     for name, text in files.items():
         (tmp_path / name).write_text(text)
@@ -38,29 +38,29 @@ def test_a_container_has_what_is_left_below_its_limit(tmp_path: Path, monkeypatc
     assert free_memory(CPU) != 4100
 
 
-def test_a_named_device_is_taken() -> None:
+def test_a_named_device_is_used() -> None:
     assert pick_device("cpu") == CPU
 
 
-def test_auto_is_the_accelerator_where_there_is_one() -> None:
+def test_auto_is_the_accelerator_if_there_is_one() -> None:
     expected = "cpu" if not torch.accelerator.is_available() else torch.accelerator.current_accelerator()
     assert pick_device() == torch.device(expected or "cpu")
 
 
 @pytest.mark.parametrize("name", ["gpu", "", "cuda:99", "meta"])
-def test_a_device_that_cannot_be_used_is_the_users_mistake(name: str) -> None:
-    with pytest.raises(UserError, match=f"^--device: this machine cannot use it: got '{name}': ") as caught:
+def test_an_unusable_device_is_a_user_error(name: str) -> None:
+    with pytest.raises(UserError, match=f"^device: not usable on this machine: got '{name}': ") as caught:
         pick_device(name)
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("wanted", ["float32", "bf16"])
-def test_a_named_precision_is_taken(wanted: Precision) -> None:
-    assert resolve_precision(wanted, CPU) == wanted
+@pytest.mark.parametrize("precision", ["float32", "bf16"])
+def test_a_named_precision_is_used(precision: Precision) -> None:
+    assert resolve_precision(precision, CPU) == precision
 
 
 @pytest.mark.parametrize(("in_hardware", "expected"), [(True, "bf16"), (False, "float32")])
-def test_auto_precision_is_bf16_where_the_processor_multiplies_it(
+def test_auto_precision_is_bf16_if_the_processor_supports_it(
     monkeypatch: pytest.MonkeyPatch, in_hardware: bool, expected: str
 ) -> None:
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: in_hardware)
@@ -68,10 +68,10 @@ def test_auto_precision_is_bf16_where_the_processor_multiplies_it(
 
 
 def test_the_environment_is_json_and_names_device_and_versions() -> None:
-    told = environment(CPU)
-    assert json.loads(json.dumps(told)) == told
-    assert told["device"] == "cpu"
-    assert told["torch"] == torch.__version__
+    recorded = environment(CPU)
+    assert json.loads(json.dumps(recorded)) == recorded
+    assert recorded["device"] == "cpu"
+    assert recorded["torch"] == torch.__version__
 
 
 def test_peak_memory_is_in_bytes() -> None:

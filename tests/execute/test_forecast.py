@@ -1,4 +1,4 @@
-"""What a plan will cost, from what its kinds of step have cost before."""
+"""Forecasts of the cost of a plan from earlier timings."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from retbench.canon import digest
-from retbench.execute import Forecast, LocalExecutor, Rates
+from retbench.execute import Forecast, Forecaster, LocalExecutor
 from retbench.plan import Plan
 from retbench.stages import Stage
 from retbench.store import Store
@@ -18,10 +18,10 @@ Planner = Callable[..., Plan]
 
 
 @pytest.fixture
-def timed(store: Store) -> Callable[..., None]:
-    """Write one line of the ledger: by default four attacked images in two seconds."""
+def add_timing(store: Store) -> Callable[..., None]:
+    """Return a function that adds a timing to the store; by default four attacked images in two seconds."""
 
-    def write(**facts: Any) -> None:
+    def write(**fields: Any) -> None:
         timing: dict[str, Any] = {
             "stage": "attack",
             "work": "toy",
@@ -31,34 +31,34 @@ def timed(store: Store) -> Callable[..., None]:
             "units": 4,
             "bytes": 1000,
         }
-        store.append_timing({**timing, "peak_memory": 10, "batch_size": 64, **facts})
+        store.append_timing({**timing, "peak_memory": 10, "batch_size": 64, **fields})
 
     return write
 
 
 @pytest.fixture
 def attack(toy_plan: Planner) -> Stage:
-    """An attack of ten queries."""
+    """Return a step that attacks ten queries."""
     plan = toy_plan({"attack": "toy"})
     return plan.steps[plan.cells[0].attacked[0]]
 
 
-def test_nothing_is_known_of_an_empty_store(store: Store, toy_plan: Planner) -> None:
+def test_an_empty_store_has_no_forecast(store: Store, toy_plan: Planner) -> None:
     plan = toy_plan({"attack": "toy"})
-    assert Rates(store, "cpu").forecast(plan.steps.values()) == Forecast(0.0, len(plan.steps), 0, 0)
+    assert Forecaster(store, "cpu").forecast(plan.steps.values()) == Forecast(0.0, len(plan.steps), 0, 0)
 
 
-def test_cost_grows_with_the_units(store: Store, timed: Callable[..., None], attack: Stage) -> None:
-    timed()
-    rates = Rates(store, "cpu")
-    assert rates.seconds(attack) == 5.0
-    assert rates.forecast([attack, attack]) == Forecast(seconds=10.0, unknown=0, peak_memory=10, disk=5000)
+def test_cost_is_proportional_to_units(store: Store, add_timing: Callable[..., None], attack: Stage) -> None:
+    add_timing()
+    forecaster = Forecaster(store, "cpu")
+    assert forecaster.expected_seconds(attack) == 5.0
+    assert forecaster.forecast([attack, attack]) == Forecast(seconds=10.0, unknown=0, peak_memory=10, disk=5000)
 
 
-def test_steps_of_unknown_kinds_are_counted(store: Store, timed: Callable[..., None], toy_plan: Planner) -> None:
-    timed()
+def test_steps_of_unknown_kinds_are_counted(store: Store, add_timing: Callable[..., None], toy_plan: Planner) -> None:
+    add_timing()
     plan = toy_plan({"attack": "toy"})
-    forecast = Rates(store, "cpu").forecast(plan.steps.values())
+    forecast = Forecaster(store, "cpu").forecast(plan.steps.values())
     assert forecast.seconds == 5.0
     assert forecast.unknown == len(plan.steps) - 1
 
@@ -66,36 +66,36 @@ def test_steps_of_unknown_kinds_are_counted(store: Store, timed: Callable[..., N
 @pytest.mark.parametrize(
     "other", [{"device": "cuda"}, {"work": "other"}, {"stage": "purify"}, {"options": "others"}, {"units": 0}]
 )
-def test_other_devices_and_kinds_of_work_say_nothing(
-    store: Store, timed: Callable[..., None], attack: Stage, other: dict[str, Any]
+def test_timings_of_other_devices_and_kinds_are_ignored(
+    store: Store, add_timing: Callable[..., None], attack: Stage, other: dict[str, Any]
 ) -> None:
-    timed(**other)
-    assert Rates(store, "cpu").seconds(attack) is None
+    add_timing(**other)
+    assert Forecaster(store, "cpu").expected_seconds(attack) is None
 
 
-def test_only_the_latest_timings_count(store: Store, timed: Callable[..., None], attack: Stage) -> None:
-    timed(seconds=1e6)
+def test_only_the_latest_timings_count(store: Store, add_timing: Callable[..., None], attack: Stage) -> None:
+    add_timing(seconds=1e6)
     for seconds in (1.0, 2.0, 3.0, 4.0, 5.0):
-        timed(seconds=seconds)
-    assert Rates(store, "cpu").seconds(attack) == pytest.approx(15 / 20 * 10)
+        add_timing(seconds=seconds)
+    assert Forecaster(store, "cpu").expected_seconds(attack) == pytest.approx(15 / 20 * 10)
 
 
-def test_peak_memory_is_the_largest_seen(store: Store, timed: Callable[..., None], attack: Stage) -> None:
+def test_peak_memory_is_the_largest_recorded(store: Store, add_timing: Callable[..., None], attack: Stage) -> None:
     for peak in (30, 70, 50):
-        timed(peak_memory=peak)
-    assert Rates(store, "cpu").forecast([attack]).peak_memory == 70
+        add_timing(peak_memory=peak)
+    assert Forecaster(store, "cpu").forecast([attack]).peak_memory == 70
 
 
-def test_a_run_teaches_the_forecast_of_its_like(store: Store, toy_plan: Planner, executor: LocalExecutor) -> None:
+def test_a_run_enables_forecasts_of_similar_steps(store: Store, toy_plan: Planner, executor: LocalExecutor) -> None:
     executor.run(toy_plan({"attack": "toy"}))
     longer = toy_plan({"attack": "toy", "seed": [1, 2]})
-    forecast = Rates(store, "cpu").forecast(longer.steps.values())
+    forecast = Forecaster(store, "cpu").forecast(longer.steps.values())
     assert forecast.unknown == 0
     assert forecast.seconds > 0
     assert forecast.disk > 2 * 10 * 3 * 12 * 12 * 4
 
 
-def test_a_forecast_is_plain_json() -> None:
+def test_a_forecast_is_json() -> None:
     assert Forecast(1.26, 2, 3, 4).record() == {
         "seconds": 1.3,
         "unknown_steps": 2,

@@ -1,4 +1,4 @@
-"""A plan is walked, kept, resumed, and survives what its steps do."""
+"""Running a plan: stored steps, resumption, and errors of steps."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from retbench.testing.toys import ToyHasher
 Planner = Callable[..., Plan]
 
 
-class Trainer(ToyHasher):
-    """Does in its fit what the test says; draws from torch's global generator."""
+class HookedHasher(ToyHasher):
+    """Calls a function of the test in its fit, and draws from torch's global generator."""
 
-    name: ClassVar[str] = "trainer"
-    during: ClassVar[Callable[[Context], None]] = staticmethod(lambda ctx: None)
+    name: ClassVar[str] = "hooked"
+    on_fit: ClassVar[Callable[[Context], None]] = staticmethod(lambda ctx: None)
 
     def fit(self, data: TrainingData, ctx: Context) -> State:
-        type(self).during(ctx)
+        type(self).on_fit(ctx)
         return {**super().fit(data, ctx), "weight": torch.randn(data.facts.bits, 3)}
 
 
@@ -36,7 +36,7 @@ def kinds(events: list[Event]) -> list[str]:
     return [event.event for event in events]
 
 
-def artifact(plan: Plan, store: Store, stage: str) -> dict[str, Tensor]:
+def read_tensors(plan: Plan, store: Store, stage: str) -> dict[str, Tensor]:
     (key,) = (key for key, step in plan.steps.items() if step.name == stage)
     return dict(store.get(key).tensors)
 
@@ -52,7 +52,7 @@ def test_a_second_run_executes_nothing(toy_plan: Planner, executor: LocalExecuto
     assert [event.key for event in events[1:]] == list(plan.steps)
 
 
-def test_a_larger_matrix_executes_only_what_is_new(toy_plan: Planner, executor: LocalExecutor) -> None:
+def test_a_larger_matrix_executes_only_new_steps(toy_plan: Planner, executor: LocalExecutor) -> None:
     small, large = toy_plan({}), toy_plan({"attack": ["none", "toy"]})
     executor.run(small)
     result = executor.run(large)
@@ -60,18 +60,20 @@ def test_a_larger_matrix_executes_only_what_is_new(toy_plan: Planner, executor: 
     assert result.executed == len(large.steps) - len(small.steps) == 3
 
 
-def test_every_step_is_told_as_it_goes(toy_plan: Planner, executor: LocalExecutor, events: list[Event]) -> None:
+def test_every_step_emits_events(toy_plan: Planner, executor: LocalExecutor, events: list[Event]) -> None:
     plan = toy_plan({})
     executor.run(plan)
     assert events[0] == Event("run_started", total=len(plan.steps))
-    told = [event for event in events if event.event in ("step_started", "step_done")]
-    assert [(event.event, event.key) for event in told] == [
+    steps = [event for event in events if event.event in ("step_started", "step_done")]
+    assert [(event.event, event.key) for event in steps] == [
         (kind, key) for key in plan.steps for kind in ("step_started", "step_done")
     ]
     assert {(event.done, event.total) for event in events if event.event == "step_progress"} == {(40, 40), (10, 10)}
 
 
-def test_the_artifact_tells_how_it_came_about(toy_plan: Planner, executor: LocalExecutor, store: Store) -> None:
+def test_an_artifact_records_recipe_cost_and_environment(
+    toy_plan: Planner, executor: LocalExecutor, store: Store
+) -> None:
     plan = toy_plan({})
     executor.run(plan)
     for key, stage in plan.steps.items():
@@ -87,7 +89,7 @@ def test_the_artifact_tells_how_it_came_about(toy_plan: Planner, executor: Local
     assert all(timing["device"] == "cpu" and timing["bytes"] for timing in timings)
 
 
-def test_every_step_tells_the_versions_that_computed_it(
+def test_an_artifact_records_the_versions_that_computed_it(
     toy_plan: Planner, executor: LocalExecutor, store: Store
 ) -> None:
     small, large = toy_plan({}), toy_plan({"attack": "toy"})
@@ -103,12 +105,12 @@ def test_every_step_tells_the_versions_that_computed_it(
 
 def test_a_store_that_cannot_be_written_ends_the_run(toy_plan: Planner, executor: LocalExecutor, store: Store) -> None:
     store.root.mkdir()
-    (store.root / "objects").write_text("in the way")
-    with pytest.raises(StoreUnwritable, match="it is not a folder; choose another with --store DIR"):
+    (store.root / "objects").write_text("a file")
+    with pytest.raises(StoreUnwritable, match="it is not a folder; choose another with store=DIR"):
         executor.run(toy_plan({}))
 
 
-def test_an_interrupt_passes_at_once_and_finished_steps_stay(
+def test_an_interrupt_is_raised_at_once_and_finished_steps_stay(
     toy_plan: Planner, executor: LocalExecutor, store: Store, flaky: Any
 ) -> None:
     plan = toy_plan({"attack": ["none", "flaky"]}, flaky)
@@ -122,16 +124,16 @@ def test_an_interrupt_passes_at_once_and_finished_steps_stay(
     assert (result.stored, result.executed) == (len(kept), len(plan.steps) - len(kept))
 
 
-class Contested(Store):
-    """Another run finds the corruption first, each time."""
+class ContestedStore(Store):
+    """A store in which another run removes every checked artifact first."""
 
     def check(self, key: str) -> None:
         self.discard(key)
         super().check(key)
 
 
-def test_what_another_run_discards_meanwhile_is_computed_again(toy_plan: Planner, tmp_path: Path) -> None:
-    executor = LocalExecutor(Contested(tmp_path), torch.device("cpu"), lambda event: None)
+def test_an_artifact_that_another_run_removes_is_computed_again(toy_plan: Planner, tmp_path: Path) -> None:
+    executor = LocalExecutor(ContestedStore(tmp_path), torch.device("cpu"), lambda event: None)
     plan = toy_plan({})
     executor.run(plan)
     result = executor.run(plan)
@@ -139,13 +141,15 @@ def test_what_another_run_discards_meanwhile_is_computed_again(toy_plan: Planner
 
 
 @pytest.mark.parametrize("name", ["tensors.safetensors", "summary.json", "meta.json"])
-def test_a_corrupt_artifact_is_told_and_computed_again(
+def test_a_corrupt_artifact_is_reported_and_computed_again(
     toy_plan: Planner, executor: LocalExecutor, store: Store, events: list[Event], name: str
 ) -> None:
     plan = toy_plan({})
     executor.run(plan)
     key = next(key for key, step in plan.steps.items() if step.name == "fit")
-    before = store.get(key).tensors["weight"].clone()  # a mapped tensor would change with the file
+    before = (
+        store.get(key).tensors["weight"].clone()
+    )  # the stored tensor is memory-mapped and would change with the file
     damaged = next(store.root.glob(f"objects/*/{key}/{name}"))
     data = bytearray(damaged.read_bytes())
     data[-2] ^= 1
@@ -159,58 +163,58 @@ def test_a_corrupt_artifact_is_told_and_computed_again(
     assert torch.equal(store.get(key).tensors["weight"], before)
 
 
-def test_a_fit_is_the_same_in_any_run_and_leaves_the_global_generator_alone(
+def test_a_fit_is_reproducible_and_restores_the_global_generator(
     toy_plan: Planner, executor: LocalExecutor, store: Store, tmp_path: Path
 ) -> None:
-    plan = toy_plan({"hasher": "trainer"}, Trainer)
+    plan = toy_plan({"hasher": "hooked"}, HookedHasher)
     torch.manual_seed(1)
     before = torch.get_rng_state()
     executor.run(plan)
     assert torch.equal(torch.get_rng_state(), before)
     torch.rand(3)
     again = LocalExecutor(Store(tmp_path / "other"), torch.device("cpu"), lambda event: None)
-    again.run(toy_plan({"hasher": "trainer", "attack": "toy"}, Trainer))
-    weight = artifact(plan, store, "fit")["weight"]
-    assert torch.equal(artifact(plan, again.store, "fit")["weight"], weight)
+    again.run(toy_plan({"hasher": "hooked", "attack": "toy"}, HookedHasher))
+    weight = read_tensors(plan, store, "fit")["weight"]
+    assert torch.equal(read_tensors(plan, again.store, "fit")["weight"], weight)
 
 
-def test_another_seed_trains_another_network(toy_plan: Planner, executor: LocalExecutor, store: Store) -> None:
-    plans = [toy_plan({"hasher": "trainer", "seed": seed}, Trainer) for seed in (0, 1)]
+def test_the_seed_changes_the_trained_network(toy_plan: Planner, executor: LocalExecutor, store: Store) -> None:
+    plans = [toy_plan({"hasher": "hooked", "seed": seed}, HookedHasher) for seed in (0, 1)]
     for plan in plans:
         executor.run(plan)
-    weights = [artifact(plan, store, "fit")["weight"] for plan in plans]
+    weights = [read_tensors(plan, store, "fit")["weight"] for plan in plans]
     assert not torch.equal(*weights)
 
 
-def test_curves_and_pictures_of_a_fit_are_kept_beside_its_weights(
+def test_curves_and_pictures_of_a_fit_are_stored_with_its_weights(
     toy_plan: Planner, executor: LocalExecutor, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def record(ctx: Context) -> None:
         ctx.record("loss", [2.0, 1.0])
         ctx.record("prototype", torch.full((3, 2, 2), 7, dtype=torch.uint8))
 
-    monkeypatch.setattr(Trainer, "during", staticmethod(record))
-    plan = toy_plan({"hasher": "trainer"}, Trainer)
+    monkeypatch.setattr(HookedHasher, "on_fit", staticmethod(record))
+    plan = toy_plan({"hasher": "hooked"}, HookedHasher)
     assert executor.run(plan).failures == {}
     (key,) = (key for key, step in plan.steps.items() if step.name == "fit")
     assert store.summary(key)["record"] == {"loss": [2.0, 1.0]}
     assert torch.equal(store.get(key).tensors["record/prototype"], torch.full((3, 2, 2), 7, dtype=torch.uint8))
 
 
-def test_a_fit_finds_the_checkpoint_of_its_last_attempt(
+def test_a_fit_finds_the_checkpoint_of_an_interrupted_run(
     toy_plan: Planner, executor: LocalExecutor, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found: list[bool] = []
 
-    def stumble(ctx: Context) -> None:
+    def interrupt_once(ctx: Context) -> None:
         assert ctx.checkpoints is not None
         found.append((ctx.checkpoints / "epoch-1").exists())
         (ctx.checkpoints / "epoch-1").touch()
         if len(found) == 1:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(Trainer, "during", staticmethod(stumble))
-    plan = toy_plan({"hasher": "trainer"}, Trainer)
+    monkeypatch.setattr(HookedHasher, "on_fit", staticmethod(interrupt_once))
+    plan = toy_plan({"hasher": "hooked"}, HookedHasher)
     with pytest.raises(KeyboardInterrupt):
         executor.run(plan)
     assert executor.run(plan).failures == {}
@@ -219,10 +223,10 @@ def test_a_fit_finds_the_checkpoint_of_its_last_attempt(
 
 
 @pytest.mark.parametrize("precision", ["float32", "bf16"])
-def test_a_step_works_at_the_precision_of_its_recipe(
+def test_a_step_runs_at_the_precision_of_its_recipe(
     toy_plan: Planner, executor: LocalExecutor, monkeypatch: pytest.MonkeyPatch, precision: Precision
 ) -> None:
-    seen: list[Precision] = []
-    monkeypatch.setattr(Trainer, "during", staticmethod(lambda ctx: seen.append(ctx.precision)))
-    executor.run(toy_plan({"hasher": "trainer"}, Trainer, precision=precision))
-    assert seen == [precision]
+    precisions: list[Precision] = []
+    monkeypatch.setattr(HookedHasher, "on_fit", staticmethod(lambda ctx: precisions.append(ctx.precision)))
+    executor.run(toy_plan({"hasher": "hooked"}, HookedHasher, precision=precision))
+    assert precisions == [precision]

@@ -1,4 +1,4 @@
-"""Several processes on one store, and one that is killed."""
+"""Runs that share a store, and a killed run."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from retbench.store import Store
 Planner = Callable[..., Plan]
 
 DRIVER = '''
-"""Runs toy.yaml; the attack waits as many seconds as the first argument says. Starts when the file `go` exists."""
+"""Run toy.yaml when the file `go` exists; the attack sleeps for the seconds in the first argument."""
 import sys, time
 from pathlib import Path
 import torch
@@ -51,7 +51,7 @@ print(len(plan.steps), result.executed, result.stored, len(result.failures))
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
-    """Starts a process that is ready to run a matrix of toys; none outlives the test."""
+    """Return a function that starts a process to run a matrix of toys; all processes end with the test."""
     started: list[subprocess.Popen[str]] = []
 
     def process(matrix: str, wait: float = 0.0) -> subprocess.Popen[str]:
@@ -71,27 +71,27 @@ def start(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
             ended.stdout.close()
 
 
-def ready(process: subprocess.Popen[str]) -> None:
+def wait_until_ready(process: subprocess.Popen[str]) -> None:
     assert process.stdout is not None
     assert process.stdout.readline() == "ready\n"
 
 
-def totals(process: subprocess.Popen[str]) -> list[int]:
-    """Steps of the plan, executed, stored, failed."""
+def read_totals(process: subprocess.Popen[str]) -> list[int]:
+    """Return the numbers of planned, executed, stored and failed steps of a finished process."""
     out, _ = process.communicate(timeout=300)
     assert process.returncode == 0
     return [int(word) for word in out.split()]
 
 
-def test_two_processes_share_a_store_and_both_end_right(
+def test_two_processes_on_one_store_give_the_results_of_one(
     start: Any, tmp_path: Path, toy_plan: Planner, executor: LocalExecutor
 ) -> None:
     matrix = "bits: [8, 16], attack: [none, toy], defense: [none, toy]"
     both = [start(matrix), start(matrix)]
     for process in both:
-        ready(process)
+        wait_until_ready(process)
     (tmp_path / "go").touch()
-    for steps, executed, stored, failed in map(totals, both):
+    for steps, executed, stored, failed in map(read_totals, both):
         assert executed + stored == steps
         assert failed == 0
     alone = LocalExecutor(Store(tmp_path / "alone"), torch.device("cpu"), lambda event: None)
@@ -106,11 +106,11 @@ def test_two_processes_share_a_store_and_both_end_right(
     assert list((tmp_path / "store" / "work").iterdir()) == list((tmp_path / "store" / "tmp").iterdir()) == []
 
 
-def test_a_killed_run_is_resumed_with_what_it_had_finished(start: Any, tmp_path: Path) -> None:
+def test_a_killed_run_is_resumed_after_its_finished_steps(start: Any, tmp_path: Path) -> None:
     (tmp_path / "go").touch()
     store, matrix = Store(tmp_path / "store"), "bits: 8, attack: slow, defense: toy"
     killed = start(matrix, 0.2)
-    ready(killed)
+    wait_until_ready(killed)
     while sum(timing["stage"] == "attack" for timing in store.timings()) < 3:
         assert killed.poll() is None
         time.sleep(0.01)
@@ -120,8 +120,8 @@ def test_a_killed_run_is_resumed_with_what_it_had_finished(start: Any, tmp_path:
     for key in kept:
         store.check(key)
     resumed = start(matrix)
-    ready(resumed)
-    steps, executed, stored, failed = totals(resumed)
+    wait_until_ready(resumed)
+    steps, executed, stored, failed = read_totals(resumed)
     assert (executed, stored, failed) == (steps - len(kept), len(kept), 0)
     assert 6 < len(kept) < 20 < steps
     assert list((tmp_path / "store" / "tmp").iterdir()) == []

@@ -1,4 +1,4 @@
-"""Cells become unique steps, whose keys change with what they depend on and nothing else."""
+"""Plans have unique steps, whose keys change with exactly the fields that they depend on."""
 
 from __future__ import annotations
 
@@ -30,25 +30,25 @@ EVERYTHING: dict[str, Any] = {
 }
 
 
-class Other(ToyHasher):
+class OtherHasher(ToyHasher):
     name: ClassVar[str] = "other"
 
 
-class Costly(ToyDataset):
-    """Counts how often its files would be read for a digest."""
+class CountingDataset(ToyDataset):
+    """Counts the calls of its fingerprint, which reads files in real datasets."""
 
-    name: ClassVar[str] = "costly"
-    read: ClassVar[list[str]] = []
+    name: ClassVar[str] = "counting"
+    calls: ClassVar[list[str]] = []
 
     def fingerprint(self) -> str:
-        self.read.append(self.name)
+        self.calls.append(self.name)
         return super().fingerprint()
 
 
-class Filed(ToyAttack):
+class FileAttack(ToyAttack):
     """Reads a file."""
 
-    name: ClassVar[str] = "filed"
+    name: ClassVar[str] = "file"
 
     weights: str = ""
 
@@ -73,27 +73,27 @@ def attacks(plan: Plan) -> list[Perturb]:
     return [stage for stage in plan.steps.values() if isinstance(stage, Perturb)]
 
 
-def only(plan: Plan) -> PlannedCell:
+def only_cell(plan: Plan) -> PlannedCell:
     (cell,) = plan.cells
     return cell
 
 
-def test_equal_steps_of_different_cells_are_one(toy_plan: Planner) -> None:
+def test_cells_share_equal_steps(toy_plan: Planner) -> None:
     matrix = {"bits": [8, 16], "attack": ["none", "toy"], "defense": ["none", "toy"]}
     plan = toy_plan(matrix, shard=4)  # 10 queries: 3 shards
     assert len(plan.cells) == 8
     assert plan.counts() == {
-        "fit_part": 1,  # the mean, of both code lengths and of the purifier
-        "fit": 2,  # a code length each
+        "fit_part": 1,  # the mean color, for both code lengths and the purifier
+        "fit": 2,  # for each code length
         "targets": 1,
-        "attack": 2 * 3,  # a code length each, whatever the defense
-        "purify": 3 + 2 * 3,  # the clean queries once, the attacked ones for each code length
-        "encode": 2 + 8,  # a database for each code length, the queries of each cell
+        "attack": 2 * 3,  # for each code length, with any defense
+        "purify": 3 + 2 * 3,  # clean queries once, attacked ones for each code length
+        "encode": 2 + 8,  # the database for each code length, the queries of each cell
         "score": 8,
     }
 
 
-def test_equal_cells_share_everything(toy_plan: Planner) -> None:
+def test_equal_cells_share_all_steps(toy_plan: Planner) -> None:
     once = toy_plan({"attack": "toy"})
     twice = toy_plan({"attack": ["toy", {"toy": {"sweep": {"eps": [0.2]}}}]})
     assert len(twice.cells) == 2
@@ -101,40 +101,41 @@ def test_equal_cells_share_everything(toy_plan: Planner) -> None:
 
 
 def test_every_input_comes_before_its_step(toy_plan: Planner) -> None:
-    plan, seen = toy_plan(EVERYTHING, Other, shard=3), set[str]()
+    plan, planned = toy_plan(EVERYTHING, OtherHasher, shard=3), set[str]()
     assert len(plan.steps) > 500
     for key, stage in plan.steps.items():
         assert stage.key == key
-        assert set(stage.inputs) <= seen
-        seen.add(key)
+        assert set(stage.inputs) <= planned
+        planned.add(key)
 
 
 def test_a_recipe_is_json_and_the_key_is_its_digest(toy_plan: Planner) -> None:
-    for key, stage in toy_plan(EVERYTHING, Other, shard=3).steps.items():
+    for key, stage in toy_plan(EVERYTHING, OtherHasher, shard=3).steps.items():
         text = canonical(stage.full_recipe)
         assert canonical(json.loads(text)) == text
         assert digest(json.loads(text)) == key
 
 
-def test_every_input_is_named_in_the_recipe(toy_plan: Planner) -> None:
-    for stage in toy_plan(EVERYTHING, Other, shard=3).steps.values():
+def test_every_input_is_in_the_recipe(toy_plan: Planner) -> None:
+    for stage in toy_plan(EVERYTHING, OtherHasher, shard=3).steps.values():
         recipe = canonical(stage.recipe())
         assert all(upstream in recipe for upstream in stage.inputs), stage.label
 
 
-def test_how_and_where_it_is_computed_is_in_no_recipe(toy_plan: Planner) -> None:
-    fields = {field for stage in toy_plan(EVERYTHING, Other).steps.values() for field in leaves(stage.full_recipe)}
+def test_recipes_do_not_have_settings_of_the_machine(toy_plan: Planner) -> None:
+    steps = toy_plan(EVERYTHING, OtherHasher).steps.values()
+    fields = {field for stage in steps for field in field_names(stage.full_recipe)}
     assert fields >= {"precision", "seed", "revision", "options"}
     assert not fields & {"batch", "batch_size", "device", "shard", "workers", "threads", "path", "root", "checkpoints"}
 
 
-def leaves(value: Any) -> Iterator[str]:
-    """Yield the name of every field."""
+def field_names(value: Any) -> Iterator[str]:
+    """Yield the name of every field in nested mappings and lists."""
     for name, inner in value.items() if isinstance(value, dict) else ():
         yield name
-        yield from leaves(inner)
+        yield from field_names(inner)
     for inner in value if isinstance(value, list) else ():
-        yield from leaves(inner)
+        yield from field_names(inner)
 
 
 AFTER_ATTACK = {"purify", "encode queries", "score"}
@@ -177,43 +178,44 @@ def test_keys_change_with_what_they_depend_on(
 
 
 @pytest.mark.parametrize("component", [ToyDataset, ToyPart, ToyHasher, ToyAttack, ToyPurifier])
-def test_another_revision_of_a_component_is_another_key(
+def test_a_new_revision_of_a_component_changes_the_key(
     toy_plan: Planner, monkeypatch: pytest.MonkeyPatch, component: Any
 ) -> None:
-    before = only(toy_plan({"attack": "toy", "defense": "toy"})).key
+    before = only_cell(toy_plan({"attack": "toy", "defense": "toy"})).key
     monkeypatch.setattr(component, "revision", 2)
-    assert only(toy_plan({"attack": "toy", "defense": "toy"})).key != before
+    assert only_cell(toy_plan({"attack": "toy", "defense": "toy"})).key != before
 
 
-def test_more_queries_keep_the_full_shards_already_done(toy_plan: Planner) -> None:
+def test_full_shards_keep_their_keys_with_more_queries(toy_plan: Planner) -> None:
     few, many = (
-        only(toy_plan({"attack": "toy", "defense": "toy"}, shard=4, protocol={"queries": count})) for count in (9, 10)
+        only_cell(toy_plan({"attack": "toy", "defense": "toy"}, shard=4, protocol={"queries": count}))
+        for count in (9, 10)
     )
     assert few.attacked[:2] == many.attacked[:2]
     assert few.purified[:2] == many.purified[:2]
     assert few.attacked[2] != many.attacked[2]
 
 
-def test_a_file_counts_by_its_bytes_and_not_by_its_place(toy_plan: Planner, tmp_path: Path) -> None:
+def test_a_file_is_identified_by_content_and_not_by_path(toy_plan: Planner, tmp_path: Path) -> None:
     def key(name: str, content: bytes) -> str | None:
         (tmp_path / name).write_bytes(content)
-        options = {"attack": {"filed": {"weights": str(tmp_path / name)}}}
-        plan = toy_plan({"attack": "filed"}, Filed, components=options)
+        options = {"attack": {"file": {"weights": str(tmp_path / name)}}}
+        plan = toy_plan({"attack": "file"}, FileAttack, components=options)
         assert all(str(tmp_path) not in canonical(stage.full_recipe) for stage in plan.steps.values())
-        return only(plan).key
+        return only_cell(plan).key
 
-    assert key("here", b"weights") == key("there", b"weights") != key("other", b"other weights")
+    assert key("first", b"weights") == key("second", b"weights") != key("third", b"other weights")
 
 
-def test_adaptive_without_a_purifier_is_the_oblivious_cell(toy_plan: Planner) -> None:
+def test_adaptive_and_oblivious_are_the_same_without_a_purifier(toy_plan: Planner) -> None:
     plan = toy_plan({"attack": "toy", "defense": ["none", "toy-hardening"], "threat": ["oblivious", "adaptive"]})
-    none, none_seen, hard, hard_seen = (cell.key for cell in plan.cells)
-    assert none == none_seen
-    assert hard == hard_seen
-    assert none != hard
+    plain, plain_adaptive, hardened, hardened_adaptive = (cell.key for cell in plan.cells)
+    assert plain == plain_adaptive
+    assert hardened == hardened_adaptive
+    assert plain != hardened
 
 
-def test_equal_keys_are_equal_steps_whichever_cell_came_first(toy_plan: Planner) -> None:
+def test_steps_of_equal_keys_are_equal_in_every_plan(toy_plan: Planner) -> None:
     matrix = {"attack": "toy", "defense": ["none", "toy-hardening"]}
     plans = [
         toy_plan({**matrix, "task": task, "threat": threat})
@@ -225,49 +227,49 @@ def test_equal_keys_are_equal_steps_whichever_cell_came_first(toy_plan: Planner)
         assert all(plans[0].steps[key] == plan.steps[key] for key in plan.steps.keys() & plans[0].steps.keys())
 
 
-def test_a_surrogate_is_attacked_with_its_own_codes_and_the_hasher_is_asked(toy_plan: Planner) -> None:
-    plan = toy_plan({"attack": "toy", "surrogate": "other", "defense": ["none", "toy-hardening"]}, Other)
+def test_a_surrogate_is_attacked_with_its_own_codes_and_the_hasher_encodes(toy_plan: Planner) -> None:
+    plan = toy_plan({"attack": "toy", "surrogate": "other", "defense": ["none", "toy-hardening"]}, OtherHasher)
     (attack,) = attacks(plan)
-    granted: Any = plan.steps[attack.context.grants["database_codes"]]
-    asked: list[Any] = [stage for stage in plan.steps.values() if group(stage) == "encode queries"]
-    assert attack.context.victim.hasher.name == granted.victim.hasher.name == "other"
-    assert granted.victim.weights == attack.context.victim.weights
-    assert [stage.victim.hasher.name for stage in asked] == ["toy", "toy"]
-    assert asked[0].draws == asked[1].draws == ((attack.key,),)
+    database: Any = plan.steps[attack.context.grants["database_codes"]]
+    encodings: list[Any] = [stage for stage in plan.steps.values() if group(stage) == "encode queries"]
+    assert attack.context.victim.hasher.name == database.victim.hasher.name == "other"
+    assert database.victim.weights == attack.context.victim.weights
+    assert [stage.victim.hasher.name for stage in encodings] == ["toy", "toy"]
+    assert encodings[0].shards == encodings[1].shards == ((attack.key,),)
 
 
-def test_a_part_of_an_attack_is_trained_once_for_each_hasher_that_it_sees(toy_plan: Planner) -> None:
+def test_a_part_of_an_attack_is_trained_once_for_each_victim(toy_plan: Planner) -> None:
     swept = {"toy-untargeted": {"sweep": {"eps": [0.1, 0.2]}}}
     defenses = ["none", "toy", "toy-hardening"]
     plan = toy_plan({"attack": [swept], "threat": ["oblivious", "adaptive"], "defense": defenses, "bits": [8, 16]})
     prototypes = [step for step in plan.steps.values() if isinstance(step, FitAttackPart)]
-    assert len(prototypes) == 2 * 2  # code lengths, times the hasher as trained and as hardened
+    assert len(prototypes) == 2 * 2  # code lengths, times trained and hardened hashers
     assert {step.context.grants.keys() == {"training_codes"} for step in prototypes} == {True}
     assert not any(step.context.purifiers for step in prototypes)
 
 
-class Greedy(ToyHasher):
-    """Asks for a part that only an attack can have."""
+class AttackPartHasher(ToyHasher):
+    """Declares a part that only an attack may have."""
 
-    name: ClassVar[str] = "greedy"
+    name: ClassVar[str] = "attack-part"
 
     def parts(self, facts: Facts) -> dict[str, Part | AttackPart]:  # type: ignore[override]  # the fault under test
         return {"prototype": ToyPrototype()}
 
 
-def test_a_part_that_sees_the_victim_is_for_attacks_alone(toy_plan: Planner) -> None:
-    assert issubclass(Greedy, Hasher)
+def test_only_an_attack_may_own_an_attack_part(toy_plan: Planner) -> None:
+    assert issubclass(AttackPartHasher, Hasher)
     with pytest.raises(ContractBreach, match="only an attack may own a part"):
-        toy_plan({"hasher": "greedy"}, Greedy)
+        toy_plan({"hasher": "attack-part"}, AttackPartHasher)
 
 
-def test_ancestry_is_everything_a_step_hangs_on_in_order(toy_plan: Planner) -> None:
-    plan = toy_plan(EVERYTHING, Other, shard=4)
+def test_ancestry_has_all_steps_that_a_step_depends_on_in_order(toy_plan: Planner) -> None:
+    plan = toy_plan(EVERYTHING, OtherHasher, shard=4)
     key = next(cell.key for cell in reversed(plan.cells) if cell.key)
-    expected, front = {key}, [key]
-    while front:
-        front = [upstream for at in front for upstream in plan.steps[at].inputs if upstream not in expected]
-        expected.update(front)
+    expected, latest = {key}, [key]
+    while latest:
+        latest = [upstream for step in latest for upstream in plan.steps[step].inputs if upstream not in expected]
+        expected.update(latest)
     found = list(plan.ancestry(key))
     assert len(found) == len(expected)
     assert set(found) == expected
@@ -275,15 +277,15 @@ def test_ancestry_is_everything_a_step_hangs_on_in_order(toy_plan: Planner) -> N
     assert all(found.index(upstream) < at for at, step in enumerate(found) for upstream in plan.steps[step].inputs)
 
 
-def test_what_is_not_planned_has_no_ancestry(toy_plan: Planner) -> None:
+def test_an_unknown_key_has_no_ancestry(toy_plan: Planner) -> None:
     assert list(toy_plan({}).ancestry("0" * 64)) == []
 
 
-def test_a_dataset_is_not_read_again_for_every_attack_and_defense(toy_plan: Planner) -> None:
-    reads = []
+def test_a_dataset_is_read_once_for_all_attacks_and_defenses(toy_plan: Planner) -> None:
+    calls = []
     for count in (1, 20):
-        Costly.read.clear()
+        CountingDataset.calls.clear()
         sweep = {"toy": {"sweep": {"eps": [step / 100 for step in range(1, count + 1)]}}}
-        toy_plan({"dataset": "costly", "attack": sweep, "defense": ["none", "toy"]}, Costly, shard=4)
-        reads.append(len(Costly.read))
-    assert reads[0] == reads[1]
+        toy_plan({"dataset": "counting", "attack": sweep, "defense": ["none", "toy"]}, CountingDataset, shard=4)
+        calls.append(len(CountingDataset.calls))
+    assert calls[0] == calls[1]

@@ -1,4 +1,4 @@
-"""A cell that cannot run is skipped with its reason, and stops no other."""
+"""Cells that cannot run are skipped with a reason."""
 
 from __future__ import annotations
 
@@ -19,52 +19,64 @@ from retbench.testing.toys import ToyAttack, ToyDataset, ToyHardening, ToyHasher
 Planner = Callable[..., Plan]
 
 
-class Silent(ToyDataset):
-    name: ClassVar[str] = "silent"
+class ImageDataset(ToyDataset):
+    """A dataset without texts."""
+
+    name: ClassVar[str] = "images"
 
     def facts(self) -> Facts:
         return replace(super().facts(), text_width=0)
 
 
-class Absent(ToyDataset):
-    name: ClassVar[str] = "absent"
+class MissingDataset(ToyDataset):
+    """A dataset that is not on disk."""
+
+    name: ClassVar[str] = "missing"
 
     def missing(self) -> str | None:
-        return "absent: no such folder; run `fetch it`"
+        return "missing: no such folder; run `fetch it`"
 
     def facts(self) -> Facts:
-        raise FileNotFoundError("asked before it was known to be there")
+        raise FileNotFoundError("the dataset is not on disk")
 
 
-class Seeing(ToyHasher):
-    name: ClassVar[str] = "seeing"
+class ImageHasher(ToyHasher):
+    """A hasher that does not encode texts."""
+
+    name: ClassVar[str] = "images"
     modalities: ClassVar[frozenset[Modality]] = frozenset({"image"})
 
 
-class Picky(ToyPurifier):
-    """Works with short codes only, where it is told of any."""
+class ShortCodePurifier(ToyPurifier):
+    """A purifier that supports at most 8 bits."""
 
-    name: ClassVar[str] = "picky"
+    name: ClassVar[str] = "short-code"
 
     def supports(self, facts: Facts) -> str | None:
         return f"it needs at most 8 bits: got {facts.bits}; choose bits: 8" if facts.bits > 8 else None
 
 
-class PickyPart(ToyPart):
-    name: ClassVar[str] = "picky-part"
+class LargeImagePart(ToyPart):
+    """A part that needs images of 224 pixels."""
+
+    name: ClassVar[str] = "large-image"
 
     def supports(self, facts: Facts) -> str | None:
         return f"it needs 224 pixels: got {facts.image_size[0]}"
 
 
-class Owner(ToyPurifier):
-    name: ClassVar[str] = "owner"
+class LargeImagePurifier(ToyPurifier):
+    """A purifier with a part that needs large images."""
+
+    name: ClassVar[str] = "large-image"
 
     def parts(self, facts: Facts) -> dict[str, Part]:
-        return {"denoiser": PickyPart()}
+        return {"denoiser": LargeImagePart()}
 
 
-class Opaque(Purifier):
+class OpaquePurifier(Purifier):
+    """A purifier that is not differentiable."""
+
     name: ClassVar[str] = "opaque"
     source: ClassVar[str] = "made for tests"
     differentiable: ClassVar[bool] = False
@@ -73,7 +85,7 @@ class Opaque(Purifier):
         return images
 
 
-def only(plan: Plan) -> PlannedCell:
+def only_cell(plan: Plan) -> PlannedCell:
     (cell,) = plan.cells
     return cell
 
@@ -81,40 +93,42 @@ def only(plan: Plan) -> PlannedCell:
 @pytest.mark.parametrize(
     ("matrix", "reason"),
     [
-        ({"dataset": "silent", "task": "i2t"}, "task i2t needs texts; dataset silent has none"),
-        ({"dataset": "silent", "task": "t2t"}, "task t2t needs texts; dataset silent has none"),
-        ({"hasher": "seeing", "task": "t2i"}, "task t2i: hasher seeing does not encode text"),
-        ({"dataset": "absent"}, "absent: no such folder; run `fetch it`"),
-        ({"defense": "picky", "bits": 16}, "defense picky: it needs at most 8 bits: got 16; choose bits: 8"),
-        ({"defense": "owner"}, "part picky-part of defense owner: it needs 224 pixels: got 12"),
-        ({"surrogate": "toy"}, "a surrogate is attacked: this cell has no attack"),
+        ({"dataset": "images", "task": "i2t"}, "task i2t needs texts; dataset images has none"),
+        ({"dataset": "images", "task": "t2t"}, "task t2t needs texts; dataset images has none"),
+        ({"hasher": "images", "task": "t2i"}, "task t2i: hasher images does not encode text"),
+        ({"dataset": "missing"}, "missing: no such folder; run `fetch it`"),
+        ({"defense": "short-code", "bits": 16}, "defense short-code: it needs at most 8 bits: got 16; choose bits: 8"),
+        ({"defense": "large-image"}, "part large-image of defense large-image: it needs 224 pixels: got 12"),
+        ({"surrogate": "toy"}, "a surrogate needs an attack: this cell has none"),
         (
             {"attack": "toy", "defense": "opaque", "threat": "adaptive"},
-            "threat adaptive needs gradients, which opaque does not pass",
+            "threat adaptive needs gradients; opaque is not differentiable",
         ),
-        ({"attack": "toy", "task": "t2i"}, "task t2i asks with texts; toy works on images"),
-        ({"defense": "toy", "task": "t2i"}, "task t2i asks with texts; toy works on images"),
+        ({"attack": "toy", "task": "t2i"}, "task t2i has text queries; toy works on images"),
+        ({"defense": "toy", "task": "t2i"}, "task t2i has text queries; toy works on images"),
         (
             {"defense": [["toy-hardening", "toy"]], "task": "t2t"},
-            "task t2t asks with texts; toy works on images",
+            "task t2t has text queries; toy works on images",
         ),
     ],
 )
 def test_a_cell_that_cannot_run_is_skipped_with_its_reason(
     toy_plan: Planner, matrix: dict[str, Any], reason: str
 ) -> None:
-    plan = toy_plan(matrix, Silent, Absent, Seeing, Picky, Owner, Opaque)
-    assert only(plan).reason == reason
-    assert only(plan).key is None
+    plan = toy_plan(
+        matrix, ImageDataset, MissingDataset, ImageHasher, ShortCodePurifier, LargeImagePurifier, OpaquePurifier
+    )
+    assert only_cell(plan).reason == reason
+    assert only_cell(plan).key is None
     assert plan.steps == {}
 
 
 @pytest.mark.parametrize(
     "matrix",
     [
-        {"dataset": "silent"},
-        {"hasher": "seeing"},
-        {"defense": "picky"},
+        {"dataset": "images"},
+        {"hasher": "images"},
+        {"defense": "short-code"},
         {"attack": "toy", "defense": "opaque"},
         {"defense": "opaque", "threat": "adaptive"},
         {"defense": "toy-hardening", "task": "t2i"},
@@ -122,11 +136,12 @@ def test_a_cell_that_cannot_run_is_skipped_with_its_reason(
     ],
 )
 def test_a_cell_that_can_run_is_not_skipped(toy_plan: Planner, matrix: dict[str, Any]) -> None:
-    assert only(toy_plan(matrix, Silent, Seeing, Picky, Opaque)).reason is None
+    plan = toy_plan(matrix, ImageDataset, ImageHasher, ShortCodePurifier, OpaquePurifier)
+    assert only_cell(plan).reason is None
 
 
-def test_a_skipped_cell_does_not_stop_its_neighbors(toy_plan: Planner) -> None:
-    plan = toy_plan({"dataset": ["absent", "toy"]}, Absent)
+def test_a_skipped_cell_does_not_stop_other_cells(toy_plan: Planner) -> None:
+    plan = toy_plan({"dataset": ["missing", "toy"]}, MissingDataset)
     assert [cell.reason is None for cell in plan.cells] == [False, True]
     assert plan.steps.keys() == toy_plan({}).steps.keys()
 
@@ -134,8 +149,8 @@ def test_a_skipped_cell_does_not_stop_its_neighbors(toy_plan: Planner) -> None:
 EMPTY = sha256(b"").hexdigest()[:8]
 
 
-class Pretrained(ToyPart):
-    """Starts from a published file."""
+class PretrainedPart(ToyPart):
+    """Needs a published weight file."""
 
     name: ClassVar[str] = "pretrained"
 
@@ -146,72 +161,75 @@ class Pretrained(ToyPart):
         return ("its classes overlap the queries'",)
 
 
-class Ready(ToyHasher):
+class PretrainedHasher(ToyHasher):
     """Owns the pretrained part."""
 
-    name: ClassVar[str] = "ready"
+    name: ClassVar[str] = "pretrained"
 
     def parts(self, facts: Facts) -> dict[str, Part]:
-        return {"mean": Pretrained()}
+        return {"mean": PretrainedPart()}
 
 
-def test_missing_weights_skip_a_cell_and_say_how_to_get_them(
+def test_missing_weights_skip_a_cell_with_instructions(
     toy_plan: Planner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RETBENCH_WEIGHTS", str(tmp_path))
-    reason = only(toy_plan({"hasher": "ready"}, Ready)).reason or ""
-    assert reason.startswith("part pretrained of hasher ready: its weights are missing: expected ")
+    reason = only_cell(toy_plan({"hasher": "pretrained"}, PretrainedHasher)).reason or ""
+    assert reason.startswith("part pretrained of hasher pretrained: its weights are missing: expected ")
     assert "https://example.org/net.pth; get them with `retbench weights prepare SUITE`" in reason
     (tmp_path / "net.pth").touch()
-    assert only(toy_plan({"hasher": "ready"}, Ready)).reason is None
+    assert only_cell(toy_plan({"hasher": "pretrained"}, PretrainedHasher)).reason is None
     (tmp_path / "net.pth").write_bytes(b"half a file")
-    reason = only(toy_plan({"hasher": "ready"}, Ready)).reason or ""
+    reason = only_cell(toy_plan({"hasher": "pretrained"}, PretrainedHasher)).reason or ""
     assert "its weights are not the published file" in reason
     assert f"expected {EMPTY}; remove it" in reason
 
 
-def test_a_cell_carries_the_caveats_of_its_components_and_their_parts_once(
+def test_a_cell_has_the_caveats_of_its_components_and_their_parts_once(
     toy_plan: Planner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RETBENCH_WEIGHTS", str(tmp_path))
     (tmp_path / "net.pth").touch()
-    cell = only(toy_plan({"hasher": "ready", "attack": "toy", "surrogate": "ready"}, Ready))
-    assert cell.caveats == ("part pretrained of hasher ready: its classes overlap the queries'",)
-    assert only(toy_plan({})).caveats == ()
+    matrix = {"hasher": "pretrained", "attack": "toy", "surrogate": "pretrained"}
+    cell = only_cell(toy_plan(matrix, PretrainedHasher))
+    assert cell.caveats == ("part pretrained of hasher pretrained: its classes overlap the queries'",)
+    assert only_cell(toy_plan({})).caveats == ()
 
 
-class Learned(ToyAttack):
-    """Asks the hasher in its training alone."""
+class TrainingOnlyAttack(ToyAttack):
+    """Uses the hasher only in its training."""
 
-    name: ClassVar[str] = "learned"
+    name: ClassVar[str] = "training-only"
     adaptive: ClassVar[bool] = False
 
 
-def test_an_attack_that_would_not_look_through_the_purifier_is_not_called_adaptive(toy_plan: Planner) -> None:
-    adaptive = {"attack": "learned", "threat": "adaptive"}
-    reason = only(toy_plan({**adaptive, "defense": "toy"}, Learned)).reason
-    assert reason == "threat adaptive: learned asks the hasher in its training alone, without purifiers in front"
-    assert only(toy_plan({**adaptive, "defense": "toy-hardening"}, Learned)).reason is None
+def test_an_attack_that_cannot_be_adaptive_is_skipped_with_purifiers(toy_plan: Planner) -> None:
+    adaptive = {"attack": "training-only", "threat": "adaptive"}
+    reason = only_cell(toy_plan({**adaptive, "defense": "toy"}, TrainingOnlyAttack)).reason
+    assert reason == "threat adaptive: training-only uses the hasher only in its training, without purifiers"
+    assert only_cell(toy_plan({**adaptive, "defense": "toy-hardening"}, TrainingOnlyAttack)).reason is None
 
 
-class Unsupervised(ToyHasher):
+class UnsupervisedHasher(ToyHasher):
     name: ClassVar[str] = "unsupervised"
     supervised: ClassVar[bool] = False
     loss = Hasher.loss
 
 
-class Demanding(ToyHardening):
-    name: ClassVar[str] = "demanding"
+class LossHardening(ToyHardening):
+    """A hardening that needs the hasher's loss."""
+
+    name: ClassVar[str] = "needs-loss"
     needs_loss: ClassVar[bool] = True
 
 
 @pytest.mark.parametrize(
     ("hasher", "defense", "skipped"),
-    [("unsupervised", "demanding", True), ("toy", "demanding", False), ("unsupervised", "toy-hardening", False)],
+    [("unsupervised", "needs-loss", True), ("toy", "needs-loss", False), ("unsupervised", "toy-hardening", False)],
 )
-def test_a_hardening_that_trains_with_the_hasher_s_loss_needs_one(
+def test_a_hardening_that_needs_a_loss_skips_unsupervised_hashers(
     toy_plan: Planner, hasher: str, defense: str, skipped: bool
 ) -> None:
-    (cell,) = toy_plan({"hasher": hasher, "defense": defense}, Unsupervised, Demanding).cells
-    reason = "demanding trains with the hasher's own loss on labels, which unsupervised does not offer"
+    (cell,) = toy_plan({"hasher": hasher, "defense": defense}, UnsupervisedHasher, LossHardening).cells
+    reason = "needs-loss trains with the supervised loss of the hasher; unsupervised has none"
     assert cell.reason == (reason if skipped else None)

@@ -1,4 +1,4 @@
-"""One flat record for each cell."""
+"""Collecting the rows of a plan."""
 
 from __future__ import annotations
 
@@ -26,24 +26,24 @@ FULL = Protocol()
 
 
 @pytest.fixture
-def ran(toy_plan: Planner, executor: LocalExecutor) -> Callable[..., Plan]:
-    """Plans a matrix and runs it."""
+def run_plan(toy_plan: Planner, executor: LocalExecutor) -> Callable[..., Plan]:
+    """Return a function that plans a matrix and runs it."""
 
-    def run(matrix: dict[str, Any], *extra: type[Component], **rest: Any) -> Plan:
-        plan = toy_plan(matrix, *extra, **rest)
+    def run(matrix: dict[str, Any], *extra: type[Component], **fields: Any) -> Plan:
+        plan = toy_plan(matrix, *extra, **fields)
         executor.run(plan)
         return plan
 
     return run
 
 
-def only(plan: Plan, store: Store, protocol: Protocol = FULL) -> Row:
+def only_row(plan: Plan, store: Store, protocol: Protocol = FULL) -> Row:
     (row,) = collect(plan, store, protocol)
     return row
 
 
-def test_rows_stand_in_the_order_of_the_matrix(ran: Planner, store: Store) -> None:
-    plan = ran({"bits": [16, 8], "attack": ["toy", "none"], "defense": ["none", "toy"]})
+def test_rows_are_in_matrix_order(run_plan: Planner, store: Store) -> None:
+    plan = run_plan({"bits": [16, 8], "attack": ["toy", "none"], "defense": ["none", "toy"]})
     rows = collect(plan, store, FULL)
     assert [(row.bits, row.attack, row.defense) for row in rows] == [
         (bits, attack, defense) for bits in (16, 8) for attack in ("toy", "none") for defense in ("none", "toy")
@@ -52,34 +52,34 @@ def test_rows_stand_in_the_order_of_the_matrix(ran: Planner, store: Store) -> No
     assert [row.key for row in rows] == [cell.key for cell in plan.cells]
 
 
-class Telling(ToyPurifier):
-    """Records something of its options."""
+class DetailedPurifier(ToyPurifier):
+    """Records details."""
 
-    name: ClassVar[str] = "telling"
+    name: ClassVar[str] = "detailed"
 
     def details(self, facts: Facts) -> dict[str, Json]:
         return {**super().details(facts), "side": facts.image_size[0]}
 
 
-def test_a_row_records_what_its_components_tell(ran: Planner, store: Store) -> None:
-    options = {"defense": {"telling": {"copies": 2}}}
-    row = only(ran({"defense": "telling"}, Telling, components=options), store)
+def test_a_row_has_the_details_of_its_components(run_plan: Planner, store: Store) -> None:
+    options = {"defense": {"detailed": {"copies": 2}}}
+    row = only_row(run_plan({"defense": "detailed"}, DetailedPurifier, components=options), store)
     side = ToyDataset().facts().image_size[0]
-    assert row.details == {"defense telling": {"copies": 2, "vote": "mean", "side": side}}
+    assert row.details == {"defense detailed": {"copies": 2, "vote": "mean", "side": side}}
     assert row.record()["details"] == row.details
-    assert only(ran({"defense": "toy"}), store).details == {}
+    assert only_row(run_plan({"defense": "toy"}), store).details == {}
 
 
-def test_a_row_carries_the_numbers_of_its_score(ran: Planner, store: Store) -> None:
-    plan = ran({"attack": "toy", "defense": "toy"})
-    row = only(plan, store)
-    facts: Any = store.summary(row.key)
-    assert row.metrics == {name: Interval(**interval) for name, interval in facts["metrics"].items()}
+def test_a_row_has_the_metrics_of_its_score(run_plan: Planner, store: Store) -> None:
+    plan = run_plan({"attack": "toy", "defense": "toy"})
+    row = only_row(plan, store)
+    summary: Any = store.summary(row.key)
+    assert row.metrics == {name: Interval(**interval) for name, interval in summary["metrics"].items()}
     assert row.metrics.keys() == {"map", "t_map", "perceptibility", "purified_rmse", "ssim"}
 
 
-def test_a_sweep_is_told_apart_by_its_variant(ran: Planner, store: Store) -> None:
-    plan = ran({"attack": {"toy": {"sweep": {"eps": [0.1, 0.3]}}}})
+def test_rows_of_a_sweep_have_different_variants(run_plan: Planner, store: Store) -> None:
+    plan = run_plan({"attack": {"toy": {"sweep": {"eps": [0.1, 0.3]}}}})
     rows = collect(plan, store, FULL)
     assert [(row.attack, row.variant, row.budget["eps"]) for row in rows] == [
         ("toy", "eps=0.1", 0.1),
@@ -87,13 +87,13 @@ def test_a_sweep_is_told_apart_by_its_variant(ran: Planner, store: Store) -> Non
     ]
 
 
-def test_a_cell_that_cannot_run_is_skipped_with_its_reason(ran: Planner, store: Store) -> None:
-    row = only(ran({"attack": "toy", "task": "t2i"}), store)
+def test_a_cell_that_cannot_run_is_skipped_with_its_reason(run_plan: Planner, store: Store) -> None:
+    row = only_row(run_plan({"attack": "toy", "task": "t2i"}), store)
     assert (row.status, row.key, row.metrics) == ("skipped", "", {})
-    assert row.reason == "task t2i asks with texts; toy works on images"
+    assert row.reason == "task t2i has text queries; toy works on images"
 
 
-def test_a_cell_that_failed_tells_why(toy_plan: Planner, executor: LocalExecutor, store: Store) -> None:
+def test_a_failed_cell_has_its_reason(toy_plan: Planner, executor: LocalExecutor, store: Store) -> None:
     plan = toy_plan({"attack": ["faulty", "toy"]})
     failures = {key: f"{failure.kind}: {failure.reason}" for key, failure in executor.run(plan).failures.items()}
     failed, done = collect(plan, store, FULL, failures)
@@ -103,8 +103,8 @@ def test_a_cell_that_failed_tells_why(toy_plan: Planner, executor: LocalExecutor
     assert (done.status, done.reason) == ("done", "")
 
 
-def test_a_cell_that_was_not_run_yet_is_missing(toy_plan: Planner, store: Store) -> None:
-    row = only(toy_plan({}), store)
+def test_a_cell_that_has_not_run_is_missing(toy_plan: Planner, store: Store) -> None:
+    row = only_row(toy_plan({}), store)
     assert (row.status, row.reason, row.metrics, row.cost) == ("missing", "", {}, {})
 
 
@@ -113,25 +113,25 @@ def damage(store: Store, key: str, name: str) -> None:
     path.write_bytes(path.read_bytes()[:-1] + b"?")
 
 
-def test_a_corrupt_score_is_missing(ran: Planner, store: Store) -> None:
-    plan = ran({})
+def test_a_corrupt_score_is_missing(run_plan: Planner, store: Store) -> None:
+    plan = run_plan({})
     damage(store, plan.cells[0].key or "", "summary.json")
-    assert only(plan, store).status == "missing"
+    assert only_row(plan, store).status == "missing"
 
 
-def test_a_corrupt_shard_costs_the_row_no_more_than_its_cost(ran: Planner, store: Store) -> None:
-    plan = ran({"attack": "toy", "defense": "toy"})
+def test_a_row_with_a_corrupt_shard_lacks_only_its_cost(run_plan: Planner, store: Store) -> None:
+    plan = run_plan({"attack": "toy", "defense": "toy"})
     damage(store, plan.cells[0].attacked[0], "meta.json")
-    row = only(plan, store)
+    row = only_row(plan, store)
     assert row.status == "done"
     assert row.cost.keys() == {"defense_seconds_per_query", "defense_peak_memory"}
 
 
-def test_cost_is_per_query_over_all_shards(ran: Planner, store: Store) -> None:
-    plan = ran({"attack": "toy", "defense": [["toy-hardening", "toy"]]}, shard=4)
+def test_cost_is_per_query_over_all_shards(run_plan: Planner, store: Store) -> None:
+    plan = run_plan({"attack": "toy", "defense": [["toy-hardening", "toy"]]}, shard=4)
     (cell,) = plan.cells
     metas: list[Any] = [store.meta(key) for key in cell.attacked]
-    row = only(plan, store)
+    row = only_row(plan, store)
     assert len(metas) == 3
     assert row.cost["attack_seconds_per_query"] == pytest.approx(sum(meta["seconds"] for meta in metas) / 10)
     assert row.cost["attack_peak_memory"] == max(meta["peak_memory"] for meta in metas)
@@ -143,20 +143,20 @@ def test_cost_is_per_query_over_all_shards(ran: Planner, store: Store) -> None:
     }
 
 
-def test_a_clean_cell_costs_nothing_and_has_no_budget(ran: Planner, store: Store) -> None:
-    row = only(ran({}), store)
+def test_a_clean_cell_has_no_cost_and_no_budget(run_plan: Planner, store: Store) -> None:
+    row = only_row(run_plan({}), store)
     assert (row.cost, row.budget) == ({}, {})
 
 
 @pytest.mark.parametrize("threat", ["oblivious", "adaptive"])
-def test_the_budget_is_what_the_attack_declares(ran: Planner, store: Store, threat: str) -> None:
-    row = only(ran({"attack": "toy", "threat": threat}), store)
+def test_the_budget_is_that_of_the_attack(run_plan: Planner, store: Store, threat: str) -> None:
+    row = only_row(run_plan({"attack": "toy", "threat": threat}), store)
     assert row.budget == {"goal": "targeted", "norm": "linf", "eps": 0.2}
 
 
-def test_a_row_says_how_it_was_measured(ran: Planner, store: Store) -> None:
+def test_a_row_has_its_protocol(run_plan: Planner, store: Store) -> None:
     protocol = Protocol(queries=6, map="top-k", depth=5)
-    row = only(ran({"bits": 16}, protocol=protocol.model_dump()), store, protocol)
+    row = only_row(run_plan({"bits": 16}, protocol=protocol.model_dump()), store, protocol)
     assert {name: row.protocol[name] for name in ("queries", "map", "depth", "ties", "task", "bits")} == {
         "queries": 6,
         "map": "top-k",
@@ -170,30 +170,30 @@ def test_a_row_says_how_it_was_measured(ran: Planner, store: Store) -> None:
     chance: Any = row.protocol["chance"]
     assert chance.keys() == {"map", "t_map"}
     assert 0 < chance["t_map"] < 1
-    facts: Any = store.summary(row.key)
-    assert row.protocol["target_labels"] == facts["target_labels"]
+    summary: Any = store.summary(row.key)
+    assert row.protocol["target_labels"] == summary["target_labels"]
 
 
-def test_a_row_names_every_step_that_was_computed_for_it(ran: Planner, store: Store) -> None:
-    plan = ran({"attack": ["none", "toy"]})
+def test_a_row_lists_all_its_steps(run_plan: Planner, store: Store) -> None:
+    plan = run_plan({"attack": ["none", "toy"]})
     for row, cell in zip(collect(plan, store, FULL), plan.cells, strict=True):
         assert row.steps == tuple(plan.ancestry(cell.key or ""))
         assert (row.steps[-1], row.keys, row.members) == (row.key, (row.key,), ())
 
 
-def test_a_row_tells_what_the_order_inside_ties_can_make_of_it(ran: Planner, store: Store) -> None:
-    row = only(ran({"bits": 2}), store)
-    saved = store.get(row.key).tensors
+def test_a_row_has_tie_ranges(run_plan: Planner, store: Store) -> None:
+    row = only_row(run_plan({"bits": 2}), store)
+    stored = store.get(row.key).tensors
     for metric, tie_range in row.tie_ranges.items():
-        assert tie_range.worst == pytest.approx(float(saved[f"{metric}_worst"].mean()))
-        assert tie_range.best == pytest.approx(float(saved[f"{metric}_best"].mean()))
+        assert tie_range.worst == pytest.approx(float(stored[f"{metric}_worst"].mean()))
+        assert tie_range.best == pytest.approx(float(stored[f"{metric}_best"].mean()))
     assert row.tie_ranges.keys() == {"map", "t_map"}
     protocol = Protocol(ties="worst")
-    assert only(ran({"bits": 2}, protocol={"ties": "worst"}), store, protocol).tie_ranges == {}
+    assert only_row(run_plan({"bits": 2}, protocol={"ties": "worst"}), store, protocol).tie_ranges == {}
 
 
-def test_a_record_is_flat_json(ran: Planner, store: Store) -> None:
-    row = only(ran({"attack": "toy"}), store)
+def test_a_record_is_flat_json(run_plan: Planner, store: Store) -> None:
+    row = only_row(run_plan({"attack": "toy"}), store)
     record: Any = row.record()
     assert json.loads(canonical(record)) == record
     assert list(record) == [field.name for field in fields(Row)]
@@ -214,8 +214,8 @@ def test_a_record_is_flat_json(ran: Planner, store: Store) -> None:
     assert record["status"] == "done"
 
 
-def test_a_mean_over_nothing_is_nan_in_the_row_and_null_in_its_record(ran: Planner, store: Store) -> None:
-    row = only(ran({"attack": "toy"}, components={"dataset": {"toy": {"queries": 0}}}), store)
+def test_a_mean_over_no_queries_is_nan_in_the_row_and_null_in_its_record(run_plan: Planner, store: Store) -> None:
+    row = only_row(run_plan({"attack": "toy"}, components={"dataset": {"toy": {"queries": 0}}}), store)
     record: Any = row.record()
     assert row.status == "done"
     assert torch.tensor(row.metrics["map"]).isnan().all()

@@ -1,4 +1,4 @@
-"""What rows rest on: the steps behind them, and the values of single queries."""
+"""Step records and per-query values behind rows."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from retbench.contracts import Protocol
 from retbench.errors import ArtifactMissing
 from retbench.execute import LocalExecutor
 from retbench.plan import Plan
-from retbench.results import StepRecord, collect, shown_steps, stored_scores, stored_steps
+from retbench.results import StepRecord, collect, make_score_reader, read_step_records, steps_of_rows
 from retbench.store import Artifact, Store
 
 Planner = Callable[..., Plan]
@@ -21,19 +21,19 @@ Planner = Callable[..., Plan]
 
 @pytest.fixture
 def plan(toy_plan: Planner, executor: LocalExecutor) -> Plan:
-    """A plan of two cells, run by known versions."""
+    """Return a plan of two cells after running it with known versions."""
     executor.versions = {"retbench": "1.2"}
-    made = toy_plan({"attack": ["none", "toy"]})
-    assert executor.run(made).failures == {}
-    return made
+    planned = toy_plan({"attack": ["none", "toy"]})
+    assert executor.run(planned).failures == {}
+    return planned
 
 
 def keys_of(plan: Plan, stage: str) -> list[str]:
     return [key for key, step in plan.steps.items() if step.name == stage]
 
 
-def test_every_stored_step_is_told_as_its_artifact_tells_it(plan: Plan, store: Store) -> None:
-    steps = stored_steps(plan, store)
+def test_step_records_match_the_stored_artifacts(plan: Plan, store: Store) -> None:
+    steps = read_step_records(plan, store)
     assert list(steps) == list(plan.steps)
     for key, step in steps.items():
         meta: Any = store.meta(key)
@@ -43,24 +43,24 @@ def test_every_stored_step_is_told_as_its_artifact_tells_it(plan: Plan, store: S
         assert step.environment["versions"] == {"retbench": "1.2"}
 
 
-def test_only_steps_that_run_networks_have_a_precision(plan: Plan, store: Store) -> None:
-    precisions = {step.stage: step.precision for step in stored_steps(plan, store).values()}
+def test_only_steps_with_networks_have_a_precision(plan: Plan, store: Store) -> None:
+    precisions = {step.stage: step.precision for step in read_step_records(plan, store).values()}
     assert precisions["encode"] == precisions["fit"] == "float32"
     assert precisions["score"] == precisions["targets"] == ""
 
 
-def test_the_facts_that_reports_read_are_those_of_encodings(plan: Plan, store: Store) -> None:
-    steps = stored_steps(plan, store)
+def test_only_encodings_have_a_summary(plan: Plan, store: Store) -> None:
+    steps = read_step_records(plan, store)
     for key, step in steps.items():
         kept = {"distinct", "float32_agreement"} if step.stage == "encode" else set()
-        assert step.summary == {name: told for name, told in store.summary(key).items() if name in kept}
+        assert step.summary == {name: value for name, value in store.summary(key).items() if name in kept}
     assert all("distinct" in steps[key].summary for key in keys_of(plan, "encode"))
 
 
 def test_a_step_that_is_not_stored_is_left_out(plan: Plan, store: Store) -> None:
-    (gone,) = keys_of(plan, "fit")
-    store.discard(gone)
-    assert set(stored_steps(plan, store)) == set(plan.steps) - {gone}
+    (missing,) = keys_of(plan, "fit")
+    store.discard(missing)
+    assert set(read_step_records(plan, store)) == set(plan.steps) - {missing}
 
 
 @pytest.mark.parametrize(("stage", "name"), [("fit", "meta.json"), ("encode", "meta.json"), ("encode", "summary.json")])
@@ -68,11 +68,11 @@ def test_a_damaged_step_is_left_out(plan: Plan, store: Store, stage: str, name: 
     key = keys_of(plan, stage)[0]
     path: Path = next(store.root.glob(f"objects/*/{key}/{name}"))
     path.write_bytes(path.read_bytes()[:-1] + b"?")
-    assert set(stored_steps(plan, store)) == set(plan.steps) - {key}
+    assert set(read_step_records(plan, store)) == set(plan.steps) - {key}
 
 
-class Counted(Store):
-    """Remembers what was read from it."""
+class CountingStore(Store):
+    """Records the keys that are read."""
 
     read: list[str]
 
@@ -81,30 +81,30 @@ class Counted(Store):
         return super().get(key)
 
 
-def test_scores_are_those_of_the_store_and_each_is_read_once(plan: Plan, store: Store) -> None:
-    counted = Counted(store.root)
+def test_scores_are_read_once(plan: Plan, store: Store) -> None:
+    counted = CountingStore(store.root)
     counted.read = []
-    scores, keys = stored_scores(counted), [cell.key or "" for cell in plan.cells]
+    scores, keys = make_score_reader(counted), [cell.key or "" for cell in plan.cells]
     for key in (*keys, *keys):
         assert torch.equal(scores(key)["map"], store.get(key).tensors["map"])
     assert counted.read == keys
 
 
-def test_scores_that_are_not_there_are_an_error(store: Store) -> None:
+def test_missing_scores_are_an_error(store: Store) -> None:
     with pytest.raises(ArtifactMissing):
-        stored_scores(store)("0" * 64)
+        make_score_reader(store)("0" * 64)
 
 
-def test_the_steps_of_rows_are_shown_once_in_the_order_they_ran(plan: Plan, store: Store) -> None:
-    rows, steps = collect(plan, store, Protocol()), stored_steps(plan, store)
-    assert shown_steps(rows[:1], steps) == [steps[key] for key in rows[0].steps]
-    assert len(shown_steps(rows, steps)) == len(plan.steps)
+def test_steps_of_rows_are_unique_and_in_plan_order(plan: Plan, store: Store) -> None:
+    rows, steps = collect(plan, store, Protocol()), read_step_records(plan, store)
+    assert steps_of_rows(rows[:1], steps) == [steps[key] for key in rows[0].steps]
+    assert len(steps_of_rows(rows, steps)) == len(plan.steps)
     without = {key: step for key, step in steps.items() if step.stage != "fit"}
-    assert [step.stage for step in shown_steps(rows[:1], without)] == [
-        step.stage for step in shown_steps(rows[:1], steps) if step.stage != "fit"
+    assert [step.stage for step in steps_of_rows(rows[:1], without)] == [
+        step.stage for step in steps_of_rows(rows[:1], steps) if step.stage != "fit"
     ]
-    assert shown_steps([], steps) == []
+    assert steps_of_rows([], steps) == []
 
 
-def test_a_step_record_is_a_plain_tuple_of_what_a_bundle_keeps() -> None:
+def test_the_fields_of_a_step_record_are_those_of_bundles() -> None:
     assert StepRecord._fields == ("stage", "label", "precision", "seconds", "peak_memory", "environment", "summary")

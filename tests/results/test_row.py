@@ -1,4 +1,4 @@
-"""A row as JSON and back."""
+"""Converting rows to JSON and back."""
 
 from __future__ import annotations
 
@@ -33,39 +33,39 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=2) | st.dictionaries(WORDS, inner, max_size=2),
     max_leaves=4,
 )
-FACTS = st.dictionaries(WORDS, JSON, max_size=2)
+MAPPINGS = st.dictionaries(WORDS, JSON, max_size=2)
 LISTS = st.lists(WORDS, max_size=3).map(tuple)
 NAN = float("nan")
 
 
-def rows(value: st.SearchStrategy[float]) -> st.SearchStrategy[Row]:
-    """Return rows whose intervals are made of such numbers."""
-    interval = st.builds(Interval, value, value, value)
+def rows(numbers: st.SearchStrategy[float]) -> st.SearchStrategy[Row]:
+    """Return a strategy for rows whose intervals have these values."""
+    interval = st.builds(Interval, numbers, numbers, numbers)
     return st.builds(
         Row,
-        **{axis: st.integers(0, 9) if isinstance(said, int) else WORDS for axis, said in AXES.items()},
+        **{axis: st.integers(0, 9) if isinstance(value, int) else WORDS for axis, value in AXES.items()},
         status=st.sampled_from(["done", "skipped", "failed", "invalid", "missing"]),
         reason=WORDS,
         metrics=st.dictionaries(WORDS, interval, max_size=2),
         tie_ranges=st.dictionaries(WORDS, st.builds(TieRange, NUMBERS, NUMBERS), max_size=2),
-        **dict.fromkeys(("protocol", "options", "data", "budget", "details", "cost"), FACTS),
+        **dict.fromkeys(("protocol", "options", "data", "budget", "details", "cost"), MAPPINGS),
         **dict.fromkeys(("caveats", "members", "steps"), LISTS),
         key=WORDS,
     )
 
 
-def test_the_axes_of_a_row_are_its_fields_that_every_row_has_beside_its_status() -> None:
-    needed = {field.name for field in fields(Row) if field.default is field.default_factory is MISSING}
-    assert needed == {*ROW_AXES, "status"} == {*AXES, "status"}
+def test_the_required_fields_of_a_row_are_axes_and_status() -> None:
+    required = {field.name for field in fields(Row) if field.default is field.default_factory is MISSING}
+    assert required == {*ROW_AXES, "status"} == {*AXES, "status"}
 
 
 @given(rows(NUMBERS))
-def test_a_row_is_what_its_record_reads_as(row: Row) -> None:
+def test_a_row_survives_its_record(row: Row) -> None:
     assert read_row(json.loads(canonical(row.record()))) == row
 
 
 @given(rows(NUMBERS | st.just(NAN)))
-def test_a_record_is_that_of_the_row_that_it_reads_as(row: Row) -> None:
+def test_a_record_survives_its_row(row: Row) -> None:
     record = json.loads(canonical(row.record()))
     again = read_row(record)
     assert again.record() == record
@@ -74,7 +74,7 @@ def test_a_record_is_that_of_the_row_that_it_reads_as(row: Row) -> None:
     }
 
 
-def test_a_bound_of_a_mean_over_nothing_is_null() -> None:
+def test_an_undefined_bound_is_null() -> None:
     row = Row(**AXES, status="done", metrics={"map": Interval(0.5, NAN, 0.75)})
     assert row.record()["metrics"] == {"map": {"value": 0.5, "low": None, "high": 0.75}}
 
@@ -83,7 +83,7 @@ def test_a_bound_of_a_mean_over_nothing_is_null() -> None:
     ("key", "members", "keys"),
     [("", (), ()), ("a", (), ("a",)), ("a", ("a", "b"), ("a", "b")), ("", ("a", "b"), ("a", "b"))],
 )
-def test_the_keys_of_a_row_are_those_of_its_seeds(key: str, members: tuple[str, ...], keys: tuple[str, ...]) -> None:
+def test_a_row_has_the_keys_of_its_seeds(key: str, members: tuple[str, ...], keys: tuple[str, ...]) -> None:
     assert Row(**AXES, status="done", key=key, members=members).keys == keys
 
 
@@ -96,13 +96,13 @@ def test_the_keys_of_a_row_are_those_of_its_seeds(key: str, members: tuple[str, 
         {"strength": 1},
     ],
 )
-def test_what_is_no_record_is_refused(change: dict[str, Any]) -> None:
+def test_a_malformed_record_is_refused(change: dict[str, Any]) -> None:
     with pytest.raises((TypeError, KeyError)):
         read_row({**Row(**AXES, status="done").record(), **change})
 
 
 @pytest.mark.parametrize("name", ["dataset", "status", "metrics", "tie_ranges", "caveats", "members", "steps"])
-def test_a_record_without_a_field_that_every_row_has_is_refused(name: str) -> None:
+def test_a_record_without_a_required_field_is_refused(name: str) -> None:
     record = Row(**AXES, status="done").record()
     del record[name]
     with pytest.raises((TypeError, KeyError)):

@@ -1,4 +1,4 @@
-"""From images or texts to packed codes."""
+"""Encoding images and texts into packed codes."""
 
 from __future__ import annotations
 
@@ -20,28 +20,28 @@ BITS = 13
 TOY, VICTIM = ToyDataset(), Victim(ToyHasher(), "weights")
 
 
-class Answering(ToyNetwork):
-    """Returns what the test says, whatever it is asked."""
+class StubNetwork(ToyNetwork):
+    """Computes its logits with a function of the test."""
 
-    answer: ClassVar[Callable[[Tensor], Tensor]]
+    compute: ClassVar[Callable[[Tensor], Tensor]]
 
     def image(self, images: Tensor) -> Tensor:
-        return type(self).answer(images)
+        return type(self).compute(images)
 
 
-class Fixed(ToyHasher):
+class StubHasher(ToyHasher):
     def network(self, state: State, device: torch.device) -> ToyNetwork:
-        return Answering(state)
+        return StubNetwork(state)
 
 
 @pytest.fixture
 def load(artifacts: Callable[..., Load]) -> Load:
     weight = torch.randn(BITS, 3, generator=torch.Generator().manual_seed(0))
-    pictures = TOY.images("query", range(5)).float() / 255
+    images = TOY.images("query", range(5)).float() / 255
     return artifacts(
         weights={"weight": weight, "mean": torch.tensor([0.4, 0.4, 0.4])},
-        first={"images": 1 - pictures[:2]},
-        second={"images": 1 - pictures[2:]},
+        first={"images": 1 - images[:2]},
+        second={"images": 1 - images[2:]},
     )
 
 
@@ -59,7 +59,7 @@ def signs(values: Tensor) -> Tensor:
 
 
 @pytest.mark.parametrize("batch_size", [1, 7, 64])
-def test_a_split_is_encoded_as_the_sign_of_the_logits(load: Load, ctx: Context, batch_size: int) -> None:
+def test_the_codes_of_a_split_are_the_signs_of_the_logits(load: Load, ctx: Context, batch_size: int) -> None:
     outcome = EncodeSplit(VICTIM, BITS, "image", "float32", TOY, "database").run(
         load, replace(ctx, batch_size=batch_size)
     )
@@ -73,9 +73,9 @@ def test_a_split_is_encoded_as_the_sign_of_the_logits(load: Load, ctx: Context, 
 def test_texts_are_encoded_by_the_text_network(load: Load, ctx: Context) -> None:
     queries = draw_queries(TOY, 4)
     split = EncodeSplit(VICTIM, BITS, "text", "float32", TOY, "database").run(load, ctx)
-    asked = EncodeQueries(VICTIM, BITS, "text", "float32", queries).run(load, ctx)
+    encoded = EncodeQueries(VICTIM, BITS, "text", "float32", queries).run(load, ctx)
     assert torch.equal(codes(split.tensors), signs(logits(load, "text", TOY.texts("database", range(40)))))
-    assert torch.equal(codes(asked.tensors), signs(logits(load, "text", TOY.texts("query", queries.rows))))
+    assert torch.equal(codes(encoded.tensors), signs(logits(load, "text", TOY.texts("query", queries.rows))))
 
 
 def test_clean_queries_are_encoded_in_the_order_of_the_sample(load: Load, ctx: Context) -> None:
@@ -85,41 +85,41 @@ def test_clean_queries_are_encoded_in_the_order_of_the_sample(load: Load, ctx: C
     assert torch.equal(codes(outcome.tensors), signs(logits(load, "image", images)))
 
 
-def test_saved_images_of_all_shards_are_encoded_in_order(load: Load, ctx: Context) -> None:
+def test_stored_images_of_all_shards_are_encoded_in_order(load: Load, ctx: Context) -> None:
     queries = draw_queries(TOY, 5)
     stage = EncodeQueries(VICTIM, BITS, "image", "float32", queries, (("first", "second"),))
-    saved = torch.cat([load(shard).tensors["images"] for shard in ("first", "second")])
+    stored = torch.cat([load(shard).tensors["images"] for shard in ("first", "second")])
     encoded = codes(stage.run(load, replace(ctx, batch_size=2)).tensors)
-    assert torch.equal(encoded, signs(logits(load, "image", saved)))
-    assert not torch.equal(encoded, signs(logits(load, "image", 1 - saved)))
+    assert torch.equal(encoded, signs(logits(load, "image", stored)))
+    assert not torch.equal(encoded, signs(logits(load, "image", 1 - stored)))
 
 
-def test_the_codes_of_copies_are_put_to_the_vote(load: Load, ctx: Context, artifacts: Callable[..., Load]) -> None:
+def test_codes_of_copies_are_combined_by_the_vote(load: Load, ctx: Context, artifacts: Callable[..., Load]) -> None:
     queries = draw_queries(TOY, 2)
-    pictures = torch.rand(3, 2, 3, 1, 1, generator=torch.Generator().manual_seed(1)).expand(-1, -1, -1, 4, 4)
+    images = torch.rand(3, 2, 3, 1, 1, generator=torch.Generator().manual_seed(1)).expand(-1, -1, -1, 4, 4)
     weights = dict(load("weights").tensors)
-    load = artifacts(weights=weights, a={"images": pictures[0]}, b={"images": pictures[1]}, c={"images": pictures[2]})
-    answers = torch.stack([logits(load, "image", copy) for copy in pictures])
-    draws = (("a",), ("b",), ("c",))
+    load = artifacts(weights=weights, a={"images": images[0]}, b={"images": images[1]}, c={"images": images[2]})
+    copies = torch.stack([logits(load, "image", copy) for copy in images])
+    shards = (("a",), ("b",), ("c",))
     mean, majority = (
-        codes(EncodeQueries(VICTIM, BITS, "image", "float32", queries, draws, vote).run(load, ctx).tensors)
+        codes(EncodeQueries(VICTIM, BITS, "image", "float32", queries, shards, vote).run(load, ctx).tensors)
         for vote in ("mean", "majority")
     )
-    assert torch.equal(mean, signs(answers.tanh().sum(0)))
-    assert torch.equal(majority, signs(answers.sign().sum(0)))
+    assert torch.equal(mean, signs(copies.tanh().sum(0)))
+    assert torch.equal(majority, signs(copies.sign().sum(0)))
     assert not torch.equal(mean, majority)
 
 
-def test_a_tie_of_bits_becomes_plus_one(ctx: Context, artifacts: Callable[..., Load]) -> None:
+def test_a_tied_bit_is_plus_one(ctx: Context, artifacts: Callable[..., Load]) -> None:
     weights = {"weight": torch.tensor([[1.0, 0.0, 0.0]] * BITS), "mean": torch.full((3,), 0.5)}
     load = artifacts(weights=weights, a={"images": torch.zeros(2, 3, 4, 4)}, b={"images": torch.ones(2, 3, 4, 4)})
     stage = EncodeQueries(VICTIM, BITS, "image", "float32", draw_queries(TOY, 2), (("a",), ("b",)), "majority")
     assert (codes(stage.run(load, ctx).tensors) == 1).all()
 
 
-def test_the_vote_is_in_the_recipe_of_several_copies_alone() -> None:
-    def recipe(draws: tuple[tuple[str, ...], ...], vote: Literal["mean", "majority"]) -> object:
-        return EncodeQueries(VICTIM, BITS, "image", "float32", draw_queries(TOY, 2), draws, vote).recipe()
+def test_the_recipe_has_the_vote_only_with_several_copies() -> None:
+    def recipe(shards: tuple[tuple[str, ...], ...], vote: Literal["mean", "majority"]) -> object:
+        return EncodeQueries(VICTIM, BITS, "image", "float32", draw_queries(TOY, 2), shards, vote).recipe()
 
     assert recipe((("a",),), "mean") == recipe((("a",),), "majority")
     assert recipe((("a",), ("b",)), "mean") != recipe((("a",), ("b",)), "majority")
@@ -133,18 +133,18 @@ def test_no_queries_have_no_codes(load: Load, ctx: Context) -> None:
     assert outcome.summary["distinct"] == 0
 
 
-def fixed(answer: Callable[[Tensor], Tensor], monkeypatch: pytest.MonkeyPatch) -> Hasher:
-    monkeypatch.setattr(Answering, "answer", staticmethod(answer), raising=False)
-    return Fixed()
+def make_hasher(compute: Callable[[Tensor], Tensor], monkeypatch: pytest.MonkeyPatch) -> Hasher:
+    monkeypatch.setattr(StubNetwork, "compute", staticmethod(compute), raising=False)
+    return StubHasher()
 
 
-def test_bf16_records_how_many_bits_float32_agrees_on(
+def test_bf16_records_the_share_of_bits_that_agree_with_float32(
     load: Load, ctx: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # 1.001 and 1 are one number in bf16, so their difference, whose sign the bit is, vanishes: the bit becomes +1.
+    # In bf16 1.001 and 1 are equal, so the logit 1 - 1.001 becomes 0, and its bit +1.
     rows = torch.tensor([[1.001, 1.0]]).expand(40, 2)
     weight = torch.tensor([[1.0, -1.0], [-1.0, 1.0], [1.0, 1.0], [-1.0, -1.0]])
-    hasher = fixed(lambda images: rows[: len(images)] @ weight.T, monkeypatch)
+    hasher = make_hasher(lambda images: rows[: len(images)] @ weight.T, monkeypatch)
     stages = [EncodeSplit(Victim(hasher, "weights"), 4, "image", p, TOY, "database") for p in ("float32", "bf16")]
     exact, rounded = (stage.run(load, replace(ctx, precision=stage.precision)) for stage in stages)
     assert unpack(exact.tensors["codes"], 4)[0].tolist() == [1, -1, 1, -1]
@@ -154,7 +154,7 @@ def test_bf16_records_how_many_bits_float32_agrees_on(
 
 
 @pytest.mark.parametrize(
-    ("answer", "problem"),
+    ("compute", "problem"),
     [
         (
             lambda images: torch.zeros(len(images), BITS + 1),
@@ -166,9 +166,9 @@ def test_bf16_records_how_many_bits_float32_agrees_on(
     ],
     ids=["bits", "rows", "nan", "inf"],
 )
-def test_logits_that_are_no_logits_are_a_breach(
-    load: Load, ctx: Context, monkeypatch: pytest.MonkeyPatch, answer: Callable[[Tensor], Tensor], problem: str
+def test_invalid_logits_are_a_contract_breach(
+    load: Load, ctx: Context, monkeypatch: pytest.MonkeyPatch, compute: Callable[[Tensor], Tensor], problem: str
 ) -> None:
-    stage = EncodeSplit(Victim(fixed(answer, monkeypatch), "weights"), BITS, "image", "float32", TOY, "database")
+    stage = EncodeSplit(Victim(make_hasher(compute, monkeypatch), "weights"), BITS, "image", "float32", TOY, "database")
     with pytest.raises(ContractBreach, match=rf"^hasher toy \(package .*\): {problem}"):
         stage.run(load, ctx)

@@ -1,4 +1,4 @@
-"""Which queries are used, in what order, and how they are cut."""
+"""The sample of queries, its order and its shards."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from retbench.testing.toys import ToyDataset
 CPU = torch.device("cpu")
 
 
-class Reversed(ToyDataset):
-    """The toy dataset, its file sorted the other way round."""
+class ReversedDataset(ToyDataset):
+    """The toy dataset with its rows in reverse order."""
 
     def ids(self, split: Split) -> Sequence[str]:
         return super().ids(split)[::-1]
@@ -28,17 +28,17 @@ class Reversed(ToyDataset):
 
 
 @given(small=st.integers(1, 30), more=st.integers(0, 10))
-def test_a_larger_sample_begins_with_a_smaller_one(small: int, more: int) -> None:
+def test_a_larger_sample_begins_with_the_smaller_one(small: int, more: int) -> None:
     toy = ToyDataset(queries=30)
     assert draw_queries(toy, small + more).ids[:small] == draw_queries(toy, small).ids
 
 
-def test_the_sample_is_no_prefix_of_the_file() -> None:
+def test_the_sample_is_not_the_first_rows_of_the_file() -> None:
     assert draw_queries(ToyDataset(queries=30), 10).rows != tuple(range(10))
 
 
-def test_the_sample_does_not_depend_on_how_the_file_is_sorted() -> None:
-    forward, backward = draw_queries(ToyDataset(), 4), draw_queries(Reversed(), 4)
+def test_the_sample_does_not_depend_on_the_order_of_the_file() -> None:
+    forward, backward = draw_queries(ToyDataset(), 4), draw_queries(ReversedDataset(), 4)
     assert backward.ids == forward.ids
     assert backward.rows == tuple(9 - row for row in forward.rows)
     assert torch.equal(backward.labels(), forward.labels())
@@ -46,7 +46,7 @@ def test_the_sample_does_not_depend_on_how_the_file_is_sorted() -> None:
 
 
 @pytest.mark.parametrize("count", ["all", 10, 11])
-def test_a_dataset_gives_no_more_than_it_has(count: int) -> None:
+def test_a_small_dataset_returns_all_its_queries(count: int) -> None:
     assert sorted(draw_queries(ToyDataset(queries=10), count).rows) == list(range(10))
 
 
@@ -68,12 +68,12 @@ def test_full_shards_keep_their_keys_in_a_larger_sample() -> None:
 
 def test_images_texts_and_labels_are_those_of_the_ids() -> None:
     toy = ToyDataset()
-    queries, at = draw_queries(toy, 6), range(2, 5)
+    queries, positions = draw_queries(toy, 6), range(2, 5)
     rows = [list(toy.ids("query")).index(name) for name in queries.ids]
-    assert torch.equal(queries.images(at, CPU), toy.images("query", rows[2:5]).float() / 255)
-    assert torch.equal(queries.texts(at, CPU), toy.texts("query", rows[2:5]))
+    assert torch.equal(queries.images(positions, CPU), toy.images("query", rows[2:5]).float() / 255)
+    assert torch.equal(queries.texts(positions, CPU), toy.texts("query", rows[2:5]))
     assert torch.equal(queries.labels(), toy.labels("query")[rows])
 
 
-def test_no_position_gives_no_image() -> None:
+def test_no_positions_give_no_images() -> None:
     assert draw_queries(ToyDataset(), 6).images(range(0), CPU).shape == (0, 3, 12, 12)

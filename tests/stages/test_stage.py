@@ -1,4 +1,4 @@
-"""What identifies a step."""
+"""Keys of steps."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def test_the_key_is_the_digest_of_stage_revision_and_recipe() -> None:
     assert stage.key == digest(stage.full_recipe)
 
 
-def test_another_revision_of_a_stage_is_another_key(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_new_revision_of_a_stage_changes_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
     before = DrawTargets(ToyDataset(), TargetRule()).key
     monkeypatch.setattr(DrawTargets, "revision", 2)
     assert DrawTargets(ToyDataset(), TargetRule()).key != before

@@ -1,4 +1,4 @@
-"""What an axis may hold."""
+"""The values that an axis accepts."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ def labels(values: Any) -> list[str]:
     return [choice.label for choice in matrix(defense=values).defense]
 
 
-def test_every_axis_has_a_place_in_the_matrix_and_in_what_is_included() -> None:
+def test_every_axis_is_a_field_of_the_matrix_and_of_inclusions() -> None:
     assert set(Matrix.model_fields) == {*AXES, "exclude", "include"}
     assert set(Inclusion.model_fields) == set(AXES)
     assert set(COMPONENT_AXES) < set(AXES)
@@ -30,13 +30,13 @@ def test_a_scalar_is_a_list_of_one() -> None:
     assert labels("toy") == labels(["toy"]) == ["toy"]
 
 
-def test_defaults_are_one_plain_cell() -> None:
+def test_defaults_are_one_clean_cell() -> None:
     plain = matrix()
     assert (plain.bits, plain.task, plain.threat, plain.seed) == ((32,), ("i2i",), ("oblivious",), (0,))
     assert [getattr(plain, axis)[0].label for axis in ("attack", "surrogate", "defense")] == ["none"] * 3
 
 
-def test_none_is_the_empty_choice_and_a_list_is_a_sequence() -> None:
+def test_none_is_an_empty_choice_and_a_list_is_a_combination() -> None:
     (nothing, one, both) = matrix(defense=["none", "atrdh", ["atrdh", "retpur"]]).defense
     assert (nothing.names, nothing.label) == ((), "none")
     assert (one.names, one.label) == (("atrdh",), "atrdh")
@@ -73,7 +73,7 @@ def test_a_sweep_is_a_choice_for_each_value() -> None:
         {"toy": {"sweep": {"eps": [1]}, "steps": 3}},
     ],
 )
-def test_what_is_no_entry_is_refused_at_its_index(entry: Any) -> None:
+def test_a_malformed_entry_is_refused_at_its_index(entry: Any) -> None:
     with pytest.raises(ValidationError) as caught:
         matrix(defense=["none", entry])
     (error,) = caught.value.errors()
@@ -84,7 +84,9 @@ def test_what_is_no_entry_is_refused_at_its_index(entry: Any) -> None:
 @pytest.mark.parametrize("axis", ["dataset", "hasher", "attack", "surrogate"])
 def test_only_a_defense_may_combine_components(axis: str) -> None:
     for build in (matrix, Inclusion):
-        with pytest.raises(ValidationError, match=r"only a defense may combine several: got \['a', 'b'\]"):
+        with pytest.raises(
+            ValidationError, match=r"only defenses may be combined: got \['a', 'b'\], expected one name"
+        ):
             build(**{axis: [["a", "b"]]})
 
 
@@ -108,7 +110,7 @@ def test_only_a_defense_may_combine_components(axis: str) -> None:
         ("bits", None),
     ],
 )
-def test_what_an_axis_cannot_hold_is_refused(axis: str, value: Any) -> None:
+def test_an_invalid_value_of_an_axis_is_refused(axis: str, value: Any) -> None:
     for build in (matrix, Inclusion):
         if (build, value) != (Inclusion, None):
             with pytest.raises(ValidationError) as caught:
@@ -119,37 +121,37 @@ def test_what_an_axis_cannot_hold_is_refused(axis: str, value: Any) -> None:
 def test_patterns_take_a_value_or_a_list() -> None:
     override = Override.model_validate({"when": {"bits": 32, "attack": ["none", "toy"]}, "components": {}})
     assert override.when == {"bits": [32], "attack": ["none", "toy"]}
-    with pytest.raises(ValidationError, match="a pattern is a mapping of axes: got 'toy'"):
+    with pytest.raises(ValidationError, match="expected a mapping of axes: got 'toy'"):
         matrix(exclude=["toy"])
 
 
 @pytest.mark.parametrize("name", ["unimodal", "uni-modal_2.1", "7"])
-def test_a_suites_name_may_name_a_file(name: str) -> None:
+def test_a_name_that_can_be_a_file_name_is_accepted(name: str) -> None:
     assert Suite.model_validate({"suite": name, "matrix": matrix()}).suite == name
 
 
 @pytest.mark.parametrize("name", ["../runs", "Uni", "uni modal", ".hidden", "", "a/b", "a\n"])
-def test_a_suites_name_that_may_not_name_a_file_is_refused(name: str) -> None:
+def test_a_name_that_cannot_be_a_file_name_is_refused(name: str) -> None:
     with pytest.raises(ValidationError, match="pattern"):
         Suite.model_validate({"suite": name, "matrix": matrix()})
 
 
-def test_a_suite_cannot_be_changed_once_it_is_read() -> None:
+def test_a_suite_is_immutable() -> None:
     suite = Suite.model_validate({"suite": "trial", "matrix": matrix()})
-    for thing, field in ((suite, "shard"), (suite.matrix, "bits"), (suite.protocol, "queries")):
+    for model, field in ((suite, "shard"), (suite.matrix, "bits"), (suite.protocol, "queries")):
         with pytest.raises(ValidationError, match="frozen"):
-            setattr(thing, field, 1)
+            setattr(model, field, 1)
 
 
-def test_a_report_stands_beside_no_published_numbers_unless_it_names_some() -> None:
+def test_a_report_has_no_published_numbers_by_default() -> None:
     plain = Suite.model_validate({"suite": "trial", "matrix": matrix()})
     assert (plain.report.layout, plain.report.claims) == (("long",), "")
-    told = Suite.model_validate({"suite": "trial", "matrix": matrix(), "report": {"claims": "retpur"}})
-    assert told.report.claims == "retpur"
+    with_claims = Suite.model_validate({"suite": "trial", "matrix": matrix(), "report": {"claims": "retpur"}})
+    assert with_claims.report.claims == "retpur"
 
 
 @pytest.mark.parametrize("claims", [5, ["retpur"], None])
-def test_a_report_stands_beside_one_ledger(claims: Any) -> None:
+def test_the_claims_of_a_report_are_one_name(claims: Any) -> None:
     with pytest.raises(ValidationError) as caught:
         Suite.model_validate({"suite": "trial", "matrix": matrix(), "report": {"claims": claims}})
     assert [error["loc"] for error in caught.value.errors()] == [("report", "claims")]

@@ -1,4 +1,4 @@
-"""The contract suite finds what it promises to find."""
+"""The contract checks find every breach."""
 
 from __future__ import annotations
 
@@ -20,7 +20,15 @@ from retbench.testing import (
     ToyPurifier,
     check_component,
 )
-from retbench.testing.toys import FaultyAttack, FaultyPurifier, ToyCached, ToyEyes, ToyPart, ToyPrototype, ToyUntargeted
+from retbench.testing.toys import (
+    FaultyAttack,
+    FaultyPurifier,
+    ToyBackbone,
+    ToyCached,
+    ToyPart,
+    ToyPrototype,
+    ToyUntargeted,
+)
 
 
 @pytest.mark.parametrize(
@@ -34,12 +42,12 @@ from retbench.testing.toys import FaultyAttack, FaultyPurifier, ToyCached, ToyEy
         ToyPurifier(),
         ToyHardening(),
         ToyPart(),
-        ToyEyes(),
+        ToyBackbone(),
         ToyPrototype(),
     ],
     ids=str,
 )
-def test_the_toys_keep_their_contracts(component: Component) -> None:
+def test_toys_keep_their_contracts(component: Component) -> None:
     check_component(component)
 
 
@@ -56,7 +64,7 @@ def test_a_purifier_that_breaks_its_contract_is_found(fault: Any) -> None:
 
 
 class BatchAttack(ToyAttack):
-    """Looks at its neighbors in the batch."""
+    """Depends on the size of the batch."""
 
     def perturb(self, knowledge: Knowledge, batch: Batch, module: nn.Module, noise: Noise) -> Tensor:
         images = super().perturb(knowledge, batch, module, noise)
@@ -72,22 +80,22 @@ class TamperingAttack(ToyAttack):
         return batch.images
 
 
-class CutPurifier(ToyPurifier):
-    """Says it is differentiable, and is not."""
+class DetachingPurifier(ToyPurifier):
+    """Declares itself differentiable, and passes no gradient."""
 
     def purify(self, images: Tensor, module: nn.Module, noise: Noise) -> Tensor:
         return super().purify(images.detach(), module, noise).requires_grad_(images.requires_grad)
 
 
-class LoudPurifier(ToyPurifier):
-    """Draws noise that nobody handed in."""
+class RandomPurifier(ToyPurifier):
+    """Draws noise from the global generator."""
 
     def purify(self, images: Tensor, module: nn.Module, noise: Noise) -> Tensor:
         return (super().purify(images, module, noise) + 0.1 * torch.rand_like(images)).clamp(0, 1)
 
 
-class MoodyHasher(ToyHasher):
-    """Trains differently every time."""
+class IrreproducibleHasher(ToyHasher):
+    """Trains other weights at every fit."""
 
     calls: ClassVar[list[int]] = []
 
@@ -98,7 +106,7 @@ class MoodyHasher(ToyHasher):
 
 
 class DividingHasher(ToyHasher):
-    """Divides by the number of labels."""
+    """Divides by the number of labels of an item, which may be 0."""
 
     def loss(self, outputs: Tensor, labels: Tensor, rows: Tensor, memory: Tensor) -> Tensor:
         return (outputs.mean(1) / labels[rows].sum(1)).mean()
@@ -119,38 +127,38 @@ class LeakyDataset(ToyDataset):
 
 
 @pytest.mark.parametrize(
-    ("component", "told"),
+    ("component", "problem"),
     [
         (BatchAttack(), "must not depend on the batch"),
-        (TamperingAttack(), "changed the network"),
-        (CutPurifier(), "no gradient"),
-        (LoudPurifier(), "the same noise must give the same images"),
-        (MoodyHasher(), "the same fit must give the same weights"),
+        (TamperingAttack(), "must not change the weights"),
+        (DetachingPurifier(), "no gradient"),
+        (RandomPurifier(), "the same noise must give the same images"),
+        (IrreproducibleHasher(), "the same fit must give the same weights"),
         (DividingHasher(), "finite"),
         (GrowingHardening(), "names and shapes"),
         (LeakyDataset(), "a query must not be in the database"),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Component) else "",
 )
-def test_each_breach_is_told(component: Component, told: str) -> None:
-    with pytest.raises(ContractBreach, match=told):
+def test_each_breach_is_reported(component: Component, problem: str) -> None:
+    with pytest.raises(ContractBreach, match=problem):
         check_component(component)
 
 
 def test_an_option_without_a_description_is_a_breach() -> None:
-    class Bare(ToyAttack):
-        """Has an option that says nothing."""
+    class UndescribedAttack(ToyAttack):
+        """Has an option without a description."""
 
         power: int = 1
 
-    with pytest.raises(ContractBreach, match="option power has no description"):
-        check_component(Bare())
+    with pytest.raises(ContractBreach, match="option power must have a description"):
+        check_component(UndescribedAttack())
 
 
-class Restless(ToyPart):
-    """Gives other weights at every fit."""
+class IrreproduciblePart(ToyPart):
+    """Trains other weights at every fit."""
 
-    name: ClassVar[str] = "restless"
+    name: ClassVar[str] = "irreproducible"
     fits: ClassVar[list[int]] = []
 
     def fit(self, inputs: TrainingData, ctx: Context) -> State:
@@ -158,8 +166,8 @@ class Restless(ToyPart):
         return {"mean": torch.full((3,), float(len(self.fits)))}
 
 
-class Training(ToyPart):
-    """Forgets to leave training mode."""
+class TrainingPart(ToyPart):
+    """Returns a module in training mode."""
 
     name: ClassVar[str] = "training"
 
@@ -167,10 +175,10 @@ class Training(ToyPart):
         return super().module(state, device).train()
 
 
-class Thawed(ToyPrototype):
-    """Forgets to freeze its weights."""
+class UnfrozenPart(ToyPrototype):
+    """Returns a module that is not frozen."""
 
-    name: ClassVar[str] = "thawed"
+    name: ClassVar[str] = "unfrozen"
 
     def module(self, state: State, device: torch.device) -> nn.Module:
         return super().module(state, device).requires_grad_(True)
@@ -179,9 +187,9 @@ class Thawed(ToyPrototype):
 @pytest.mark.parametrize(
     ("part", "problem"),
     [
-        (Restless(), "part restless: the same fit must give the same weights"),
-        (Training(), "part training: its module must be in eval mode"),
-        (Thawed(), "part thawed: its module must be frozen"),
+        (IrreproduciblePart(), "part irreproducible: the same fit must give the same weights"),
+        (TrainingPart(), "part training: its module must be in eval mode"),
+        (UnfrozenPart(), "part unfrozen: its module must be frozen"),
     ],
     ids=str,
 )
@@ -190,13 +198,13 @@ def test_a_part_that_breaks_its_contract_is_found(part: Component, problem: str)
         check_component(part)
 
 
-def test_a_cached_role_that_is_no_part_is_found() -> None:
-    class Noseless(ToyCached):
-        """Has no such part."""
+def test_an_unknown_cached_role_is_found() -> None:
+    class UnknownRoleHasher(ToyCached):
+        """Names a role that it has no part for."""
 
-        cached: ClassVar[str | None] = "nose"
+        cached: ClassVar[str | None] = "head"
 
     with pytest.raises(
-        ContractBreach, match=r"cached must be the role of a part: got 'nose', expected one of \['eyes'\]"
+        ContractBreach, match=r"cached must be the role of a part: got 'head', expected one of \['backbone'\]"
     ):
-        check_component(Noseless())
+        check_component(UnknownRoleHasher())
