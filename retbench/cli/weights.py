@@ -1,4 +1,4 @@
-"""`retbench weights`: the published weight files that a suite starts from, fetched before a run and checked."""
+"""`retbench weights`: list and download the published weights that a suite needs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @click.group()
 def weights() -> None:
-    """List and fetch the published weights that a suite starts from."""
+    """List and download the published weights that a suite needs."""
 
 
 @weights.command("list")
@@ -23,46 +23,46 @@ def weights() -> None:
 @suite_options
 @unused_store_option
 @json_option
-def list_weights(suite: str, as_json: bool, **how: Any) -> None:
-    """List the weight files of a SUITE: ready, missing or damaged, and under what terms they are published."""
+def list_weights(suite: str, as_json: bool, **options: Any) -> None:
+    """List the weight files of a SUITE: ready, missing or damaged, and the license of each."""
     from tabulate import tabulate
 
-    found = _named(suite, how)
+    files = _find_weights(suite, options)
     if as_json:
-        click.echo(json.dumps([_record(file, owner) for file, owner in found.items()]))
+        click.echo(json.dumps([_record(file, component) for file, component in files.items()]))
         return
-    rows = [(file.file, file.problem() or "ready", owner, file.license) for file, owner in found.items()]
-    click.echo(tabulate(rows, ("file", "state", "for", "terms"), "simple", disable_numparse=True, maxcolwidths=60))
+    rows = [(file.file, file.problem() or "ready", component, file.license) for file, component in files.items()]
+    click.echo(tabulate(rows, ("file", "state", "for", "license"), "simple", disable_numparse=True, maxcolwidths=60))
     if not rows:
-        click.echo("the cells that can be asked start from no published weights")
+        click.echo("no cell whose dataset is on disk needs published weights")
 
 
 @weights.command("prepare")
 @click.argument("suite")
 @suite_options
-@click.option("--yes", is_flag=True, help="Fetch without asking.")
+@click.option("--yes", is_flag=True, help="Download without confirmation.")
 @unused_store_option
-def prepare(suite: str, yes: bool, **how: Any) -> None:
-    """Fetch the weight files of a SUITE that are missing, after asking, and check their sha256."""
-    for file, owner in _named(suite, how).items():
+def prepare(suite: str, yes: bool, **options: Any) -> None:
+    """Download the missing weight files of a SUITE after confirmation, and check their sha256."""
+    for file, component in _find_weights(suite, options).items():
         if file.problem() is None:
             click.echo(f"{file.path}: ready")
             continue
         if not file.sha256:
-            click.echo(f"{file.file}, for {owner}: {file.problem()}; terms: {file.license}; {file.manual_steps}")
+            click.echo(f"{file.file} for {component}: {file.problem()}; license: {file.license}; {file.manual_steps}")
             continue
-        click.echo(f"{file.file}, for {owner}: from {file.url}; terms: {file.license}")
-        if yes or click.confirm(f"fetch it to {file.path}?"):
-            _fetch(file)
+        click.echo(f"{file.file} for {component}: from {file.url}; license: {file.license}")
+        if yes or click.confirm(f"download it to {file.path}?"):
+            _download(file)
             click.echo(f"{file.path}: ready")
         else:
-            click.echo(f"{file.path}: not fetched; cells that need it are skipped")
+            click.echo(f"{file.path}: not downloaded; cells that need it are skipped")
 
 
-def _named(suite: str, how: dict[str, Any]) -> dict[Weights, str]:
-    """Return the weight files of a suite's cells, each with a component that starts from it.
+def _find_weights(suite: str, options: dict[str, Any]) -> dict[Weights, str]:
+    """Return the weight files of a suite's cells, each with a component that needs it.
 
-    The cells of a dataset that is not on disk are left out, and said so: what they need is not known.
+    The cells of a dataset that is not on disk are left out with a message, because their weights are unknown.
     """
     from dataclasses import replace
 
@@ -70,25 +70,30 @@ def _named(suite: str, how: dict[str, Any]) -> dict[Weights, str]:
     from retbench.plan import Screening
     from retbench.suite import expand, find_suite, read_selection, read_suite
 
-    screening, found, unread = Screening(), dict[Any, str](), set[str]()
-    catalog = local_catalog(how["plugins"])
-    for cell in expand(read_suite(find_suite(suite), how["profile"], how["set"]), catalog, read_selection(how["only"])):
+    screening, files, missing = Screening(), dict[Any, str](), set[str]()
+    catalog = local_catalog(options["plugins"])
+    loaded = read_suite(find_suite(suite), options["profile"], options["set"])
+    for cell in expand(loaded, catalog, read_selection(options["only"])):
         if screening.missing(cell.dataset):
-            unread.add(cell.dataset.name)
+            missing.add(cell.dataset.name)
             continue
         facts = replace(cell.dataset.facts(), bits=cell.bits, task=cell.task, threat=cell.threat)
-        found.update(screening.downloads(cell, facts))
-    for name in sorted(unread):
-        click.echo(f"dataset {name} is not on disk: what its cells start from is not known yet; get it first", err=True)
-    return found
+        files.update(screening.downloads(cell, facts))
+    for name in sorted(missing):
+        click.echo(
+            f"dataset {name} is not on disk: the weights that its cells need are not known yet; "
+            f"get the dataset first (`retbench datasets check {name}`)",
+            err=True,
+        )
+    return files
 
 
-def _record(file: Weights, owner: str) -> dict[str, Any]:
-    return {**file._asdict(), "path": str(file.path), "problem": file.problem(), "for": owner}
+def _record(file: Weights, component: str) -> dict[str, Any]:
+    return {**file._asdict(), "path": str(file.path), "problem": file.problem(), "for": component}
 
 
-def _fetch(file: Weights) -> None:
-    """Fetch a file beside its place and moves it there once its digest is the published one; raises UserError."""
+def _download(file: Weights) -> None:
+    """Download a file and move it into place if its digest is the published one; raises UserError."""
     from http.client import HTTPException
 
     from torch.hub import download_url_to_file
@@ -99,4 +104,6 @@ def _fetch(file: Weights) -> None:
         file.path.parent.mkdir(parents=True, exist_ok=True)
         download_url_to_file(file.url, str(file.path), hash_prefix=file.sha256)
     except (OSError, HTTPException, RuntimeError) as error:
-        raise UserError(f"weights {file.file}: it could not be fetched: {error}; put it at {file.path}") from None
+        raise UserError(
+            f"weights {file.file}: download failed: {error}; download the file yourself and put it at {file.path}"
+        ) from None

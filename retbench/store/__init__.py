@@ -1,4 +1,4 @@
-"""Artifacts by key, on disk, whole or absent."""
+"""The store: artifacts on disk by key, each written completely or not at all."""
 
 from retbench.store.artifact import Artifact
 from retbench.store.store import Store

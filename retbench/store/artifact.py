@@ -1,4 +1,4 @@
-"""What a step left behind."""
+"""The result of a step."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from retbench.canon import Json
 
 @dataclass(frozen=True)
 class Artifact:
-    """Tensors, a summary, and how they were computed.
+    """The tensors of a step, with a summary and a record of how they were computed.
 
     Attributes:
         key: the digest of the step's recipe.
-        tensors: by name.
-        summary: small JSON, such as counts and losses: what a report reads without loading tensors.
-        meta: recipe, seconds, peak memory, environment, micro-batch; nothing of it is in the key but the recipe.
+        tensors: tensors by name.
+        summary: small JSON values, such as counts and losses, that reports read without loading the tensors.
+        meta: recipe, seconds, peak memory, environment and micro-batch; of these, only the recipe determines the key.
     """
 
     key: str

@@ -1,4 +1,4 @@
-"""Writes that are whole or absent, whatever happens to the process."""
+"""File operations that take effect completely or not at all, even if the process is killed."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from pathlib import Path
 
 from retbench.errors import StoreUnwritable, option_name
 
-_MENDABLE = {
-    errno.ENOSPC: "the disk is full; free some space (`retbench gc` removes what no suite names) and run again",
+_REMEDIES = {
+    errno.ENOSPC: "the disk is full; free some space (`retbench gc` removes unused artifacts) and run again",
     errno.EDQUOT: "the disk quota is used up; free some space and run again",
     errno.EROFS: "it is read-only; choose another with {store}",
     errno.EACCES: "no permission to write; choose another with {store}",
@@ -23,19 +23,23 @@ _MENDABLE = {
 
 
 @contextmanager
-def writing(root: Path) -> Iterator[None]:
-    """Turns what the disk refuses into StoreUnwritable with what to do; other errors pass."""
+def convert_write_errors(root: Path) -> Iterator[None]:
+    """Raise StoreUnwritable, with what to do, for write errors that the user can fix; other errors are not changed.
+
+    Raises:
+        StoreUnwritable: the disk is full, or the folder `root` is read-only or not a folder.
+    """
     try:
         yield
     except OSError as error:
-        if error.errno not in _MENDABLE:
+        if error.errno not in _REMEDIES:
             raise
-        problem = _MENDABLE[error.errno].format(store=option_name("store", "DIR"))
+        problem = _REMEDIES[error.errno].format(store=option_name("store", "DIR"))
         raise StoreUnwritable(f"store {root}: {problem}") from error
 
 
 def write_file(path: Path, data: bytes) -> None:
-    """Write and flushes a file to the disk itself."""
+    """Write a file and flush it to the disk."""
     with open(path, "wb") as stream:
         stream.write(data)
         stream.flush()
@@ -43,7 +47,7 @@ def write_file(path: Path, data: bytes) -> None:
 
 
 def replace_file(path: Path, data: bytes) -> None:
-    """Replaces a file so that a reader sees the old bytes or the new ones, never a mixture."""
+    """Replace a file; readers see either the old bytes or the new ones."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
@@ -54,27 +58,37 @@ def replace_file(path: Path, data: bytes) -> None:
 
 
 def append_line(path: Path, line: bytes) -> None:
-    """Appends a line to a file in one write, on a line of its own even where the last one was cut short."""
+    """Append a line to a file in one write, after a line break if the last line is incomplete."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with open(path, "ab+") as stream:
         size = stream.seek(0, os.SEEK_END)
         stream.seek(max(size - 1, 0))
-        cut = stream.read(1) not in (b"", b"\n")
-        stream.write(b"\n" * cut + line + b"\n")
+        incomplete = stream.read(1) not in (b"", b"\n")
+        stream.write(b"\n" * incomplete + line + b"\n")
 
 
-def remove_folder(folder: Path, aside: Path) -> None:
-    """Remove a folder so that a reader sees all of it or nothing; `aside` is an empty folder, and goes too."""
+def remove_folder(folder: Path, temporary: Path) -> None:
+    """Remove a folder; readers see either the whole folder or none.
+
+    Args:
+        folder: the folder; nothing happens if it does not exist.
+        temporary: an empty folder on the same disk, which is removed as well.
+    """
     try:
-        os.rename(folder, aside)
+        os.rename(folder, temporary)
     except FileNotFoundError:
-        pass  # another process was first
+        pass  # another process removed it first
     finally:
-        shutil.rmtree(aside, ignore_errors=True)
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def publish_folder(temporary: Path, final: Path) -> bool:
-    """Renames a finished folder into place; returns False, and removes it, where another process was first."""
+    """Move a finished folder to its final path, flushed to the disk.
+
+    Returns:
+        Whether the folder was moved. False if the final folder already exists, because another process was first; the
+        temporary folder is then removed.
+    """
     for name in os.listdir(temporary):
         _sync(temporary / name)
     final.parent.mkdir(parents=True, exist_ok=True)
@@ -98,7 +112,7 @@ def _sync(path: Path) -> None:
 
 
 def process_alive(pid: int) -> bool:
-    """Return whether a process of this machine still runs."""
+    """Return whether a process of this machine is still running."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

@@ -1,10 +1,10 @@
-"""A folder of artifacts, addressed by what they are made of.
+"""A folder of artifacts, addressed by the digests of their recipes.
 
 objects/ab/abcd…/     tensors.safetensors, summary.json, meta.json
-tmp/<pid>-…/          being written; swept when its process is gone
-work/<key>/           checkpoints of a fit that is under way
-runs/<suite>.json     what each suite's last run named
-timings.jsonl         one line for each executed step, for forecasts
+tmp/<pid>-…/          files that process <pid> is writing; removed once the process has ended
+work/<key>/           checkpoints of an unfinished fit
+runs/<suite>.json     the artifacts that each suite's last run used
+timings.jsonl         one line per executed step, for forecasts
 """
 
 from __future__ import annotations
@@ -31,24 +31,24 @@ from retbench.errors import ArtifactCorrupt, ArtifactMissing, UserError
 from retbench.store.artifact import Artifact
 from retbench.store.files import (
     append_line,
+    convert_write_errors,
     process_alive,
     publish_folder,
     remove_folder,
     replace_file,
     write_file,
-    writing,
 )
 
 TENSORS, SUMMARY, META = "tensors.safetensors", "summary.json", "meta.json"
-MAPPED = 1 << 20
-"""Bytes from which on a file of tensors is mapped."""
+MAP_THRESHOLD = 1 << 20
+"""Size in bytes from which a file of tensors is memory-mapped."""
 
 
 class Store:
-    """Artifacts by key, in a folder that several runs may share.
+    """Artifacts by key in a folder, which several runs may use at the same time.
 
     Args:
-        root: the folder; made on the first write.
+        root: the folder; created by the first write.
     """
 
     def __init__(self, root: Path) -> None:
@@ -56,28 +56,32 @@ class Store:
         self._metas: dict[str, tuple[tuple[int, int, int], dict[str, Json]]] = {}
 
     def has(self, key: str) -> bool:
-        """Return whether an artifact is stored; its bytes are checked when it is read."""
+        """Return whether an artifact is stored; its bytes are checked only when it is read."""
         return (self._folder(key) / META).exists()
 
     def keys(self) -> set[str]:
-        """Return every stored key."""
+        """Return the keys of all stored artifacts."""
         return {entry.name for shard in _folders(self.root / "objects") for entry in _folders(shard)}
 
     def put(self, artifact: Artifact) -> int:
-        """Store an artifact whole or not at all, and returns its size in bytes; one already there stays.
+        """Store an artifact completely or not at all; an artifact that is already stored is kept.
+
+        Returns:
+            The size of its tensors and summary in bytes.
 
         Raises:
             StoreUnwritable: the folder is read-only or full.
+            TypeError, ValueError: the summary or the meta is not JSON.
         """
-        tensors = save_tensors({name: _own(tensor) for name, tensor in artifact.tensors.items()})
+        tensors = save_tensors({name: _copy_to_cpu(tensor) for name, tensor in artifact.tensors.items()})
         summary = canonical(artifact.summary).encode()
         meta = dict(artifact.meta)
         meta["payload"] = {TENSORS: sha256(tensors).hexdigest(), SUMMARY: sha256(summary).hexdigest()}
         meta["self"] = digest(meta)
-        with writing(self.root):
+        with convert_write_errors(self.root):
             if self._folder(artifact.key).exists() and not self.has(artifact.key):
-                self.discard(artifact.key)  # it lost its meta to another program, and would be in the way for ever
-            temporary = self._temporary()
+                self.discard(artifact.key)  # another program removed its meta: the folder would block this key for ever
+            temporary = self._make_temporary_folder()
             try:
                 write_file(temporary / TENSORS, tensors)
                 write_file(temporary / SUMMARY, summary)
@@ -88,76 +92,94 @@ class Store:
         return len(tensors) + len(summary)
 
     def get(self, key: str) -> Artifact:
-        """Return a stored artifact, every byte checked; large tensors are mapped from the file, not read into memory.
+        """Return a stored artifact after checking all its bytes; large tensors are memory-mapped from the file.
 
-        Nothing here writes to a stored file again; what another program does to one shows in tensors mapped from it.
+        The store never modifies a stored file. If another program does, mapped tensors change with the file.
 
         Raises:
-            ArtifactMissing: nothing has this key.
-            ArtifactCorrupt: its bytes changed since they were written; `discard` it and run the step again.
+            ArtifactMissing: no artifact has this key.
+            ArtifactCorrupt: the bytes changed after they were written; `discard` the artifact and run the step again.
         """
         meta = self.meta(key)
-        path = self._checked(key, TENSORS, meta)
-        small = path.stat().st_size < MAPPED  # mapping costs more than reading; a report reads thousands of scores
+        path = self._verify_file(key, TENSORS, meta)
+        small = (
+            path.stat().st_size < MAP_THRESHOLD
+        )  # reading is faster than mapping, and a report reads thousands of small artifacts
         tensors = read_tensors(path.read_bytes()) if small else map_tensors(path)
-        return Artifact(key, tensors, json.loads(self._checked(key, SUMMARY, meta).read_bytes()), meta)
+        return Artifact(key, tensors, json.loads(self._verify_file(key, SUMMARY, meta).read_bytes()), meta)
 
     def summary(self, key: str) -> dict[str, Json]:
-        """Return the summary of an artifact, without its tensors; raises as `get` does."""
-        return cast(dict[str, Json], json.loads(self._checked(key, SUMMARY, self.meta(key)).read_bytes()))
+        """Return the summary of an artifact, without loading its tensors.
+
+        Raises:
+            ArtifactMissing: no artifact has this key.
+            ArtifactCorrupt: the bytes changed after they were written.
+        """
+        return cast(dict[str, Json], json.loads(self._verify_file(key, SUMMARY, self.meta(key)).read_bytes()))
 
     def meta(self, key: str) -> dict[str, Json]:
-        """Return the meta of an artifact, read once as long as its file stays the same; raises as `get` does."""
+        """Return the meta of an artifact; it is cached while its file stays the same.
+
+        Raises:
+            ArtifactMissing: no artifact has this key.
+            ArtifactCorrupt: the bytes changed after they were written.
+        """
         path = self._folder(key) / META
         try:
-            now = path.stat()
-            known = self._metas.get(key)
-            if known is not None and known[0] == (now.st_ino, now.st_size, now.st_mtime_ns):
-                return dict(known[1])
+            status = path.stat()
+            cached = self._metas.get(key)
+            if cached is not None and cached[0] == (status.st_ino, status.st_size, status.st_mtime_ns):
+                return dict(cached[1])
             meta = json.loads(path.read_bytes())
-            told, found = meta.pop("self"), digest(meta)
+            expected, actual = meta.pop("self"), digest(meta)
         except (FileNotFoundError, NotADirectoryError):
             raise ArtifactMissing(f"store {self.root}: no artifact {key[:12]}") from None
         except (ValueError, KeyError, AttributeError, TypeError):
-            raise ArtifactCorrupt(f"store {self.root}: {key[:12]}: {META} is not what was written") from None
-        if told != found:
+            raise ArtifactCorrupt(f"store {self.root}: {key[:12]}: {META} is not valid") from None
+        if actual != expected:
             raise ArtifactCorrupt(f"store {self.root}: {key[:12]}: {META} does not match its digest")
-        self._metas[key] = ((now.st_ino, now.st_size, now.st_mtime_ns), meta)
+        self._metas[key] = ((status.st_ino, status.st_size, status.st_mtime_ns), meta)
         return cast(dict[str, Json], dict(meta))
 
     def check(self, key: str) -> None:
-        """Raise ArtifactCorrupt unless every byte of an artifact is what was written, ArtifactMissing if none is."""
+        """Check all bytes of an artifact.
+
+        Raises:
+            ArtifactMissing: no artifact has this key.
+            ArtifactCorrupt: the bytes changed after they were written.
+        """
         meta = self.meta(key)
         for name in (TENSORS, SUMMARY):
-            self._checked(key, name, meta)
+            self._verify_file(key, name, meta)
 
     def discard(self, key: str) -> None:
-        """Remove an artifact whole or not at all; nothing happens where there is none."""
+        """Remove an artifact completely or not at all; does nothing if there is none."""
         folder = self._folder(key)
         if folder.exists():
-            with writing(self.root):
-                remove_folder(folder, self._temporary())
+            with convert_write_errors(self.root):
+                remove_folder(folder, self._make_temporary_folder())
 
     def size(self, key: str) -> int:
-        """Return the bytes an artifact takes on disk; 0 where there is none."""
+        """Return the size of an artifact on disk in bytes, or 0 if there is none."""
         return sum(entry.stat().st_size for entry in os.scandir(self._folder(key))) if self.has(key) else 0
 
     @contextmanager
     def checkpoints(self, key: str) -> Iterator[Path]:
-        """Lend a folder that survives a killed fit of this key, and removes it once the block ends well.
+        """Provide a checkpoint folder that survives a killed fit.
 
-        Of two processes that fit one key at once, the second gets a folder of its own, which does not survive.
+        It is removed when the block ends without an exception. If two processes fit the same key at once, the second
+        one gets a private folder, which does not survive.
         """
         folder = self.root / "work" / key
-        with writing(self.root):
+        with convert_write_errors(self.root):
             folder.mkdir(parents=True, exist_ok=True)
             handle = open(folder / ".lock", "ab")  # noqa: SIM115  held for the whole block below
         with handle:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                with writing(self.root):
-                    private = self._temporary()
+                with convert_write_errors(self.root):
+                    private = self._make_temporary_folder()
                 try:
                     yield private
                 finally:
@@ -167,48 +189,52 @@ class Store:
             shutil.rmtree(folder, ignore_errors=True)
 
     @contextmanager
-    def running(self) -> Iterator[None]:
-        """Mark the store as in use, so that `gc` stays away; several runs may share it."""
+    def in_use(self) -> Iterator[None]:
+        """Mark the store as in use in this block, so that `gc` does not run; several runs may use it at once."""
         with self._lock(fcntl.LOCK_SH):
-            self.sweep()
+            self.remove_leftovers()
             yield
 
     @contextmanager
-    def alone(self) -> Iterator[None]:
-        """Hold the store alone; raises UserError while a run uses it."""
+    def exclusive(self) -> Iterator[None]:
+        """Lock the store for this block, so that no run can use it.
+
+        Raises:
+            UserError: a run is using the store.
+        """
         with self._lock(fcntl.LOCK_EX | fcntl.LOCK_NB):
             yield
 
-    def sweep(self) -> None:
-        """Remove what killed processes left half written."""
+    def remove_leftovers(self) -> None:
+        """Remove the unfinished files of processes that have ended."""
         for folder in _folders(self.root / "tmp"):
             pid = folder.name.split("-")[0]
             if not (pid.isdigit() and process_alive(int(pid))):
                 shutil.rmtree(folder.path, ignore_errors=True)
 
-    def drop_checkpoints(self, named: Set[str]) -> None:
-        """Remove the checkpoints of fits that nobody names any more."""
+    def remove_checkpoints(self, kept: Set[str]) -> None:
+        """Remove all checkpoints except those of the fits with the keys in `kept`."""
         for folder in _folders(self.root / "work"):
-            if folder.name not in named:
+            if folder.name not in kept:
                 shutil.rmtree(folder.path, ignore_errors=True)
 
     def record_run(self, suite: str, record: Mapping[str, Json]) -> None:
-        """Remember what a suite's run named: the roots that `gc` keeps and `why` compares with."""
-        with writing(self.root):
+        """Record the artifacts that a suite's run used, which `gc` keeps and `why` compares with."""
+        with convert_write_errors(self.root):
             replace_file(self.root / "runs" / f"{suite}.json", json.dumps(record, indent=1).encode())
 
     def runs(self) -> dict[str, dict[str, Json]]:
-        """Return the remembered runs by suite, the latest first; an unreadable record is passed over."""
+        """Return the recorded runs by suite, the latest first; unreadable records are ignored."""
         files = sorted((self.root / "runs").glob("*.json"), key=lambda path: path.stat().st_mtime_ns, reverse=True)
         return {path.stem: record for path in files if (record := _read_record(path.read_bytes())) is not None}
 
     def append_timing(self, timing: Mapping[str, Json]) -> None:
-        """Add one line to the ledger of executed steps, apart from one that a killed process cut short."""
-        with writing(self.root):
+        """Append the timing of an executed step."""
+        with convert_write_errors(self.root):
             append_line(self.root / "timings.jsonl", canonical(timing).encode())
 
     def timings(self) -> list[dict[str, Json]]:
-        """Return the ledger of executed steps, oldest first; a line cut short by a kill is passed over."""
+        """Return the timings of executed steps, oldest first; incomplete lines of killed processes are ignored."""
         try:
             lines = (self.root / "timings.jsonl").read_bytes().splitlines()
         except (FileNotFoundError, NotADirectoryError):
@@ -218,25 +244,25 @@ class Store:
     def _folder(self, key: str) -> Path:
         return Path(f"{self.root}/objects/{key[:2]}/{key}")
 
-    def _checked(self, key: str, name: str, meta: Mapping[str, Json]) -> Path:
-        """Return the path of a file of an artifact, whose bytes are those that were written."""
+    def _verify_file(self, key: str, name: str, meta: Mapping[str, Json]) -> Path:
+        """Return the path of a file of an artifact after checking its digest."""
         path = self._folder(key) / name
         try:
             with open(path, "rb") as stream:
-                found = file_digest(stream, "sha256").hexdigest()
+                actual = file_digest(stream, "sha256").hexdigest()
         except FileNotFoundError:
-            raise ArtifactCorrupt(f"store {self.root}: {key[:12]}: {name} is gone") from None
-        if found != cast(dict[str, str], meta["payload"])[name]:
+            raise ArtifactCorrupt(f"store {self.root}: {key[:12]}: {name} is missing") from None
+        if actual != cast(dict[str, str], meta["payload"])[name]:
             raise ArtifactCorrupt(f"store {self.root}: {key[:12]}: {name} does not match its digest")
         return path
 
-    def _temporary(self) -> Path:
+    def _make_temporary_folder(self) -> Path:
         (self.root / "tmp").mkdir(parents=True, exist_ok=True)
         return Path(tempfile.mkdtemp(prefix=f"{os.getpid()}-", dir=self.root / "tmp"))
 
     @contextmanager
     def _lock(self, mode: int) -> Iterator[None]:
-        with writing(self.root):
+        with convert_write_errors(self.root):
             (self.root / "tmp").mkdir(parents=True, exist_ok=True)
             handle = open(self.root / "lock", "ab")  # noqa: SIM115  held for the whole block below
         with handle:
@@ -254,13 +280,13 @@ def _folders(path: str | os.PathLike[str]) -> list[os.DirEntry[str]]:
         return []
 
 
-def _own(tensor: Tensor) -> Tensor:
-    """Return the values in memory of their own: safetensors refuses tensors that overlap, as tied weights do."""
+def _copy_to_cpu(tensor: Tensor) -> Tensor:
+    """Return a contiguous copy on the CPU; safetensors rejects tensors that share memory, such as tied weights."""
     return tensor.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)
 
 
 def _read_record(data: bytes) -> dict[str, Json] | None:
-    """Return a JSON mapping, or None for what is not one."""
+    """Return the JSON mapping in a file's bytes, or None if there is no valid one."""
     try:
         record = json.loads(data)
     except ValueError:

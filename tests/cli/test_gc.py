@@ -27,7 +27,7 @@ def test_what_the_last_run_of_a_suite_names_stays(retbench: Retbench, toys: Path
 
 
 def test_gc_waits_for_a_run(retbench: Retbench, toys: Path) -> None:
-    with Store(toys / ".retbench").running():
+    with Store(toys / ".retbench").in_use():
         ended = retbench("gc")
     assert ended.code == 2
     assert "a run is using it" in ended.err

@@ -1,4 +1,4 @@
-"""Other processes that use the store of a test."""
+"""Processes that use the store of a test."""
 
 import multiprocessing
 from collections.abc import Callable, Iterator
@@ -10,7 +10,7 @@ import pytest
 
 from retbench.store import Store
 
-OPENING = "import os, time, torch\nfrom retbench.store import Artifact, Store\n"
+IMPORTS = "import os, time, torch\nfrom retbench.store import Artifact, Store\n"
 
 
 class Worker(NamedTuple):
@@ -22,7 +22,7 @@ class Worker(NamedTuple):
 
 @pytest.fixture(scope="session")
 def server() -> ForkServerContext:
-    """Return a context whose processes start with torch loaded, in milliseconds instead of seconds."""
+    """Return a context whose processes have torch loaded, so that they start in milliseconds instead of seconds."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["retbench.store"])
     return context
@@ -34,11 +34,12 @@ def start(store: Store, server: ForkServerContext) -> Iterator[Callable[[str], W
     workers: list[Worker] = []
 
     def run(program: str) -> Worker:
-        ours, theirs = server.Pipe()
-        process = server.Process(target=exec, args=(OPENING + program, {"store": store, "pipe": theirs}), daemon=True)
+        pipe, worker_pipe = server.Pipe()
+        names = {"store": store, "pipe": worker_pipe}
+        process = server.Process(target=exec, args=(IMPORTS + program, names), daemon=True)
         process.start()
-        theirs.close()
-        workers.append(Worker(process, ours))
+        worker_pipe.close()
+        workers.append(Worker(process, pipe))
         return workers[-1]
 
     yield run

@@ -1,4 +1,4 @@
-"""Writes that are whole or absent: full disks, read-only ones, killed and competing processes."""
+"""Writes take effect completely or not at all: full and read-only disks, killed and competing processes."""
 
 import errno
 import os
@@ -23,8 +23,8 @@ WRITES: dict[str, Callable[[Store], object]] = {
     "record_run": lambda store: store.record_run("smoke", {}),
     "append_timing": lambda store: store.append_timing({}),
     "checkpoints": lambda store: store.checkpoints(KEY).__enter__(),
-    "running": lambda store: store.running().__enter__(),
-    "alone": lambda store: store.alone().__enter__(),
+    "in_use": lambda store: store.in_use().__enter__(),
+    "exclusive": lambda store: store.exclusive().__enter__(),
 }
 
 
@@ -37,18 +37,18 @@ def dead_process() -> int:
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """Yield a file system of its own with room for 256 KiB."""
+    """Yield a separate file system of 256 KiB."""
     disk = tmp_path / "disk"
     disk.mkdir()
     command = ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(disk)]
     if not shutil.which("mount") or subprocess.run(command, capture_output=True).returncode:
-        pytest.skip("mounting a file system needs more rights")
+        pytest.skip("mounting a file system: no permission")
     yield disk
     subprocess.run(["umount", str(disk)], check=True)
 
 
 @pytest.mark.parametrize("write", WRITES)
-def test_a_store_that_is_a_file_is_refused_with_what_to_do(tmp_path: Path, write: str) -> None:
+def test_a_store_that_is_a_file_raises_with_what_to_do(tmp_path: Path, write: str) -> None:
     file = tmp_path / "store"
     file.write_bytes(b"mine")
     for root in (file, file / "below"):
@@ -58,7 +58,7 @@ def test_a_store_that_is_a_file_is_refused_with_what_to_do(tmp_path: Path, write
     assert file.read_bytes() == b"mine"
 
 
-def test_a_store_that_is_a_file_holds_nothing(tmp_path: Path) -> None:
+def test_a_store_that_is_a_file_has_no_artifacts(tmp_path: Path) -> None:
     file = tmp_path / "store"
     file.write_bytes(b"mine")
     store = Store(file)
@@ -67,32 +67,32 @@ def test_a_store_that_is_a_file_holds_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("write", WRITES)
-def test_a_store_without_permission_is_refused_with_what_to_do(write: str) -> None:
+def test_a_store_without_permission_raises_with_what_to_do(write: str) -> None:
     root = Path("/sys/retbench-store")
     try:
         root.mkdir()
     except PermissionError:
-        refusal = f"store {root}: no permission to write; choose another with store=DIR"
-        with pytest.raises(StoreUnwritable, match=refusal):
+        message = f"store {root}: no permission to write; choose another with store=DIR"
+        with pytest.raises(StoreUnwritable, match=message):
             WRITES[write](Store(root))
     except OSError as error:
-        pytest.skip(f"this machine refuses in another way: {error}")
+        pytest.skip(f"creating {root}: expected PermissionError, got {error}")
 
 
 @pytest.mark.parametrize("write", WRITES)
-def test_a_read_only_store_is_refused_with_what_to_do_and_can_be_read(small_disk: Path, write: str) -> None:
+def test_writing_to_a_read_only_store_raises_with_what_to_do_and_reading_works(small_disk: Path, write: str) -> None:
     store = Store(small_disk / "store")
     store.put(Artifact("cd" * 32, {"weights": torch.ones(4)}))
     subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
-    refusal = f"store {store.root}: it is read-only; choose another with store=DIR"
-    with pytest.raises(StoreUnwritable, match=refusal):
+    message = f"store {store.root}: it is read-only; choose another with store=DIR"
+    with pytest.raises(StoreUnwritable, match=message):
         WRITES[write](store)
-    with pytest.raises(StoreUnwritable, match=refusal):
+    with pytest.raises(StoreUnwritable, match=message):
         store.discard("cd" * 32)
     assert torch.equal(store.get("cd" * 32).tensors["weights"], torch.ones(4))
 
 
-def test_a_full_disk_is_told_with_what_to_do_and_leaves_nothing_half(small_disk: Path) -> None:
+def test_a_full_disk_raises_with_what_to_do_and_leaves_no_partial_files(small_disk: Path) -> None:
     def fill() -> None:
         for number in range(100):
             store.put(Artifact(f"{number:064x}", {"weights": torch.full((2000,), float(number))}))
@@ -110,23 +110,23 @@ def test_a_full_disk_is_told_with_what_to_do_and_leaves_nothing_half(small_disk:
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])
 @pytest.mark.parametrize("write", ["put", "record_run"])
-def test_a_disk_that_refuses_to_flush_leaves_nothing_half(
+def test_a_failed_flush_leaves_no_partial_files(
     store: Store, monkeypatch: pytest.MonkeyPatch, write: str, code: int
 ) -> None:
-    def refuse(handle: int) -> None:
+    def fail(handle: int) -> None:
         raise OSError(code, os.strerror(code))
 
     store.record_run("smoke", {"number": 1})
-    monkeypatch.setattr(os, "fsync", refuse)
+    monkeypatch.setattr(os, "fsync", fail)
     with pytest.raises(StoreUnwritable, match=f"store {store.root}: the disk .* free some space"):
         WRITES[write](store)
     assert store.keys() == set()
     assert store.runs() == {"smoke": {"number": 1}}
-    left = [path for path in store.root.rglob("*") if path.is_file()]
-    assert [path.name for path in left] == ["smoke.json"]
+    files = [path for path in store.root.rglob("*") if path.is_file()]
+    assert [path.name for path in files] == ["smoke.json"]
 
 
-def test_what_a_disk_refuses_for_other_reasons_is_not_hidden(start: Start, store: Store) -> None:
+def test_other_write_errors_are_not_converted(start: Start, store: Store) -> None:
     worker = start(
         "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
         "try: store.put(Artifact('ab' * 32, {'weights': torch.ones(4000)}))\n"
@@ -137,7 +137,7 @@ def test_what_a_disk_refuses_for_other_reasons_is_not_hidden(start: Start, store
     assert os.listdir(store.root / "tmp") == []
 
 
-def test_an_artifact_whose_writer_died_half_way_is_not_there(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_write_leaves_no_artifact(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     def die(*paths: object) -> None:
         raise KeyboardInterrupt
 
@@ -152,8 +152,8 @@ def test_an_artifact_whose_writer_died_half_way_is_not_there(store: Store, monke
     store.check(KEY)
 
 
-def test_an_artifact_whose_removal_died_half_way_is_gone(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    def die(folder: Path, **how: object) -> None:
+def test_an_interrupted_removal_leaves_no_artifact(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    def die(folder: Path, **options: object) -> None:
         os.unlink(next(iter(folder.iterdir())))
         raise KeyboardInterrupt
 
@@ -166,7 +166,7 @@ def test_an_artifact_whose_removal_died_half_way_is_gone(store: Store, monkeypat
     assert store.keys() == set()
 
 
-def test_a_killed_process_leaves_only_whole_artifacts(start: Start, store: Store) -> None:
+def test_a_killed_process_leaves_only_complete_artifacts(start: Start, store: Store) -> None:
     worker = start(
         "for number in range(10**6):\n"
         "    store.put(Artifact(f'{number:064x}', {'weights': torch.full((50_000,), float(number))}))\n"
@@ -184,35 +184,35 @@ def test_a_killed_process_leaves_only_whole_artifacts(start: Start, store: Store
         assert store.get(key).tensors["weights"][0] == int(key, 16)
     assert [timing["number"] for timing in store.timings()][:20] == list(range(20))
     assert store.runs()["smoke"]["number"] in range(19, 10**6)
-    store.sweep()
+    store.remove_leftovers()
     assert os.listdir(store.root / "tmp") == []
 
 
-def test_a_sweep_removes_what_the_dead_left_and_nothing_of_the_living(store: Store) -> None:
+def test_only_the_leftovers_of_ended_processes_are_removed(store: Store) -> None:
     store.put(Artifact(KEY))
     for name in (f"{dead_process()}-left", "nobody", f"{os.getpid()}-mine", f"{os.getppid()}-theirs"):
         folder = store.root / "tmp" / name
         folder.mkdir()
         (folder / "tensors.safetensors").write_bytes(b"half")
-    with store.running():
+    with store.in_use():
         assert sorted(os.listdir(store.root / "tmp")) == sorted([f"{os.getpid()}-mine", f"{os.getppid()}-theirs"])
     store.check(KEY)
 
 
-def test_processes_live_until_they_end() -> None:
+def test_a_process_is_alive_until_it_ends() -> None:
     assert process_alive(os.getpid())
     assert process_alive(1)
     assert not process_alive(dead_process())
 
 
-def test_two_threads_that_put_one_key_leave_one_whole_artifact(store: Store) -> None:
+def test_threads_that_put_the_same_key_leave_one_complete_artifact(store: Store) -> None:
     artifacts = [Artifact(KEY, {"weights": torch.full((20_000,), float(number))}) for number in range(4)]
     for _ in range(5):
         store.discard(KEY)
-        gate = threading.Barrier(len(artifacts))
+        barrier = threading.Barrier(len(artifacts))
 
-        def write(artifact: Artifact, gate: threading.Barrier = gate) -> None:
-            gate.wait()
+        def write(artifact: Artifact, barrier: threading.Barrier = barrier) -> None:
+            barrier.wait()
             store.put(artifact)
             store.check(KEY)
 
@@ -225,22 +225,22 @@ def test_two_threads_that_put_one_key_leave_one_whole_artifact(store: Store) -> 
         assert os.listdir(store.root / "tmp") == []
 
 
-def test_the_first_of_two_processes_wins_and_the_second_goes_on(start: Start, store: Store) -> None:
+def test_the_artifacts_of_the_first_of_two_processes_are_kept(start: Start, store: Store) -> None:
     program = (
-        "who = pipe.recv()\n"
-        "for number in range(12): store.put(Artifact(f'{number:064x}', {'who': torch.full((9,), who)}))\n"
+        "worker = pipe.recv()\n"
+        "for number in range(12): store.put(Artifact(f'{number:064x}', {'worker': torch.full((9,), worker)}))\n"
         "pipe.send('done')\n"
     )
     workers = [start(program) for _ in range(2)]
-    for who, worker in enumerate(workers):
-        worker.pipe.send(who)
+    for number, worker in enumerate(workers):
+        worker.pipe.send(number)
     assert [worker.pipe.recv() for worker in workers] == ["done", "done"]
     for number in range(12):
-        assert store.get(f"{number:064x}").tensors["who"].tolist() in ([0] * 9, [1] * 9)
+        assert store.get(f"{number:064x}").tensors["worker"].tolist() in ([0] * 9, [1] * 9)
     assert os.listdir(store.root / "tmp") == []
 
 
-def test_a_replaced_file_is_the_old_or_the_new_one(tmp_path: Path) -> None:
+def test_a_file_being_replaced_has_the_old_or_the_new_bytes(tmp_path: Path) -> None:
     file, stop = tmp_path / "record", threading.Event()
     contents = {bytes([letter]) * 50_000 for letter in b"ab"}
     replace_file(file, min(contents))

@@ -1,4 +1,4 @@
-"""One store, several processes: locks, and the checkpoints of a long fit."""
+"""A store used by several processes: locks, and the checkpoints of a long fit."""
 
 import os
 from collections.abc import Callable
@@ -13,38 +13,38 @@ Start = Callable[[str], Any]
 KEY = "ab" * 32
 
 
-def test_the_store_is_not_held_alone_while_a_run_uses_it(start: Start, store: Store) -> None:
-    runner = start("with store.running():\n    pipe.send('in'); pipe.recv()\npipe.send('out')\n")
+def test_the_store_cannot_be_locked_while_a_run_uses_it(start: Start, store: Store) -> None:
+    runner = start("with store.in_use():\n    pipe.send('in'); pipe.recv()\npipe.send('out')\n")
     assert runner.pipe.recv() == "in"
-    refusal = f"store {store.root}: a run is using it; try again when it has ended"
-    with pytest.raises(UserError, match=refusal), store.alone():
+    message = f"store {store.root}: a run is using it; try again when it has ended"
+    with pytest.raises(UserError, match=message), store.exclusive():
         pass
-    with store.running():
+    with store.in_use():
         pass
     runner.pipe.send("leave")
     assert runner.pipe.recv() == "out"
-    with store.alone():
+    with store.exclusive():
         assert store.keys() == set()
 
 
-def test_a_run_waits_while_the_store_is_held_alone(start: Start, store: Store) -> None:
-    with store.alone():
-        runner = start("pipe.send('ready')\nwith store.running(): pipe.send('in')\n")
+def test_a_run_waits_while_the_store_is_locked(start: Start, store: Store) -> None:
+    with store.exclusive():
+        runner = start("pipe.send('ready')\nwith store.in_use(): pipe.send('in')\n")
         assert runner.pipe.recv() == "ready"
         assert not runner.pipe.poll(0.2)
     assert runner.pipe.recv() == "in"
 
 
-def test_the_lock_of_a_killed_run_is_free(start: Start, store: Store) -> None:
-    runner = start("with store.running():\n    pipe.send('in'); pipe.recv()\n")
+def test_the_lock_of_a_killed_run_is_released(start: Start, store: Store) -> None:
+    runner = start("with store.in_use():\n    pipe.send('in'); pipe.recv()\n")
     assert runner.pipe.recv() == "in"
     runner.process.kill()
     runner.process.join()
-    with store.alone():
+    with store.exclusive():
         pass
 
 
-def test_checkpoints_survive_a_failed_fit_and_go_with_a_finished_one(store: Store) -> None:
+def test_checkpoints_survive_a_failed_fit_and_are_removed_after_a_finished_one(store: Store) -> None:
     def fail() -> None:
         with store.checkpoints(KEY) as folder:
             (folder / "epoch-3").write_bytes(b"weights")
@@ -75,7 +75,7 @@ def test_checkpoints_survive_a_killed_process(start: Start, store: Store) -> Non
         assert (mine / "epoch-1").read_bytes() == b"weights"
 
 
-def test_the_second_process_of_one_fit_gets_a_folder_of_its_own(start: Start, store: Store) -> None:
+def test_the_second_process_of_a_fit_gets_a_private_folder(start: Start, store: Store) -> None:
     with store.checkpoints(KEY) as mine:
         (mine / "epoch-1").write_bytes(b"weights")
         second = start(
