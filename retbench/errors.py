@@ -151,12 +151,17 @@ def suggest(name: str, choices: Iterable[str]) -> str:
 
 @contextmanager
 def command_line_names() -> Iterator[None]:
-    """Let messages in this block name options as they are typed on the command line."""
+    """Make messages in this block name options as on the command line."""
     token = _ON_COMMAND_LINE.set(True)
     try:
         yield
     finally:
         _ON_COMMAND_LINE.reset(token)
+
+
+def on_command_line() -> bool:
+    """Return whether messages name options as on the command line; otherwise they name parameters of the Python API."""
+    return _ON_COMMAND_LINE.get()
 
 
 def option_name(name: str, value: str = "") -> str:
@@ -166,14 +171,15 @@ def option_name(name: str, value: str = "") -> str:
 
     Args:
         name: the option without its dashes, such as `step-timeout`.
-        value: what the user writes after the name; empty for the name alone.
+        value: the placeholder of its value; empty for the name alone.
 
-    >>> option_name("only"), option_name("store", "DIR")
-    ('only', 'store=DIR')
-    >>> with command_line_names():
-    ...     option_name("only"), option_name("store", "DIR")
-    ('--only', '--store DIR')
+    Example:
+        >>> option_name("only"), option_name("store", "DIR")
+        ('only', 'store=DIR')
+        >>> with command_line_names():
+        ...     option_name("only"), option_name("store", "DIR")
+        ('--only', '--store DIR')
     """
-    if _ON_COMMAND_LINE.get():
+    if on_command_line():
         return f"--{name} {value}".rstrip()
     return "=".join(part for part in (_PYTHON_NAMES.get(name, name).replace("-", "_"), value) if part)

@@ -1,5 +1,7 @@
 """The exception tree and the wording of its messages."""
 
+import doctest
+
 import pytest
 
 from retbench import errors
@@ -76,3 +78,7 @@ def test_a_contract_breach_holds_its_culprit() -> None:
 )
 def test_a_suggestion_lists_the_valid_names(name: str, choices: list[str], message: str) -> None:
     assert suggest(name, choices) == message
+
+
+def test_the_examples_give_the_documented_results() -> None:
+    assert doctest.testmod(errors).failed == 0
