@@ -146,7 +146,7 @@ class Attack(Component):
 
     @abstractmethod
     def perturb(self, knowledge: Knowledge, batch: Batch, module: nn.Module, noise: Noise) -> Tensor:
-        """Return the perturbed images of a batch: float32 (B, 3, H, W) in [0, 1], inside the ball around the clean ones.
+        """Return the perturbed images of a batch: float32 (B, 3, H, W) in [0, 1], inside the ball of the clean ones.
 
         Must work for an empty batch.
 

@@ -58,7 +58,7 @@ class Context:
     def save_checkpoint(self, name: str, state: Mapping[str, Any]) -> None:
         """Save `state` under a name until the step is done; does nothing without a checkpoint folder.
 
-        The file is replaced as a whole, so that a kill never leaves half of one.
+        The file is replaced in one operation, so that a killed process never leaves an incomplete checkpoint.
 
         Args:
             name: lower-case words; a component may use several names.

@@ -55,7 +55,7 @@ class Dataset(Component):
     def prepare(self) -> Iterator[str]:
         """Build the files that can be made without a download, such as split lists, and yield one line for each.
 
-        The default does nothing. Every file is written whole or not at all, and a second call changes nothing. Call
+        The default does nothing. Each file is written completely or not at all, and a second call changes nothing. Call
         `missing` afterwards for the files that are still missing.
 
         Raises:

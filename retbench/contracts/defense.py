@@ -97,6 +97,7 @@ class Purifier(Defense):
         return {**spec, "options": {name: value for name, value in options.items() if name not in VOTING_OPTIONS}}
 
     def details(self, facts: Facts) -> Mapping[str, Json]:
+        """Return copies and vote if there are several copies, recorded in every row."""
         return {"copies": self.copies, "vote": self.vote} if self.copies > 1 else {}
 
 

@@ -1,4 +1,4 @@
-"""Measures of retrieval, of pictures and of their uncertainty: pure functions on tensors."""
+"""Retrieval measures, image distances, confidence intervals and significance tests: pure functions on tensors."""
 
 from retbench.metrics.codes import hamming, pack, unpack
 from retbench.metrics.comparison import PairedTest, compare_many, compare_pairs, detectable_difference, holm

@@ -91,30 +91,30 @@ class Training:
 
 
 def test_a_training_in_epochs_killed_twice_resumes_bit_for_bit(tmp_path: Path) -> None:
-    whole = Training().run_epochs()
+    complete = Training().run_epochs()
     for kill_at in (2 * BATCHES + 1, 4 * BATCHES + 3):
         with pytest.raises(Killed):
             Training(tmp_path, kill_at).run_epochs()
         torch.rand(5)
     resumed = Training(tmp_path).run_epochs()
-    assert resumed.equals(whole)
-    assert resumed.progress == whole.progress[4 * BATCHES :]
-    assert whole.progress == [(step + 1, EPOCHS * BATCHES) for step in range(EPOCHS * BATCHES)]
+    assert resumed.equals(complete)
+    assert resumed.progress == complete.progress[4 * BATCHES :]
+    assert complete.progress == [(step + 1, EPOCHS * BATCHES) for step in range(EPOCHS * BATCHES)]
 
 
 def test_a_killed_training_in_steps_resumes_bit_for_bit_after_its_last_step(tmp_path: Path) -> None:
-    whole = Training().run_steps()
+    complete = Training().run_steps()
     with pytest.raises(Killed):
         Training(tmp_path, kill_at=13).run_steps()
     resumed = Training(tmp_path).run_steps()
-    assert resumed.equals(whole)
-    assert resumed.progress == whole.progress[13:]
+    assert resumed.equals(complete)
+    assert resumed.progress == complete.progress[13:]
 
 
 def test_a_finished_training_resumes_without_another_step(tmp_path: Path) -> None:
-    whole = Training(tmp_path).run_epochs()
+    complete = Training(tmp_path).run_epochs()
     again = Training(tmp_path).run_epochs()
-    assert again.equals(whole)
+    assert again.equals(complete)
     assert again.progress == []
 
 

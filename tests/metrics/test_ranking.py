@@ -157,9 +157,9 @@ def exact_first_relevant(groups: list[list[int]], wanted: int) -> Fraction:
     for group in groups:
         size, relevant = len(group), sum(group)
         for nth in range(1, min(relevant, wanted - hits) + 1):
-            for place in range(nth, size - relevant + nth + 1):
-                ways = math.comb(place - 1, nth - 1) * math.comb(size - place, relevant - nth)
-                total += Fraction(ways * (hits + nth), math.comb(size, relevant) * (before + place))
+            for position in range(nth, size - relevant + nth + 1):
+                ways = math.comb(position - 1, nth - 1) * math.comb(size - position, relevant - nth)
+                total += Fraction(ways * (hits + nth), math.comb(size, relevant) * (before + position))
         before, hits = before + size, hits + min(relevant, max(0, wanted - hits))
     return total / hits
 

@@ -63,7 +63,7 @@ def test_labels_that_do_not_match_raise() -> None:
         relevant_counts(torch.ones(1, 3, dtype=torch.int64), torch.ones(1, 3, dtype=torch.uint8))
 
 
-@pytest.mark.skipif(not LISTS.is_dir(), reason="the published label lists of FLICKR-25K are not beside the checkout")
+@pytest.mark.skipif(not LISTS.is_dir(), reason="FLICKR-25K: the published label lists are missing")
 def test_the_chance_level_of_published_labels_depends_on_the_target_rule() -> None:
     database = torch.from_numpy(np.loadtxt(LISTS / "database_label.txt", dtype=np.uint8))
     distinct, copies = database.unique(dim=0, return_counts=True)
