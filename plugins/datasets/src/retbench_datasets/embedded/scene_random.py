@@ -23,6 +23,8 @@ class SceneRandom:
     and the images must not change with it. Results are float64: a last digit of a sine that differs between machines
     disappears when pixels are rounded to 8 bits.
 
+    A purpose is part of the key: renaming one changes every image.
+
     Attributes:
         seed: seed of the dataset.
         indices: int64 (N,), the images.

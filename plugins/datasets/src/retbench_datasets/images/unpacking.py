@@ -31,7 +31,7 @@ def unpacked_ids(count: int) -> tuple[str, ...]:
 def unpack_images(root: Path, arrays: ArrayFile, name: str, axes: ImageAxes) -> Iterator[str]:
     """Write the images of an array as PNG, which is lossless, and yield a progress line every 2000 images.
 
-    At 224 x 224 an image takes at most about 150 kB, so that NUS-WIDE needs up to 30 GB beside its source file. An
+    At 224 x 224 an image takes at most about 150 kB, so that NUS-WIDE needs up to 30 GB on top of its source file. An
     image that already exists is kept, so that an interrupted run continues where it stopped; every file is written
     under a temporary name and renamed. `source.json` records the source file and the axes: if either changes, all
     images are written again. The last line reports how much brighter the upper halves are than the lower ones, and the
