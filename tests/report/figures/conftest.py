@@ -1,4 +1,4 @@
-"""Evidence made by hand: rows of a few conditions, and the values of their queries."""
+"""Hand-made evidence: rows of a few conditions, and their per-query values."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ IDLE = StepRecord("score", "", "", 0.1, 0, {}, {})
 Cells = Mapping[tuple[str, str], Mapping[str, Any]]
 
 
-def values(at: float, seed: int) -> dict[str, Tensor]:
-    """Return what a score holds of some queries whose precisions lie around `at`."""
+def score_tensors(at: float, seed: int) -> dict[str, Tensor]:
+    """Return the tensors of a score for queries with precisions around `at`."""
     generator = torch.Generator().manual_seed(seed)
 
     def around(*shape: int) -> Tensor:
@@ -40,24 +40,24 @@ def values(at: float, seed: int) -> dict[str, Tensor]:
 def evidence() -> Callable[..., Evidence]:
     """Make evidence of cells by attack and defense.
 
-    A cell's `at` is where its precisions lie; `values` are laid over what its score holds (None takes one away), and
-    everything else are fields of its row. `common` are fields of all rows.
+    A cell's `at` is the center of its precisions; its `values` override the tensors of its score (None removes one),
+    and all other entries are fields of its row. `common` are fields of all rows.
     """
 
     def make(cells: Cells, **common: Any) -> Evidence:
         rows, scores, steps = [], dict[str, dict[str, Tensor]](), dict[str, StepRecord]()
-        for (attack, defense), told in cells.items():
-            told = {**common, **told}
-            held = values(told.pop("at", 0.5), len(scores))
-            held |= told.pop("values", {})
+        for (attack, defense), entries in cells.items():
+            entries = {**common, **entries}
+            tensors = score_tensors(entries.pop("at", 0.5), len(scores))
+            tensors |= entries.pop("values", {})
             key = f"key{len(scores)}"
-            scores[key] = {name: tensor for name, tensor in held.items() if tensor is not None}
+            scores[key] = {name: tensor for name, tensor in tensors.items() if tensor is not None}
             steps[key] = IDLE
-            metrics = {name: Interval(*(float(held[name].mean()),) * 3) for name in ("map", "t_map")}
+            metrics = {name: Interval(*(float(tensors[name].mean()),) * 3) for name in ("map", "t_map")}
             axes = {"dataset": "digits", "hasher": "dpsh", "bits": 32, "task": "i2i", "surrogate": "none"}
             axes |= {"threat": "oblivious", "seed": 0, "variant": "", "status": "done"}
-            told.setdefault("budget", {} if attack == "none" else {"goal": "targeted"})
-            fields = {"metrics": metrics, "protocol": PROTOCOL, "key": key, "steps": (key,), **axes, **told}
+            entries.setdefault("budget", {} if attack == "none" else {"goal": "targeted"})
+            fields = {"metrics": metrics, "protocol": PROTOCOL, "key": key, "steps": (key,), **axes, **entries}
             rows.append(Row(attack=attack.split("#")[0], defense=defense.split("#")[0], **fields))
         return Evidence("toys", "", "", tuple(rows), steps, scores.__getitem__)
 

@@ -1,9 +1,7 @@
-"""The pictures of hand-made evidence: which there are, what they are called, and their bytes."""
+"""The figures of hand-made evidence: their kinds, names and bytes."""
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -29,88 +27,85 @@ KINDS = ["precision-recall", "precision-depth", "certified-recall", "robustness"
 
 @pytest.fixture
 def charts(monkeypatch: pytest.MonkeyPatch) -> list[Chart]:
-    """Collects what would be drawn, and draws nothing."""
+    """Collect the charts that would be drawn, without drawing them."""
     from retbench.report.figures import drawing
-    from retbench.report.figures.canvas import Drawn
+    from retbench.report.figures.canvas import DrawnFigure
 
-    found: list[Chart] = []
+    collected: list[Chart] = []
 
-    def collect(chart: Chart) -> Drawn:
-        found.append(chart)
-        return Drawn(b"", b"")
+    def collect(chart: Chart) -> DrawnFigure:
+        collected.append(chart)
+        return DrawnFigure(b"", b"")
 
     monkeypatch.setattr(drawing, "draw_chart", collect)
-    return found
+    return collected
 
 
-def test_there_is_a_picture_of_each_kind_as_png_and_pdf(evidence: Make) -> None:
+def test_there_is_a_figure_of_each_kind_as_png_and_pdf(evidence: Make) -> None:
     made = make_pictures(evidence(CELLS), "Uni Modal")
     assert [picture.stem for picture in made] == [f"uni-modal-{kind}" for kind in KINDS]
     assert all(picture.png.startswith(b"\x89PNG") and picture.pdf.startswith(b"%PDF") for picture in made)
     assert not any(b"Date" in picture.pdf for picture in made)
 
 
-def test_made_twice_they_are_the_same(evidence: Make) -> None:
-    cells = {cell: told for cell, told in CELLS.items() if cell[1] == "none"}
+def test_equal_evidence_gives_equal_pictures(evidence: Make) -> None:
+    cells = {cell: entries for cell, entries in CELLS.items() if cell[1] == "none"}
     assert make_pictures(evidence(cells), "toys") == make_pictures(evidence(cells), "toys")
 
 
-def test_nothing_is_made_where_nothing_is_known(evidence: Make) -> None:
-    bare = {"map_recall": None, "map_depth": None, "depths": None}
+def test_without_values_there_are_no_pictures(evidence: Make) -> None:
+    unscored = {"map_recall": None, "map_depth": None, "depths": None}
     assert make_pictures(evidence({}), "toys") == ()
     assert make_pictures(evidence({("none", "none"): {"status": "missing"}}), "toys") == ()
-    assert make_pictures(evidence({("none", "none"): {"values": bare}}), "toys") == ()
+    assert make_pictures(evidence({("none", "none"): {"values": unscored}}), "toys") == ()
 
 
-def test_seven_panels_make_two_pictures_that_look_alike(evidence: Make, charts: list[Chart]) -> None:
+def test_seven_panels_make_two_figures_with_the_same_styles(evidence: Make, charts: list[Chart]) -> None:
     many = {("none", f"none#{at}"): {"dataset": f"set{at}"} for at in range(7)}
     made = make_pictures(evidence({**many, ("dhta", "none"): {"dataset": "set6"}}), "toys")
     recall = [picture for picture in made if "recall" in picture.stem]
     assert [picture.stem for picture in recall] == ["toys-precision-recall", "toys-precision-recall-2"]
     assert [len(chart.panels) for chart in charts[:2]] == [6, 1]
     assert [picture.title for picture in recall] == [f"Precision over recall ({part} of 2)" for part in (1, 2)]
-    assert charts[0].marks == charts[1].marks == ("DHTA",)
+    assert charts[0].marker_groups == charts[1].marker_groups == ("DHTA",)
 
 
 def test_stems_are_unique_over_tasks_bits_and_threats(evidence: Make, charts: list[Chart]) -> None:
     cells = dict(CELLS)
     for at, axes in enumerate(({"task": "i2t"}, {"bits": 64}, {"threat": "adaptive"})):
-        cells |= {(attack, f"{defense}#{at}"): {**told, **axes} for (attack, defense), told in CELLS.items()}
+        cells |= {(attack, f"{defense}#{at}"): {**entries, **axes} for (attack, defense), entries in CELLS.items()}
     stems = [picture.stem for picture in make_pictures(evidence(cells), "toys")]
     assert len(set(stems)) == len(stems) == 4 * len(KINDS)
     assert "toys-robustness-i2i-32-adaptive" in stems
 
 
-def test_swept_rows_are_drawn_only_where_a_kind_would_have_no_picture(evidence: Make, charts: list[Chart]) -> None:
-    swept = {cell: {**told, "variant": "t_p=5"} if cell[1] == "retpur" else told for cell, told in CELLS.items()}
+def test_swept_rows_are_drawn_only_if_a_kind_would_have_no_figure(evidence: Make, charts: list[Chart]) -> None:
+    swept = {
+        cell: {**entries, "variant": "t_p=5"} if cell[1] == "retpur" else entries for cell, entries in CELLS.items()
+    }
     made = {picture.stem: chart for picture, chart in zip(make_pictures(evidence(swept), "t"), charts, strict=True)}
-    assert [line.hue for line in made["t-precision-recall"].panels[0].lines] == ["", ""]
-    assert [spot.hue for spot in made["t-robustness"].panels[0].spots] == ["RetPur t_p=5"]
+    assert [line.color_group for line in made["t-precision-recall"].panels[0].lines] == ["", ""]
+    assert [point.color_group for point in made["t-robustness"].panels[0].points] == ["RetPur t_p=5"]
 
 
-def test_names_are_the_callers(evidence: Make, charts: list[Chart]) -> None:
+def test_printed_names_are_those_of_the_caller(evidence: Make, charts: list[Chart]) -> None:
     make_pictures(evidence(CELLS), "toys", lambda axis, value: f"<{axis} {value}>")
     assert charts[0].panels[0].title == "<dataset digits>, <hasher dpsh>"
-    assert charts[0].marks == ("<attack dhta>",)
-    assert charts[0].hues == ("<defense retpur>", "<defense guard>")
+    assert charts[0].marker_groups == ("<attack dhta>",)
+    assert charts[0].color_groups == ("<defense retpur>", "<defense guard>")
 
 
-def test_the_description_has_the_numbers_and_says_what_is_left_out(evidence: Make, charts: list[Chart]) -> None:
+def test_the_description_has_the_numbers_and_notes_the_selection(evidence: Make, charts: list[Chart]) -> None:
     many = {("dhta", f"d{at}"): {"at": 0.1 * at} for at in range(8)}
     recall, _, certified, *_ = make_pictures(evidence({**CELLS, **many}), "toys")
     assert recall.title == "Precision over recall: clean queries, attacks, and defenses under the strongest attack"
-    assert "Of the defenses only those under the strongest attack are shown" in recall.alt
+    assert "Of the defenses, only those under the strongest attack are shown" in recall.alt
     assert "digits, DPSH (best 6 of 9 defenses under DHTA): at a recall of 50 % clean 8" in recall.alt
-    assert "pointwise 95 % bootstrap intervals" in recall.alt
-    level = 100 * np.mean(evidence(CELLS).scores("key0")["map_depth"][:, 0].double().numpy())
-    assert certified.alt.endswith(f"Recall@1 of clean queries, no defense: digits, DPSH {level:.1f} %.")
+    assert "pointwise 95 % bootstrap confidence intervals" in recall.alt
+    recall_at_1 = 100 * np.mean(evidence(CELLS).scores("key0")["map_depth"][:, 0].double().numpy())
+    assert certified.alt.endswith(f"Recall@1 of clean queries, no defense: digits, DPSH {recall_at_1:.1f} %.")
 
 
 def test_a_combination_is_named_piece_by_piece() -> None:
     assert printed_name("defense", "atrdh+retpur") == "ATRDH+RetPur"
     assert printed_name("dataset", "unheard-of") == "unheard-of"
-
-
-def test_importing_it_loads_no_matplotlib() -> None:
-    script = "import sys, retbench.report.figures; sys.exit('matplotlib' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0

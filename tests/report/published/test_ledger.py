@@ -1,4 +1,4 @@
-"""The shape of a ledger of published numbers, and keys that do not belong in it."""
+"""The model of a ledger of published numbers, and documents that violate it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 
 from retbench.document import parse_document
 from retbench.errors import ClaimError
-from retbench.report.published.ledger import check_ledger
+from retbench.report.published.ledger import parse_ledger
 
 LEDGER = """\
 claims: mine
@@ -27,16 +27,16 @@ notes:
 """
 
 
-def test_a_ledger_has_its_tables_lines_and_notes_as_written() -> None:
-    ledger = check_ledger(parse_document(LEDGER, "mine.yaml"))
-    line = ledger.tables[0].rows[0]
-    assert (ledger.claims, ledger.decimals, line.metric, line.values, line.axes) == ("mine", 2, "map", (81.06,), {})
+def test_a_parsed_ledger_has_its_tables_rows_and_notes() -> None:
+    ledger = parse_ledger(parse_document(LEDGER, "mine.yaml"))
+    row = ledger.tables[0].rows[0]
+    assert (ledger.claims, ledger.decimals, row.metric, row.values, row.axes) == ("mine", 2, "map", (81.06,), {})
     assert ledger.tables[0].cells.axes == {"task": "i2i"}
     assert ledger.notes[0].cells["attack"].negated
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "told"),
+    ("old", "new", "message"),
     [
         ("paper: Mine\n", "", "mine.yaml:1:1: paper: missing key: got none, expected 'paper'"),
         ("paper: Mine", "papre: Mine", "mine.yaml:2:1: papre: unknown key: got 'papre'"),
@@ -55,14 +55,14 @@ def test_a_ledger_has_its_tables_lines_and_notes_as_written() -> None:
         ("paper: Mine", "paper: Mine\ndecimals: -1", "got -1"),
     ],
 )
-def test_a_ledger_of_another_shape_is_told_where_it_is_written(old: str, new: str, told: str) -> None:
+def test_an_invalid_key_or_value_has_its_location(old: str, new: str, message: str) -> None:
     assert old in LEDGER
     with pytest.raises(ClaimError) as raised:
-        check_ledger(parse_document(LEDGER.replace(old, new, 1), "mine.yaml"))
-    assert told in str(raised.value)
+        parse_ledger(parse_document(LEDGER.replace(old, new, 1), "mine.yaml"))
+    assert message in str(raised.value)
     assert "\n" not in str(raised.value)
 
 
-def test_a_ledger_without_tables_is_none() -> None:
+def test_a_ledger_without_tables_is_an_error() -> None:
     with pytest.raises(ClaimError, match=r"mine\.yaml:6:1"):
-        check_ledger(parse_document(LEDGER[: LEDGER.index("tables:")] + "tables: []\n", "mine.yaml"))
+        parse_ledger(parse_document(LEDGER[: LEDGER.index("tables:")] + "tables: []\n", "mine.yaml"))

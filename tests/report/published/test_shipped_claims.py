@@ -1,4 +1,4 @@
-"""The shipped ledgers: their numbers counted, spotted and held against each other."""
+"""The shipped ledgers: counts, spot checks and consistency of their numbers."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def cell_of(claim: Claim) -> tuple[object, ...]:
     return (claim.metric, *claim.axes.values())
 
 
-def test_both_ledgers_are_shipped_under_their_names() -> None:
+def test_the_shipped_ledgers_are_retpur_and_saat() -> None:
     assert sorted(shipped_claims()) == ["retpur", "saat"]
     assert [shipped(name).name for name in ("retpur", "saat")] == ["retpur", "saat"]
 
@@ -30,12 +30,12 @@ def test_both_ledgers_are_shipped_under_their_names() -> None:
 @pytest.mark.parametrize(
     ("name", "counts"),
     [
-        # Lines times columns, as printed; Table 4 has two lines of four numbers.
+        # Rows times columns of the papers; Table 4 has two rows of four numbers.
         (
             "retpur",
             {"1": 14 * 6, "2": 6 * 10, "3": 6 * 10, "4": 2 * 4, "7": 4 * 6, "8": 4 * 10, "9": 4 * 10},
         ),
-        # Beside them, those of the attack SAAT once more, under the label of a swept goal.
+        # The numbers of the attack SAAT are repeated under the label of a swept goal.
         ("saat", {"I": 9 * 12 + 2 * 12, "II": 8 * 12 + 2 * 12}),
     ],
 )
@@ -44,8 +44,8 @@ def test_every_printed_number_is_a_claim(name: str, counts: dict[str, int]) -> N
 
 
 @pytest.mark.parametrize("name", ["retpur", "saat"])
-def test_every_number_is_written_and_kept_with_two_decimals(name: str) -> None:
-    lists = re.findall(r"values:[^\[*]*\[([^\]]*)\]", shipped_claims()[name].read_text())
+def test_every_number_is_written_with_two_decimals_and_read_exactly(name: str) -> None:
+    lists = re.findall(r"printed: [^,]*,\s*values:[^\[*]*\[([^\]]*)\]", shipped_claims()[name].read_text())
     written = [number for numbers in lists for number in numbers.split(", ")]
     assert all(re.fullmatch(r"\d?\d\.\d\d", number) for number in written)
     swept = [claim for claim in shipped(name).claims if not str(claim.axes["variant"]).startswith("goal=")]
@@ -68,20 +68,20 @@ def test_every_number_is_written_and_kept_with_two_decimals(name: str) -> None:
         ("saat", "II", "SAAT", "map", {"dataset": "mscoco", "bits": 64, "defense": "saat", "variant": ""}, 33.43),
     ],
 )
-def test_a_number_stands_in_its_cell(
+def test_a_number_belongs_to_its_cell(
     name: str, table: str, printed: str, metric: str, axes: dict[str, object], value: float
 ) -> None:
     found = [
         claim.value
         for claim in shipped(name).claims
         if (claim.table, claim.printed, claim.metric) == (table, printed, metric)
-        and all(claim.axes[axis] == wanted for axis, wanted in axes.items())
+        and all(claim.axes[axis] == expected for axis, expected in axes.items())
     ]
     assert found == [value]
 
 
 @pytest.mark.parametrize(("first", "second"), [("1", "7"), ("2", "8"), ("3", "9")])
-def test_two_tables_agree_on_the_clean_row_that_they_share(first: str, second: str) -> None:
+def test_two_tables_agree_on_their_common_clean_row(first: str, second: str) -> None:
     claims = [claim for claim in shipped("retpur").claims if claim.printed == "original"]
     clean = [{cell_of(claim): claim.value for claim in claims if claim.table == table} for table in (first, second)]
     assert clean[0] == clean[1]
@@ -89,14 +89,14 @@ def test_two_tables_agree_on_the_clean_row_that_they_share(first: str, second: s
 
 
 @pytest.mark.parametrize("name", ["retpur", "saat"])
-def test_one_cell_has_one_value_in_all_of_a_paper(name: str) -> None:
+def test_a_cell_has_the_same_value_in_all_tables_of_a_paper(name: str) -> None:
     values: dict[tuple[object, ...], set[float]] = {}
     for claim in shipped(name).claims:
         values.setdefault(cell_of(claim), set()).add(claim.value)
     assert {len(found) for found in values.values()} == {1}
 
 
-def test_a_loss_above_two_points_is_noted_wherever_it_is() -> None:
+def test_every_loss_above_two_points_has_a_note() -> None:
     claims = [claim for claim in shipped("retpur").claims if claim.metric == "map" and claim.table in "123789"]
     clean = {
         (claim.table, claim.axes["dataset"], claim.axes["hasher"]): claim.value
@@ -114,7 +114,7 @@ def test_a_loss_above_two_points_is_noted_wherever_it_is() -> None:
     assert len(lost) == 8
 
 
-def test_a_gain_from_purifying_is_noted_wherever_it_is() -> None:
+def test_every_gain_from_purification_has_a_note() -> None:
     claims = [claim for claim in shipped("retpur").claims if claim.metric == "map" and claim.table in "123789"]
     clean = {(claim.table, claim.axes["dataset"], claim.axes["hasher"]): claim.value for claim in claims}
     clean |= {
@@ -128,13 +128,13 @@ def test_a_gain_from_purifying_is_noted_wherever_it_is() -> None:
         if claim.axes["defense"] == "retpur"
         and claim.value > clean[claim.table, claim.axes["dataset"], claim.axes["hasher"]]
     ]
-    noted = [claim for claim in claims if any("do better than clean ones" in note for note in claim.notes)]
+    noted = [claim for claim in claims if any("higher MAP than clean ones" in note for note in claim.notes)]
     assert [claim for claim in noted if claim.axes["defense"] == "retpur"] == gained
     assert {claim.printed for claim in noted} == {"original", "RetPur"}
     assert len(gained) == 4
 
 
-def test_a_t_map_that_an_attack_lowers_is_noted() -> None:
+def test_a_t_map_that_an_attack_lowers_has_a_note() -> None:
     claims = [claim for claim in shipped("retpur").claims if claim.metric == "t_map" and claim.table in "123"]
     place = [(claim.table, claim.axes["dataset"], claim.axes["hasher"]) for claim in claims]
     clean = {at: claim.value for at, claim in zip(place, claims, strict=True) if claim.printed == "original"}
@@ -146,17 +146,17 @@ def test_a_t_map_that_an_attack_lowers_is_noted() -> None:
     assert [(claim.axes["dataset"], claim.axes["attack"], claim.value) for claim in lowered] == [
         ("mscoco", "p2p", 48.69)
     ]
-    assert any("48.69 against 50.53" in note for note in lowered[0].notes)
+    assert any("48.69, 50.53" in note for note in lowered[0].notes)
 
 
-def test_facts_are_those_of_a_cells_own_data_set_attack_and_defense() -> None:
+def test_conditions_are_those_of_a_cells_dataset_attack_and_defense() -> None:
     conditions = {
         (claim.table, claim.printed, claim.axes["dataset"], claim.axes["hasher"]): claim.conditions
         for claim in shipped("retpur").claims
     }
     plain = conditions["7", "original", "flickr25k", "dpsh"]
-    asked = ("data.train", "protocol.ranked_queries", "data.database")
-    assert [plain[path] for path in asked] == [5000, 1700, 23300]
+    paths = ("data.train", "protocol.ranked_queries", "data.database")
+    assert [plain[path] for path in paths] == [5000, 1700, 23300]
     assert plain["options.hasher.backbone"] == "vgg11"
     assert not [path for path in plain if path.startswith(("options.attack", "options.defense", "budget"))]
     purified = conditions["1", "RetPur-P2P", "mscoco", "dph"]
@@ -170,7 +170,7 @@ def test_facts_are_those_of_a_cells_own_data_set_attack_and_defense() -> None:
         assert guided["options.defense.retpur.metric"] == metric.lower()
 
 
-def test_what_a_paper_leaves_open_is_said_to_be_open() -> None:
+def test_conditions_that_a_paper_does_not_state_are_none() -> None:
     for claim in shipped("retpur").claims:
         assert claim.conditions["protocol.map"] is None
         assert claim.conditions["protocol.ties"] is None
@@ -186,5 +186,5 @@ def _untargeted(claim: Claim) -> bool:
 
 
 @pytest.mark.parametrize("name", ["retpur", "saat"])
-def test_every_fact_has_a_name_in_print(name: str) -> None:
+def test_every_condition_has_a_printed_name(name: str) -> None:
     assert {path for claim in shipped(name).claims for path in claim.conditions} <= set(common_names()["condition"])

@@ -1,4 +1,4 @@
-"""Measured beside published: rows made by hand for each verdict."""
+"""Comparison of measured with published numbers: hand-made rows for each verdict."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from retbench.document import parse_document
 from retbench.metrics import Interval
 from retbench.report.published.claims import Ledger, ledger_of, read_claims
-from retbench.report.published.verdict import condition_name, judge
-from retbench.report.tables.table import Judge, Judgment
+from retbench.report.published.verdict import compare_published, condition_name
+from retbench.report.tables.table import PublishedComparator, PublishedComparison
 from retbench.results import Row
 
 LEDGER = """\
@@ -79,7 +79,7 @@ def ledger() -> Ledger:
 
 
 def row_of(**changes: Any) -> Row:
-    """Make the row that the ledger's conditions describe, with changes."""
+    """Make a row that satisfies the ledger's conditions, with changes."""
     axes = {"dataset": "flickr25k", "hasher": "dpsh", "bits": 32, "task": "i2i", "attack": "none", "defense": "none"}
     fixed = {"surrogate": "none", "threat": "oblivious", "seed": 0, "variant": "", "status": "done"}
     record: dict[str, Any] = {
@@ -94,30 +94,32 @@ def row_of(**changes: Any) -> Row:
     return Row(**{**axes, **fixed, **record, **changes})
 
 
-def judged(ledger: Ledger, value: float, metric: str = "map", spread: float = 1.0, **changes: Any) -> Judgment:
-    """Judges a value in percent with an interval of `spread` points to either side."""
+def compare(
+    ledger: Ledger, value: float, metric: str = "map", spread: float = 1.0, **changes: Any
+) -> PublishedComparison:
+    """Compare a value in percent, with an interval of `spread` points on either side, with the published one."""
     interval = Interval(value / 100, (value - spread) / 100, (value + spread) / 100)
-    judgment = judge(row_of(**changes), metric, interval, ledger)
-    assert judgment is not None
-    return judgment
+    comparison = compare_published(row_of(**changes), metric, interval, ledger)
+    assert comparison is not None
+    return comparison
 
 
-OPEN = "compared as far as Mine says; not stated: MAP rule, order of ties"
+UNSTATED = "compared on the stated conditions; Mine does not state: MAP rule, tie-breaking"
 
 
 def test_a_published_number_inside_the_interval_agrees(ledger: Ledger) -> None:
-    published, notes = judged(ledger, 80.5)
+    published, notes = compare(ledger, 80.5)
     assert (published.values, published.verdict) == ((81.06,), "agrees")
     assert published.difference == pytest.approx(80.5 - 81.06)
     assert published.source == "Mine, Tables 1 and 7"
-    assert notes == (OPEN,)
+    assert notes == (UNSTATED,)
 
 
 def test_a_published_number_outside_the_interval_differs(ledger: Ledger) -> None:
-    published, notes = judged(ledger, 79.5)
+    published, notes = compare(ledger, 79.5)
     assert published.verdict == "differs"
     assert published.difference == pytest.approx(79.5 - 81.06)
-    assert notes == (OPEN,)
+    assert notes == (UNSTATED,)
 
 
 @pytest.mark.parametrize(
@@ -127,100 +129,101 @@ def test_a_published_number_outside_the_interval_differs(ledger: Ledger) -> None
 def test_the_interval_is_widened_by_half_a_unit_of_the_last_printed_digit(
     ledger: Ledger, value: float, verdict: str
 ) -> None:
-    assert judged(ledger, value).published.verdict == verdict
+    assert compare(ledger, value).published.verdict == verdict
 
 
 def test_the_last_printed_digit_is_that_of_the_paper(ledger: Ledger) -> None:
-    assert judged(ledger, 82.5).published.verdict == "differs"
-    assert judged(replace(ledger, decimals=0), 82.5).published.verdict == "agrees"
-    assert judged(replace(ledger, decimals=0), 82.6).published.verdict == "differs"
+    assert compare(ledger, 82.5).published.verdict == "differs"
+    assert compare(replace(ledger, decimals=0), 82.5).published.verdict == "agrees"
+    assert compare(replace(ledger, decimals=0), 82.6).published.verdict == "differs"
 
 
 @given(st.floats(0, 100), st.floats(0, 50))
 def test_agreement_and_difference_follow_from_the_bounds(value: float, spread: float) -> None:
-    published, _ = judged(read_mine(), value, spread=spread)
+    published, _ = compare(read_mine(), value, spread=spread)
     assert published.difference == pytest.approx(value - 81.06, abs=1e-9)
     distance = abs(value - 81.06) - spread - 0.005
     if abs(distance) > 1e-9:
         assert published.verdict == ("agrees" if distance < 0 else "differs")
 
 
-def test_a_fact_that_differs_makes_the_two_not_comparable(ledger: Ledger) -> None:
-    published, notes = judged(ledger, 81.06, options={"hasher": {"backbone": "conv"}})
+def test_numbers_with_a_different_condition_are_not_comparable(ledger: Ledger) -> None:
+    published, notes = compare(ledger, 81.06, options={"hasher": {"backbone": "conv"}})
     assert (published.values, published.difference, published.verdict) == ((81.06,), None, "not comparable")
-    assert notes == ("not comparable because backbone differs: conv, published vgg11",)
+    assert notes == ("not comparable because backbone differs: measured conv, published vgg11",)
 
 
-def test_all_facts_that_differ_are_named(ledger: Ledger) -> None:
+def test_all_conditions_that_differ_are_listed(ledger: Ledger) -> None:
     changes = {"options": {"hasher": {"backbone": "conv"}}, "data": {"database": 500, "image_size": [32, 32]}}
-    assert judged(ledger, 81.06, **changes).notes == (
-        "not comparable because backbone differs: conv, published vgg11; database size differs: 500, published 23300; "
-        "image size differs: 32 x 32, published 224 x 224",
+    assert compare(ledger, 81.06, **changes).notes == (
+        "not comparable because backbone differs: measured conv, published vgg11; "
+        "database size differs: measured 500, published 23300; "
+        "image size differs: measured 32 x 32, published 224 x 224",
     )
 
 
 @pytest.mark.parametrize("options", [{}, {"hasher": {}}, {"hasher": "dpsh"}])
-def test_a_fact_that_a_row_does_not_record_counts_as_another(ledger: Ledger, options: dict[str, Any]) -> None:
-    published, notes = judged(ledger, 81.06, options=options)
+def test_a_condition_that_a_row_does_not_record_counts_as_different(ledger: Ledger, options: dict[str, Any]) -> None:
+    published, notes = compare(ledger, 81.06, options=options)
     assert published.verdict == "not comparable"
-    assert notes == ("not comparable because backbone differs: not recorded, published vgg11",)
+    assert notes == ("not comparable because backbone is not recorded, published vgg11",)
 
 
 @pytest.mark.parametrize(
-    ("option", "value", "told"),
+    ("option", "value", "reason"),
     [
         ("steps", 500.0, ""),
-        ("steps", 60, "number of attack steps differs: 60, published 500"),
-        ("steps", None, "number of attack steps differs: none, published 500"),
+        ("steps", 60, "number of attack steps differs: measured 60, published 500"),
+        ("steps", None, "number of attack steps differs: measured none, published 500"),
         ("learning_rate", 1e-4 * (1 + 1e-7), ""),
-        ("learning_rate", 1.001e-4, "learning rate of the attack differs: 0.0001001, published 0.0001"),
-        ("random_start", True, "random start differs: yes, published no"),
+        ("learning_rate", 1.001e-4, "learning rate of the attack differs: measured 0.0001001, published 0.0001"),
+        ("random_start", True, "random start differs: measured yes, published no"),
         ("random_start", 0, ""),
     ],
 )
-def test_numbers_are_compared_as_numbers(ledger: Ledger, option: str, value: object, told: str) -> None:
+def test_numbers_are_compared_as_numbers(ledger: Ledger, option: str, value: object, reason: str) -> None:
     attack = {"steps": 500, "learning_rate": 1e-4, "random_start": False, option: value}
     changes = {"options": {"hasher": {"backbone": "vgg11"}, "attack": attack}, "attack": "p2p"}
-    published, notes = judged(ledger, 65.81, **changes)
-    assert published.verdict == ("not comparable" if told else "agrees")
-    assert notes[0] == (f"not comparable because {told}" if told else f"{OPEN}, perturbation budget")
+    published, notes = compare(ledger, 65.81, **changes)
+    assert published.verdict == ("not comparable" if reason else "agrees")
+    assert notes[0] == (f"not comparable because {reason}" if reason else f"{UNSTATED}, perturbation budget")
 
 
-def test_what_is_odd_about_a_number_is_said_whatever_the_verdict(ledger: Ledger) -> None:
-    assert judged(ledger, 65.81, attack="p2p").notes[1:] == ("Mine: it looks odd",)
-    assert judged(ledger, 50.0, attack="p2p").notes[1:] == ("Mine: it looks odd",)
-    assert judged(ledger, 65.81, attack="p2p", data={}).notes[1:] == ("Mine: it looks odd",)
+def test_remarks_are_added_under_every_verdict(ledger: Ledger) -> None:
+    assert compare(ledger, 65.81, attack="p2p").notes[1:] == ("Mine: it looks odd",)
+    assert compare(ledger, 50.0, attack="p2p").notes[1:] == ("Mine: it looks odd",)
+    assert compare(ledger, 65.81, attack="p2p", data={}).notes[1:] == ("Mine: it looks odd",)
 
 
-def test_nothing_measured_is_not_comparable(ledger: Ledger) -> None:
-    published, notes = judged(ledger, float("nan"))
+def test_a_nan_value_is_not_comparable(ledger: Ledger) -> None:
+    published, notes = compare(ledger, float("nan"))
     assert (published.values, published.difference, published.verdict) == ((81.06,), None, "not comparable")
-    assert notes == ("not comparable because nothing was measured",)
+    assert notes == ("not comparable because no value was measured",)
 
 
-def test_on_another_data_set_all_published_numbers_stand_in_ascending_order(ledger: Ledger) -> None:
-    published, notes = judged(ledger, 97.0, dataset="digits", options={}, data={})
+def test_numbers_on_other_datasets_are_listed_in_ascending_order(ledger: Ledger) -> None:
+    published, notes = compare(ledger, 97.0, dataset="digits", options={}, data={})
     assert (published.values, published.difference, published.verdict) == ((73.06, 81.06), None, "not comparable")
     assert notes == ("dataset differs: measured on digits, published on NUS-WIDE, FLICKR-25K",)
 
 
 def test_equal_reasons_have_equal_texts(ledger: Ledger) -> None:
-    clean = judged(ledger, 97.0, dataset="digits").notes
-    assert judged(ledger, 60.0, dataset="digits", attack="p2p", defense="retpur").notes == clean
+    clean = compare(ledger, 97.0, dataset="digits").notes
+    assert compare(ledger, 60.0, dataset="digits", attack="p2p", defense="retpur").notes == clean
     other = {"options": {"hasher": {"backbone": "conv"}}}
-    assert judged(ledger, 1.0, **other).notes == judged(ledger, 90.0, "t_map", **other).notes
+    assert compare(ledger, 1.0, **other).notes == compare(ledger, 90.0, "t_map", **other).notes
 
 
-def test_of_two_published_values_the_nearest_is_judged(ledger: Ledger) -> None:
-    published, _ = judged(ledger, 70.5, "t_map")
+def test_the_nearest_of_two_published_values_is_compared(ledger: Ledger) -> None:
+    published, _ = compare(ledger, 70.5, "t_map")
     assert (published.values, published.verdict, published.source) == ((70.0, 73.67), "agrees", "Mine, Tables 7 and 8")
     assert published.difference == pytest.approx(0.5)
 
 
-def test_a_swept_cell_has_the_number_of_its_own_variant(ledger: Ledger) -> None:
+def test_a_swept_cell_has_the_number_of_its_variant(ledger: Ledger) -> None:
     attacked = {"attack": "p2p", "defense": "retpur"}
-    assert judged(ledger, 79.0, **attacked).published.values == (80.17,)
-    assert judged(ledger, 79.0, **attacked, variant="t_p=5").published.values == (79.0,)
+    assert compare(ledger, 79.0, **attacked).published.values == (80.17,)
+    assert compare(ledger, 79.0, **attacked, variant="t_p=5").published.values == (79.0,)
 
 
 @pytest.mark.parametrize(
@@ -237,69 +240,78 @@ def test_a_swept_cell_has_the_number_of_its_own_variant(ledger: Ledger) -> None:
         {"bits": 16, "dataset": "digits"},
     ],
 )
-def test_a_cell_that_the_paper_does_not_have_has_no_judgment(ledger: Ledger, changes: dict[str, Any]) -> None:
-    assert judge(row_of(**changes), "map", Interval(0.5, 0.4, 0.6), ledger) is None
+def test_a_cell_that_the_paper_does_not_have_has_no_comparison(ledger: Ledger, changes: dict[str, Any]) -> None:
+    assert compare_published(row_of(**changes), "map", Interval(0.5, 0.4, 0.6), ledger) is None
 
 
-def test_a_metric_that_the_paper_does_not_have_has_no_judgment(ledger: Ledger) -> None:
-    assert judge(row_of(), "perceptibility", Interval(0.5, 0.4, 0.6), ledger) is None
+def test_a_metric_that_the_paper_does_not_have_has_no_comparison(ledger: Ledger) -> None:
+    assert compare_published(row_of(), "perceptibility", Interval(0.5, 0.4, 0.6), ledger) is None
 
 
-def test_a_seed_is_no_part_of_a_published_cell(ledger: Ledger) -> None:
-    assert judged(ledger, 81.06, seed=7) == judged(ledger, 81.06)
+def test_the_comparison_does_not_depend_on_the_seed(ledger: Ledger) -> None:
+    assert compare(ledger, 81.06, seed=7) == compare(ledger, 81.06)
 
 
 def test_a_number_without_an_interval_is_not_comparable(ledger: Ledger) -> None:
-    found = judge(row_of(), "map", Interval(0.8106, math.nan, math.nan), ledger)
+    found = compare_published(row_of(), "map", Interval(0.8106, math.nan, math.nan), ledger)
     assert found is not None
     assert found.published.verdict == "not comparable"
-    assert found.notes[0] == "not comparable because nothing is known of its uncertainty"
+    assert found.notes[0] == "not comparable because the measured value has no confidence interval"
 
 
-def test_a_judge_is_the_function_with_its_ledger(ledger: Ledger) -> None:
-    asked: Judge = partial(judge, ledger=ledger)
-    assert asked(row_of(), "map", Interval(0.8106, 0.8, 0.82)) == judged(ledger, 81.06)
+def test_the_comparison_with_a_ledger_is_a_comparator(ledger: Ledger) -> None:
+    comparator: PublishedComparator = partial(compare_published, ledger=ledger)
+    assert comparator(row_of(), "map", Interval(0.8106, 0.8, 0.82)) == compare(ledger, 81.06)
 
 
-def test_a_claim_without_open_facts_has_no_remark_on_them(ledger: Ledger) -> None:
+def test_a_claim_with_all_conditions_stated_has_no_note_on_them(ledger: Ledger) -> None:
     stated = replace(
         ledger, claims=tuple(replace(claim, conditions={"data.database": 23300}) for claim in ledger.claims)
     )
-    assert judged(stated, 81.06).notes == ()
+    assert compare(stated, 81.06).notes == ()
 
 
-def test_a_run_like_the_papers_is_compared_with_retpur() -> None:
+def test_a_run_under_retpurs_conditions_is_compared() -> None:
     data = {"train": 5000, "query": 1700, "database": 23300, "classes": 38, "image_size": [224, 224]}
     row = row_of(data=data)
     every, some = ({**row.protocol, "ranked_queries": count} for count in (1700, 60))
-    sampled = judge(replace(row, protocol=some), "map", Interval(0.8, 0.79, 0.815), read_claims("retpur", Path()))
+    sampled = compare_published(
+        replace(row, protocol=some), "map", Interval(0.8, 0.79, 0.815), read_claims("retpur", Path())
+    )
     assert sampled is not None
-    assert sampled.notes[0] == "not comparable because number of queries ranked differs: 60, published 1700"
-    judgment = judge(replace(row, protocol=every), "map", Interval(0.8, 0.79, 0.815), read_claims("retpur", Path()))
-    assert judgment is not None
-    assert (judgment.published.values, judgment.published.verdict) == ((81.06,), "agrees")
-    assert judgment.published.source == "RetPur, Tables 1 and 7"
-    assert judgment.notes == ("compared as far as RetPur says; not stated: MAP rule, order of ties, image size",)
-
-
-def test_embedded_data_sets_have_retpurs_numbers_beside_them() -> None:
-    judgment = judge(row_of(dataset="scenes"), "map", Interval(0.8, 0.79, 0.815), read_claims("retpur", Path()))
-    assert judgment is not None
-    assert (judgment.published.values, judgment.published.difference) == ((63.69, 73.06, 81.06), None)
-    assert judgment.notes == ("dataset differs: measured on scenes, published on FLICKR-25K, MS-COCO, NUS-WIDE",)
-
-
-def test_a_full_map_is_not_compared_with_saats() -> None:
-    row = row_of(hasher="dph", options={"hasher": {"backbone": "alexnet"}})
-    row = replace(row, protocol={**row.protocol, "depth": None})
-    judgment = judge(row, "map", Interval(0.8, 0.79, 0.815), read_claims("saat", Path()))
-    assert judgment is not None
-    assert judgment.published.verdict == "not comparable"
-    assert judgment.notes[0] == (
-        "not comparable because MAP rule differs: full, published top-k; depth of MAP differs: none, published 5000"
+    assert sampled.notes[0] == "not comparable because number of ranked queries differs: measured 60, published 1700"
+    comparison = compare_published(
+        replace(row, protocol=every), "map", Interval(0.8, 0.79, 0.815), read_claims("retpur", Path())
+    )
+    assert comparison is not None
+    assert (comparison.published.values, comparison.published.verdict) == ((81.06,), "agrees")
+    assert comparison.published.source == "RetPur, Tables 1 and 7"
+    assert comparison.notes == (
+        "compared on the stated conditions; RetPur does not state: MAP rule, tie-breaking, image size",
     )
 
 
-def test_a_fact_without_a_name_is_called_by_its_path() -> None:
+def test_embedded_datasets_are_not_comparable_with_retpur() -> None:
+    comparison = compare_published(
+        row_of(dataset="scenes"), "map", Interval(0.8, 0.79, 0.815), read_claims("retpur", Path())
+    )
+    assert comparison is not None
+    assert (comparison.published.values, comparison.published.difference) == ((63.69, 73.06, 81.06), None)
+    assert comparison.notes == ("dataset differs: measured on scenes, published on FLICKR-25K, MS-COCO, NUS-WIDE",)
+
+
+def test_a_full_map_is_not_comparable_with_saats() -> None:
+    row = row_of(hasher="dph", options={"hasher": {"backbone": "alexnet"}})
+    row = replace(row, protocol={**row.protocol, "depth": None})
+    comparison = compare_published(row, "map", Interval(0.8, 0.79, 0.815), read_claims("saat", Path()))
+    assert comparison is not None
+    assert comparison.published.verdict == "not comparable"
+    assert comparison.notes[0] == (
+        "not comparable because MAP rule differs: measured full, published top-k; "
+        "MAP depth differs: measured none, published 5000"
+    )
+
+
+def test_a_condition_without_a_printed_name_is_named_by_its_path() -> None:
     assert condition_name("options.hasher.backbone") == "backbone"
     assert condition_name("options.attack.random_start") == "random start"
