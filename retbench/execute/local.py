@@ -87,7 +87,7 @@ class LocalExecutor:
                     self._report("step_hit", stage, index + 1, len(plan.steps))
                 elif failed_input:
                     failures[key] = failed_input
-                elif failure := self._execute_with_retries(plan, stage):
+                elif failure := self._execute_with_retries(stage):
                     failures[key] = failure
                 else:
                     executed += 1
@@ -104,13 +104,13 @@ class LocalExecutor:
                 self.store.discard(key)
                 self._report("warning", plan.steps[key], message=f"{error}; it is computed again")
 
-    def _execute_with_retries(self, plan: Plan, stage: Stage) -> Failure | None:
+    def _execute_with_retries(self, stage: Stage) -> Failure | None:
         """Run a step, and repeat it after memory or disk errors; return its failure, or None."""
         self._report("step_started", stage)
         retries = 0
         while True:
             try:
-                self._execute(plan, stage)
+                self._execute(stage)
                 return None
             except StoreUnwritable:
                 raise
@@ -150,11 +150,11 @@ class LocalExecutor:
                 kind = (str(timing["stage"]), str(timing["work"]), str(timing["options"]))
                 self.batch_sizes[kind] = min(cast(int, size), self.batch_sizes.get(kind, BATCH_SIZE))
 
-    def _execute(self, plan: Plan, stage: Stage) -> None:
+    def _execute(self, stage: Stage) -> None:
         started, records = time.perf_counter(), dict[str, Any]()
         batch_size = self._batch_size(stage)
         reset_peak(self.device)
-        with self.store.checkpoints(stage.key) as folder, _seeded(stage.noise(self.device), self.device):
+        with self.store.checkpoints(stage.key) as folder, _seed_torch(stage.noise(self.device), self.device):
             ctx = Context(
                 device=self.device,
                 precision=stage.network_precision,
@@ -165,9 +165,9 @@ class LocalExecutor:
                 checkpoints=folder,
             )
             outcome = _add_records(stage.run(self.store.get, ctx), records)
-            self._store(stage, outcome, time.perf_counter() - started, batch_size)
+            self._store_outcome(stage, outcome, time.perf_counter() - started, batch_size)
 
-    def _store(self, stage: Stage, outcome: Outcome, seconds: float, batch_size: int) -> None:
+    def _store_outcome(self, stage: Stage, outcome: Outcome, seconds: float, batch_size: int) -> None:
         cost: dict[str, Json] = {
             "seconds": round(seconds, 4),
             "units": stage.units,
@@ -198,15 +198,15 @@ class LocalExecutor:
 
 
 def _add_records(outcome: Outcome, records: dict[str, Any]) -> Outcome:
-    """Return the outcome with the records of its step: pictures among the tensors, curves in the summary."""
-    pictures = {f"{RECORD_PREFIX}{name}": value for name, value in records.items() if isinstance(value, Tensor)}
+    """Return the outcome with the records of its step: images among the tensors, curves in the summary."""
+    images = {f"{RECORD_PREFIX}{name}": value for name, value in records.items() if isinstance(value, Tensor)}
     curves = {name: value for name, value in records.items() if not isinstance(value, Tensor)}
     summary = {**outcome.summary, "record": curves} if curves else outcome.summary
-    return Outcome({**outcome.tensors, **pictures}, summary)
+    return Outcome({**outcome.tensors, **images}, summary)
 
 
 @contextmanager
-def _seeded(noise: Noise, device: torch.device) -> Iterator[None]:
+def _seed_torch(noise: Noise, device: torch.device) -> Iterator[None]:
     """Seed torch's global generators for the block, as initializers and dropout use them, and restore them after it."""
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         if len(noise.ids) == 1:

@@ -20,7 +20,7 @@ def collect(plan: Plan, store: Store, protocol: Protocol, failures: Mapping[str,
 
     Args:
         plan: the cells with the keys of their scores.
-        store: the store that holds the scores.
+        store: the store with the scores.
         protocol: the protocol of the suite.
         failures: the failures of the last run, by key of the step.
     """
@@ -85,7 +85,7 @@ class _Collector:
         status: Status = "invalid" if reason.startswith("invalid:") else "failed" if reason else "missing"
         if status == "missing" and isinstance(error, ArtifactCorrupt):
             reason = f"{error}; run the suite again"
-        return {"status": status, "reason": reason}
+        return {"status": status, "reason": reason.removeprefix("invalid: ")}  # the status has this word already
 
     def _targets(self, cell: Cell) -> Json:
         name = cell.dataset.name

@@ -48,7 +48,7 @@ class Queries:
 
     @cached_property
     def fingerprint(self) -> str:
-        """The identity of the dataset in recipes, computed once because most steps of a plan hold it."""
+        """The identity of the dataset in recipes, computed once for the many recipes that have it."""
         return identify_dataset(self.dataset)
 
     def shards(self, size: int) -> Iterator[Queries]:

@@ -1,4 +1,4 @@
-"""The fields of each stage's recipe that describe components or hold keys of other steps.
+"""The fields of each stage's recipe that describe components or contain keys of other steps.
 
 Stages and all code that reads stored recipes (bundles, comparisons) rely on this one list.
 """
@@ -19,8 +19,8 @@ class RecipeFields(NamedTuple):
 
     Attributes:
         component: the field that describes the main component (kind, name, revision, options); empty without one.
-        inputs: the dotted fields that hold keys of other steps, in the order in which they are read; `*` matches every
-            entry of a list or mapping, and a field holds all keys that are nested in its value.
+        inputs: the dotted fields that contain keys of other steps, in the order in which they are read; `*` matches every
+            entry of a list or mapping, and all keys nested in the value of a field count.
     """
 
     component: str

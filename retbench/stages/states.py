@@ -14,7 +14,7 @@ from retbench.contracts import Attack, Hasher, HashNetwork, Purifier, State
 from retbench.stages.stage import Load
 
 RECORD_PREFIX = "record/"
-"""The prefix of recorded pictures among an artifact's tensors."""
+"""The prefix of recorded images among an artifact's tensors."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +75,6 @@ def load_frozen(owner: Attack | Purifier, states: StateKeys, load: Load, device:
 
 
 def _load_state(key: str, load: Load, device: torch.device) -> State:
-    """Return the state of a fit on `device`, without the pictures that the fit recorded."""
+    """Return the state of a fit on `device`, without the images that the fit recorded."""
     tensors = load(key).tensors
     return {name: tensor.to(device) for name, tensor in tensors.items() if not name.startswith(RECORD_PREFIX)}

@@ -25,11 +25,11 @@ Options = dict[str, Any]
 Pattern = dict[str, list[Any]]
 
 
-class _Frozen(BaseModel):
+class _FrozenModel(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Choice(_Frozen):
+class Choice(_FrozenModel):
     """One value of a component axis: a name, several in a row, or one point of a sweep.
 
     Attributes:
@@ -115,7 +115,7 @@ Seeds = Annotated[tuple[Annotated[int, Field(ge=0, strict=True)], ...], AsList, 
 Patterns = tuple[Annotated[Pattern, BeforeValidator(_parse_pattern)], ...]
 
 
-class Inclusion(_Frozen):
+class Inclusion(_FrozenModel):
     """Cells added to the product of the axes; an axis that is left out has the first value of the matrix."""
 
     dataset: SingleChoices | None = None
@@ -129,7 +129,7 @@ class Inclusion(_Frozen):
     seed: Seeds | None = None
 
 
-class Matrix(_Frozen):
+class Matrix(_FrozenModel):
     """The axes whose product is the matrix; every axis takes one value or a list.
 
     `exclude` drops the cells of the product that match one of its patterns; `include` then adds cells.
@@ -151,21 +151,21 @@ class Matrix(_Frozen):
 Components = dict[Literal["dataset", "hasher", "attack", "defense"], dict[str, Options]]
 
 
-class Override(_Frozen):
+class Override(_FrozenModel):
     """Options for the cells that match `when`; where several overrides set one option, the last wins."""
 
     when: Annotated[Pattern, BeforeValidator(_parse_pattern)] = Field(default_factory=dict)
     components: Components
 
 
-class Report(_Frozen):
+class Report(_FrozenModel):
     """The layouts and the published numbers of `retbench report`, by shipped name or as paths to files of your own."""
 
     layout: Annotated[tuple[str, ...], AsList, Field(min_length=1)] = ("long",)
     claims: str = Field("", description="published numbers to compare with; empty for none")
 
 
-class Suite(_Frozen):
+class Suite(_FrozenModel):
     """The content of a suite file, with a profile and the `--set` changes applied."""
 
     suite: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")

@@ -124,7 +124,7 @@ def compute_features(hasher: Hasher, dataset: Dataset, parts: dict[str, State]) 
         return (part.module(parts[hasher.cached], CPU)(unit_images(dataset.images("train", rows), CPU)),)
 
 
-def frozen_network(hasher: Hasher, state: State) -> HashNetwork:
+def make_frozen_network(hasher: Hasher, state: State) -> HashNetwork:
     """Return a trained hasher's network, frozen and in eval mode."""
     return hasher.network(state, CPU).eval().requires_grad_(False)
 
@@ -149,7 +149,7 @@ def slice_batch(batch: Batch, start: int, stop: int) -> Batch:
 def make_knowledge(attack: Attack | AttackPart, dataset: Dataset, facts: Facts) -> Knowledge:
     """Return the knowledge that an attack, or a part of one, needs about a toy hasher trained on the dataset."""
     hasher = ToyHasher()
-    network = frozen_network(hasher, fit_hasher(hasher, dataset, facts))
+    network = make_frozen_network(hasher, fit_hasher(hasher, dataset, facts))
     grants: dict[Need, Tensor] = {}
     for need, split in CODE_SPLITS.items():
         rows = range(facts.sizes[split])

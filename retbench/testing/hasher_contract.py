@@ -10,8 +10,8 @@ from retbench.testing.component_setup import (
     CPU,
     fit_hasher,
     fit_parts,
-    frozen_network,
     make_batch,
+    make_frozen_network,
     require,
     require_close,
     require_gradient,
@@ -25,7 +25,7 @@ def check_hasher(hasher: Hasher, dataset: Dataset, facts: Facts) -> None:
     require(hasher, valid, f"cached must be the role of a part: got {hasher.cached!r}, expected one of {sorted(roles)}")
     first, second = (fit_hasher(hasher, dataset, facts) for _ in range(2))
     require(hasher, all(torch.equal(first[n], second[n]) for n in first), "the same fit must give the same weights")
-    network = frozen_network(hasher, first)
+    network = make_frozen_network(hasher, first)
     images = make_batch(dataset, 3).images.requires_grad_()
     logits = network.image(images)
     shape = tuple(logits.shape)

@@ -186,7 +186,7 @@ def test_the_seed_changes_the_trained_network(toy_plan: Planner, executor: Local
     assert not torch.equal(*weights)
 
 
-def test_curves_and_pictures_of_a_fit_are_stored_with_its_weights(
+def test_curves_and_images_of_a_fit_are_stored_with_its_weights(
     toy_plan: Planner, executor: LocalExecutor, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def record(ctx: Context) -> None:

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from retbench.contracts.facts import Split
 from torch import Tensor
 
+from retbench.contracts.facts import Split
 from retbench.execute import LocalExecutor
 from retbench.metrics import bootstrap_interval
 from retbench.plan import Plan, PlannedCell

@@ -27,12 +27,12 @@ def draw_case(seed: int = 0) -> tuple[Tensor, Tensor, dict[str, Tensor], Tensor]
     """Return codes in -1 and 1, and labels, of queries and database; the second query has no label."""
     numbers = torch.Generator().manual_seed(seed)
     codes, database = (torch.randint(2, (n, BITS), generator=numbers) * 2 - 1 for n in (QUERIES, DATABASE))
-    own, target, answers = (
+    own, target, database_labels = (
         (torch.rand(n, CLASSES, generator=numbers) < 0.3).to(torch.uint8) for n in (QUERIES, QUERIES, DATABASE)
     )
     own[1] = 0
     target[6:] = target[:6]
-    return codes.to(torch.int8), database.to(torch.int8), {"map": own, "t_map": target}, answers
+    return codes.to(torch.int8), database.to(torch.int8), {"map": own, "t_map": target}, database_labels
 
 
 CODES, ITEMS, LABELS, DATABASE_LABELS = draw_case()
@@ -140,7 +140,7 @@ def test_every_tensor_equals_that_of_its_metric_alone(
     codes, database = (
         pack((torch.randint(2, (n, bits), generator=numbers) * 2 - 1).to(torch.int8)) for n in (queries, items)
     )
-    own, target, answers = (
+    own, target, database_labels = (
         (torch.rand(n, CLASSES, generator=numbers) < 0.3).to(torch.uint8) for n in (queries, queries, items)
     )
     depth = None if definition == "full" else 9
@@ -148,13 +148,13 @@ def test_every_tensor_equals_that_of_its_metric_alone(
         codes,
         database,
         {"map": own, "t_map": target},
-        answers,
+        database_labels,
         bits=bits,
         protocol=Protocol(map=definition, depth=depth, ties=ties),
     )
     depths = [depth for depth in DEPTHS if depth <= items]
-    for name, wanted in (("map", own), ("t_map", target)):
-        arguments: Any = (codes, database, wanted, answers)
+    for name, labels in (("map", own), ("t_map", target)):
+        arguments: Any = (codes, database, labels, database_labels)
         rules: dict[str, Any] = {"": ties, "_worst": "worst", "_best": "best"}
         for suffix, rule in rules.items():
             if f"{name}{suffix}" in found:
@@ -176,7 +176,7 @@ def test_queries_with_equal_target_labels_are_a_cluster() -> None:
 
 
 def test_no_queries_have_no_values() -> None:
-    empty = {name: wanted[:0] for name, wanted in LABELS.items()}
+    empty = {name: labels[:0] for name, labels in LABELS.items()}
     found = rank_queries(pack(CODES)[:0], pack(ITEMS), empty, DATABASE_LABELS, bits=BITS, protocol=Protocol())
     assert {name: tuple(values.shape) for name, values in found.items() if name.startswith("map")} == {
         "map": (0,),
@@ -255,7 +255,7 @@ def test_the_summary_has_chance_levels_and_query_counts() -> None:
             np.mean([row.mean() for row in rank_relevance(metric, "stable")])
         )
     assert found["queries"] == QUERIES
-    assert found["target_labels"] == len({tuple(wanted) for wanted in LABELS["t_map"].tolist()})
+    assert found["target_labels"] == len({tuple(labels) for labels in LABELS["t_map"].tolist()})
 
 
 def test_queries_left_out_by_the_definition_are_not_counted() -> None:

@@ -144,7 +144,7 @@ def test_a_file_and_its_rule_need_each_other(rule: dict[str, str]) -> None:
         TargetRule.model_validate(rule)
 
 
-@pytest.mark.skipif(not REAL.is_dir(), reason="the published lists of FLICKR-25K are not beside the checkout")
+@pytest.mark.skipif(not REAL.is_dir(), reason="the published FLICKR-25K lists are not on this machine")
 @pytest.mark.parametrize(("rule", "expected"), [({}, 0.667), ({"above": 9}, 0.571)])
 def test_the_chance_level_of_flickr_depends_on_the_rule(rule: dict[str, int], expected: float) -> None:
     queries, database_labels = (_read_published(split) for split in ("test", "database"))
