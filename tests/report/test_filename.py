@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from retbench.report.filename import unique_stem, slug
+from retbench.report.filename import slug, unique_stem
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ import math
 import pytest
 
 from retbench.metrics import Interval
-from retbench.report.tables.curve import Curve, Line, Panel, Reading
-from retbench.report.tables.table import CostLine, Published, Table, TableRow, Value
+from retbench.report.tables.curve import Curve, CurveLine, CurvePanel, CurvePoint
+from retbench.report.tables.table import CostLine, PublishedValue, Table, TableRow, Value
 from retbench.report.tables.unit import Unit
 from retbench.results import TieRange
 
@@ -19,8 +19,8 @@ QUARTER = Interval(0.25, 0.2, 0.3)
 @pytest.fixture
 def table() -> Table:
     """Two blocks under two levels of headers, with ties, published numbers, footnotes, costs and provenance."""
-    near = Published((26.5,), -1.5, "agrees", "RetPur, Table 1")
-    far = Published((46.17, 61.09), None, "not comparable", "RetPur, Table 2")
+    near = PublishedValue((26.5,), -1.5, "agrees", "RetPur, Table 1")
+    far = PublishedValue((46.17, 61.09), None, "not comparable", "RetPur, Table 2")
     return Table(
         "Title",
         (("digits", "DPSH"), ("digits", "DPH")),
@@ -53,5 +53,8 @@ def table() -> Table:
 def curve() -> Curve:
     """One panel with one line."""
     return Curve(
-        "Title", "step T_p", "linear", (Panel("MAP", Unit.PERCENT, (Line("[a]", (Reading(1.0, HALF),)),), ()),)
+        "Title",
+        "step T_p",
+        "linear",
+        (CurvePanel("MAP", Unit.PERCENT, (CurveLine("[a]", (CurvePoint(1.0, HALF),)),), ()),),
     )

@@ -8,7 +8,7 @@ import math
 from rich.console import Console, Group
 
 from retbench.metrics import Interval
-from retbench.report.render.console import console
+from retbench.report.render.console import console_table
 from retbench.report.tables.table import CostLine, Table, TableRow, Value
 
 
@@ -22,8 +22,8 @@ def cells(line: str) -> list[str]:
     return [cell.strip() for cell in line.split("\u2502")][1:-1]
 
 
-def test_the_console_shows_all_a_table_has(table: Table) -> None:
-    lines = printed(console(table)).splitlines()
+def test_the_console_shows_the_whole_table(table: Table) -> None:
+    lines = printed(console_table(table)).splitlines()
     assert lines[0].strip() == "Title"
     shown = [cells(line) for line in lines if line.startswith("\u2502")]
     assert shown[:5] == [
@@ -37,25 +37,25 @@ def test_the_console_shows_all_a_table_has(table: Table) -> None:
         ["original", "0.0210 to 0.0340", "\u2013", "1024"],
         ["RetPur", "0.0210", "1.50 to 12.2", "\u2013"],
     ]
-    told = [line.rstrip() for line in lines]
-    start = told.index("(a) skipped: no weights")
-    assert told[start : start + 4] == [
+    stripped = [line.rstrip() for line in lines]
+    start = stripped.index("(a) skipped: no weights")
+    assert stripped[start : start + 4] == [
         "(a) skipped: no weights",
         "(b) other targets",
         "\u2020 failed: out of memory",
         "Caption.",
     ]
-    assert told[-3:] == ["What this table rests on", "  Data: digits", "  Device: two cores"]
+    assert stripped[-3:] == ["Provenance of this table", "  Data: digits", "  Device: two cores"]
 
 
-def test_blocks_are_parted_by_a_line(table: Table) -> None:
-    lines = printed(console(table)).splitlines()
+def test_blocks_are_separated_by_a_line(table: Table) -> None:
+    lines = printed(console_table(table)).splitlines()
     between = next(at for at, line in enumerate(lines) if "RMS" in line) - 1
     assert lines[between].startswith("\u251c")
 
 
-def test_the_best_is_bold_and_the_tied_underlined(table: Table) -> None:
-    text = printed(console(table), styled=True)
+def test_best_is_bold_and_tied_is_underlined(table: Table) -> None:
+    text = printed(console_table(table), styled=True)
     assert "\x1b[1m25.00\x1b[0m [20.00, 30.00]" in text
     assert "\x1b[4m25.00\x1b[0m [20.00, 30.00] (b)" in text
 
@@ -65,18 +65,18 @@ def test_no_name_is_read_as_markup() -> None:
     rows = (TableRow(name, name, (Value(Interval(0.5, 0.4, 0.6)),)),)
     costs = (CostLine(name, None, None, None),)
     table = Table(name, ((name,),), rows, (("a", name),), name, costs=costs, provenance=((name, name),))
-    assert printed(console(table)).count(name) == 9
+    assert printed(console_table(table)).count(name) == 9
 
 
-def test_a_bare_table_is_its_grid_alone() -> None:
+def test_a_table_without_notes_is_only_its_grid() -> None:
     table = Table("T", (("x",),), (TableRow("", "r", (Value(None, "missing"),)),), (), "")
-    assert len(console(table).renderables) == 1
-    assert [cells(line) for line in printed(console(table)).splitlines() if line.startswith("\u2502")] == [
+    assert len(console_table(table).renderables) == 1
+    assert [cells(line) for line in printed(console_table(table)).splitlines() if line.startswith("\u2502")] == [
         ["r", "\u2013"]
     ]
 
 
-def test_a_number_of_unknown_uncertainty_stands_without_brackets() -> None:
+def test_a_number_without_an_interval_is_printed_without_brackets() -> None:
     table = Table("T", (("x",),), (TableRow("", "r", (Value(Interval(0.5, math.nan, math.nan)),)),), (), "")
-    shown = [cells(line) for line in printed(console(table)).splitlines() if line.startswith("\u2502")]
+    shown = [cells(line) for line in printed(console_table(table)).splitlines() if line.startswith("\u2502")]
     assert shown == [["r", "50.00"]]

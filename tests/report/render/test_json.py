@@ -7,23 +7,23 @@ import math
 from typing import Any, cast
 
 from retbench.metrics import Interval
-from retbench.report.render.json import record
+from retbench.report.render.json import table_record
 from retbench.report.tables.curve import Curve
 from retbench.report.tables.table import Table, TableRow, Value
 
 
-def test_a_record_is_plain_json(table: Table) -> None:
-    text = json.dumps(record(table), allow_nan=False)
-    assert json.loads(text) == record(table)
+def test_a_record_is_valid_json(table: Table) -> None:
+    text = json.dumps(table_record(table), allow_nan=False)
+    assert json.loads(text) == table_record(table)
 
 
 def test_a_record_has_everything_but_the_curve(table: Table, curve: Curve) -> None:
-    found = cast(dict[str, Any], record(table._replace(curve=curve)))
-    assert set(found) == set(Table._fields) - {"curve"}
-    assert found["columns"] == [["digits", "DPSH"], ["digits", "DPH"]]
-    assert found["footnotes"][0] == ["a", "skipped: no weights"]
-    assert found["costs"][1] == {"label": "RetPur", "attack": [0.021, 0.021], "defense": [1.5, 12.25], "memory": None}
-    assert found["rows"][1]["values"][0] == {
+    record = cast(dict[str, Any], table_record(table._replace(curve=curve)))
+    assert set(record) == set(Table._fields) - {"curve"}
+    assert record["columns"] == [["digits", "DPSH"], ["digits", "DPH"]]
+    assert record["footnotes"][0] == ["a", "skipped: no weights"]
+    assert record["costs"][1] == {"label": "RetPur", "attack": [0.021, 0.021], "defense": [1.5, 12.25], "memory": None}
+    assert record["rows"][1]["values"][0] == {
         "interval": {"value": 0.25, "low": 0.2, "high": 0.3},
         "mark": "",
         "unit": "percent",
@@ -33,14 +33,14 @@ def test_a_record_has_everything_but_the_curve(table: Table, curve: Curve) -> No
         "notes": [],
         "details": [],
     }
-    assert found["rows"][0]["values"][0]["tie_range"] == {"worst": 0.35, "best": 0.625}
+    assert record["rows"][0]["values"][0]["tie_range"] == {"worst": 0.35, "best": 0.625}
 
 
-def test_what_is_not_finite_is_null() -> None:
+def test_numbers_that_are_not_finite_are_null() -> None:
     intervals = (Interval(math.nan, -math.inf, math.inf), Interval(0.5, math.nan, math.nan))
     row = TableRow("", "r", tuple(map(Value, intervals)))
-    found = cast(dict[str, Any], record(Table("T", (("x",), ("y",)), (row,), (), "")))
-    assert [value["interval"] for value in found["rows"][0]["values"]] == [
+    record = cast(dict[str, Any], table_record(Table("T", (("x",), ("y",)), (row,), (), "")))
+    assert [value["interval"] for value in record["rows"][0]["values"]] == [
         {"value": None, "low": None, "high": None},
         {"value": 0.5, "low": None, "high": None},
     ]

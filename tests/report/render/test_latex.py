@@ -1,4 +1,4 @@
-"""Tables as LaTeX: their structure, and that a document of every nasty thing compiles."""
+"""Tables as LaTeX: their structure, and compilation of a document with all special cases."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from retbench.metrics import Interval
-from retbench.report.render.latex import DRAWN, PREAMBLE, SPELLING, document, latex
-from retbench.report.tables.table import CostLine, Published, Table, TableRow, Value
+from retbench.report.render.latex import AVAILABLE, PREAMBLE, SPELLING, as_latex, latex_table
+from retbench.report.tables.table import CostLine, PublishedValue, Table, TableRow, Value
 from retbench.report.tables.unit import Unit
 from retbench.results import TieRange
 
 HALF = Interval(0.5, 0.4, 0.6)
 SMALL = Interval(0.05, 0.04, 0.06)
 ASCII = "".join(map(chr, range(0x21, 0x7F)))
-NASTY = f"[*] {ASCII} \u2020 \u2021 \u2013 \u00e9\u00fc\u0159 \u65e5\u672c \U0001f389 a--b \u03b5 \u2264 8/255"
+SPECIAL = f"[*] {ASCII} \u2020 \u2021 \u2013 \u00e9\u00fc\u0159 \u65e5\u672c \U0001f389 a--b \u03b5 \u2264 8/255"
 NAMES = st.text('\\{}$&#^_~%<>|"`[]*- a\n')
 
 
@@ -30,7 +30,7 @@ def flat(*names: str, levels: int = 1) -> tuple[tuple[str, ...], ...]:
 
 
 def environments(text: str) -> list[str]:
-    """Return the environments of a text in the order they end; fails where they do not nest."""
+    """Return the environments of a text in the order they end; fail if they are not nested."""
     open_ones: list[str] = []
     closed = []
     for kind, name in re.findall(r"\\(begin|end)\{([^}]*)\}", text):
@@ -44,19 +44,19 @@ def environments(text: str) -> list[str]:
 
 
 def grid(text: str) -> list[str]:
-    """Return the lines of the first tabular that have cells."""
+    """Return the lines of the first tabular that contain cells."""
     inside = text.split("\\begin{tabular}", 1)[1].split("\\end{tabular}", 1)[0]
     return [line.strip() for line in inside.splitlines() if "&" in line]
 
 
 def width(line: str) -> int:
-    """Return the columns of a line of a tabular: unescaped separators, and what spans several."""
+    """Return the number of columns of a line of a tabular, including those spanned by `multicolumn`."""
     spans = sum(int(span) - 1 for span in re.findall(r"\\multicolumn\{(\d+)\}", line))
     return 1 + len(re.findall(r"(?<!\\)&", line)) + spans
 
 
-def test_a_table_is_printed_like_in_a_paper(table: Table) -> None:
-    assert latex(table).splitlines() == [
+def test_a_table_is_formatted_as_in_a_paper(table: Table) -> None:
+    assert latex_table(table).splitlines() == [
         r"\begin{table}[!htbp]",
         r"  \centering",
         r"  \caption{\textbf{Title.} Caption.}",
@@ -92,9 +92,9 @@ def test_a_table_is_printed_like_in_a_paper(table: Table) -> None:
     ]
 
 
-def test_a_bare_table_has_no_blocks_rules_or_notes() -> None:
+def test_a_simple_table_has_no_blocks_rules_or_notes() -> None:
     rows = (TableRow("", "SSIM", (Value(HALF), Value(SMALL))), TableRow("", "x", (Value(SMALL), Value(SMALL))))
-    text = latex(Table("Is it?", flat("a", "b"), rows, (), ""), "tab:mine")
+    text = latex_table(Table("Is it?", flat("a", "b"), rows, (), ""), "tab:mine")
     assert r"\caption{\textbf{Is it?}}" in text
     assert r"\label{tab:mine}" in text
     assert grid(text) == [
@@ -106,9 +106,9 @@ def test_a_bare_table_has_no_blocks_rules_or_notes() -> None:
         assert absent not in text
 
 
-def test_equal_headers_are_one_only_under_the_same_outer_header() -> None:
+def test_equal_headers_are_merged_only_under_the_same_outer_header() -> None:
     columns = (("a", "x", "1"), ("a", "x", "1"), ("a", "y", "1"), ("b", "y", "2"), ("", "y", "2"))
-    text = latex(Table("T", columns, (TableRow("", "r", (Value(HALF),) * 5),), (), ""))
+    text = latex_table(Table("T", columns, (TableRow("", "r", (Value(HALF),) * 5),), (), ""))
     lines = [line.strip() for line in text.splitlines()]
     top = lines.index(r"\toprule")
     assert lines[top + 1 : top + 6] == [
@@ -123,11 +123,11 @@ def test_equal_headers_are_one_only_under_the_same_outer_header() -> None:
 @pytest.mark.parametrize(("columns", "kind"), [(6, "table"), (7, "table*")])
 def test_a_wide_table_spans_the_page(columns: int, kind: str) -> None:
     row = TableRow("", "r", (Value(HALF),) * columns)
-    assert environments(latex(Table("T", flat(*map(str, range(columns))), (row,), (), "")))[-1] == kind
+    assert environments(latex_table(Table("T", flat(*map(str, range(columns))), (row,), (), "")))[-1] == kind
 
 
-def test_a_document_has_its_macros_once_and_its_labels_once(table: Table) -> None:
-    text = document([table, table], "Suite & co")
+def test_a_document_has_one_preamble_and_unique_labels(table: Table) -> None:
+    text = as_latex([table, table], "Suite & co")
     assert text.count(PREAMBLE.strip()) == 1
     assert re.findall(r"\\label\{(.*)\}", text) == ["tab:title", "tab:title-2"]
     assert text.count("\\clearpage") == 1
@@ -137,9 +137,9 @@ def test_a_document_has_its_macros_once_and_its_labels_once(table: Table) -> Non
     assert environments(text).count("table") == 2
 
 
-def test_a_document_breaks_a_long_table_into_parts(table: Table) -> None:
+def test_a_document_splits_a_long_table_into_parts(table: Table) -> None:
     rows = tuple(TableRow("MAP", f"r{at}", (Value(HALF, tie_range=TieRange(0, 1)), Value(HALF))) for at in range(60))
-    text = document([table._replace(rows=rows)], "Suite")
+    text = as_latex([table._replace(rows=rows)], "Suite")
     assert re.findall(r"\\label\{(.*)\}", text) == [f"tab:title-part-{at}-of-3" for at in (1, 2, 3)]
     assert re.findall(r"& r(\d+) &", text) == [str(at) for at in range(60)]
     assert text.count(r"\multirow{50}{*}{MAP}") == 2
@@ -155,19 +155,19 @@ def test_no_name_breaks_the_structure(names: list[str]) -> None:
     values = (Value(HALF, tie_range=TieRange(0.1, 0.9)), Value(None, "a"))
     rows = (TableRow(block, label, values), TableRow("second", "r", values))
     table = Table(title, ((outer, inner), (outer, "x")), rows, (("a", note),), note, provenance=((title, note),))
-    text = document([table], title)
+    text = as_latex([table], title)
     assert environments(text)[-1] == "document"
-    assert {width(line) for line in grid(latex(table))} == {4}
-    body = re.sub(r"\\label\{[^}]*\}", "", text.split("\\begin{document}", 1)[1])  # a label may hold an underscore
-    bare = re.sub(r"\\.", "", body)  # without escaped signs
-    assert bare.count("{") == bare.count("}")
-    assert not re.search(r"[#^~%_]", bare.replace("fit{%", "").replace("notes{%", ""))
+    assert {width(line) for line in grid(latex_table(table))} == {4}
+    body = re.sub(r"\\label\{[^}]*\}", "", text.split("\\begin{document}", 1)[1])  # a label may contain an underscore
+    unescaped = re.sub(r"\\.", "", body)  # without escaped signs
+    assert unescaped.count("{") == unescaped.count("}")
+    assert not re.search(r"[#^~%_]", unescaped.replace("fit{%", "").replace("notes{%", ""))
 
 
-def nasty() -> list[Table]:
-    """Return tables of 12 columns under 3 levels, of 2 under 1, and of more lines than a page has."""
-    published = Published((61.09,), -3.1, "agrees", "RetPur, Table 1")
-    range_of = Published((46.17, 61.09), None, "not comparable", "RetPur, Table 2")
+def special_tables() -> list[Table]:
+    """Return tables with 12 columns and 3 header levels, with 2 columns, and with more lines than a page."""
+    published = PublishedValue((61.09,), -3.1, "agrees", "RetPur, Table 1")
+    range_of = PublishedValue((46.17, 61.09), None, "not comparable", "RetPur, Table 2")
     values = (
         Value(HALF, emphasis="best", tie_range=TieRange(0.1, 0.9), published=published),
         Value(SMALL, emphasis="tied", published=range_of, notes=("a", "b")),
@@ -176,26 +176,32 @@ def nasty() -> list[Table]:
         Value(None, "missing"),
         Value(Interval(-0.1, -0.2, 0.0), unit=Unit.GRAY),
     )
-    columns = tuple((outer, NASTY if middle else "", inner) for outer in "XY" for middle in (0, 1) for inner in "abc")
-    rows = (TableRow(NASTY, NASTY, values * 2), TableRow(NASTY, "r", values * 2), TableRow("[x]", "*s", values * 2))
-    signs = " ".join(sorted({*SPELLING} | DRAWN))
-    notes = (("a", NASTY), ("b", signs), ("\u2020", NASTY), ("\u20202", NASTY))
-    costs = (CostLine(NASTY, (0.1, 0.2), None, (1e6, 1e9)),)
-    wide = Table(NASTY, columns, rows, notes, signs, costs=costs, provenance=((NASTY, signs),))
+    columns = tuple((outer, SPECIAL if middle else "", inner) for outer in "XY" for middle in (0, 1) for inner in "abc")
+    rows = (
+        TableRow(SPECIAL, SPECIAL, values * 2),
+        TableRow(SPECIAL, "r", values * 2),
+        TableRow("[x]", "*s", values * 2),
+    )
+    signs = " ".join(sorted({*SPELLING} | AVAILABLE))
+    notes = (("a", SPECIAL), ("b", signs), ("\u2020", SPECIAL), ("\u20202", SPECIAL))
+    costs = (CostLine(SPECIAL, (0.1, 0.2), None, (1e6, 1e9)),)
+    wide = Table(SPECIAL, columns, rows, notes, signs, costs=costs, provenance=((SPECIAL, signs),))
     narrow = Table("Narrow", flat("a", "b"), (TableRow("", "[r]", values[:2]),), notes[:1], "")
     high = Table("High", flat("a", levels=2), tuple(TableRow("", str(at), values[:1]) for at in range(60)), (), "")
     return [wide, narrow, high]
 
 
 def has_latex() -> bool:
-    """Return whether there is a LaTeX with the packages of the preamble."""
-    found = [["kpsewhich", f"{name}.sty"] for name in ("booktabs", "multirow", "geometry", "textcomp")]
-    return bool(shutil.which("pdflatex")) and all(subprocess.run(ask, capture_output=True).stdout for ask in found)
+    """Return whether LaTeX is installed with the packages of the preamble."""
+    queries = [["kpsewhich", f"{name}.sty"] for name in ("booktabs", "multirow", "geometry", "textcomp")]
+    return bool(shutil.which("pdflatex")) and all(
+        subprocess.run(query, capture_output=True).stdout for query in queries
+    )
 
 
 @pytest.mark.skipif(not has_latex(), reason="needs pdflatex with booktabs and multirow")
-def test_a_document_of_every_nasty_thing_compiles(tmp_path: Path) -> None:
-    (tmp_path / "report.tex").write_text(document(nasty(), NASTY), encoding="utf-8")
+def test_a_document_with_all_special_cases_compiles(tmp_path: Path) -> None:
+    (tmp_path / "report.tex").write_text(as_latex(special_tables(), SPECIAL), encoding="utf-8")
     command = ["pdflatex", "-halt-on-error", "-interaction=nonstopmode", "-no-shell-escape", "report.tex"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, timeout=300)
     log = (tmp_path / "report.log").read_text(encoding="latin-1")
@@ -206,14 +212,14 @@ def test_a_document_of_every_nasty_thing_compiles(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not has_latex(), reason="needs pdflatex with booktabs and multirow")
-def test_one_table_compiles_in_a_paper_without_intervals(tmp_path: Path, table: Table) -> None:
+def test_a_single_table_compiles_in_a_paper_without_intervals(tmp_path: Path, table: Table) -> None:
     switch = r"\renewcommand{\retbenchinterval}[1]{}"
     lines = [
         r"\documentclass[twocolumn]{article}",
         PREAMBLE,
         switch,
         r"\begin{document}",
-        latex(table),
+        latex_table(table),
         r"\end{document}",
     ]
     (tmp_path / "paper.tex").write_text("\n".join(lines), encoding="utf-8")
@@ -222,9 +228,9 @@ def test_one_table_compiles_in_a_paper_without_intervals(tmp_path: Path, table: 
     assert done.returncode == 0, done.stdout[-3000:]
 
 
-def test_a_number_of_unknown_uncertainty_stands_without_brackets() -> None:
+def test_a_number_without_an_interval_is_printed_without_brackets() -> None:
     values = tuple(map(Value, (Interval(0.5, math.nan, math.nan), HALF)))
-    line = grid(latex(Table("T", flat("x", "y"), (TableRow("", "r", values),), (), "")))[-1]
-    bare, whole = line.split("&")[-2:]
-    assert ("50.00" in bare, "[" in bare, "nan" in bare) == (True, False, False)
+    line = grid(latex_table(Table("T", flat("x", "y"), (TableRow("", "r", values),), (), "")))[-1]
+    without, whole = line.split("&")[-2:]
+    assert ("50.00" in without, "[" in without, "nan" in without) == (True, False, False)
     assert "[40.00, 60.00]" in whole

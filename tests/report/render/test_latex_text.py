@@ -1,4 +1,4 @@
-"""Texts as LaTeX, read back by a parser of what may stand in them."""
+"""Texts as LaTeX, read back by a parser of the allowed source."""
 
 from __future__ import annotations
 
@@ -10,34 +10,34 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from retbench.report.render.cell import one_line
-from retbench.report.render.latex import DRAWN, SPELLING, tex
+from retbench.report.render.latex import AVAILABLE, SPELLING, tex
 
 PIECE = re.compile(
     r"(?P<command>\\[A-Za-z]+\{\})|(?P<sign>\\[{}$&#_%])|(?P<group>\{[\[\]*]?\})|(?P<maths>\$[^$]+\$)|(?P<quotes>``|'')"
     r"|(?P<plain>[^\\{}$&#^_~%\[\]*<>|`\"])"
 )
 NAMES = st.one_of(
-    st.text(), st.text('\\{}$&#^_~%<>|"`[]*-,.!? aé\u2020\u2013\u03b5'), st.text(sorted({*SPELLING} | DRAWN))
+    st.text(), st.text('\\{}$&#^_~%<>|"`[]*-,.!? aé\u2020\u2013\u03b5'), st.text(sorted({*SPELLING} | AVAILABLE))
 )
 
 
 def pieces(spelled: str) -> list[str]:
-    """Return the signs that a spelling prints; fails on what LaTeX would read as anything else."""
+    """Return the characters that a LaTeX source prints; fail on any source that is not allowed."""
     read = {spelling: sign for sign, spelling in SPELLING.items() if len(spelling) > 1} | {
         "''": '"',
         "``": '"',
         "{}": "",
     }
-    found, at = [], 0
+    characters, at = [], 0
     while at < len(spelled):
         piece = PIECE.match(spelled, at)
         assert piece, f"at {at}: {spelled[at:]!r}"
-        found.append(read.get(piece[0], piece[0]))
+        characters.append(read.get(piece[0], piece[0]))
         at = piece.end()
-    return found
+    return characters
 
 
-def test_every_special_sign_is_escaped() -> None:
+def test_every_special_character_is_escaped() -> None:
     assert tex(r"\ { } $ & # ^ _ ~ % < > |") == (
         r"\textbackslash{} \{ \} \$ \& \# \textasciicircum{} \_ \textasciitilde{} \% "
         r"\textless{} \textgreater{} \textbar{}"
@@ -57,25 +57,25 @@ def test_every_special_sign_is_escaped() -> None:
         ("two\nlines\x00", "two lines"),
     ],
 )
-def test_signs_are_spelled(text: str, spelled: str) -> None:
+def test_characters_have_their_latex_source(text: str, spelled: str) -> None:
     assert tex(text) == spelled
 
 
 @settings(deadline=None)
 @given(NAMES)
 def test_no_text_is_read_as_a_command(text: str) -> None:
-    read = "".join(pieces(tex(text)))  # fails on what LaTeX would read as a command
+    read = "".join(pieces(tex(text)))  # fails on an unexpected command
     assert len(read) <= len(unicodedata.normalize("NFC", one_line(text)))
 
 
 @settings(deadline=None)
 @given(st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E, exclude_characters="'")))
-def test_ascii_reads_as_it_was(text: str) -> None:
+def test_ascii_is_printed_unchanged(text: str) -> None:
     """Apostrophes are left out: LaTeX itself reads two of them as a closing quotation mark."""
     assert "".join(pieces(tex(text))) == one_line(text)
 
 
 @settings(deadline=None)
 @given(NAMES)
-def test_only_signs_that_the_fonts_have_are_left(text: str) -> None:
-    assert {*tex(text)} <= DRAWN
+def test_only_characters_of_the_fonts_remain(text: str) -> None:
+    assert {*tex(text)} <= AVAILABLE

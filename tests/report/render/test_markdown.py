@@ -1,4 +1,4 @@
-"""Tables as GitHub Markdown, read back by a parser of Markdown."""
+"""Tables as GitHub Markdown, read back by a Markdown parser."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from markdown_it.token import Token
 
 from retbench.metrics import Interval
 from retbench.report.render.cell import one_line
-from retbench.report.render.markdown import announce, describe, escape, markdown
+from retbench.report.render.markdown import curve_hint, describe_curve, escape, markdown_table
 from retbench.report.tables.curve import Curve
 from retbench.report.tables.table import CostLine, Table, TableRow, Value
 
@@ -24,17 +24,17 @@ def parsed(text: str) -> list[Token]:
 
 
 def shown(tokens: list[Token], kind: str) -> list[str]:
-    """Return the text that a reader sees in each element of a kind."""
-    found = [after for token, after in pairwise(tokens) if token.type == f"{kind}_open"]
-    return ["".join(child.content for child in token.children or [] if child.type == "text") for token in found]
+    """Return the visible text of each element of a kind."""
+    contents = [after for token, after in pairwise(tokens) if token.type == f"{kind}_open"]
+    return ["".join(child.content for child in token.children or [] if child.type == "text") for token in contents]
 
 
 def split(line: str) -> list[str]:
     return [cell.strip() for cell in line.split("|")][1:-1]
 
 
-def test_a_table_is_printed_with_all_it_has(table: Table) -> None:
-    assert [line for line in markdown(table).splitlines() if not line.startswith("|")] == [
+def test_the_whole_table_is_printed(table: Table) -> None:
+    assert [line for line in markdown_table(table).splitlines() if not line.startswith("|")] == [
         "### Title",
         "",
         "",
@@ -48,7 +48,7 @@ def test_a_table_is_printed_with_all_it_has(table: Table) -> None:
         "",
         "",
         "<details>",
-        "<summary>What this table rests on</summary>",
+        "<summary>Provenance of this table</summary>",
         "",
         "- **Data**: digits",
         "- **Device**: two cores",
@@ -58,7 +58,7 @@ def test_a_table_is_printed_with_all_it_has(table: Table) -> None:
 
 
 def test_the_grid_has_emphasis_ties_published_numbers_and_marks(table: Table) -> None:
-    lines = [split(line) for line in markdown(table).splitlines() if line.startswith("|")]
+    lines = [split(line) for line in markdown_table(table).splitlines() if line.startswith("|")]
     assert lines[0] == ["", "", "digits DPSH", "digits DPH"]
     assert lines[2:6] == [
         ["MAP", "original", "50.00 [40.00, 60.00]<br>ties 35.00 to 62.50", "\u2013 (a)"],
@@ -79,35 +79,35 @@ def test_the_grid_has_emphasis_ties_published_numbers_and_marks(table: Table) ->
 
 
 def test_a_table_without_blocks_has_no_column_for_them(table: Table) -> None:
-    bare = Table("Across", table.columns, tuple(row._replace(block="") for row in table.rows[:1]), (), "")
-    lines = markdown(bare).splitlines()
+    across = Table("Across", table.columns, tuple(row._replace(block="") for row in table.rows[:1]), (), "")
+    lines = markdown_table(across).splitlines()
     assert split(lines[2]) == ["", "digits DPSH", "digits DPH"]
     assert len(lines) == 5
 
 
-def test_a_curve_is_shown_or_announced(table: Table, curve: Curve) -> None:
+def test_a_table_shows_its_curve_or_explains_how_to_draw_it(table: Table, curve: Curve) -> None:
     drawn = table._replace(curve=curve)
-    assert describe(curve) == "Title: MAP over step T_p; [a]"
-    assert "![Title: MAP over step T_p; \\[a\\]](a.png)" in markdown(drawn, "a.png").splitlines()
-    assert announce(drawn) == "Curve over step T_p: `retbench report --out DIR` draws it."
-    assert announce(drawn) in markdown(drawn).splitlines()
-    assert announce(table) == ""
+    assert describe_curve(curve) == "Title: MAP over step T_p; [a]"
+    assert "![Title: MAP over step T_p; \\[a\\]](a.png)" in markdown_table(drawn, "a.png").splitlines()
+    assert curve_hint(drawn) == "Curve over step T_p: `retbench report --out DIR` draws it."
+    assert curve_hint(drawn) in markdown_table(drawn).splitlines()
+    assert curve_hint(table) == ""
 
 
-def test_an_underscore_inside_a_word_needs_no_escape() -> None:
+def test_an_underscore_inside_a_word_is_not_escaped() -> None:
     assert escape("guide_form=literal_eps _x_ **") == "guide_form=literal_eps \\_x\\_ \\*\\*"
 
 
 @settings(deadline=None)
 @given(NAMES)
-def test_an_escaped_text_reads_as_it_was(name: str) -> None:
+def test_an_escaped_text_is_shown_unchanged(name: str) -> None:
     assert shown(parsed(escape(name)), "paragraph") == ([one_line(name)] if one_line(name) else [])
     assert shown(parsed(f"- **x**: {escape(name)}"), "paragraph") == [f"x: {one_line(name)}".rstrip()]
 
 
 @settings(deadline=None)
 @given(NAMES)
-def test_an_escaped_title_reads_as_it_was(name: str) -> None:
+def test_an_escaped_title_is_shown_unchanged(name: str) -> None:
     assert shown(parsed(f"### {escape(name)}"), "heading") == [one_line(name)]
 
 
@@ -120,7 +120,7 @@ def test_no_name_breaks_the_grid(names: list[str]) -> None:
     table = Table(
         title, ((outer, inner), (outer, "x")), rows, (("a", note),), note, costs=(CostLine(cost, None, None, None),)
     )
-    text = markdown(table)
+    text = markdown_table(table)
     grids = [line for line in text.splitlines() if line.startswith("|")]
     assert [len(split(line)) for line in grids] == [4] * 4 + [4] * 3
     cells = shown(parsed(text), "td")
@@ -129,6 +129,6 @@ def test_no_name_breaks_the_grid(names: list[str]) -> None:
     assert shown(parsed(text), "th")[2] == one_line(f"{outer} {inner}")
 
 
-def test_a_number_of_unknown_uncertainty_stands_without_brackets() -> None:
+def test_a_number_without_an_interval_is_printed_without_brackets() -> None:
     table = Table("T", (("x",),), (TableRow("", "r", (Value(Interval(0.5, math.nan, math.nan)),)),), (), "")
-    assert split([line for line in markdown(table).splitlines() if line.startswith("|")][-1])[-1] == "50.00"
+    assert split([line for line in markdown_table(table).splitlines() if line.startswith("|")][-1])[-1] == "50.00"

@@ -18,7 +18,7 @@ from retbench.report.figures.picture import Picture
 from retbench.report.gallery.exhibit import Exhibit, Gallery, Hit, Ranking
 from retbench.report.render.html import as_html
 from retbench.report.report import Report
-from retbench.report.tables.table import CostLine, Published, Table, TableRow, Value
+from retbench.report.tables.table import CostLine, PublishedValue, Table, TableRow, Value
 from retbench.report.tables.unit import Unit
 from retbench.results import TieRange
 
@@ -72,7 +72,7 @@ def decorate(value: Value, line: int, column: int) -> Value:
     if line in (1, 4, 9) and column < 3:
         verdict, difference = (("agrees", 0.42), ("differs", -6.31), ("not comparable", None))[column]
         value = value._replace(
-            published=Published((61.09,) if column < 2 else (41.2, 61.09), difference, verdict, "RetPur, Table 1")
+            published=PublishedValue((61.09,) if column < 2 else (41.2, 61.09), difference, verdict, "RetPur, Table 1")
         )
     if line == 2 and column == 1:
         value = value._replace(tie_range=TieRange(0.1204, 0.8133), notes=("b",))
