@@ -91,7 +91,7 @@ def home(name: str) -> str:
     package, _, export = name.rpartition(".")
     if package != "retbench" or name in MODULES or export not in dir(retbench) or export == "__version__":
         return name
-    return f"{retbench._ELSEWHERE.get(export, 'retbench.contracts')}.{export}"
+    return f"{retbench._OTHER_MODULES.get(export, 'retbench.contracts')}.{export}"
 
 
 def climbs(here: str, names: Iterable[str]) -> list[str]:
