@@ -1,4 +1,4 @@
-"""The Python API as a notebook uses it."""
+"""The Python API: open and evaluate, and the studies that they return."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 import torch
+from pydantic import Field
 from torch import Tensor
 from torch.nn import Module
 
@@ -25,12 +26,12 @@ GAIN = 1.0
 
 
 def strengthen(eps: float) -> float:
-    """Return how far pixels move: what a changed helper changes."""
+    """Return the change of a pixel; a helper whose global variable tests change."""
     return GAIN * eps
 
 
 class Brighter(ToyAttack):
-    """Makes every picture brighter; installed nowhere."""
+    """Makes every image brighter; not installed as a plugin."""
 
     name: ClassVar[str] = "brighter"
 
@@ -38,30 +39,44 @@ class Brighter(ToyAttack):
         return (batch.images + strengthen(self.eps)).clamp(0, 1)
 
 
+class Unfinished(ToyAttack):
+    """An attack with an option that has no default."""
+
+    name: ClassVar[str] = "unfinished"
+    strength: int
+
+
+class Unbalanced(ToyPurifier):
+    """A purifier whose default is out of range."""
+
+    name: ClassVar[str] = "unbalanced"
+    strength: float = Field(default=2.0, ge=0, le=1)
+
+
 @pytest.fixture(scope="module")
 def study(tmp_path_factory: pytest.TempPathFactory) -> Iterator[retbench.Study]:
-    """The shipped suite `smoke` on digits, narrowed to clean queries, and run."""
+    """The shipped suite `smoke` on digits, narrowed to clean queries, after a run."""
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("RETBENCH_PLUGINS", raising=False)
         store = tmp_path_factory.mktemp("api") / "store"
-        opened = retbench.open("smoke", only={"attack": "none", "defense": ["none"]}, store=store)
-        assert [cell.status for cell in opened.plan().cells] == ["planned"]
+        study = retbench.open("smoke", only={"attack": "none", "defense": ["none"]}, store=store)
+        assert [cell.status for cell in study.plan().cells] == ["planned"]
         assert not store.exists()
-        assert opened.run(progress=False) is opened
-        yield opened
+        assert study.run(progress=False) is study
+        yield study
 
 
 @pytest.fixture
 def toys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A store, where the toy plugin is the only one."""
+    """The folder of a store; the toy plugin is the only one."""
     monkeypatch.syspath_prepend(str(write_plugin(tmp_path / "plugins", "toys", "retbench.testing.toy_plugin")))
     monkeypatch.setenv("RETBENCH_PLUGINS", "toys")
     return tmp_path / "store"
 
 
 def evaluate(store: Path, **axes: Any) -> retbench.Study:
-    named = {"dataset": "toy", "hasher": "toy", "bits": 8, "store": store, "progress": False}
-    return retbench.evaluate(**{**named, **axes})
+    defaults = {"dataset": "toy", "hasher": "toy", "bits": 8, "store": store, "progress": False}
+    return retbench.evaluate(**{**defaults, **axes})
 
 
 def test_a_study_is_planned_run_and_read(study: retbench.Study) -> None:
@@ -71,7 +86,7 @@ def test_a_study_is_planned_run_and_read(study: retbench.Study) -> None:
     assert 0 < row.metrics["map"].low <= row.metrics["map"].value <= row.metrics["map"].high <= 1
 
 
-def test_a_plan_shows_itself(study: retbench.Study) -> None:
+def test_a_notebook_displays_a_plan(study: retbench.Study) -> None:
     plan = study.plan()
     assert str(plan).startswith("smoke: 1 cells: 0 to run, 1 stored, 0 skipped\nstage ")
     assert repr(plan) == str(plan)
@@ -80,7 +95,7 @@ def test_a_plan_shows_itself(study: retbench.Study) -> None:
     assert "<td>encode</td>" in html
 
 
-def test_a_second_study_finds_all_stored_and_the_last_run_is_the_default(study: retbench.Study) -> None:
+def test_a_second_study_finds_every_cell_stored_and_the_last_run_is_the_default(study: retbench.Study) -> None:
     again = retbench.open(store=study.store.root)
     assert [cell.status for cell in again.plan().cells] == ["stored"]
     assert again.run(progress=False).rows() == study.rows()
@@ -88,14 +103,14 @@ def test_a_second_study_finds_all_stored_and_the_last_run_is_the_default(study: 
 
 
 def test_a_mapping_changes_values(study: retbench.Study) -> None:
-    how = {"components.hasher.dpsh.epochs": 1, "protocol.queries": "12", "matrix.bits": [16, 32]}
-    changed = retbench.open("smoke", set=how, only={"attack": "none", "bits": 16}, store=study.store.root)
+    changes = {"components.hasher.dpsh.epochs": 1, "protocol.queries": "12", "matrix.bits": [16, 32]}
+    changed = retbench.open("smoke", set=changes, only={"attack": "none", "bits": 16}, store=study.store.root)
     assert changed.loaded.suite.protocol.queries == 12
     assert {cell.axes["bits"] for cell in changed.plan().cells} == {16}
     assert {planned.cell.hasher.model_dump()["epochs"] for planned in changed.planned.cells} == {1}
 
 
-def test_rows_become_a_tidy_frame(study: retbench.Study) -> None:
+def test_rows_are_converted_to_a_tidy_data_frame(study: retbench.Study) -> None:
     pytest.importorskip("pandas")
     frame = study.to_pandas()
     assert list(frame["metric"]) == list(study.rows()[0].metrics)
@@ -104,7 +119,7 @@ def test_rows_become_a_tidy_frame(study: retbench.Study) -> None:
     assert (line["value"], line["low"], line["high"]) == tuple(study.rows()[0].metrics["map"])
 
 
-def test_a_table_shows_itself_and_is_written(study: retbench.Study) -> None:
+def test_tables_are_displayed_and_converted_to_every_format(study: retbench.Study) -> None:
     tables = study.table("retpur-table-7")
     assert len(tables) == 1
     value = 100 * study.rows()[0].metrics["map"].value
@@ -129,12 +144,12 @@ def test_a_report_is_returned_or_written(study: retbench.Study, tmp_path: Path) 
     assert all(path.is_file() for path in paths)
 
 
-def test_nothing_stored_says_what_to_run(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"no stored results for smoke in .*: run it first: retbench run "):
+def test_a_table_before_a_run_asks_to_run_the_study(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"no stored results for smoke in .*: call run\(\) of the study first$"):
         retbench.open("smoke", only={"attack": "none"}, store=tmp_path).table()
 
 
-def test_a_class_defined_here_is_evaluated_beside_installed_ones(toys: Path) -> None:
+def test_a_class_defined_in_a_test_is_evaluated_with_installed_ones(toys: Path) -> None:
     study = evaluate(toys, attack=["none", "toy", Brighter(eps=8 / 255)], defense=["none", "toy"])
     cells = [(row.attack, row.defense, row.variant, row.status) for row in study.rows()]
     assert cells == [
@@ -159,7 +174,7 @@ def test_a_changed_helper_changes_keys_and_an_unchanged_one_does_not(
 
 
 class Tinted(ToyDataset):
-    """A dataset whose pictures a method of its own makes; installed nowhere."""
+    """A dataset with its own method for images; not installed as a plugin."""
 
     name: ClassVar[str] = "tinted"
 
@@ -184,10 +199,10 @@ def test_a_helper_that_changed_after_planning_is_refused(
     study = evaluate(toys, **axes)
     assert study.run(progress=False) is study
     monkeypatch.setitem(globals(), "GAIN", 0.5)
-    message = r"^(Brighter|Tinted): its source changed since the study was planned: got the digest .*; open the study "
+    message = r"^(Brighter|Tinted): its source changed after the study was planned: got the digest .*; open the study "
     with pytest.raises(UserError, match=message):
         study.run(progress=False)
-    evaluate(toys, **axes)  # it sets the digests of the classes, and leaves the plan of the first study as it is
+    evaluate(toys, **axes)  # it updates the digests of the classes, but not the plan of the first study
     with pytest.raises(UserError, match=message):
         study.run(progress=False)
 
@@ -195,7 +210,7 @@ def test_a_helper_that_changed_after_planning_is_refused(
 def test_a_part_that_changed_after_planning_is_refused(toys: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     study = evaluate(toys, attack=Prototyped())
     monkeypatch.setattr(Prototype, "strength", 2)
-    with pytest.raises(UserError, match=r"^Prototype: its source changed since the study was planned"):
+    with pytest.raises(UserError, match=r"^Prototype: its source changed after the study was planned"):
         study.run(progress=False)
 
 
@@ -207,20 +222,20 @@ class Prototype(ToyPrototype):
 
 
 class Prototyped(ToyUntargeted):
-    """An attack whose part nothing in its source names."""
+    """An attack whose source does not name its part."""
 
     name: ClassVar[str] = "prototyped"
 
     def parts(self, facts: Facts) -> dict[str, AttackPart]:
-        made: type[AttackPart] = getattr(sys.modules[__name__], "Proto" + "type")
-        return {"prototype": made()}
+        part_class: type[AttackPart] = getattr(sys.modules[__name__], "Proto" + "type")
+        return {"prototype": part_class()}
 
 
-def test_two_classes_of_one_name_are_one_line(toys: Path) -> None:
+def test_two_classes_of_one_name_are_refused_in_one_line(toys: Path) -> None:
     again = type("Brighter", (Brighter,), {"__module__": __name__, "name": "brighter"})
     message = (
-        f"evaluate: attack: two classes have one name: got 'brighter' twice, of {__name__}; make objects anew once "
-        "their class is defined again, or give one class a name of its own"
+        f"evaluate: attack: two classes have one name: got 'brighter' twice, from {__name__}; if you defined the class "
+        "again, create its objects again, else give one class another name"
     )
     with pytest.raises(UserError, match=re.escape(message)):
         evaluate(toys, attack=[Brighter(), again])
@@ -234,10 +249,10 @@ def test_an_evaluation_takes_plugin_files(toys: Path, tmp_path: Path) -> None:
     assert study.request.plugins == (str(tmp_path / "mine.py"),)
 
 
-def test_numbers_of_numpy_are_numbers(toys: Path) -> None:
+def test_numbers_of_numpy_are_accepted(toys: Path) -> None:
     plain = evaluate(toys, bits=[8], seed=[0, 1], protocol={"queries": 5}, attack=Brighter(eps=0.25))
-    given: dict[str, Any] = {"bits": np.array([8]), "seed": [np.int64(0), np.int32(1)]}
-    study = evaluate(toys, **given, protocol={"queries": np.int64(5)}, attack=Brighter(eps=np.float32(0.25)))
+    axes: dict[str, Any] = {"bits": np.array([8]), "seed": [np.int64(0), np.int32(1)]}
+    study = evaluate(toys, **axes, protocol={"queries": np.int64(5)}, attack=Brighter(eps=np.float32(0.25)))
     assert study.planned.steps.keys() == plain.planned.steps.keys()
     assert study.run_name == plain.run_name
 
@@ -258,25 +273,29 @@ def test_every_axis_takes_a_name_an_object_a_class_or_a_list(toys: Path) -> None
     assert {row.hasher for row in rows} == {"toy"}
 
 
-def test_objects_of_one_name_are_told_apart_by_the_options_that_differ(toys: Path) -> None:
+def test_objects_of_one_name_are_labeled_with_the_options_that_differ(toys: Path) -> None:
     study = evaluate(toys, attack=[Brighter(eps=0.1), Brighter(eps=0.2), Brighter(eps=0.1)], hasher=ToyHasher(gain=1.0))
     assert [row.variant for row in study.rows()] == ["eps=0.1", "eps=0.2"]
-    both = [cell.cell for cell in study.planned.cells]
-    assert [cell.hasher.model_dump()["gain"] for cell in both] == [1.0, 1.0]
+    cells = [planned.cell for planned in study.planned.cells]
+    assert [cell.hasher.model_dump()["gain"] for cell in cells] == [1.0, 1.0]
 
 
 def test_a_failed_cell_is_a_row_and_no_exception(toys: Path) -> None:
-    study = evaluate(toys, attack=["none", "faulty"])
+    with pytest.warns(UserWarning, match="1 of 2 cells failed"):
+        study = evaluate(toys, attack=["none", "faulty"])
     assert [row.status for row in study.rows()] == ["done", "invalid"]
+    assert study.rows()[1].reason.startswith("attack faulty")
     assert "NaN" in study.rows()[1].reason
     frame = study.to_pandas()
     assert frame[frame["attack"] == "faulty"]["metric"].isna().all()
 
 
-def test_an_evaluation_is_remembered_but_has_no_file_to_read_again(toys: Path) -> None:
+def test_an_evaluation_is_recorded_but_cannot_be_opened_again(toys: Path) -> None:
     study = evaluate(toys, name="mine")
     assert set(study.store.runs()["mine"]["keys"]) == set(study.planned.steps)  # type: ignore[arg-type]  # a JSON list
-    with pytest.raises(UserError, match=r"its last run, mine, was made in Python .*; name a suite, such as `retbench "):
+    with pytest.raises(
+        UserError, match=r"its last run, mine, was made in Python .*: name a suite, for example retbench\.open\("
+    ):
         retbench.open(store=toys)
 
 
@@ -291,12 +310,22 @@ def test_an_evaluation_is_remembered_but_has_no_file_to_read_again(toys: Path) -
         ),
         ({"attack": 3}, "evaluate: attack: expected a name, an object or a class of attack, got 3 of int"),
         ({"attack": []}, "evaluate: attack: expected at least one value, got an empty list"),
-        ({"attack": [("toy", "toy-untargeted")]}, "evaluate: attack: only a defense may combine several: got "),
+        (
+            {"attack": [("toy", "toy-untargeted")]},
+            "evaluate: attack: only a defense may combine several components: got ",
+        ),
         ({"bits": 0}, "evaluate: matrix.bits.0: input should be greater than or equal to 1: got 0"),
         ({"protocol": {"map": "half"}}, "evaluate: protocol.map"),
+        ({"protocol": ["map"]}, "evaluate: protocol: expected a mapping of changes or a Protocol, got ['map']"),
+        ({"precision": "half"}, "precision: expected one of auto, float32, bf16, got 'half'"),
+        ({"attack": Unfinished}, "evaluate: components.attack.unfinished.strength: attack unfinished: field required"),
+        (
+            {"defense": Unbalanced},
+            "evaluate: components.defense.unbalanced.strength: defense unbalanced: input should be",
+        ),
     ],
 )
-def test_what_cannot_be_evaluated_is_one_line(toys: Path, axes: dict[str, Any], message: str) -> None:
+def test_an_invalid_evaluation_is_refused_in_one_line(toys: Path, axes: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError) as caught:
         evaluate(toys, **axes)
     assert message in str(caught.value)
@@ -304,7 +333,7 @@ def test_what_cannot_be_evaluated_is_one_line(toys: Path, axes: dict[str, Any], 
     assert not toys.exists()
 
 
-def test_components_of_an_installed_package_need_no_plugin_and_get_no_digest(toys: Path) -> None:
+def test_components_of_an_installed_package_need_no_plugin_and_have_no_digest(toys: Path) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RETBENCH_PLUGINS", "nothing")
         study = evaluate(toys, dataset=ToyDataset(), hasher=ToyHasher(), defense=ToyPurifier)
@@ -312,8 +341,8 @@ def test_components_of_an_installed_package_need_no_plugin_and_get_no_digest(toy
     assert ToyDataset.code == ToyHasher.code == ToyPurifier.code == ""
 
 
-def test_the_example_of_the_readme_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As it is printed, but on the suite `smoke`, whose schedules take seconds."""
+def test_the_example_in_the_readme_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The example runs on the suite `smoke`, whose trainings take seconds."""
     readme = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
     (code,) = re.findall(r"## In Python\n\n```python\n(.*?)```", readme, re.DOTALL)
     code = code.replace('"unimodal"', '"smoke"').replace('dataset="scenes"', 'dataset="digits", like="smoke"')
@@ -331,7 +360,7 @@ def test_the_example_of_the_readme_runs(tmp_path: Path, monkeypatch: pytest.Monk
     assert {path.suffix for path in (tmp_path / "out").iterdir()} >= {".md", ".html", ".tex", ".csv", ".json", ".png"}
 
 
-def test_names_share_the_artifacts_of_the_suite_whose_options_they_take(
+def test_an_evaluation_shares_the_artifacts_of_the_suite_with_the_same_options(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("RETBENCH_PLUGINS", raising=False)

@@ -1,4 +1,4 @@
-"""`retbench datasets`: which datasets there are and where, whether one is whole, and making one ready."""
+"""`retbench datasets`: list datasets, check one, and prepare one from the files on disk."""
 
 from __future__ import annotations
 
@@ -17,98 +17,111 @@ if TYPE_CHECKING:
 
 @click.group()
 def datasets() -> None:
-    """List datasets, check one, prepare one."""
+    """List, check and prepare datasets."""
 
 
 @datasets.command("list")
 @unused_store_option
 @json_option
 def list_datasets(as_json: bool) -> None:
-    """List every dataset: ready or missing, where it is looked for, how many rows its splits have."""
+    """List all datasets, whether they are ready, and their sizes."""
     from tabulate import tabulate
 
     from retbench.catalog import load_catalog
     from retbench.contracts.facts import SPLITS
 
     entries = load_catalog().entries()
-    record = [describe(entry.component) for (kind, _), entry in entries.items() if kind == "dataset"]
+    records = [describe(entry.component) for (kind, _), entry in entries.items() if kind == "dataset"]
     if as_json:
-        click.echo(json.dumps(record))
+        click.echo(json.dumps(records))
         return
     rows = [
-        (one["name"], one["state"], one["root"] or "generated", *(one["sizes"].get(split, "") for split in SPLITS))
-        for one in record
+        (
+            record["name"],
+            record["state"],
+            record["root"] or "generated",
+            *(record["sizes"].get(split, "") for split in SPLITS),
+        )
+        for record in records
     ]
-    click.echo(tabulate(rows, ("name", "state", "where", *SPLITS), "simple"))
-    if any(one["state"] != "ready" for one in record):
-        click.echo("\nwhat is missing, and how to get it: retbench datasets check NAME")
+    click.echo(tabulate(rows, ("name", "state", "folder", *SPLITS), "simple"))
+    if any(record["state"] != "ready" for record in records):
+        click.echo("\n`retbench datasets check NAME` shows what is missing and how to get it")
 
 
 @datasets.command("check")
 @click.argument("name")
-@click.option("--set", "sets", multiple=True, metavar="OPTION=VALUE", help="Change one option of the dataset.")
-@click.option("--no-images", is_flag=True, help="Look at ids and labels only, and read no image and no text.")
+@click.option(
+    "--set", "sets", multiple=True, metavar="OPTION=VALUE", help="Change one option of the dataset. Repeatable."
+)
+@click.option("--no-images", is_flag=True, help="Check ids and labels only; read no images and texts.")
 @unused_store_option
 @json_option
 def check(name: str, sets: tuple[str, ...], no_images: bool, as_json: bool) -> None:
-    """Check the dataset NAME: sizes, classes, ids, labels, and that every image and text can be read.
+    """Check the dataset NAME for errors.
 
-    Exit code 1 if something makes its numbers wrong (an `error` below), else 0.
+    Prints sizes, classes and labels, and reads every image and text. Findings are notes, warnings and errors. An error
+    makes results wrong; the exit code is then 1, else 0.
     """
     from retbench.errors import UserError
     from retbench.survey import Finding, read_texts, survey
 
     dataset = make_dataset(name, sets)
-    missing, found, findings = None, None, list[Finding]()
+    missing, result, findings = None, None, list[Finding]()
     try:
         if (missing := dataset.missing()) is not None:
             findings.append(Finding("error", missing))
-        found = survey(dataset)
+        result = survey(dataset)
         if missing is None and not no_images:
-            findings += [*read_texts(dataset), *_broken_images(dataset)]
-        findings += found.findings
+            findings += [*read_texts(dataset), *_find_broken_images(dataset)]
+        findings += result.findings
     except UserError as error:
-        if missing is None:  # else it has been said already what is not there
+        if missing is None:  # otherwise the missing files are already a finding
             findings.append(Finding("error", str(error)))
     if as_json:
-        click.echo(json.dumps(_record(name, found, findings)))
+        click.echo(json.dumps(_record(name, result, findings)))
     else:
-        _print(found, findings)
+        _print(result, findings)
     if any(finding.level == "error" for finding in findings):
         raise click.exceptions.Exit(1)
 
 
 @datasets.command("prepare")
 @click.argument("name")
-@click.option("--set", "sets", multiple=True, metavar="OPTION=VALUE", help="Change one option of the dataset.")
+@click.option(
+    "--set", "sets", multiple=True, metavar="OPTION=VALUE", help="Change one option of the dataset. Repeatable."
+)
 @unused_store_option
 def prepare(name: str, sets: tuple[str, ...]) -> None:
-    """Make the dataset NAME ready from what is on disk; what is still missing is said, and the exit code is 1."""
+    """Prepare the dataset NAME from the files on disk.
+
+    If files are missing, the steps to get them are printed and the exit code is 1.
+    """
     dataset = make_dataset(name, sets)
-    done = False
+    changed = False
     for line in dataset.prepare():
         click.echo(line)
-        done = True
+        changed = True
     if (missing := dataset.missing()) is not None:
         click.echo(missing, err=True)
         raise click.exceptions.Exit(1)
-    click.echo(f"{name}: ready" if done else f"{name}: ready; there was nothing to prepare")
+    click.echo(f"{name}: ready" if changed else f"{name}: ready; nothing to prepare")
 
 
 def make_dataset(name: str, sets: Sequence[str]) -> Dataset:
-    """Return the dataset of a name with the options of `option=value` texts; raises UserError."""
+    """Return the dataset of this name with the options in `option=value` texts; raises UserError."""
     from retbench.catalog import load_catalog
     from retbench.contracts import Dataset
     from retbench.document import parse_assignment
 
     options = dict(parse_assignment(assignment, "option=value") for assignment in sets)
     base: type[Any] = Dataset
-    made: Dataset = load_catalog().create(base, name, options)
-    return made
+    dataset: Dataset = load_catalog().create(base, name, options)
+    return dataset
 
 
 def describe(component: type[Any]) -> dict[str, Any]:
-    """Return a dataset with its default options as JSON: state (ready, missing, broken), folder, sizes, reason."""
+    """Return JSON about a dataset with default options: state (ready, missing, broken), folder, sizes and reason."""
     from retbench.errors import UserError
 
     record: dict[str, Any] = {"name": component.name, "state": "ready", "root": None, "sizes": {}, "why": None}
@@ -125,7 +138,7 @@ def describe(component: type[Any]) -> dict[str, Any]:
     return record
 
 
-def _broken_images(dataset: Dataset) -> list[Finding]:
+def _find_broken_images(dataset: Dataset) -> list[Finding]:
     from rich.console import Console
     from rich.progress import Progress
 
@@ -136,34 +149,36 @@ def _broken_images(dataset: Dataset) -> list[Finding]:
         return list(read_images(dataset, lambda count: progress.advance(task, count)))
 
 
-def _record(name: str, found: Survey | None, findings: Sequence[Finding]) -> dict[str, Any]:
+def _record(name: str, result: Survey | None, findings: Sequence[Finding]) -> dict[str, Any]:
     record: dict[str, Any] = {"dataset": name, "findings": [finding._asdict() for finding in findings]}
-    if found is not None:
-        splits = {split: _json_safe(numbers._asdict()) for split, numbers in found.splits.items()}
-        chances = _json_safe({"chance": found.chance, "target_chance": found.target_chance})
-        record.update(classes=found.classes, splits=splits, **chances)
+    if result is not None:
+        splits = {split: _without_nan(numbers._asdict()) for split, numbers in result.splits.items()}
+        chances = _without_nan({"chance": result.chance, "target_chance": result.target_chance})
+        record.update(classes=result.classes, splits=splits, **chances)
     return record
 
 
-def _json_safe(record: dict[str, Any]) -> dict[str, Any]:
-    """Return a record with null for each NaN, the mean of nothing, which JSON does not have."""
+def _without_nan(record: dict[str, Any]) -> dict[str, Any]:
+    """Return a record with None for each NaN (the mean of no rows), because JSON has no NaN."""
     return {name: None if value != value else value for name, value in record.items()}
 
 
-def _print(found: Survey | None, findings: Sequence[Finding]) -> None:
+def _print(result: Survey | None, findings: Sequence[Finding]) -> None:
     from tabulate import tabulate
 
-    if found is not None:
+    if result is not None:
         columns = ("rows", "distinct_ids", "distinct_labels", "unlabeled", "mean_labels")
-        numbers = found.splits.items()
-        rows = [(split, *(getattr(one, column) for column in columns)) for split, one in numbers]
-        heads = ("split", "rows", "images", "label vectors", "no label", "labels a row")
-        click.echo(tabulate(rows, heads, "simple", floatfmt=".2f"))
-        counts = [(name, *(one.class_counts[at] for _, one in numbers)) for at, name in enumerate(found.classes)]
-        click.echo("\n" + tabulate(counts, ("class", *found.splits), "simple"))
-        click.echo(f"\nMAP of a random ranking: {found.chance:.3f}")
-        click.echo(f"T-MAP of a random ranking, targets uniform over label vectors: {found.target_chance:.3f}")
+        rows = [(name, *(getattr(split, column) for column in columns)) for name, split in result.splits.items()]
+        headers = ("split", "rows", "images", "label vectors", "without label", "labels per row")
+        click.echo(tabulate(rows, headers, "simple", floatfmt=".2f"))
+        counts = [
+            (name, *(split.class_counts[index] for split in result.splits.values()))
+            for index, name in enumerate(result.classes)
+        ]
+        click.echo("\n" + tabulate(counts, ("class", *result.splits), "simple"))
+        click.echo(f"\nMAP of a random ranking: {result.chance:.3f}")
+        click.echo(f"T-MAP of a random ranking, targets drawn uniformly from label vectors: {result.target_chance:.3f}")
     for finding in findings:
         click.echo(f"{finding.level}: {finding.text}")
     if not findings:
-        click.echo("nothing to report")
+        click.echo("no problems found")

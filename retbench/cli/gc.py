@@ -24,11 +24,11 @@ from retbench.cli.options import json_option, store_option
 @store_option
 @json_option
 def gc(store: Path, dry_run: bool, forget: tuple[str, ...], as_json: bool) -> None:
-    """Remove the artifacts that no recorded run uses; refused while a run uses the store.
+    """Remove the artifacts that no recorded run uses.
 
-    The store records the last run of each suite, and every call of `retbench.evaluate` under its own name. `--dry-run`
-    lists the runs made in Python with their age. `--forget NAME` removes the record and the log of a run, and the
-    artifacts that only this run uses.
+    This is refused while a run uses the store. The store records the last run of each suite, and every call of
+    `retbench.evaluate` under its own name. `--dry-run` lists the runs made in Python with their age. `--forget NAME`
+    removes the record and the log of a run, and the artifacts that only this run uses.
     """
     from retbench.store import Store
     from retbench.study.history import find_runs, forget_run, list_runs

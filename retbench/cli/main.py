@@ -1,6 +1,6 @@
-"""The `retbench` command: finds subcommands without importing what they need, and turns errors into exit codes.
+"""The `retbench` command: imports a subcommand only when it is called, and turns errors into exit codes.
 
-Exit codes: 0 done (skipped cells are not failures), 1 something failed, 2 a mistake of the user's, 130 interrupted.
+Exit codes: 0 done (skipped cells are not failures), 1 something failed, 2 usage error, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -18,12 +18,14 @@ COMMANDS = (
 
 
 class LazyGroup(click.Group):
-    """Imports a command's module when it is asked for; the modules import torch only when they run."""
+    """Imports the module of a command when the command is called or its help is listed."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the commands in the order of the help."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return the command of this name; None if there is none."""
         if cmd_name not in COMMANDS:
             return None
         command = getattr(importlib.import_module(f"retbench.cli.{cmd_name}"), cmd_name)
@@ -32,28 +34,34 @@ class LazyGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Return the command and its arguments; raises a usage error with the nearest names for an unknown one."""
         if args and args[0] not in COMMANDS and not args[0].startswith("-"):
             from retbench.errors import suggest
 
-            raise click.UsageError(f"no such command: got {args[0]!r}, {suggest(args[0], COMMANDS)}", ctx)
+            raise click.UsageError(f"unknown command: got {args[0]!r}, {suggest(args[0], COMMANDS)}", ctx)
         return super().resolve_command(ctx, args)
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="retbench")
 def cli() -> None:
-    """Measure defenses of hash-based image retrieval: datasets x hashers x attacks x defenses, from one suite.
+    """Measure defenses of hash-based image retrieval.
+
+    A suite is a YAML file with datasets, hashers, attacks and defenses. retbench runs every combination once and stores
+    the results. A SUITE is the path of such a file, or the name of a shipped one.
 
     Start with `retbench plan unimodal`, then `retbench run unimodal` and `retbench report`.
     """
 
 
 def main() -> None:
-    """Run the command line and exits with its code; a user's mistake is one line, a bug is a traceback."""
-    from retbench.errors import RetbenchError, UserError
+    """Run the command line and exit with its code; a user error prints one line, a bug prints a traceback."""
+    from retbench.errors import RetbenchError, UserError, command_line_names
 
     try:
-        sys.exit(cli.main(standalone_mode=False) or 0)
+        with command_line_names():
+            code = cli.main(standalone_mode=False) or 0
+        sys.exit(code)
     except click.ClickException as error:
         error.show()
         sys.exit(2)

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
-from retbench.study.place import STORE, STORE_VARIABLE
+from retbench.study.store_path import STORE, STORE_VARIABLE
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -21,34 +21,46 @@ def store_option(command: F) -> F:
         default=STORE,
         envvar=STORE_VARIABLE,
         show_default=True,
-        help="Folder of everything computed; also RETBENCH_STORE.",
+        help="Folder of all computed artifacts; also set by RETBENCH_STORE.",
     )(command)
 
 
 def unused_store_option(command: F) -> F:
-    """Add a `--store` that changes nothing, to a command that needs none, so that scripts may pass it everywhere."""
-    return click.option("--store", type=click.Path(), expose_value=False, help="Accepted, and not needed.")(command)
+    """Add a `--store` without effect to a command that needs no store, so that scripts can pass it to every command."""
+    return click.option(
+        "--store", type=click.Path(), expose_value=False, help="Accepted, but not used by this command."
+    )(command)
 
 
 def json_option(command: F) -> F:
     """Add `--json`."""
-    return click.option("--json", "as_json", is_flag=True, help="JSON on standard output, people's text on the other.")(
-        command
-    )
+    return click.option(
+        "--json", "as_json", is_flag=True, help="Print JSON to standard output; other text goes to standard error."
+    )(command)
 
 
 def suite_options(command: F) -> F:
-    """Add what narrows or changes a suite, and what it is computed on."""
-    for option in (
-        click.option("--profile", default="", metavar="NAME", help="One of the profiles that the suite defines."),
-        click.option("--set", multiple=True, metavar="PATH=VALUE", help="Change one value of the suite."),
-        click.option("--only", multiple=True, metavar="AXIS=VALUE[,VALUE]", help="Keep these cells only."),
+    """Add the options that change and narrow a suite, and those that choose device and precision."""
+    options = (
+        click.option("--profile", default="", metavar="NAME", help="Apply a profile that the suite defines."),
+        click.option(
+            "--set",
+            multiple=True,
+            metavar="PATH=VALUE",
+            help="Change one value of the suite, for example components.attack.dhta.steps=100. Repeatable.",
+        ),
+        click.option(
+            "--only",
+            multiple=True,
+            metavar="AXIS=VALUE[,VALUE]",
+            help="Keep only the cells with these values, for example dataset=digits. Repeatable.",
+        ),
         click.option(
             "--plugin",
             "plugins",
             multiple=True,
             metavar="FILE.py",
-            help="Use the components that a Python file defines, beside those that are installed.",
+            help="Also use the components that a Python file defines. Repeatable.",
         ),
         click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, ..."),
         click.option(
@@ -56,8 +68,9 @@ def suite_options(command: F) -> F:
             type=click.Choice(["auto", "float32", "bf16"]),
             default="auto",
             show_default=True,
-            help="Of convolutions and matrix products; auto takes bf16 where the device has it.",
+            help="Precision of networks; auto is bf16 if the device supports it in hardware, else float32.",
         ),
-    ):
+    )
+    for option in reversed(options):  # click lists options in the reverse order of their decorators
         command = option(command)
     return command

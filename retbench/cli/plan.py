@@ -1,4 +1,4 @@
-"""`retbench plan`: what would run, what is stored, what is skipped and why, and what it will cost."""
+"""`retbench plan`: show what a run would do, and what it would cost."""
 
 from __future__ import annotations
 
@@ -16,9 +16,12 @@ from retbench.cli.options import json_option, store_option, suite_options
 @suite_options
 @store_option
 @json_option
-def plan(suite: str, store: Path, as_json: bool, **how: Any) -> None:
-    """Show what running a SUITE would do, without doing it."""
+def plan(suite: str, store: Path, as_json: bool, **options: Any) -> None:
+    """Show what a run of a SUITE would do, without running it.
+
+    Prints the steps to run and the stored ones, the reasons of skipped cells, and a forecast of time, memory and disk.
+    """
     from retbench.study import opening
 
-    overview = opening.open(suite, store=store, **how).plan()
-    click.echo(json.dumps(overview.record()) if as_json else str(overview))
+    summary = opening.open(suite, store=store, **options).plan()
+    click.echo(json.dumps(summary.record()) if as_json else str(summary))

@@ -1,4 +1,4 @@
-"""`retbench plugins`: which components there are, what they take, and which plugins are broken."""
+"""`retbench plugins`: list components and broken plugins, and show the options of a component."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def plugins() -> None:
 @unused_store_option
 @json_option
 def list_plugins(as_json: bool) -> None:
-    """List every component, and every broken plugin with its reason."""
+    """List all components, and broken plugins with the reason."""
     from tabulate import tabulate
 
     from retbench.catalog import load_catalog
@@ -36,10 +36,10 @@ def list_plugins(as_json: bool) -> None:
         (kind, name, str(entry.component.revision), str(entry.origin), entry.component.source)
         for (kind, name), entry in catalog.entries().items()
     ]
-    headers = ("kind", "name", "rev", "from", "source")
+    headers = ("kind", "name", "revision", "plugin", "source")
     click.echo(tabulate(rows, headers, "simple", disable_numparse=True, maxcolwidths=[None, None, None, None, 60]))
     if not rows:
-        click.echo("no components: install some, such as `pip install retbench[plugins]`")
+        click.echo("no components are installed: get the first-party plugins with `pip install retbench[plugins]`")
     for broken in catalog.broken:
         click.echo(f"broken: {broken.origin}: {broken.error}")
 
@@ -49,7 +49,10 @@ def list_plugins(as_json: bool) -> None:
 @unused_store_option
 @json_option
 def show(name: str, as_json: bool) -> None:
-    """Show the components of a NAME: source, options with ranges and defaults, documentation."""
+    """Show the component called NAME and its options.
+
+    Prints its source, its documentation, and the range, default and meaning of each option.
+    """
     from retbench.catalog import load_catalog
     from retbench.errors import UnknownName
 
@@ -58,20 +61,20 @@ def show(name: str, as_json: bool) -> None:
     if not entries:
         raise UnknownName("plugins show", name, {known for _, known in catalog.entries()})
     if as_json:
-        click.echo(json.dumps([_described(kind, entry) for (kind, _), entry in entries.items()]))
+        click.echo(json.dumps([_describe_component(kind, entry) for (kind, _), entry in entries.items()]))
         return
     for (kind, _), entry in entries.items():
         _print(kind, entry)
 
 
 def describe(catalog: Catalog) -> dict[str, Any]:
-    """Return the catalog as JSON: components and broken plugins."""
-    components = [_described(kind, entry) for (kind, _), entry in catalog.entries().items()]
+    """Return the components and the broken plugins of a catalog as JSON."""
+    components = [_describe_component(kind, entry) for (kind, _), entry in catalog.entries().items()]
     broken = [{"origin": str(broken.origin), "error": broken.error} for broken in catalog.broken]
     return {"components": components, "broken": broken}
 
 
-def _described(kind: str, entry: Entry) -> dict[str, Any]:
+def _describe_component(kind: str, entry: Entry) -> dict[str, Any]:
     component = entry.component
     return {
         "kind": kind,
@@ -98,15 +101,15 @@ def _print(kind: str, entry: Entry) -> None:
     click.echo(f"{table}\n" if rows else "no options\n")
 
 
-def _options(schema: dict[str, Any], nested: dict[str, Any], owner: str) -> Iterator[tuple[str, str, str, str]]:
-    """Yield name, type, default and meaning of each option; those of a component that is an option under its name."""
+def _options(schema: dict[str, Any], nested: dict[str, Any], prefix: str) -> Iterator[tuple[str, str, str, str]]:
+    """Yield name, type, default and meaning of each option; options of a nested component have its name as a prefix."""
     for option, field in schema.get("properties", {}).items():
         inner = field.get("$ref", "").rpartition("/")[2]
         if "properties" in nested.get(inner, {}):
-            yield from _options(nested[inner], nested, f"{owner}{option}.")
+            yield from _options(nested[inner], nested, f"{prefix}{option}.")
             continue
         default = json.dumps(field.get("default")) if "default" in field else "required"
-        yield f"{owner}{option}", _type(field), default, field.get("description", "")
+        yield f"{prefix}{option}", _type(field), default, field.get("description", "")
 
 
 def _type(schema: dict[str, Any]) -> str:

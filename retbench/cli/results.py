@@ -1,4 +1,4 @@
-"""`retbench results`: the rows of a suite, for people and machines, and as a bundle to share."""
+"""`retbench results`: list the rows of a suite, or export them to a bundle."""
 
 from __future__ import annotations
 
@@ -11,17 +11,18 @@ import click
 from retbench.cli.options import json_option, store_option, suite_options
 
 
-class ListingGroup(click.Group):
-    """A group whose first word is a suite to list, unless it is one of its commands."""
+class DefaultListGroup(click.Group):
+    """A group that runs its command `list` unless the first word names another command."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        named = args and args[0] in {*self.commands, *ctx.help_option_names}
-        return super().parse_args(ctx, args if named else ["list", *args])
+        """Insert `list` where the command is left out."""
+        has_command = args and args[0] in {*self.commands, *ctx.help_option_names}
+        return super().parse_args(ctx, args if has_command else ["list", *args])
 
 
-@click.group(cls=ListingGroup, no_args_is_help=False)
+@click.group(cls=DefaultListGroup, no_args_is_help=False)
 def results() -> None:
-    """List the numbers of a suite, or export them.
+    """List the results of a suite, or export them to a bundle.
 
     `retbench results SUITE` is short for `retbench results list SUITE`.
     """
@@ -32,44 +33,55 @@ def results() -> None:
 @suite_options
 @store_option
 @json_option
-def list_rows(suite: str | None, store: Path, as_json: bool, **how: Any) -> None:
-    """List the numbers of a SUITE; by default of the last one run in this store."""
+def list_rows(suite: str | None, store: Path, as_json: bool, **options: Any) -> None:
+    """List the results of a SUITE, one row for each cell.
+
+    SUITE is by default the last suite run in the store. The reasons of skipped and failed cells follow the rows.
+    """
     from tabulate import tabulate
 
     from retbench.report.render import format_percent
     from retbench.results import ROW_AXES
     from retbench.study import opening
 
-    rows = opening.open(suite, store=store, **how).rows()
+    rows = opening.open(suite, store=store, **options).rows()
     if as_json:
         click.echo(json.dumps([row.record() for row in rows]))
         return
-    names = dict.fromkeys(name for row in rows for name in row.metrics)
+    metrics = dict.fromkeys(name for row in rows for name in row.metrics)
     columns = (*ROW_AXES, "status")
     table = [
-        [*(str(getattr(row, column)) for column in columns), *(format_percent(row.metrics.get(name)) for name in names)]
+        [
+            *(str(getattr(row, column)) for column in columns),
+            *(format_percent(row.metrics.get(metric)) for metric in metrics),
+        ]
         for row in rows
     ]
-    headers = (*columns, *names)
-    click.echo(tabulate(table, headers, "simple", disable_numparse=True))
+    click.echo(tabulate(table, (*columns, *metrics), "simple", disable_numparse=True))
+    for reason in dict.fromkeys(f"{row.status}: {row.reason}" for row in rows if row.reason):
+        click.echo(reason)
 
 
 @results.command("export")
 @click.argument("suite")
 @click.argument("path", type=click.Path(path_type=Path, dir_okay=False))
-@click.option("--force", is_flag=True, help="Replace a file that is there.")
+@click.option("--force", is_flag=True, help="Replace an existing file.")
 @suite_options
 @store_option
 @json_option
-def export(suite: str, path: Path, force: bool, store: Path, as_json: bool, **how: Any) -> None:
-    """Write the results of a SUITE to PATH, a zip file with the codes and labels that they can be computed from."""
-    from retbench.study import opening
-    from retbench.study.bundles import check_path, export_study
+def export(suite: str, path: Path, force: bool, store: Path, as_json: bool, **options: Any) -> None:
+    """Export the results of a SUITE to a bundle at PATH, a zip file.
 
-    check_path(path, force=force)
-    written = export_study(opening.open(suite, store=store, **how), path)
+    The bundle also holds the codes and labels that the results are computed from, so that `retbench verify` can compute
+    them again.
+    """
+    from retbench.study import opening
+    from retbench.study.bundles import check_bundle_path, export_study
+
+    check_bundle_path(path, force=force)
+    written = export_study(opening.open(suite, store=store, **options), path)
     if as_json:
         record = {"path": str(path), "bytes": written.size, "rows": written.rows, "done": written.done}
         click.echo(json.dumps(record))
     else:
-        click.echo(f"wrote {path}: {written.size / 1e6:.1f} MB, {written.rows} rows, {written.done} of them done")
+        click.echo(f"wrote {path}: {written.size / 1e6:.1f} MB, {written.rows} rows, {written.done} with results")

@@ -35,10 +35,11 @@ MAX_SHOWN = 20
 @unused_store_option
 @json_option
 def verify(path: Path, as_json: bool) -> None:
-    """Verify the bundle at PATH: compute its numbers again from the codes and labels in it, and compare them.
+    """Verify the numbers of an exported bundle.
 
-    The names, options and steps of each row are compared with the recipes behind its score. Contents that nothing in
-    the file can confirm are listed as unverifiable, for example the gallery and run times.
+    Computes the numbers of the bundle at PATH again from the codes and labels in it, and compares the names, options
+    and steps of each row with the recipes behind its score. Contents that nothing in the file can confirm are listed as
+    unverifiable, for example the gallery and run times.
 
     Exit codes: 0 all verifiable values agree, 1 some disagree, 2 not a bundle.
     """

@@ -24,7 +24,7 @@ def weights() -> None:
 @unused_store_option
 @json_option
 def list_weights(suite: str, as_json: bool, **options: Any) -> None:
-    """List the weight files of a SUITE: ready, missing or damaged, and the license of each."""
+    """List the weight files of a SUITE, their state and license."""
     from tabulate import tabulate
 
     files = _find_weights(suite, options)
@@ -43,7 +43,10 @@ def list_weights(suite: str, as_json: bool, **options: Any) -> None:
 @click.option("--yes", is_flag=True, help="Download without confirmation.")
 @unused_store_option
 def prepare(suite: str, yes: bool, **options: Any) -> None:
-    """Download the missing weight files of a SUITE after confirmation, and check their sha256."""
+    """Download the missing weight files of a SUITE.
+
+    Each download needs a confirmation, and the sha256 of each file is checked.
+    """
     for file, component in _find_weights(suite, options).items():
         if file.problem() is None:
             click.echo(f"{file.path}: ready")

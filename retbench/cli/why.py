@@ -1,4 +1,4 @@
-"""`retbench why`: what a cell is made of, and what changed since it was last computed."""
+"""`retbench why`: show the status and the steps of a cell, and what changed since its last result."""
 
 from __future__ import annotations
 
@@ -17,24 +17,31 @@ from retbench.cli.options import json_option, store_option, suite_options
 @suite_options
 @store_option
 @json_option
-def why(cell: str, suite: str | None, store: Path, as_json: bool, **how: Any) -> None:
-    """Explain a CELL, such as digits/dpsh/dhta/retpur: stored, to run, skipped or failed, and which field changed.
+def why(cell: str, suite: str | None, store: Path, as_json: bool, **options: Any) -> None:
+    """Explain a CELL of a SUITE, for example digits/dpsh/dhta/retpur.
 
-    CELL is a cell's name, or those pieces of it that no other cell has; without a SUITE it is one of the last run's.
+    Prints whether the cell is stored, to run, skipped or failed, the option or recipe field that changed since its
+    last result, and its steps. CELL is the name of a cell, or those parts of it that no other cell has. SUITE is by
+    default the last suite run in the store.
     """
     from retbench.study import opening
     from retbench.study.explanation import explain, find_cell
 
-    study = opening.open(suite, store=store, **how)
-    found = explain(study, find_cell(study, cell))
+    study = opening.open(suite, store=store, **options)
+    explanation = explain(study, find_cell(study, cell))
     if as_json:
-        click.echo(json.dumps(found))
+        click.echo(json.dumps(explanation))
         return
-    click.echo(f"{found['cell']}: {found['status']}{': ' + found['reason'] if found['reason'] else ''}")
-    for change in found["changes"]:
+    reason = f": {explanation['reason']}" if explanation["reason"] else ""
+    click.echo(f"{explanation['cell']}: {explanation['status']}{reason}")
+    if explanation["changes"]:
+        click.echo("changed since the last result:")
+    for change in explanation["changes"]:
         click.echo(
             f"  {change['stage']} {change['label']}: {change['field']}: "
             f"was {change['before']!r}, is {change['after']!r}"
         )
-    for step in found["steps"]:
+    if explanation["steps"]:
+        click.echo("steps:")
+    for step in explanation["steps"]:
         click.echo(f"  {'stored' if step['stored'] else 'to run'}  {step['key'][:12]}  {step['stage']} {step['label']}")

@@ -1,4 +1,4 @@
-"""A suite opened against a store: what the command line and the Python API both work with.
+"""Studies: a suite opened against a store, for the command line and the Python API.
 
-Nothing is imported here: the command line asks where a store lies (`place`) before it loads what a study needs.
+Nothing is imported here: the command line reads the default store (`store_path`) before it loads heavy modules.
 """

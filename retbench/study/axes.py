@@ -1,6 +1,6 @@
-"""Values of the component axes given in Python: names, objects and classes, one or a list of them.
+"""Read the component axes given in Python: names, objects and classes, one value or a list of them.
 
-A class stands for its name, with the options that a suite gives this name; an object has exactly its own options.
+A class stands for its name and has the options that a suite sets for this name; an object has its own options.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from retbench.contracts import Component
 from retbench.errors import UserError
 from retbench.suite.model import COMPONENT_AXES, NONE, Choice
 
-DIGITS = 6
+LABEL_DIGITS = 6
 """Significant digits of a number in the label of a variant."""
 
 
-class Entry(NamedTuple):
-    """One value of an axis; several components where a defense combines them, none for `none`.
+class AxisValue(NamedTuple):
+    """One value of an axis: one component, several combined defenses, or no component for `none`.
 
     Attributes:
-        names: of all components, in order.
-        objects: those that were given as objects, by name; a class is among the names alone.
+        names: the names of the components, in order.
+        objects: the components given as objects, by name; a component given as a class is only in `names`.
     """
 
     names: tuple[str, ...]
@@ -33,140 +33,149 @@ class Axes(NamedTuple):
     """The component axes of an evaluation.
 
     Attributes:
-        entries: the values of each axis.
-        classes: the classes of objects, and those that were given themselves.
+        values: the values of each axis.
+        classes: the classes given as values, and those of the objects.
     """
 
-    entries: Mapping[str, tuple[Entry, ...]]
+    values: Mapping[str, tuple[AxisValue, ...]]
     classes: tuple[type[Component], ...]
 
     @property
     def names(self) -> dict[str, set[str]]:
-        """The names on all axes, by the kind of component."""
-        found: dict[str, set[str]] = {kind: set() for kind in KINDS}
-        for axis, entries in self.entries.items():
-            found[COMPONENT_AXES[axis]] |= {name for entry in entries for name in entry.names}
-        return found
+        """The names of the components on all axes, by kind."""
+        names: dict[str, set[str]] = {kind: set() for kind in KINDS}
+        for axis, values in self.values.items():
+            names[COMPONENT_AXES[axis]] |= {name for value in values for name in value.names}
+        return names
 
     def choices(self) -> dict[str, list[Choice]]:
-        """Return the choices of each axis; objects of one name that differ in options become variants."""
-        labels = {axis: _label_variants(entries) for axis, entries in self.entries.items()}
-        shared = _shared_options(labels)
-        found = {}
-        for axis, entries in self.entries.items():
-            found[axis] = [
+        """Return the choices of each axis; objects with the same name and different options become variants."""
+        labels = {axis: _label_variants(values) for axis, values in self.values.items()}
+        ambiguous = _options_on_several_axes(labels)
+        choices = {}
+        for axis, values in self.values.items():
+            choices[axis] = [
                 Choice(
-                    names=entry.names,
-                    objects=dict(entry.objects),
+                    names=value.names,
+                    objects=dict(value.objects),
                     variant=",".join(
-                        f"{axis}.{option}={value}" if option in shared else f"{option}={value}"
-                        for option, value in variant.items()
+                        f"{axis}.{option}={setting}" if option in ambiguous else f"{option}={setting}"
+                        for option, setting in label.items()
                     ),
                     at=(index,),
                 )
-                for index, (entry, variant) in enumerate(zip(entries, labels[axis], strict=True))
+                for index, (value, label) in enumerate(zip(values, labels[axis], strict=True))
             ]
-        return found
+        return choices
 
 
-def classes_of(axes: Mapping[str, Any]) -> tuple[type[Component], ...]:
-    """Return the classes of the objects on some axes, and the classes among the values.
+def list_classes(axes: Mapping[str, Any]) -> tuple[type[Component], ...]:
+    """Return the classes given on some axes, and the classes of the objects, each once.
 
     Raises:
-        UserError: a value that is no name, or a component of another kind than its axis has.
+        UserError: a value that is not a name, an object or a class, or a component of another kind than its axis.
     """
-    pieces = [(axis, piece) for axis, value in axes.items() for entry in _entries(value) for piece in _pieces(entry)]
-    found = [_check_piece(axis, piece) for axis, piece in pieces if not isinstance(piece, str)]
-    return tuple(dict.fromkeys(found))
+    components = [
+        (axis, component) for axis, given in axes.items() for value in _as_list(given) for component in _combined(value)
+    ]
+    classes = [_check_component(axis, component) for axis, component in components if not isinstance(component, str)]
+    return tuple(dict.fromkeys(classes))
 
 
 def read_axes(axes: Mapping[str, Any]) -> Axes:
-    """Return what is given for each component axis; equal entries count once.
+    """Return the values of the component axes; equal values count once.
 
     Args:
-        axes: by axis, a name, an object, a class, or a list of them; a list inside the list of a defense combines.
+        axes: for each axis a name, an object, a class, or a list of them; a list inside the list of defenses combines
+            its components.
 
     Raises:
-        UserError: several where one is expected, or nothing.
+        UserError: an empty axis, or combined components on another axis than `defense`.
     """
-    found = {}
-    for axis, value in axes.items():
-        entries = [_read_entry(axis, entry) for entry in _entries(value)]
-        found[axis] = tuple(entry for at, entry in enumerate(entries) if entry not in entries[:at])
-        if not found[axis]:
+    values_by_axis = {}
+    for axis, given in axes.items():
+        values = [_read_value(axis, value) for value in _as_list(given)]
+        values_by_axis[axis] = tuple(value for index, value in enumerate(values) if value not in values[:index])
+        if not values_by_axis[axis]:
             raise UserError(f"evaluate: {axis}: expected at least one value, got an empty list")
-    return Axes(found, classes_of(axes))
+    return Axes(values_by_axis, list_classes(axes))
 
 
-def _entries(value: Any) -> list[Any]:
-    return list(value) if isinstance(value, list | tuple) else [value]
+def _as_list(given: Any) -> list[Any]:
+    return list(given) if isinstance(given, list | tuple) else [given]
 
 
-def _pieces(entry: Any) -> list[Any]:
-    entries = entry if isinstance(entry, list | tuple) else [entry]
-    return [piece for piece in entries if piece is not None and piece != NONE]
+def _combined(value: Any) -> list[Any]:
+    """Return the components that a value combines; none for `none` and None."""
+    return [component for component in _as_list(value) if component is not None and component != NONE]
 
 
-def _read_entry(axis: str, entry: Any) -> Entry:
-    pieces = _pieces(entry)
-    if len(pieces) > 1 and axis != "defense":
-        raise UserError(f"evaluate: {axis}: only a defense may combine several: got {pieces!r}")
+def _read_value(axis: str, value: Any) -> AxisValue:
+    components = _combined(value)
+    if len(components) > 1 and axis != "defense":
+        raise UserError(f"evaluate: {axis}: only a defense may combine several components: got {components!r}")
     names, objects = [], {}
-    for piece in pieces:
-        name = piece if isinstance(piece, str) else piece.name
+    for component in components:
+        name = component if isinstance(component, str) else component.name
         names.append(name)
-        if isinstance(piece, Component):
-            objects[name] = piece
-    return Entry(tuple(names), objects)
+        if isinstance(component, Component):
+            objects[name] = component
+    return AxisValue(tuple(names), objects)
 
 
-def _check_piece(axis: str, piece: Any) -> type[Component]:
-    """Return the class of an object, or a class itself; raises UserError unless it is of the axis's kind."""
-    kind, given = COMPONENT_AXES[axis], piece if isinstance(piece, type) else type(piece)
-    if not issubclass(given, KINDS[kind]):
-        got = f"class {given.__name__}" if isinstance(piece, type) else f"{piece!r} of {given.__name__}"
+def _check_component(axis: str, component: Any) -> type[Component]:
+    """Return a class, or the class of an object; raises UserError unless it is of the axis's kind."""
+    kind, component_class = COMPONENT_AXES[axis], component if isinstance(component, type) else type(component)
+    if not issubclass(component_class, KINDS[kind]):
+        is_class, name = isinstance(component, type), component_class.__name__
+        got = f"class {name}" if is_class else f"{component!r} of {name}"
         raise UserError(f"evaluate: {axis}: expected a name, an object or a class of {kind}, got {got}")
-    return given
+    return component_class
 
 
-def _label_variants(entries: Sequence[Entry]) -> list[dict[str, str]]:
-    """Return for each entry the options that tell it from others of the same names; empty where nothing does.
+def _label_variants(values: Sequence[AxisValue]) -> list[dict[str, str]]:
+    """Return for each value the options that distinguish it from other values with the same names.
 
-    Objects are compared with each other, or a single one, beside an entry of names alone, with its class's defaults.
+    Objects are compared with each other. A single object next to its name alone is compared with the class's defaults.
     """
-    found: list[dict[str, str]] = []
-    for entry in entries:
-        alike = [other for other in entries if other.names == entry.names]
-        others = [other for other in alike if other.objects and other is not entry]
-        if len(alike) == 1 or not entry.objects:
-            found.append({})
+    labels: list[dict[str, str]] = []
+    for value in values:
+        same_names = [other for other in values if other.names == value.names]
+        others = [other for other in same_names if other.objects and other is not value]
+        if len(same_names) == 1 or not value.objects:
+            labels.append({})
         elif others:
-            found.append(dict(_differences(entry, others)))
+            labels.append(dict(_different_options(value, others)))
         else:
-            found.append(dict(_changes(entry)) or {"options": "defaults"})
-    return found
+            labels.append(dict(_changed_options(value)) or {"options": "defaults"})
+    return labels
 
 
-def _differences(entry: Entry, others: Sequence[Entry]) -> Iterator[tuple[str, str]]:
-    for name, component in entry.objects.items():
+def _different_options(value: AxisValue, others: Sequence[AxisValue]) -> Iterator[tuple[str, str]]:
+    for name, component in value.objects.items():
         for option in type(component).model_fields:
-            values = [getattr(other.objects.get(name), option, None) for other in others]
-            if any(value != getattr(component, option) for value in values):
+            settings = [getattr(other.objects.get(name), option, None) for other in others]
+            if any(setting != getattr(component, option) for setting in settings):
                 yield option, _format(getattr(component, option))
 
 
-def _changes(entry: Entry) -> Iterator[tuple[str, str]]:
-    for component in entry.objects.values():
+def _changed_options(value: AxisValue) -> Iterator[tuple[str, str]]:
+    for component in value.objects.values():
         for option, field in type(component).model_fields.items():
             if getattr(component, option) != field.get_default(call_default_factory=True, validated_data={}):
                 yield option, _format(getattr(component, option))
 
 
-def _shared_options(labels: Mapping[str, Sequence[Mapping[str, str]]]) -> set[str]:
-    """Return the options that tell variants apart on more than one axis."""
-    seen = [{option for variant in variants for option in variant} for variants in labels.values()]
-    return {option for at, options in enumerate(seen) for option in options if any(option in s for s in seen[:at])}
+def _options_on_several_axes(labels: Mapping[str, Sequence[Mapping[str, str]]]) -> set[str]:
+    """Return the options that distinguish variants on more than one axis."""
+    options = [{option for label in variants for option in label} for variants in labels.values()]
+    return {
+        option
+        for index, on_axis in enumerate(options)
+        for option in on_axis
+        if any(option in on_other_axis for on_other_axis in options[:index])
+    }
 
 
 def _format(value: Any) -> str:
-    return f"{value:.{DIGITS}g}" if isinstance(value, float) else str(value)
+    return f"{value:.{LABEL_DIGITS}g}" if isinstance(value, float) else str(value)

@@ -103,6 +103,8 @@ def evaluate(
     others = {"bits": bits, "task": task, "threat": threat, "seed": seed}
     matrix: dict[str, Any] = {**axes.choices(), **{axis: _without_numpy(value) for axis, value in others.items()}}
     layouts = [str(path) for path in ([layout] if isinstance(layout, str | Path) else layout)]
+    if not isinstance(protocol, Protocol | Mapping | None):
+        raise UserError(f"evaluate: protocol: expected a mapping of changes or a Protocol, got {protocol!r}")
     changes = protocol if isinstance(protocol, Protocol) else _without_numpy(protocol or {})
     loaded = _make_suite(axes, matrix, layouts, changes, like, name)
     request = StudyRequest(None, plugins=files, device=device, precision=precision)

@@ -1,4 +1,4 @@
-"""Running a study: what is not stored is executed, logged and remembered."""
+"""Run a study: execute the steps that are not stored, log them, and record the run in the store."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from retbench.catalog.local import compute_code
 from retbench.contracts import Component, Event
 from retbench.contracts.dataset import identify_dataset
 from retbench.errors import UserError
-from retbench.execute import Broadcast, LocalExecutor, RunResult, Watcher
+from retbench.execute import EventDispatcher, EventHandler, LocalExecutor, RunResult
 from retbench.plan import Plan
 from retbench.stages import DrawTargets
 from retbench.stages.recipe import component_of
@@ -22,43 +22,43 @@ if TYPE_CHECKING:
     from retbench.study.study import Study
 
 
-class Execution(NamedTuple):
-    """How a run ended.
+class FinishedRun(NamedTuple):
+    """A finished run.
 
     Attributes:
-        result: what was executed and stored, and what failed.
-        end: the last event, with the totals.
+        result: the executed, stored and failed steps.
+        totals: the event `finished`, with the totals of the run.
     """
 
     result: RunResult
-    end: Event
+    totals: Event
 
 
 def execute(
-    study: Study, watcher: Watcher, step_timeout: float | None = None, started: float | None = None
-) -> Execution:
-    """Execute what a study has not stored yet, and record the run in the store.
+    study: Study, handler: EventHandler, step_timeout: float | None = None, started: float | None = None
+) -> FinishedRun:
+    """Execute the steps of a study that are not stored, and record the run in the store.
 
     Args:
-        study: what is run.
-        watcher: sees every event, as do the log file and the plugins.
-        step_timeout: seconds that one step may take.
-        started: `time.perf_counter()` when the run began; now without.
+        study: the study to run.
+        handler: receives every event; the log file and the plugins receive them too.
+        step_timeout: limit in seconds for one step; None for no limit.
+        started: `time.perf_counter()` at the start of the run; by default now.
 
     Raises:
         StoreUnwritable: the store cannot be written.
-        UserError: the source of a local component is another one than when the study was planned.
-        KeyboardInterrupt: passed on; finished steps stay.
+        UserError: the source of a local component changed after the study was planned.
+        KeyboardInterrupt: on Ctrl-C; finished steps stay stored.
     """
     started = time.perf_counter() if started is None else started
     _check_sources(study.planned)
-    tell = Broadcast([watcher, LogFile(study.store.root, study.run_name)], study.catalog)
-    executor = LocalExecutor(study.store, study.device, tell, step_timeout, study.versions)
+    emit = EventDispatcher([handler, LogFile(study.store.root, study.run_name)], study.catalog)
+    executor = LocalExecutor(study.store, study.device, emit, step_timeout, study.versions)
     record_run(study, {}, 0.0)
     result = executor.run(study.planned)
     seconds = time.perf_counter() - started
     record_run(study, result.failures, seconds)
-    end = Event(
+    totals = Event(
         "finished",
         seconds=round(seconds, 3),
         executed=result.executed,
@@ -66,28 +66,28 @@ def execute(
         skipped=sum(cell.key is None for cell in study.planned.cells),
         failed=sum(cell.key in result.failures for cell in study.planned.cells),
     )
-    tell(end)
-    return Execution(result, end)
+    emit(totals)
+    return FinishedRun(result, totals)
 
 
 def _check_sources(plan: Plan) -> None:
-    """Raise UserError where the source of a local component is not the one that the keys of a plan stand for.
+    """Raise UserError if the source of a local component changed after the plan was made.
 
-    A helper is looked up when it is called, so a changed one would leave its results under the keys of the old one.
+    Functions are looked up when they are called, so results of the changed source would get the keys of the old one.
     """
-    fresh: dict[type[Component], str] = {}
+    current: dict[type[Component], str] = {}
 
-    def check(component: Component, planned: str, describe: Callable[[str], str] = str) -> None:
+    def check(component: Component, planned: str, identify: Callable[[str], str] = str) -> None:
         kind = type(component)
-        code = fresh[kind] if kind in fresh else fresh.setdefault(kind, compute_code(kind))
-        if describe(code) != planned:
+        code = current[kind] if kind in current else current.setdefault(kind, compute_code(kind))
+        if identify(code) != planned:
             raise UserError(
-                f"{kind.__name__}: its source changed since the study was planned: got the digest {code[:8]}, expected "
-                "that of the plan; open the study again"
+                f"{kind.__name__}: its source changed after the study was planned: got the digest {code[:8]}, expected "
+                "the digest in the plan; open the study again"
             )
 
     for step in plan.steps.values():
-        if step.culprit is not None and (code := component_of(step.full_recipe).get("code")):
-            check(step.culprit, code)
+        if step.main_component is not None and (code := component_of(step.full_recipe).get("code")):
+            check(step.main_component, code)
         elif isinstance(step, DrawTargets) and step.dataset.code:  # every cell of a dataset has this step
             check(step.dataset, cast(str, step.full_recipe["dataset"]), partial(identify_dataset, step.dataset))

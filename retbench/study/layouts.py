@@ -1,4 +1,4 @@
-"""The layouts and the published numbers of a suite, checked against the components that there are."""
+"""Find the layouts and published numbers of a suite, and check the component names in them."""
 
 from __future__ import annotations
 
@@ -13,47 +13,51 @@ from retbench.report.tables.layout import check_names
 from retbench.suite import LoadedSuite
 from retbench.suite.model import COMPONENT_AXES
 
-Names = Mapping[str, Sequence[str]]
-"""The names of components, by axis."""
+ComponentNames = Mapping[str, Sequence[str]]
+"""Names of components, by axis."""
 
 
-def component_names(catalog: Catalog) -> dict[str, list[str]]:
-    """Return the names of the components of a catalog, by the axes that they may stand on."""
+def list_component_names(catalog: Catalog) -> dict[str, list[str]]:
+    """Return the names of the components of a catalog, by axis."""
     return {axis: catalog.names(kind) for axis, kind in COMPONENT_AXES.items()}
 
 
-def find_layouts(names: str | Path | Sequence[str | Path], beside: Path, known: Names) -> tuple[Layout, ...]:
-    """Return layouts by name, or by path: relative to the current folder, or else to the suite's.
+def find_layouts(
+    names: str | Path | Sequence[str | Path], suite_folder: Path, known: ComponentNames
+) -> tuple[Layout, ...]:
+    """Return layouts by name or path; a path is looked for in the current folder, then in the suite's.
 
     Args:
         names: one name or path, or several.
-        beside: the suite's folder.
+        suite_folder: the folder of the suite file.
         known: the names of components.
 
     Raises:
-        UnknownName: no such layout.
+        UnknownName: an unknown layout, or a missing file.
         LayoutError: a file that is not a layout, or that names unknown components.
     """
-    return tuple(_find(str(name), beside, known) for name in ([names] if isinstance(names, str | Path) else names))
+    return tuple(
+        _find_layout(str(name), suite_folder, known) for name in ([names] if isinstance(names, str | Path) else names)
+    )
 
 
-def suite_layouts(loaded: LoadedSuite, known: Names) -> tuple[Layout, ...]:
-    """Return the layouts that a suite names; raises SuiteError for an unknown one, with its place in the file."""
-    beside = loaded.path.parent
-    found = []
+def suite_layouts(loaded: LoadedSuite, known: ComponentNames) -> tuple[Layout, ...]:
+    """Return the layouts that a suite names; raises SuiteError with file, line and column for an unknown one."""
+    suite_folder = loaded.path.parent
+    layouts = []
     for name in loaded.suite.report.layout:
         try:
-            found.append(_layout(name, beside, known))
+            layouts.append(_read_layout(name, suite_folder, known))
         except UnknownName as error:
             where = loaded.document.locate(("report", "layout"))
-            if name.endswith((".yaml", ".yml")):
-                raise SuiteError(f"{where}: no such layout: got {name!r}, looked in {beside}") from None
+            if _is_file_name(name):
+                raise SuiteError(f"{where}: missing layout file: got {name!r}, looked in {suite_folder}") from None
             raise SuiteError(f"{where}: unknown layout: got {name!r}, {suggest(name, error.choices)}") from None
-    return tuple(found)
+    return tuple(layouts)
 
 
-def suite_ledger(loaded: LoadedSuite, known: Names) -> Ledger | None:
-    """Return the published numbers that a suite names, or None; raises SuiteError where they cannot be read."""
+def suite_ledger(loaded: LoadedSuite, known: ComponentNames) -> Ledger | None:
+    """Return the published numbers that a suite names, None without any; raises SuiteError if they cannot be read."""
     name = loaded.suite.report.claims
     if not name:
         return None
@@ -63,17 +67,21 @@ def suite_ledger(loaded: LoadedSuite, known: Names) -> Ledger | None:
         raise SuiteError(f"{loaded.document.locate(('report', 'claims'))}: {error}") from None
 
 
-def _find(name: str, beside: Path, known: Names) -> Layout:
-    """Return a layout that no suite names: of a notebook's own folder, before one that lies beside the suite."""
-    here = Path(name).is_file()
+def _find_layout(name: str, suite_folder: Path, known: ComponentNames) -> Layout:
+    in_current_folder = Path(name).is_file()
     try:
-        return _layout(name, Path() if here else beside, known)
+        return _read_layout(name, Path() if in_current_folder else suite_folder, known)
     except UnknownName as error:
-        where = f"layout: no such file in {Path.cwd()} or {beside}" if name.endswith((".yaml", ".yml")) else "layout"
+        folders = f"{Path.cwd()} or {suite_folder}"
+        where = f"layout: missing file in {folders}" if _is_file_name(name) else "layout"
         raise UnknownName(where, name, error.choices) from None
 
 
-def _layout(name: str, beside: Path, known: Names) -> Layout:
-    layout = read_layout(name, beside)
+def _is_file_name(name: str) -> bool:
+    return name.endswith((".yaml", ".yml"))
+
+
+def _read_layout(name: str, folder: Path, known: ComponentNames) -> Layout:
+    layout = read_layout(name, folder)
     check_names(layout, name, known)
     return layout

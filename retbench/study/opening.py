@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, cast, get_args
 
 from retbench.catalog import Catalog
 from retbench.catalog.local import local_catalog, local_parts, set_code
@@ -94,6 +94,9 @@ def open_store(folder: str | Path | None) -> Store:
 
 def plan_study(request: StudyRequest, loaded: LoadedSuite, catalog: Catalog, store: Store) -> Study:
     """Return a loaded suite planned against a store; raises UserError for an error in it or an unusable device."""
+    if request.precision not in get_args(PrecisionChoice):
+        choices = ", ".join(get_args(PrecisionChoice))
+        raise UserError(f"{option_name('precision')}: expected one of {choices}, got {request.precision!r}")
     known = list_component_names(catalog)
     layouts = suite_layouts(loaded, known)
     device = pick_device(request.device)

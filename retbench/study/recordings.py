@@ -1,4 +1,4 @@
-"""What the trainings of a study recorded: losses as curves, images as they are."""
+"""Find the curves and images recorded while components were trained, and write them as PNG files."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from retbench.study.study import Study
 
 Warn = Callable[[str], object]
-LONGEST = 60
+MAX_SHOWN = 60
 """Characters of a value in a message."""
 
 
-class Recorded(NamedTuple):
-    """One thing that a step recorded: numbers along a line, or an image."""
+class Recording(NamedTuple):
+    """A curve (a list of numbers) or an image that a step recorded."""
 
     step: Stage
     name: str
@@ -33,36 +33,36 @@ class Recorded(NamedTuple):
 
 
 def write_recordings(study: Study, folder: Path, warn: Warn) -> list[Path]:
-    """Write what each stored fit recorded as PNG, and return the paths.
+    """Write the recordings of each stored fit as PNG files, and return their paths.
 
     Args:
-        study: whose plan and store are read.
-        folder: where the files go.
-        warn: called with a line for each thing that is damaged or cannot be drawn.
+        study: the study whose plan and store are read.
+        folder: the folder of the files.
+        warn: called with one line for each recording that cannot be drawn and each damaged artifact.
 
     Raises:
         UserError: the folder cannot be written.
     """
     taken: set[str] = set()
     written = []
-    for recorded in find_recordings(study, warn):
-        step = recorded.step
+    for recording in find_recordings(study, warn):
+        step = recording.step
         try:
-            png = _draw(recorded)
+            png = _draw(recording)
         except ValueError as error:
-            warn(f"{step.name} {step.label}: {recorded.name}: {error}")
+            warn(f"{step.name} {step.label}: {recording.name}: {error}")
             continue
-        pieces = (slug(step.name), slug(step.label), step.key[:8], slug(recorded.name))
-        path = folder / f"{unique_stem('-'.join(pieces), taken)}.png"
+        parts = (slug(step.name), slug(step.label), step.key[:8], slug(recording.name))
+        path = folder / f"{unique_stem('-'.join(parts), taken)}.png"
         write_output(path, png)
         written.append(path)
     return written
 
 
-def find_recordings(study: Study, warn: Warn) -> Iterator[Recorded]:
-    """Yield what the stored fits of a plan recorded, step by step: curves by name, then images by name.
+def find_recordings(study: Study, warn: Warn) -> Iterator[Recording]:
+    """Yield the recordings of the stored fits of a plan, step by step: curves by name, then images by name.
 
-    Only fits have a context that records, so that nothing else is read: images of queries take gigabytes.
+    Only fits can record. No other artifact is read, because images of queries take gigabytes.
     """
     fits = [(key, step) for key, step in study.planned.steps.items() if step.name.startswith("fit")]
     for key, step in fits:
@@ -74,23 +74,24 @@ def find_recordings(study: Study, warn: Warn) -> Iterator[Recorded]:
             warn(f"{step.name} {step.label}: {error}; run the suite again")
             continue
         curves = cast("dict[str, Json]", artifact.summary.get("record", {}))
-        yield from (Recorded(step, name, value) for name, value in sorted(curves.items()))
-        images = {n.removeprefix(RECORD_PREFIX): t for n, t in artifact.tensors.items() if n.startswith(RECORD_PREFIX)}
-        yield from (Recorded(step, name, image) for name, image in sorted(images.items()))
+        yield from (Recording(step, name, value) for name, value in sorted(curves.items()))
+        images = {
+            name.removeprefix(RECORD_PREFIX): tensor
+            for name, tensor in artifact.tensors.items()
+            if name.startswith(RECORD_PREFIX)
+        }
+        yield from (Recording(step, name, image) for name, image in sorted(images.items()))
 
 
-def _draw(recorded: Recorded) -> bytes:
-    """Return a recorded thing as PNG; raises ValueError for one that is neither numbers nor an image."""
-    from retbench.report.figures.recording import (
-        draw_training_curve,
-        encode_png,
-        is_number_series,
-    )  # matplotlib takes its time
+def _draw(recording: Recording) -> bytes:
+    """Return a recording as PNG; raises ValueError for a value that is neither a list of numbers nor an image."""
+    # matplotlib is slow to import
+    from retbench.report.figures.recording import draw_training_curve, encode_png, is_number_series
 
-    if isinstance(recorded.value, Tensor):
-        return encode_png(recorded.value)
-    if is_number_series(recorded.value):
-        return draw_training_curve(recorded.value, f"{recorded.step.label}: {recorded.name}", recorded.name)
-    text = json.dumps(recorded.value)
-    shown = text if len(text) <= LONGEST else f"{text[: LONGEST - 3]}..."
+    if isinstance(recording.value, Tensor):
+        return encode_png(recording.value)
+    if is_number_series(recording.value):
+        return draw_training_curve(recording.value, f"{recording.step.label}: {recording.name}", recording.name)
+    text = json.dumps(recording.value)
+    shown = text if len(text) <= MAX_SHOWN else f"{text[: MAX_SHOWN - 3]}..."
     raise ValueError(f"curve: got {shown}, expected a list of finite numbers")

@@ -1,4 +1,4 @@
-"""What a report is made from, a study or bundles, and the report of it."""
+"""Make the report of a study, or of bundles."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from retbench.errors import UserError
+from retbench.errors import UserError, on_command_line
 from retbench.report import Gallery, Layout, Report, make_tables
 from retbench.report.published.claims import Ledger, read_claims
 from retbench.report.published.verdict import compare_published
@@ -20,16 +20,16 @@ if TYPE_CHECKING:
     from retbench.study.study import Study
 
 
-class Source(NamedTuple):
-    """What a report is made from.
+class ReportSource(NamedTuple):
+    """The data that a report is made from.
 
     Attributes:
-        name: what its files are called.
-        evidence: rows, and what they rest on.
-        layouts: of its tables.
-        ledger: reads published numbers: by name or path, or, of None, those that its suite names, if it names any.
-        narrowed: whether the rows are a part of the suite's.
-        gallery: makes the gallery, or None where there is none.
+        name: the stem of the report's files.
+        evidence: the rows, and the steps behind them.
+        layouts: the layouts of the tables.
+        ledger: returns published numbers by name or path; for None, those that the suite names, if it names any.
+        narrowed: whether the rows are only a part of the suite's rows.
+        gallery: makes the gallery; returns None if there is none.
     """
 
     name: str
@@ -40,22 +40,22 @@ class Source(NamedTuple):
     gallery: Callable[[], Gallery | None]
 
     def comparator(self, against: str | None) -> PublishedComparator | None:
-        """Return the comparison with published numbers: those of a ledger by name or path, else the suite's.
+        """Return the comparison with published numbers, by name or path, or by default with those of the suite.
 
         Raises:
-            ClaimError: the ledger is not one.
-            UserError: bundles are judged by several.
+            ClaimError: the published numbers cannot be read.
+            UserError: several bundles have different published numbers.
         """
         ledger = self.ledger(against)
-        return (
-            None if ledger is None else lambda row, metric, interval: compare_published(row, metric, interval, ledger)
-        )
+        if ledger is None:
+            return None
+        return lambda row, metric, interval: compare_published(row, metric, interval, ledger)
 
 
-class ShownReport(Report):
-    """A report that shows itself in a notebook: the page that is written as `.html`, in a frame of its own.
+class NotebookReport(Report):
+    """A report that a notebook displays as the page of its `.html` file, in a frame.
 
-    The frame keeps the page's style from the notebook's, and the sandbox its script from the notebook.
+    The frame separates the styles of page and notebook; its sandbox keeps the page's script out of the notebook.
     """
 
     __slots__ = ()
@@ -65,67 +65,80 @@ class ShownReport(Report):
         return f'<iframe srcdoc="{escape(as_html(self))}" sandbox="allow-scripts" style="{style}"></iframe>'
 
 
-def source_of(study: Study) -> Source:
-    """Return a study as the source of a report; raises UserError where nothing of it is done."""
+def study_source(study: Study) -> ReportSource:
+    """Return the data of a study's report; raises UserError if no cell has results."""
     evidence = study.evidence()
     if not any(row.status == "done" for row in evidence.rows):
-        advice = _advise(study, evidence.rows)
-        raise UserError(f"report: no stored results for {study.run_name} in {study.store.root}: {advice}")
-    return Source(
+        raise UserError(f"{describe_missing_results('report', study)}: {_advise(study, evidence.rows)}")
+    return ReportSource(
         study.run_name.replace("@", "-"),
         evidence,
         study.layouts,
-        lambda name: read_claims(name, Path(), study.known) if name else study.ledger,
+        lambda name: read_claims(name, Path(), study.component_names) if name else study.ledger,
         bool(study.request.only.filters),
-        lambda: _gallery(study),
+        lambda: _make_gallery(study),
     )
 
 
-def make_report(source: Source, against: str | None = None, *, uniform: bool = False, pictures: bool = False) -> Report:
-    """Return the report of a source: the tables of its layouts, and, if wanted, pictures and a gallery.
+def make_report(
+    source: ReportSource, against: str | None = None, *, uniform: bool = False, pictures: bool = False
+) -> Report:
+    """Return the report of a source: the tables of its layouts and, on request, figures and a gallery.
 
     Args:
         source: rows, layouts and published numbers.
-        against: published numbers by name or path; by default those of the source.
+        against: published numbers to compare with, by name or path; by default those of the source.
         uniform: refuse tables that mix devices, precisions or versions.
         pictures: draw figures and the gallery.
 
     Raises:
-        UserError: `uniform`, and a table mixes devices, precisions or versions.
+        UserError: a table mixes devices, precisions or versions although `uniform` is set.
     """
     evidence, comparator = source.evidence, source.comparator(against)
     tables = make_tables(evidence, source.layouts, narrowed=source.narrowed, comparator=comparator, uniform=uniform)
-    waiting = sum(row.status == "missing" for row in evidence.rows)
-    unfinished = f"Unfinished: {waiting} of {len(evidence.rows)} cells have not run yet." if waiting else ""
+    missing = sum(row.status == "missing" for row in evidence.rows)
+    unfinished = f"Unfinished: {missing} of {len(evidence.rows)} cells have not run yet." if missing else ""
     description = " ".join(part for part in (evidence.description, unfinished) if part)
-    made = Report(evidence.title, description, tables, provenance=report_provenance(evidence))
+    report = Report(evidence.title, description, tables, provenance=report_provenance(evidence))
     if not pictures:
-        return made
-    from retbench.report.illustration import illustrate  # matplotlib takes its time, and most reports need none of it
+        return report
+    from retbench.report.illustration import illustrate  # matplotlib is slow to import
 
-    return illustrate(made, evidence, source.name, source.gallery)
+    return illustrate(report, evidence, source.name, source.gallery)
 
 
-def format_report(made: Report, form: str) -> str:
+def format_report(report: Report, form: str) -> str:
     """Return a report as text: `markdown`, `latex`, `html`, `csv` or `json`."""
     if form == "latex":
-        return as_latex(made.tables, made.title)
+        return as_latex(report.tables, report.title)
     if form == "csv":
-        return as_csv(made.tables).rstrip("\n")
-    return {"markdown": as_markdown, "html": as_html, "json": as_json}[form](made)
+        return as_csv(report.tables).rstrip("\n")
+    return {"markdown": as_markdown, "html": as_html, "json": as_json}[form](report)
 
 
-def _gallery(study: Study) -> Gallery:
-    from retbench.report.gallery.gallery import make_gallery  # only reports with pictures need images
+def describe_missing_results(where: str, study: Study) -> str:
+    """Return the start of a message about a study without stored results."""
+    return f"{where}: no stored results for {study.run_name} in {study.store.root}"
 
-    return make_gallery(study.planned, study.store)
+
+def advise_to_run(study: Study) -> str:
+    """Return the advice to run a study, as the user would write it."""
+    return f"run it first: {study.format_command('run')}" if on_command_line() else "call run() of the study first"
 
 
 def _advise(study: Study, rows: Sequence[Row]) -> str:
-    """Return why there is nothing to report, and what to do about it."""
+    """Return the reason why no cell has results, and what to do about it."""
     statuses = {row.status for row in rows}
     if statuses == {"skipped"}:
-        return f"every cell is skipped; `retbench plan {study.loaded.path}` shows why"
+        command = f"`{study.format_command('plan')}`" if on_command_line() else "plan() of the study"
+        return f"every cell is skipped; {command} shows why"
     if "missing" not in statuses:
-        return f"no cell is done; `retbench results {study.loaded.path}` shows what failed"
-    return f"run it first: retbench run {study.loaded.path}"
+        command = f"`{study.format_command('results')}`" if on_command_line() else "rows() of the study"
+        return f"every cell failed or is skipped; {command} shows the reasons"
+    return advise_to_run(study)
+
+
+def _make_gallery(study: Study) -> Gallery:
+    from retbench.report.gallery.gallery import make_gallery  # only reports with pictures need images
+
+    return make_gallery(study.planned, study.store)

@@ -1,6 +1,6 @@
 """A study: a suite opened against a store.
 
-The examples use a small study of toy components, which has been run:
+The examples use a small study of toy components that was run before:
 
 >>> study
 <Study toys: 2 cells, store ...>
@@ -8,6 +8,7 @@ The examples use a small study of toy components, which has been run:
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -25,15 +26,15 @@ from retbench.contracts.context import Precision
 from retbench.plan import Plan
 from retbench.report import Layout, write_report
 from retbench.report.published.claims import Ledger
-from retbench.results import Evidence, Row, collect, make_frame, stored_scores, stored_steps
+from retbench.results import Evidence, Row, collect, make_frame, make_score_reader, read_step_records
 from retbench.store import Store
 from retbench.study.execution import execute
 from retbench.study.history import read_run
-from retbench.study.layouts import component_names, find_layouts
-from retbench.study.overview import Overview, survey_plan
-from retbench.study.progress import log_path, watch
-from retbench.study.reports import ShownReport, make_report, source_of
-from retbench.study.request import Request
+from retbench.study.layouts import find_layouts, list_component_names
+from retbench.study.plan_summary import PlanSummary, summarize_plan
+from retbench.study.progress import log_path, show_progress
+from retbench.study.reports import NotebookReport, make_report, study_source
+from retbench.study.request import StudyRequest
 from retbench.study.tables import Tables
 from retbench.suite import LoadedSuite
 
@@ -43,22 +44,22 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, repr=False)
 class Study:
-    """A suite that is read, expanded into cells and planned against a store.
+    """A suite, expanded into cells and planned against a store.
 
-    `retbench.open` and `retbench.evaluate` return one; results are read from the store whenever they are asked for.
+    `retbench.open` and `retbench.evaluate` return a study. Its methods read results from the store on every call.
 
     Attributes:
-        request: what was asked for.
-        catalog: the components that the suite may use.
+        request: the arguments that the study was opened with.
+        catalog: the known components.
         loaded: the suite, with its file and profile.
-        layouts: of the tables of its report.
-        ledger: the published numbers that the suite names, if it names any.
-        planned: the cells, and the unique steps that answer them.
-        precision, device: what networks are computed in, and on.
-        store: where artifacts are read and written.
+        layouts: the layouts of the report's tables.
+        ledger: the published numbers that the suite names; None if it names none.
+        planned: the plan: the cells, and the unique steps that compute them.
+        precision, device: the precision and the device of networks.
+        store: the store of artifacts.
     """
 
-    request: Request
+    request: StudyRequest
     catalog: Catalog
     loaded: LoadedSuite
     layouts: tuple[Layout, ...]
@@ -69,43 +70,69 @@ class Study:
     device: torch.device
 
     def __repr__(self) -> str:
-        return f"<Study {self.run_name}: {len(self.planned.cells)} cells, store {self.store.root}>"
+        failed = len(self._failed_cells())
+        counts = f"{len(self.planned.cells)} cells" + (f", {failed} failed in the last run" if failed else "")
+        return f"<Study {self.run_name}: {counts}, store {self.store.root}>"
 
     def _repr_html_(self) -> str:
-        return f"{self.plan()._repr_html_()}<p>store: {escape(str(self.store.root))}</p>"
+        failed = (f"failed in the last run: {name}: {reason}" for name, reason in self._failed_cells().items())
+        lines = "".join(f"<p>{escape(line)}</p>" for line in (*failed, f"store: {self.store.root}"))
+        return f"{self.plan()._repr_html_()}{lines}"
 
-    def plan(self) -> Overview:
-        """Return what a run would do: cells with their status, steps to run and stored, a forecast of time and disk.
+    def plan(self) -> PlanSummary:
+        """Return what a run would do: the status of each cell, the steps to run, and a forecast of time and disk.
 
-        >>> study.plan().summary
+        >>> study.plan().headline
         'toys: 2 cells: 0 to run, 2 stored, 0 skipped'
         >>> [(cell.axes["attack"], cell.status) for cell in study.plan().cells]
         [('none', 'stored'), ('toy', 'stored')]
         """
-        return survey_plan(self)
+        return summarize_plan(self)
 
     def run(self, step_timeout: float | None = None, progress: bool = True) -> Study:
-        """Execute what is not stored yet, and return the study itself.
+        """Run the steps that are not stored yet, and return the study itself.
 
-        A run that was interrupted is resumed. A cell that fails does not raise and does not stop the others: its row
-        has the status `failed` (or `invalid`) and the reason.
+        An interrupted run is resumed. A failed cell does not raise and does not stop other cells: its row has the
+        status `failed` or `invalid`, and the reason.
 
         Args:
-            step_timeout: seconds that one step may take; no limit without.
-            progress: show a progress bar on a terminal or in a notebook, else a line for each step.
+            step_timeout: limit in seconds for one step; None for no limit.
+            progress: show progress: bars on a terminal or in a notebook, else one line for each step. If False, failed
+                cells are reported by a warning.
 
         Raises:
-            StoreUnwritable: the store's folder is read-only or full; finished steps stay.
+            StoreUnwritable: the store's folder is read-only or full; finished steps stay stored.
+            KeyboardInterrupt: on Ctrl-C; finished steps stay stored.
 
         >>> study.run(progress=False) is study
         True
         """
-        with watch(self, progress) as watcher:
-            execute(self, watcher, step_timeout)
+        try:
+            with show_progress(self, progress) as handler:
+                execute(self, handler, step_timeout)
+        except KeyboardInterrupt:
+            message = f"run of {self.run_name} interrupted; finished steps are stored, call run() again to resume"
+            raise KeyboardInterrupt(message) from None
+        if not progress and (failed := self._failed_cells()):
+            name, reason = next(iter(failed.items()))
+            warnings.warn(
+                f"{len(failed)} of {len(self.planned.cells)} cells failed, for example {name}: {reason}; "
+                f"rows() has all reasons, {self.log} the tracebacks",
+                stacklevel=2,
+            )
         return self
 
+    def _failed_cells(self) -> dict[str, str]:
+        """Return the reason of each cell that failed in the last run and has no result, by name."""
+        failures = self.failures
+        return {
+            planned.cell.name: failures[planned.key]
+            for planned in self.planned.cells
+            if planned.key is not None and planned.key in failures and not self.store.has(planned.key)
+        }
+
     def rows(self) -> list[Row]:
-        """Return a row for every cell, from what the store holds now; metrics are shares in 0..1.
+        """Return a row for every cell, with the results now in the store; metrics are in 0..1.
 
         >>> [(row.attack, row.defense, row.status) for row in study.rows()]
         [('none', 'none', 'done'), ('toy', 'none', 'done')]
@@ -116,10 +143,10 @@ class Study:
         return collect(self.planned, self.store, self.loaded.suite.protocol, self.failures)
 
     def to_pandas(self) -> DataFrame:
-        """Return the rows as a tidy frame: one line for each cell and metric.
+        """Return the rows as a tidy data frame: one line for each cell and metric.
 
-        Columns are the axes, `status`, `reason`, `metric`, `value`, `low` and `high` (the ends of the confidence
-        interval), all in 0..1. A cell without numbers has one line, without a metric.
+        Columns are the axes, `status`, `reason`, `metric`, `value`, and `low` and `high` (the ends of the confidence
+        interval). Values are in 0..1. A cell without results has one line, without a metric.
 
         Raises:
             UserError: pandas is not installed.
@@ -131,11 +158,11 @@ class Study:
         return make_frame(self.rows())
 
     def table(self, layout: str | Path | Sequence[str | Path] | None = None) -> Tables:
-        """Return the tables of a layout, or of several, as one sequence.
+        """Return the tables of one layout or of several.
 
         Args:
-            layout: a shipped layout's name, or the path of a YAML file, which is looked for in the current folder and
-                then beside the suite; by default the suite's own layouts.
+            layout: the name of a shipped layout, or the path of a YAML file, which is looked for in the current folder
+                and then in the suite's folder; by default the layouts of the suite.
 
         Raises:
             UserError: an unknown layout, or no stored results.
@@ -144,23 +171,25 @@ class Study:
         >>> [row.label for row in table.rows if row.block == "MAP"]
         ['original', 'toy']
         """
-        layouts = self.layouts if layout is None else find_layouts(layout, self.loaded.path.parent, self.known)
-        source = source_of(self)._replace(layouts=layouts)
+        layouts = (
+            self.layouts if layout is None else find_layouts(layout, self.loaded.path.parent, self.component_names)
+        )
+        source = study_source(self)._replace(layouts=layouts)
         return Tables(make_report(source).tables)
 
     @overload
-    def report(self, folder: None = None, against: str | None = None, pictures: bool = True) -> ShownReport: ...
+    def report(self, folder: None = None, against: str | None = None, pictures: bool = True) -> NotebookReport: ...
 
     @overload
     def report(self, folder: str | Path, against: str | None = None, pictures: bool = True) -> tuple[Path, ...]: ...
 
     def report(
         self, folder: str | Path | None = None, against: str | None = None, pictures: bool = True
-    ) -> ShownReport | tuple[Path, ...]:
-        """Write the report in every format, with its pictures, and return the paths; return it without a folder.
+    ) -> NotebookReport | tuple[Path, ...]:
+        """Return the report, or write it to a folder in every format and return the paths.
 
         Args:
-            folder: where the files go; made if it is not there.
+            folder: the folder of the files, which is created if it does not exist; None returns the report instead.
             against: published numbers to compare with: `retpur`, `saat` or a YAML file; by default those of the suite.
             pictures: draw figures and the gallery.
 
@@ -174,50 +203,54 @@ class Study:
         ...     [path.name for path in study.report(folder, pictures=False)]
         ['toys.md', 'toys.html', 'toys.tex', 'toys.csv', 'toys.json']
         """
-        source = source_of(self)
-        made = make_report(source, against, pictures=pictures)
-        return ShownReport(*made) if folder is None else write_report(made, Path(folder), source.name)
+        source = study_source(self)
+        report = make_report(source, against, pictures=pictures)
+        return NotebookReport(*report) if folder is None else write_report(report, Path(folder), source.name)
 
     @property
     def run_name(self) -> str:
-        """The name its runs are remembered under."""
+        """The name of the suite's runs in the store: the suite's name, with the profile."""
         return name_run(self.loaded)
+
+    def format_command(self, command: str) -> str:
+        """Return the command line that applies `retbench COMMAND` to this study's suite, options and store."""
+        return self.request.format_command(command, self.store.root)
 
     @property
     def failures(self) -> dict[str, str]:
-        """Reasons of the steps that failed when this suite last ran, by key."""
+        """The reason of each step that failed in the last run, by key."""
         return dict(read_run(self.store, self.run_name).get("failures", {}))
 
     @cached_property
     def digest(self) -> str:
-        """The digest of the suite as it was read, profile and changes applied."""
+        """The digest of the suite with its profile and changes applied."""
         return digest(self.loaded.suite.model_dump(mode="json"))
 
     @property
-    def known(self) -> dict[str, list[str]]:
-        """The names of the components that the suite may use, by axis."""
-        return component_names(self.catalog)
+    def component_names(self) -> dict[str, list[str]]:
+        """The names of the known components, by axis."""
+        return list_component_names(self.catalog)
 
     @property
     def versions(self) -> dict[str, str]:
-        """The versions of retbench and of the loaded plugins, by distribution; local code is in recipes instead."""
+        """The versions of retbench and the loaded plugins, by distribution; recipes identify local code instead."""
         origins = {entry.origin for entry in self.catalog.entries().values() if entry.origin.distribution != LOCAL}
         return {"retbench": __version__, **{origin.distribution: origin.version for origin in sorted(origins)}}
 
     @property
     def log(self) -> Path:
-        """The file that runs of this suite are logged in, tracebacks included."""
+        """The log file of the suite's runs, with tracebacks."""
         return log_path(self.store.root, self.run_name)
 
     def evidence(self) -> Evidence:
-        """Return the rows and what they rest on, from what the store holds now."""
+        """Return the rows and the steps behind them, as they now are in the store."""
         suite, profile = self.loaded.suite, self.loaded.profile
         title = f"{suite.suite}, profile {profile}" if profile else suite.suite
-        steps, scores = stored_steps(self.planned, self.store), stored_scores(self.store)
+        steps, scores = read_step_records(self.planned, self.store), make_score_reader(self.store)
         log = str(self.log) if self.log.exists() else ""
         return Evidence(title, suite.description, self.digest, tuple(self.rows()), steps, scores, log)
 
 
 def name_run(loaded: LoadedSuite) -> str:
-    """Return the name that runs of a suite are remembered under: its own, with the profile."""
+    """Return the name of a suite's runs in the store: the suite's name, with the profile."""
     return f"{loaded.suite.suite}@{loaded.profile}" if loaded.profile else loaded.suite.suite

@@ -1,6 +1,6 @@
-"""Tables as a notebook shows them, and as text.
+"""The tables of a report for notebooks, and as text.
 
-The examples use `tables`: those of the layout `retpur-table-7`, for a small study of toy components.
+The examples use `tables`: the tables of the layout `retpur-table-7` for a small study of toy components.
 
 >>> len(tables)
 1
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 EMPHASIS = {"": "{}", "best": "<strong>{}</strong>", "tied": "<u>{}</u>"}
 
 
-class ShownTable(Table):
-    """A table that shows itself in a notebook."""
+class NotebookTable(Table):
+    """A table that a notebook displays as HTML."""
 
     __slots__ = ()
 
@@ -33,21 +33,18 @@ class ShownTable(Table):
 
 
 class Tables(Sequence[Table]):
-    """The tables of a report: a sequence that shows itself in a notebook, as each of them does.
-
-    `str` gives Markdown.
-    """
+    """The tables of a report, a sequence; a notebook displays it as HTML, and `str` returns Markdown."""
 
     def __init__(self, tables: Sequence[Table]) -> None:
-        self._tables = tuple(ShownTable(*table) for table in tables)
+        self._tables = tuple(NotebookTable(*table) for table in tables)
 
     @overload
-    def __getitem__(self, index: int) -> ShownTable: ...
+    def __getitem__(self, index: int) -> NotebookTable: ...
 
     @overload
     def __getitem__(self, index: slice) -> Tables: ...
 
-    def __getitem__(self, index: int | slice) -> ShownTable | Tables:
+    def __getitem__(self, index: int | slice) -> NotebookTable | Tables:
         return Tables(self._tables[index]) if isinstance(index, slice) else self._tables[index]
 
     def __len__(self) -> int:
@@ -69,7 +66,7 @@ class Tables(Sequence[Table]):
         return "".join(map(_html, self._tables))
 
     def to_markdown(self) -> str:
-        """Return the tables as Markdown, with their footnotes and what they rest on.
+        """Return the tables as Markdown, with their footnotes and provenance.
 
         >>> print(tables.to_markdown())
         ### Clean queries behind a defense, image to image (layout of RetPur, Table 7)
@@ -79,27 +76,27 @@ class Tables(Sequence[Table]):
         | MAP   | original | ... |
         | T-MAP | original | ... |
         <BLANKLINE>
-        Percent, with intervals over queries. ...
+        Percent, with confidence intervals over queries. ...
         """
         return "\n\n".join(markdown_table(table) for table in self._tables)
 
     def to_latex(self, title: str = "") -> str:
-        """Return the tables as LaTeX environments; with a title, as a document that can be compiled.
+        r"""Return the tables as LaTeX environments; with a title, as a complete document.
 
         >>> print(tables.to_latex())
-        \\begin{table}[!htbp]
-          \\centering
-          \\caption{...}
+        \begin{table}[!htbp]
+          \centering
+          \caption{...}
         ...
-        \\end{table}
+        \end{table}
         >>> print(tables.to_latex("Toys"))
         % Toys
-        \\documentclass...
+        \documentclass...
         """
         return as_latex(self._tables, title) if title else "\n\n".join(latex_table(table) for table in self._tables)
 
     def to_csv(self) -> str:
-        """Return the tables as CSV in long form: a line of headers, then one line for each place.
+        """Return the tables as CSV in long form: a line of headers, then one line for each value.
 
         >>> print(tables.to_csv())
         table,block,row,column,value,low,high,...
@@ -110,40 +107,44 @@ class Tables(Sequence[Table]):
 
 
 def _html(table: Table) -> str:
-    """Return a table with its notes; styles are those of the notebook."""
+    """Return a table with its notes as HTML, in the style of the notebook."""
     width = 1 + len(table.columns)
     blocks = "".join(
         (f'<tr><th colspan="{width}" style="text-align: left">{escape(block)}</th></tr>' if block else "")
         + "".join(
-            f'<tr><th style="text-align: left">{escape(row.label)}</th>{"".join(map(_place, row.values))}</tr>'
+            f'<tr><th style="text-align: left">{escape(row.label)}</th>{"".join(map(_format_cell, row.values))}</tr>'
             for row in rows
         )
         for block, rows in groupby(table.rows, key=lambda row: row.block)
     )
     notes = "".join(f"<p><sup>{escape(mark)}</sup> {escape(text)}</p>" for mark, text in table.footnotes)
     caption = f"<p>{escape(table.caption)}</p>" if table.caption else ""
-    basis = "".join(f"<li><strong>{escape(label)}</strong>: {escape(text)}</li>" for label, text in table.provenance)
-    details = f"<details><summary>Provenance of this table</summary><ul>{basis}</ul></details>" if basis else ""
+    provenance = "".join(
+        f"<li><strong>{escape(label)}</strong>: {escape(text)}</li>" for label, text in table.provenance
+    )
+    details = (
+        f"<details><summary>Provenance of this table</summary><ul>{provenance}</ul></details>" if provenance else ""
+    )
     head = f"<thead>{''.join(_headers(table))}</thead>"
     return f"<h4>{escape(table.title)}</h4><table>{head}<tbody>{blocks}</tbody></table>{notes}{caption}{details}"
 
 
 def _headers(table: Table) -> Iterator[str]:
-    """Yield a line for each level of the headers; neighbors that are equal share a cell, except on the last level."""
+    """Yield a line for each level of the headers; equal neighbors share a cell, except on the last level."""
     levels = max((len(column) for column in table.columns), default=0)
     for level in range(levels):
         last = level == levels - 1
         columns = enumerate(table.columns)
-        groups = groupby(columns, key=lambda at: (at[1][: level + 1], at[0] if last else None))
+        groups = groupby(columns, key=lambda column: (column[1][: level + 1], column[0] if last else None))
         cells = ((headers[level], len(list(group))) for (headers, _), group in groups)
         line = "".join(f'<th colspan="{width}" style="text-align: center">{escape(name)}</th>' for name, width in cells)
         yield f"<tr><th></th>{line}</tr>"
 
 
-def _place(value: Value) -> str:
+def _format_cell(value: Value) -> str:
     cell = format_value(value)
     number = EMPHASIS[cell.emphasis].format(escape(cell.value))
     marks = f"<sup>{escape(','.join(cell.marks))}</sup>" if cell.marks else ""
     interval = f"<br><small>{escape(cell.interval)}</small>" if cell.interval else ""
-    beneath = "".join(f"<br><small>{escape(line)}</small>" for line in cell.lines_below)
-    return f"<td>{number}{marks}{interval}{beneath}</td>"
+    lines_below = "".join(f"<br><small>{escape(line)}</small>" for line in cell.lines_below)
+    return f"<td>{number}{marks}{interval}{lines_below}</td>"

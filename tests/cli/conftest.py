@@ -1,4 +1,4 @@
-"""The command line in a folder of its own, with the toy components installed as a plugin."""
+"""Run the command line in a temporary folder, with the toy components installed as a plugin."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ report: {layout: [retpur-table-1, retpur-table-7]}
 """
 
 
-class Ended(NamedTuple):
-    """How a command ended."""
+class CommandResult(NamedTuple):
+    """The exit code and the output of a command."""
 
     code: int
     out: str
     err: str
 
 
-Retbench = Callable[..., Ended]
+RunCommand = Callable[..., CommandResult]
 
 
 @pytest.fixture
 def toys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with `toy.yaml` in it, where the toy plugin is the only one."""
+    """A folder with the suite `toy.yaml`, where the toy plugin is the only one."""
     monkeypatch.syspath_prepend(str(write_plugin(tmp_path / "plugins", "toys", "retbench.testing.toy_plugin")))
     monkeypatch.setenv("RETBENCH_PLUGINS", "toys")
     monkeypatch.delenv("RETBENCH_STORE", raising=False)
@@ -50,23 +50,23 @@ def toys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def retbench(toys: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Retbench:
-    """Run a command line in this process."""
+def retbench(toys: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> RunCommand:
+    """A function that runs a command line in this process."""
 
-    def run(*words: str) -> Ended:
+    def run(*words: str) -> CommandResult:
         monkeypatch.setattr(sys, "argv", ["retbench", *words])
         capsys.readouterr()
-        with pytest.raises(SystemExit) as ended:
+        with pytest.raises(SystemExit) as caught:
             main()
         out, err = capsys.readouterr()
-        return Ended(int(ended.value.code or 0), out, err)
+        return CommandResult(int(caught.value.code or 0), out, err)
 
     return run
 
 
 @pytest.fixture
 def change(toys: Path) -> Callable[[str, str], None]:
-    """Replaces a text in `toy.yaml`."""
+    """A function that replaces a text in `toy.yaml`."""
 
     def edit(old: str, new: str) -> None:
         text = (toys / "toy.yaml").read_text()

@@ -1,4 +1,4 @@
-"""`retbench gc`: what goes, what stays."""
+"""`retbench gc`: the artifacts that are removed and kept."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import pytest
 from retbench import evaluate
 from retbench.store import Store
 
-from .conftest import Retbench
+from .conftest import RunCommand
 
 
-def test_what_the_last_run_of_a_suite_names_stays(retbench: Retbench, toys: Path) -> None:
+def test_artifacts_of_the_last_run_of_a_suite_are_kept(retbench: RunCommand, toys: Path) -> None:
     retbench("run", "toy.yaml")
     retbench("run", "toy.yaml", "--set", "components.attack.toy.eps=0.5")
     before = Store(toys / ".retbench").keys()
@@ -26,20 +26,20 @@ def test_what_the_last_run_of_a_suite_names_stays(retbench: Retbench, toys: Path
     assert "0 steps run" in again.err
 
 
-def test_gc_waits_for_a_run(retbench: Retbench, toys: Path) -> None:
+def test_gc_is_refused_during_a_run(retbench: RunCommand, toys: Path) -> None:
     with Store(toys / ".retbench").in_use():
-        ended = retbench("gc")
-    assert ended.code == 2
-    assert "a run is using it" in ended.err
+        result = retbench("gc")
+    assert result.code == 2
+    assert "a run is using it" in result.err
 
 
-def test_a_narrowed_run_does_not_disown_the_rest(retbench: Retbench) -> None:
+def test_artifacts_outside_a_narrowed_run_are_kept(retbench: RunCommand) -> None:
     retbench("run", "toy.yaml")
     retbench("run", "toy.yaml", "--only", "attack=none")
     assert json.loads(retbench("gc", "--dry-run", "--json").out)["artifacts"] == 0
 
 
-def test_checkpoints_that_nobody_names_go(retbench: Retbench, toys: Path) -> None:
+def test_checkpoints_that_no_run_uses_are_removed(retbench: RunCommand, toys: Path) -> None:
     retbench("run", "toy.yaml")
     folder = toys / ".retbench" / "work" / "abandoned"
     folder.mkdir(parents=True)
@@ -54,13 +54,13 @@ def evaluated(toys: Path) -> Store:
     return Store(toys / ".retbench")
 
 
-def test_a_dry_run_lists_what_was_made_in_python(retbench: Retbench, evaluated: Store) -> None:
+def test_a_dry_run_lists_the_runs_made_in_python(retbench: RunCommand, evaluated: Store) -> None:
     retbench("run", "toy.yaml")
     lines = retbench("gc", "--dry-run").out.splitlines()
     assert lines[0].startswith("would remove 0 artifacts, 0.0 MB; kept ")
-    assert lines[1] == "remembered runs that were made in Python (--forget NAME removes one):"
-    assert lines[2].startswith("  mine, 0 days old, ")
-    assert lines[2].endswith(" MB that no other run names")
+    assert lines[1] == "recorded runs made in Python (--forget NAME forgets one):"
+    assert lines[2].startswith("  mine: 0 days old, ")
+    assert lines[2].endswith(" MB that no other run uses")
     assert len(lines) == 3
     assert retbench("gc").out.count("\n") == 1
     (run,) = json.loads(retbench("gc", "--dry-run", "--json").out)["made_in_python"]
@@ -69,29 +69,29 @@ def test_a_dry_run_lists_what_was_made_in_python(retbench: Retbench, evaluated: 
     assert run["bytes"] > 0
 
 
-def test_a_forgotten_run_leaves_nothing_that_others_do_not_name(retbench: Retbench, evaluated: Store) -> None:
+def test_forgetting_a_run_removes_the_artifacts_that_no_other_run_uses(retbench: RunCommand, evaluated: Store) -> None:
     retbench("run", "toy.yaml")
-    named = set(evaluated.runs()["toy"]["keys"])  # type: ignore[arg-type]  # a JSON list
-    alone = evaluated.keys() - named
+    used = set(evaluated.runs()["toy"]["keys"])  # type: ignore[arg-type]  # a JSON list
+    unshared = evaluated.keys() - used
     dry = retbench("gc", "--forget", "mine", "--dry-run")
-    assert dry.out.startswith(f"would forget mine\nwould remove {len(alone)} artifacts, ")
+    assert dry.out.startswith(f"would forget mine\nwould remove {len(unshared)} artifacts, ")
     assert "mine" in evaluated.runs()
-    ended = retbench("gc", "--forget", "m*")
-    assert ended.out.startswith(f"forgot mine\nremoved {len(alone)} artifacts, ")
+    result = retbench("gc", "--forget", "m*")
+    assert result.out.startswith(f"forgot mine\nremoved {len(unshared)} artifacts, ")
     assert [*evaluated.runs()] == ["toy"]
-    assert evaluated.keys() == named
+    assert evaluated.keys() == used
     assert "0 steps run" in retbench("run", "toy.yaml").err
 
 
-def test_a_run_that_is_not_remembered_cannot_be_forgotten(retbench: Retbench, evaluated: Store) -> None:
+def test_an_unknown_run_cannot_be_forgotten(retbench: RunCommand, evaluated: Store) -> None:
     before = evaluated.keys()
-    ended = retbench("gc", "--forget", "mnie")
-    assert (ended.code, ended.err.count("\n")) == (2, 1)
-    assert "--forget: unknown name: got 'mnie', expected one of mine; nearest: mine" in ended.err
+    result = retbench("gc", "--forget", "mnie")
+    assert (result.code, result.err.count("\n")) == (2, 1)
+    assert "--forget: unknown name: got 'mnie', expected one of mine; nearest: mine" in result.err
     assert evaluated.keys() == before
 
 
-def test_a_suite_can_be_forgotten_too(retbench: Retbench, evaluated: Store) -> None:
+def test_the_run_of_a_suite_can_be_forgotten(retbench: RunCommand, evaluated: Store) -> None:
     retbench("run", "toy.yaml")
     assert json.loads(retbench("gc", "--forget", "toy", "--forget", "mine", "--json").out)["forgotten"] == [
         "mine",
@@ -100,19 +100,19 @@ def test_a_suite_can_be_forgotten_too(retbench: Retbench, evaluated: Store) -> N
     assert evaluated.keys() == set()
 
 
-def test_help_says_how_evaluations_are_forgotten(retbench: Retbench) -> None:
-    told = " ".join(retbench("gc", "--help").out.split())
-    assert "--forget NAME" in told
-    assert "retbench.evaluate" in told
+def test_help_explains_how_to_forget_evaluations(retbench: RunCommand) -> None:
+    text = " ".join(retbench("gc", "--help").out.split())
+    assert "--forget NAME" in text
+    assert "retbench.evaluate" in text
 
 
-def test_a_store_that_is_not_there_has_nothing_to_remove(retbench: Retbench) -> None:
+def test_a_missing_store_has_nothing_to_remove(retbench: RunCommand) -> None:
     assert retbench("gc", "--dry-run", "--store", "new").out == (
-        "would remove 0 artifacts, 0.0 MB; kept 0 that remembered runs name\n"
+        "would remove 0 artifacts, 0.0 MB; kept 0 that recorded runs use\n"
     )
 
 
-def test_a_dry_run_makes_no_store(retbench: Retbench, tmp_path: Path) -> None:
-    ended = retbench("gc", "--dry-run", "--store", str(tmp_path / "absent"))
-    assert ended.out.startswith("would remove 0 artifacts, 0.0 MB; kept 0 that remembered runs name")
+def test_a_dry_run_creates_no_store(retbench: RunCommand, tmp_path: Path) -> None:
+    result = retbench("gc", "--dry-run", "--store", str(tmp_path / "absent"))
+    assert result.out.startswith("would remove 0 artifacts, 0.0 MB; kept 0 that recorded runs use")
     assert not (tmp_path / "absent").exists()

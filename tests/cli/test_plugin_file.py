@@ -1,4 +1,4 @@
-"""`--plugin FILE.py`: components of a file beside those that are installed."""
+"""`--plugin FILE.py`: components of a file in addition to the installed ones."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import Retbench
+from .conftest import RunCommand
 
 CELL = "toy/toy/16/i2i/brighter/none/toy/oblivious/0"
 FILE = """\
@@ -26,15 +26,15 @@ class Brighter(ToyAttack):
 
 
 @pytest.fixture
-def mine(toys: Path, change: Callable[[str, str], None]) -> Path:
-    """A file with an attack, which the suite uses."""
+def plugin_file(toys: Path, change: Callable[[str, str], None]) -> Path:
+    """A file with an attack that the suite uses."""
     change("attack: [none, toy]", "attack: [none, brighter]")
     change("attack: {toy: {eps: 60/255}}", "attack: {brighter: {eps: 60/255}}")
     (toys / "mine.py").write_text(FILE)
     return toys / "mine.py"
 
 
-def test_a_file_is_used_by_every_command_and_remembered(retbench: Retbench, mine: Path) -> None:
+def test_a_file_is_used_by_every_command_and_recorded_with_the_run(retbench: RunCommand, plugin_file: Path) -> None:
     assert "unknown attack: got 'brighter'" in retbench("plan", "toy.yaml").err
     assert "4 to run" in retbench("plan", "toy.yaml", "--plugin", "mine.py").out
     assert retbench("run", "toy.yaml", "--plugin", "mine.py").code == 0
@@ -43,38 +43,50 @@ def test_a_file_is_used_by_every_command_and_remembered(retbench: Retbench, mine
     assert {row["status"] for row in rows} == {"done"}
     assert retbench("pictures", "--out", "shown").code == 0
     assert "stored" in retbench("why", CELL).out
-    assert "21 already stored" in retbench("run", "toy.yaml", "--plugin", "mine.py").err
+    assert "21 steps already stored" in retbench("run", "toy.yaml", "--plugin", "mine.py").err
 
 
-def test_an_edit_that_matters_is_what_why_names(retbench: Retbench, mine: Path) -> None:
+def test_why_names_an_edit_of_the_code(retbench: RunCommand, plugin_file: Path) -> None:
     assert retbench("run", "toy.yaml", "--plugin", "mine.py").code == 0
-    mine.write_text(FILE.replace("GAIN = 1.0", "GAIN = 1.0  # as bright as allowed"))
+    plugin_file.write_text(FILE.replace("GAIN = 1.0", "GAIN = 1.0  # as bright as allowed"))
     assert "0 steps run" in retbench("run", "toy.yaml", "--plugin", "mine.py").err
-    mine.write_text(FILE.replace("GAIN = 1.0", "GAIN = 0.5"))
+    plugin_file.write_text(FILE.replace("GAIN = 1.0", "GAIN = 0.5"))
     changed = json.loads(retbench("why", CELL, "--json").out)["changes"]
     assert {change["field"] for change in changed} == {"attack.code"}
 
 
-def test_versions_name_no_local_code(retbench: Retbench, mine: Path) -> None:
+def test_versions_name_no_local_code(retbench: RunCommand, plugin_file: Path) -> None:
     assert retbench("run", "toy.yaml", "--plugin", "mine.py").code == 0
     assert "local" not in retbench("report").out.partition("**versions**")[2].splitlines()[0]
 
 
-def test_a_file_that_is_not_there_is_one_line(retbench: Retbench) -> None:
-    ended = retbench("plan", "toy.yaml", "--plugin", "nowhere.py")
-    assert ended.code == 2
-    assert ended.err.endswith("nowhere.py: no such file\n")
-    assert ended.err.count("\n") == 1
+def test_a_missing_file_is_one_line(retbench: RunCommand) -> None:
+    result = retbench("plan", "toy.yaml", "--plugin", "nowhere.py")
+    assert result.code == 2
+    assert result.err.endswith("nowhere.py: no such file\n")
+    assert result.err.count("\n") == 1
 
 
-def test_a_store_whose_last_run_was_made_in_python_says_what_to_do(retbench: Retbench, toys: Path) -> None:
+def test_a_store_with_runs_made_in_python_only_advises_to_name_a_suite(retbench: RunCommand, toys: Path) -> None:
     import retbench as package
 
     package.evaluate(dataset="toy", hasher="toy", bits=8, store=toys / ".retbench", progress=False, name="mine")
-    ended = retbench("report")
-    assert ended.code == 2
-    assert ended.err == (
-        "error: store .retbench: its last run, mine, was made in Python and has no suite file; name a suite, such as "
-        "`retbench report unimodal`, or call retbench.evaluate again\n"
+    result = retbench("report")
+    assert result.code == 2
+    assert result.err == (
+        "error: store .retbench: its last run, mine, was made in Python and has no suite file: name a suite, for "
+        "example `retbench report unimodal`, or call retbench.evaluate again\n"
     )
     assert "removed 0 artifacts" in retbench("gc").out
+
+
+def test_the_advice_after_a_failed_run_names_the_plugin_file(
+    retbench: RunCommand, plugin_file: Path, change: Callable[[str, str], None]
+) -> None:
+    plugin_file.write_text(FILE.replace("GAIN * self.eps", "undefined"))
+    change("attack: [none, brighter]", "attack: brighter")
+    assert retbench("run", "toy.yaml", "--plugin", "mine.py").code == 1
+    command = f"retbench results toy.yaml --plugin {plugin_file}"
+    result = retbench("report", "toy.yaml", "--plugin", "mine.py")
+    assert f"every cell failed or is skipped; `{command}` shows the reasons" in result.err
+    assert "name 'undefined' is not defined" in retbench(*command.split()[1:]).out

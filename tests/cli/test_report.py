@@ -1,4 +1,4 @@
-"""`retbench report` and `retbench results`: what a run left, as tables and as rows."""
+"""`retbench report` and `retbench results`: the tables and rows of a run."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import pytest
 
 from retbench.store import Store
 
-from .conftest import Retbench
+from .conftest import RunCommand
 
 
-def test_the_last_suite_is_reported_by_default(retbench: Retbench) -> None:
+def test_the_last_suite_is_reported_by_default(retbench: RunCommand) -> None:
     retbench("run", "toy.yaml")
     out = retbench("report").out
     assert "### Attacked queries, image to image (layout of RetPur, Table 1)" in out
@@ -23,17 +23,17 @@ def test_the_last_suite_is_reported_by_default(retbench: Retbench) -> None:
     assert "- **protocol**: image to image; 10 queries, MAP full, ties stable, " in out
 
 
-def test_a_report_is_written_where_it_is_asked_for(retbench: Retbench, toys: Path) -> None:
+def test_a_report_is_written_to_a_folder(retbench: RunCommand, toys: Path) -> None:
     retbench("run", "toy.yaml")
-    ended = retbench("report", "toy.yaml", "--out", "tables", "--no-pictures")
+    result = retbench("report", "toy.yaml", "--out", "tables", "--no-pictures")
     names = [f"tables/toy.{suffix}" for suffix in ("md", "html", "tex", "csv", "json")]
-    assert ended.out.splitlines() == [f"wrote {name}" for name in names]
+    assert result.out.splitlines() == [f"wrote {name}" for name in names]
     assert sorted(path.name for path in (toys / "tables").iterdir()) == sorted(Path(name).name for name in names)
     assert (toys / "tables/toy.md").read_text().startswith("# toy\n")
 
 
 @pytest.mark.parametrize(
-    ("form", "start", "held"),
+    ("form", "start", "content"),
     [
         ("markdown", "# toy\n", "| MAP "),
         ("latex", "% toy\n\\documentclass", "\\begin{tabular}"),
@@ -43,45 +43,43 @@ def test_a_report_is_written_where_it_is_asked_for(retbench: Retbench, toys: Pat
         ("console", "toy\n", "original"),
     ],
 )
-def test_a_report_is_printed_in_the_format_that_is_asked_for(
-    retbench: Retbench, form: str, start: str, held: str
-) -> None:
+def test_a_report_is_printed_in_every_format(retbench: RunCommand, form: str, start: str, content: str) -> None:
     retbench("run", "toy.yaml")
-    ended = retbench("report", "--format", form, "--no-pictures")
-    assert ended.code == 0
-    assert ended.out.lstrip().lower().startswith(start)
-    assert held in ended.out
+    result = retbench("report", "--format", form, "--no-pictures")
+    assert result.code == 0
+    assert result.out.lstrip().lower().startswith(start)
+    assert content in result.out
 
 
-def test_an_unknown_format_names_those_there_are(retbench: Retbench) -> None:
-    ended = retbench("report", "toy.yaml", "--format", "word")
-    assert ended.code == 2
-    assert "'console', 'markdown', 'latex', 'html', 'csv', 'json'" in ended.err
+def test_an_unknown_format_names_the_known_ones(retbench: RunCommand) -> None:
+    result = retbench("report", "toy.yaml", "--format", "word")
+    assert result.code == 2
+    assert "'console', 'markdown', 'latex', 'html', 'csv', 'json'" in result.err
 
 
-def test_one_suite_is_reported_at_a_time(retbench: Retbench) -> None:
-    for words, told in (
-        (("toy.yaml", "other.yaml"), "report: it takes one suite at a time: got toy.yaml other.yaml"),
-        (("toy.yaml", "other.zip"), "report: it takes a suite, or bundles: got toy.yaml other.zip"),
+def test_one_suite_is_reported_at_a_time(retbench: RunCommand) -> None:
+    for words, message in (
+        (("toy.yaml", "other.yaml"), "report: expected one suite: got toy.yaml other.yaml"),
+        (("toy.yaml", "other.zip"), "report: expected one suite, or bundles (.zip) only: got toy.yaml other.zip"),
     ):
-        ended = retbench("report", *words)
-        assert (ended.code, told in ended.err) == (2, True), ended.err
+        result = retbench("report", *words)
+        assert (result.code, message in result.err) == (2, True), result.err
 
 
-def test_a_report_of_nothing_says_what_to_run(retbench: Retbench) -> None:
-    ended = retbench("report", "toy.yaml")
-    assert ended.code == 2
-    assert "run it first: retbench run" in ended.err
+def test_a_report_before_a_run_names_the_command_to_run(retbench: RunCommand) -> None:
+    result = retbench("report", "toy.yaml")
+    assert result.code == 2
+    assert "run it first: retbench run" in result.err
 
 
 @pytest.mark.parametrize("command", ["report", "results", "why"])
-def test_an_empty_store_says_that_no_suite_was_run(retbench: Retbench, command: str) -> None:
-    ended = retbench(*([command, "some/cell"] if command == "why" else [command]))
-    assert ended.code == 2
-    assert "no suite has been run in it" in ended.err
+def test_a_command_without_a_suite_is_refused_in_an_empty_store(retbench: RunCommand, command: str) -> None:
+    result = retbench(*([command, "some/cell"] if command == "why" else [command]))
+    assert result.code == 2
+    assert "no suite was run in it: name one, for example `retbench run unimodal`" in result.err
 
 
-def test_results_are_rows_with_axes_intervals_and_protocol(retbench: Retbench) -> None:
+def test_a_row_has_axes_confidence_intervals_and_protocol(retbench: RunCommand) -> None:
     retbench("run", "toy.yaml")
     rows = json.loads(retbench("results", "--json").out)
     row = rows[-1]
@@ -104,29 +102,29 @@ def test_results_are_rows_with_axes_intervals_and_protocol(retbench: Retbench) -
     assert len(row["key"]) == 64
 
 
-def test_results_before_a_run_are_missing_not_wrong(retbench: Retbench) -> None:
+def test_rows_before_a_run_have_the_status_missing(retbench: RunCommand) -> None:
     rows = json.loads(retbench("results", "toy.yaml", "--json").out)
     assert {row["status"] for row in rows} == {"missing"}
     assert all(not row["metrics"] for row in rows)
 
 
-def test_a_failed_cell_has_a_footnote(retbench: Retbench, change: Callable[[str, str], None]) -> None:
+def test_a_failed_cell_has_a_footnote(retbench: RunCommand, change: Callable[[str, str], None]) -> None:
     change("attack: [none, toy]", "attack: [none, faulty]")
     retbench("run", "toy.yaml")
     out = retbench("report").out
-    assert "\u2020 invalid: invalid: attack faulty" in out
+    assert "\u2020 invalid: attack faulty" in out
     assert "; log: " in out
 
 
-def test_a_suite_may_bring_its_own_layout(retbench: Retbench, change: Callable[[str, str], None], toys: Path) -> None:
+def test_a_suite_may_have_its_own_layout(retbench: RunCommand, change: Callable[[str, str], None], toys: Path) -> None:
     (toys / "mine.yaml").write_text("title: Mine\ncolumns: [bits]\nmetrics: [{name: map, label: mAP}]\n")
     change("[retpur-table-1, retpur-table-7]", "mine.yaml")
     retbench("run", "toy.yaml")
     assert "### Mine" in retbench("report").out
 
 
-SWEPT = "{toy: {sweep: {strength: [0.75, 0.25, 0.5]}}}"
-CURVED = """\
+SWEEP = "{toy: {sweep: {strength: [0.75, 0.25, 0.5]}}}"
+CURVE_LAYOUT = """\
 title: Strength
 columns: [dataset]
 rows: [attack, defense, variant]
@@ -135,32 +133,32 @@ curve: {option: strength, label: share, reference: [{label: clean, attack: none,
 """
 
 
-def test_a_curve_over_a_swept_option_is_written_beside_the_report(
-    retbench: Retbench, change: Callable[[str, str], None], toys: Path
+def test_a_curve_over_a_swept_option_is_written_with_the_report(
+    retbench: RunCommand, change: Callable[[str, str], None], toys: Path
 ) -> None:
-    (toys / "mine.yaml").write_text(CURVED)
-    change("defense: [none, toy]", f"defense: [none, {SWEPT}]")
+    (toys / "mine.yaml").write_text(CURVE_LAYOUT)
+    change("defense: [none, toy]", f"defense: [none, {SWEEP}]")
     change("[retpur-table-1, retpur-table-7]", "mine.yaml")
     retbench("run", "toy.yaml")
     assert "Curve over share: `retbench report --out DIR` draws it." in retbench("report").out
-    wrote = retbench("report", "--out", "tables").out.split()[1::2]
-    assert wrote[:7] == [
+    written = retbench("report", "--out", "tables").out.split()[1::2]
+    assert written[:7] == [
         *(f"tables/toy.{suffix}" for suffix in ("md", "html", "tex", "csv", "json")),
         "tables/toy-strength.png",
         "tables/toy-strength.pdf",
     ]
-    assert sorted(wrote) == sorted(f"tables/{path.name}" for path in (toys / "tables").iterdir())
+    assert sorted(written) == sorted(f"tables/{path.name}" for path in (toys / "tables").iterdir())
     text = (toys / "tables/toy.md").read_text()
     assert "![Strength: MAP over share; toy, toy-toy, clean](toy-strength.png)" in text
     assert (toys / "tables/toy-strength.png").read_bytes().startswith(b"\x89PNG")
     assert (toys / "tables/toy-strength.pdf").read_bytes().startswith(b"%PDF")
 
 
-def test_a_terminal_is_told_how_to_get_a_curve(
-    retbench: Retbench, change: Callable[[str, str], None], toys: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_terminal_prints_how_to_draw_a_curve(
+    retbench: RunCommand, change: Callable[[str, str], None], toys: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (toys / "mine.yaml").write_text(CURVED)
-    change("defense: [none, toy]", f"defense: [none, {SWEPT}]")
+    (toys / "mine.yaml").write_text(CURVE_LAYOUT)
+    change("defense: [none, toy]", f"defense: [none, {SWEEP}]")
     change("[retpur-table-1, retpur-table-7]", "mine.yaml")
     retbench("run", "toy.yaml")
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
@@ -169,40 +167,40 @@ def test_a_terminal_is_told_how_to_get_a_curve(
     assert "###" not in out
 
 
-def test_a_curve_over_what_is_not_swept_names_what_is(
-    retbench: Retbench, change: Callable[[str, str], None], toys: Path
+def test_a_curve_over_an_option_that_is_not_swept_names_the_swept_ones(
+    retbench: RunCommand, change: Callable[[str, str], None], toys: Path
 ) -> None:
-    (toys / "mine.yaml").write_text(CURVED.replace("option: strength", "option: strenght"))
-    change("defense: [none, toy]", f"defense: [none, {SWEPT}]")
+    (toys / "mine.yaml").write_text(CURVE_LAYOUT.replace("option: strength", "option: strenght"))
+    change("defense: [none, toy]", f"defense: [none, {SWEEP}]")
     change("[retpur-table-1, retpur-table-7]", "mine.yaml")
     retbench("run", "toy.yaml")
-    ended = retbench("report")
-    assert ended.code == 2
-    assert "got 'strenght', expected one of strength" in ended.err
+    result = retbench("report")
+    assert result.code == 2
+    assert "got 'strenght', expected one of strength" in result.err
 
 
-def test_a_layout_with_an_unknown_metric_names_those_there_are(
-    retbench: Retbench, change: Callable[[str, str], None], toys: Path
+def test_a_layout_with_an_unknown_metric_names_the_known_ones(
+    retbench: RunCommand, change: Callable[[str, str], None], toys: Path
 ) -> None:
     (toys / "mine.yaml").write_text("title: Mine\ncolumns: [bits]\nmetrics: [{name: mapp, label: mAP}]\n")
     change("[retpur-table-1, retpur-table-7]", "mine.yaml")
     retbench("run", "toy.yaml")
-    ended = retbench("report")
-    assert ended.code == 2
-    assert "got 'mapp', expected one of" in ended.err
+    result = retbench("report")
+    assert result.code == 2
+    assert "got 'mapp', expected one of" in result.err
 
 
-def test_the_json_of_a_report_holds_the_tables_numbers(retbench: Retbench) -> None:
+def test_the_json_of_a_report_has_the_numbers_of_its_tables(retbench: RunCommand) -> None:
     retbench("run", "toy.yaml")
-    told = json.loads(retbench("report", "--json").out)
-    assert list(told) == ["title", "description", "tables", "pictures", "provenance"]
-    first = told["tables"][0]["rows"][0]
+    report = json.loads(retbench("report", "--json").out)
+    assert list(report) == ["title", "description", "tables", "pictures", "provenance"]
+    first = report["tables"][0]["rows"][0]
     row = json.loads(retbench("results", "--json").out)[0]
     assert (first["block"], first["label"]) == ("MAP", "original")
     assert first["values"][0]["interval"] == row["metrics"]["map"]
     assert ["key", row["key"][:16]] in first["values"][0]["details"]
-    assert {"suite", "computed on", "versions", "wall time"} <= {label for label, _ in told["provenance"]}
-    assert told["pictures"] == []
+    assert {"suite", "computed on", "versions", "wall time"} <= {label for label, _ in report["provenance"]}
+    assert report["pictures"] == []
 
 
 LEDGER = """\
@@ -212,9 +210,9 @@ title: My paper
 authors: me
 source: my drawer
 cells: {hasher: toy, bits: 16, task: i2i}
-facts:
-  - {when: {attack: none}, says: {protocol.map: full}}
-  - {when: {attack: toy}, says: {protocol.map: top-k}}
+conditions:
+  - {when: {attack: none}, values: {protocol.map: full}}
+  - {when: {attack: toy}, values: {protocol.map: top-k}}
 tables:
   - table: 3
     title: All of it
@@ -226,7 +224,7 @@ tables:
 """
 
 
-def test_published_numbers_stand_beside_those_measured(retbench: Retbench, toys: Path) -> None:
+def test_published_numbers_are_compared_with_measured_ones(retbench: RunCommand, toys: Path) -> None:
     retbench("run", "toy.yaml")
     (toys / "mine.yaml").write_text(LEDGER)
     table = json.loads(retbench("report", "--against", "mine.yaml", "--json").out)["tables"][0]
@@ -249,52 +247,63 @@ def test_published_numbers_stand_beside_those_measured(retbench: Retbench, toys:
     assert "published" not in retbench("report").out
 
 
-def test_a_suite_may_name_the_ledger_itself(retbench: Retbench, change: Callable[[str, str], None], toys: Path) -> None:
+def test_a_suite_may_name_published_numbers(
+    retbench: RunCommand, change: Callable[[str, str], None], toys: Path
+) -> None:
     (toys / "mine.yaml").write_text(LEDGER)
     change("retpur-table-7]}", "retpur-table-7], claims: mine.yaml}")
     retbench("run", "toy.yaml")
     assert "published 12.50" in retbench("report").out
 
 
-def test_a_paper_without_such_a_cell_changes_nothing(retbench: Retbench) -> None:
+def test_published_numbers_of_other_cells_change_nothing(retbench: RunCommand) -> None:
     retbench("run", "toy.yaml")
-    plain = json.loads(retbench("report", "--json").out)["tables"]
-    assert json.loads(retbench("report", "--against", "retpur", "--json").out)["tables"] == plain
+    tables = json.loads(retbench("report", "--json").out)["tables"]
+    assert json.loads(retbench("report", "--against", "retpur", "--json").out)["tables"] == tables
 
 
-def test_an_unknown_ledger_names_the_nearest(retbench: Retbench) -> None:
+def test_an_unknown_name_of_published_numbers_suggests_the_nearest(retbench: RunCommand) -> None:
     retbench("run", "toy.yaml")
-    ended = retbench("report", "--against", "retpurr")
-    assert ended.code == 2
-    assert "got 'retpurr'" in ended.err
-    assert "nearest: retpur" in ended.err
+    result = retbench("report", "--against", "retpurr")
+    assert result.code == 2
+    assert "got 'retpurr'" in result.err
+    assert "nearest: retpur" in result.err
 
 
-def test_a_mixture_is_refused_where_all_must_be_uniform(retbench: Retbench, toys: Path) -> None:
+def test_uniform_refuses_tables_that_mix_versions(retbench: RunCommand, toys: Path) -> None:
     retbench("run", "toy.yaml")
     assert retbench("report", "--uniform").code == 0
     store, key = Store(toys / ".retbench"), json.loads(retbench("results", "--json").out)[0]["key"]
-    scored, meta = store.get(key), store.meta(key)
+    score, meta = store.get(key), store.meta(key)
     store.discard(key)
-    store.put(replace(scored, meta={**meta, "environment": {**meta["environment"], "versions": {"retbench": "0.0"}}}))
-    ended = retbench("report", "--uniform")
-    assert (ended.code, retbench("report").code) == (2, 0), ended.err
-    assert "it mixes versions: got retbench " in ended.err
-    assert "and retbench 0.0, torch" in ended.err
+    store.put(replace(score, meta={**meta, "environment": {**meta["environment"], "versions": {"retbench": "0.0"}}}))
+    result = retbench("report", "--uniform")
+    assert (result.code, retbench("report").code) == (2, 0), result.err
+    assert "it mixes versions: got retbench " in result.err
+    assert "and retbench 0.0, torch" in result.err
 
 
 @pytest.mark.parametrize(
-    ("setting", "code", "told"),
+    ("setting", "code", "advice"),
     [
-        ("matrix.task=t2i", 0, "every cell is skipped; `retbench plan toy.yaml` shows why"),
-        ("matrix.attack=faulty", 1, "no cell is done; `retbench results toy.yaml` shows what failed"),
+        (
+            "matrix.task=t2i",
+            0,
+            "every cell is skipped; `retbench plan toy.yaml --set matrix.task=t2i --only defense=toy "
+            "--only attack=toy` shows why",
+        ),
+        (
+            "matrix.attack=faulty",
+            1,
+            "every cell failed or is skipped; `retbench results toy.yaml --set matrix.attack=faulty` shows the reasons",
+        ),
     ],
 )
-def test_a_report_of_nothing_but_skipped_or_failed_cells_says_where_to_look(
-    retbench: Retbench, setting: str, code: int, told: str
+def test_a_report_of_skipped_or_failed_cells_names_the_command_with_the_reasons(
+    retbench: RunCommand, setting: str, code: int, advice: str
 ) -> None:
     only = ("--only", "defense=toy", "--only", "attack=toy") if "t2i" in setting else ()
     narrowed = ("--set", setting, *only)
     assert retbench("run", "toy.yaml", *narrowed).code == code
-    ended = retbench("report", "toy.yaml", *narrowed)
-    assert (ended.code, told in ended.err) == (2, True), ended.err
+    result = retbench("report", "toy.yaml", *narrowed)
+    assert (result.code, advice in result.err) == (2, True), result.err

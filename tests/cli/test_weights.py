@@ -1,4 +1,4 @@
-"""`retbench weights`: what a suite starts from, fetched and checked."""
+"""`retbench weights`: the weight files of a suite, listed, downloaded and checked."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 
 from retbench.testing import write_plugin
 
-from .conftest import Retbench
+from .conftest import RunCommand
 
 PLUGIN = """
 from retbench import Weights, hookimpl
@@ -33,7 +33,7 @@ BYTES = b"published weights"
 
 @pytest.fixture
 def folder(toys: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with a suite whose hasher starts from a file that is published in it."""
+    """A folder with a suite, and with the published file that its hasher needs."""
     (toys / "published.bin").write_bytes(BYTES)
     source = PLUGIN.format(address=(toys / "published.bin").as_uri(), digest=sha256(BYTES).hexdigest()[:8])
     monkeypatch.delitem(sys.modules, "pretrained_module", raising=False)  # each test writes its own
@@ -44,7 +44,7 @@ def folder(toys: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return toys
 
 
-def test_weights_are_listed_fetched_once_and_then_the_cell_runs(retbench: Retbench, folder: Path) -> None:
+def test_weights_are_listed_and_downloaded_once_and_then_the_cell_runs(retbench: RunCommand, folder: Path) -> None:
     (missing,) = json.loads(retbench("weights", "list", "suite.yaml", "--json").out)
     assert missing["problem"].startswith("missing: expected weights/net.bin")
     assert missing["for"] == "hasher pretrained"
@@ -58,27 +58,29 @@ def test_weights_are_listed_fetched_once_and_then_the_cell_runs(retbench: Retben
     assert not [cell for cell in json.loads(retbench("plan", "suite.yaml", "--json").out)["cells"] if cell["reason"]]
 
 
-def test_a_file_with_another_digest_is_refused_and_leaves_nothing(retbench: Retbench, folder: Path) -> None:
+def test_a_file_with_another_digest_is_refused_and_leaves_nothing(retbench: RunCommand, folder: Path) -> None:
     (folder / "published.bin").write_bytes(b"something else")
-    ended = retbench("weights", "prepare", "suite.yaml", "--yes")
-    assert ended.code == 2
-    assert "weights net.bin: it could not be fetched: invalid hash value" in ended.err
+    result = retbench("weights", "prepare", "suite.yaml", "--yes")
+    assert result.code == 2
+    assert "weights net.bin: download failed: invalid hash value" in result.err
     assert list((folder / "weights").iterdir()) == []
 
 
-def test_an_address_that_does_not_answer_is_one_line(retbench: Retbench, folder: Path) -> None:
+def test_a_failed_download_is_one_line(retbench: RunCommand, folder: Path) -> None:
     (folder / "published.bin").unlink()
-    ended = retbench("weights", "prepare", "suite.yaml", "--yes")
-    assert ended.code == 2
-    assert "it could not be fetched" in ended.err
-    assert "put it at weights/net.bin" in ended.err
+    result = retbench("weights", "prepare", "suite.yaml", "--yes")
+    assert result.code == 2
+    assert "download failed" in result.err
+    assert "put it at weights/net.bin" in result.err
 
 
-def test_nothing_is_fetched_without_consent(retbench: Retbench, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_downloaded_without_confirmation(
+    retbench: RunCommand, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO("n\n"))
-    assert "fetch it to weights/net.bin?" in retbench("weights", "prepare", "suite.yaml").out
+    assert "download it to weights/net.bin?" in retbench("weights", "prepare", "suite.yaml").out
     assert not (folder / "weights" / "net.bin").exists()
 
 
-def test_a_suite_without_published_weights_says_so(retbench: Retbench, folder: Path) -> None:
-    assert "start from no published weights" in retbench("weights", "list", "toy.yaml").out
+def test_a_suite_without_published_weights_prints_a_message(retbench: RunCommand, folder: Path) -> None:
+    assert "no cell whose dataset is on disk needs published weights" in retbench("weights", "list", "toy.yaml").out

@@ -1,58 +1,61 @@
-"""`retbench why`: which field of which recipe changed."""
+"""`retbench why`: the status of a cell, its steps, and the recipe fields that changed."""
 
 from __future__ import annotations
 
 import json
 
-from .conftest import Retbench
+from .conftest import RunCommand
 
 CELL = "toy/toy/16/i2i/toy/none/none/oblivious/0"
 
 
-def test_a_stored_cell_shows_its_steps(retbench: Retbench) -> None:
+def test_the_steps_of_a_stored_cell_are_listed(retbench: RunCommand) -> None:
     retbench("run", "toy.yaml")
-    ended = retbench("why", CELL)
-    assert ended.out.startswith(f"{CELL}: stored\n")
-    assert "stored" in ended.out.splitlines()[1]
+    result = retbench("why", CELL)
+    assert result.out.startswith(f"{CELL}: stored\n")
+    assert result.out.splitlines()[1] == "steps:"
+    assert "stored" in result.out.splitlines()[2]
 
 
-def test_a_changed_option_is_named_at_its_root(retbench: Retbench) -> None:
+def test_a_changed_option_is_named(retbench: RunCommand) -> None:
     retbench("run", "toy.yaml")
-    told = json.loads(retbench("why", CELL, "--json", "--set", "components.attack.toy.eps=0.5").out)
-    assert told["status"] == "to run"
-    assert {change["field"] for change in told["changes"]} == {"attack.options.eps"}
-    assert {(change["before"], change["after"]) for change in told["changes"]} == {(60 / 255, 0.5)}
+    explanation = json.loads(retbench("why", CELL, "--json", "--set", "components.attack.toy.eps=0.5").out)
+    assert explanation["status"] == "to run"
+    assert {change["field"] for change in explanation["changes"]} == {"attack.options.eps"}
+    assert {(change["before"], change["after"]) for change in explanation["changes"]} == {(60 / 255, 0.5)}
 
 
-def test_a_change_upstream_is_named_where_it_happened(retbench: Retbench) -> None:
+def test_a_change_of_an_input_is_named_with_its_stage(retbench: RunCommand) -> None:
     retbench("run", "toy.yaml")
-    told = json.loads(retbench("why", CELL, "--json", "--set", "components.hasher.toy.gain=2").out)
-    assert [(change["stage"], change["field"]) for change in told["changes"]] == [("fit", "component.options.gain")]
+    explanation = json.loads(retbench("why", CELL, "--json", "--set", "components.hasher.toy.gain=2").out)
+    assert [(change["stage"], change["field"]) for change in explanation["changes"]] == [
+        ("fit", "component.options.gain")
+    ]
 
 
-def test_pieces_that_fit_several_cells_list_them(retbench: Retbench) -> None:
+def test_parts_that_match_several_cells_list_them(retbench: RunCommand) -> None:
     retbench("run", "toy.yaml")
-    ended = retbench("why", "toy/none")
-    assert ended.code == 2
-    assert "fits 4 cells" in ended.err
-    assert CELL in ended.err
+    result = retbench("why", "toy/none")
+    assert result.code == 2
+    assert "matches 4 cells" in result.err
+    assert CELL in result.err
 
 
-def test_a_cell_that_is_not_there_names_the_nearest(retbench: Retbench) -> None:
+def test_an_unknown_cell_names_the_nearest(retbench: RunCommand) -> None:
     retbench("run", "toy.yaml")
-    ended = retbench("why", CELL.replace("i2i", "i2j"))
-    assert ended.code == 2
-    assert "nearest" in ended.err
+    result = retbench("why", CELL.replace("i2i", "i2j"))
+    assert result.code == 2
+    assert "nearest" in result.err
 
 
-def test_a_failed_cell_says_why(retbench: Retbench) -> None:
+def test_a_failed_cell_has_its_reason(retbench: RunCommand) -> None:
     retbench("run", "toy.yaml", "--set", "matrix.attack=faulty")
-    ended = retbench("why", "toy/toy/16/i2i/faulty/none/none/oblivious/0")
-    assert "failed: invalid: attack faulty" in ended.out
+    result = retbench("why", "toy/toy/16/i2i/faulty/none/none/oblivious/0")
+    assert "failed: invalid: attack faulty" in result.out
 
 
-def test_an_interrupted_change_still_knows_the_last_result(retbench: Retbench) -> None:
+def test_a_change_is_compared_with_the_last_result_after_a_failed_run(retbench: RunCommand) -> None:
     retbench("run", "toy.yaml")
     retbench("run", "toy.yaml", "--set", "components.attack.toy.eps=0.5", "--step-timeout", "0.000001")
-    told = json.loads(retbench("why", CELL, "toy.yaml", "--json", "--set", "components.attack.toy.eps=0.5").out)
-    assert {change["field"] for change in told["changes"]} == {"attack.options.eps"}
+    explanation = json.loads(retbench("why", CELL, "toy.yaml", "--json", "--set", "components.attack.toy.eps=0.5").out)
+    assert {change["field"] for change in explanation["changes"]} == {"attack.options.eps"}

@@ -1,4 +1,4 @@
-"""The command line with the toy components, for studies that it opens."""
+"""The fixtures of the command line, for studies of toy components."""
 
 from tests.cli.conftest import change, retbench, toys
 

@@ -1,4 +1,4 @@
-"""The examples in the docstrings of the Python API and of selections run."""
+"""The examples in the docstrings of the Python API, of selections and of option names."""
 
 from __future__ import annotations
 
@@ -7,25 +7,25 @@ from types import ModuleType
 
 import pytest
 
-from retbench import Study, evaluate
+from retbench import Study, errors, evaluate
 from retbench.study import evaluation, opening, request, tables
 from retbench.study import study as study_module
 from retbench.suite import selection
 from retbench.testing import ToyAttack, ToyDataset, ToyHasher
 
-MODULES = (evaluation, opening, request, selection, study_module, tables)
+MODULES = (errors, evaluation, opening, request, selection, study_module, tables)
 
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory: pytest.TempPathFactory) -> Study:
-    """The study that the examples of a study and its tables use."""
+    """The study in the examples of studies and tables."""
     toys = {"dataset": ToyDataset(), "hasher": ToyHasher(), "attack": ["none", ToyAttack(eps=8 / 255)], "bits": 8}
     store = tmp_path_factory.mktemp("documented") / "store"
     return evaluate(**toys, name="toys", store=store, progress=False)  # type: ignore[arg-type]  # axes of many types
 
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda module: module.__name__)
-def test_the_examples_run(module: ModuleType, study: Study) -> None:
+def test_the_examples_pass(module: ModuleType, study: Study) -> None:
     shared = {"study": study, "tables": study.table("retpur-table-7")}
     result = doctest.testmod(module, extraglobs=shared, optionflags=doctest.ELLIPSIS)
     assert result.attempted > 0

@@ -1,4 +1,4 @@
-"""Opening a suite, as a notebook asks for it."""
+"""Opening a suite in Python."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from retbench.testing import ToyAttack
 from tests.cli.test_plugin_file import FILE
 
 
-def test_a_single_text_narrows_and_changes_as_a_list_of_one_does(toys: Path) -> None:
+def test_a_single_text_equals_a_list_of_one(toys: Path) -> None:
     study = open_suite("toy.yaml", only="attack=none", set="shard=2")
     assert study.request.only.texts == ("attack=none",)
     assert study.loaded.suite.shard == 2
     assert {row.attack for row in study.rows()} == {"none"}
 
 
-@pytest.mark.parametrize("as_given", [str, Path])
-def test_a_single_plugin_file_is_one_file(toys: Path, as_given: Any) -> None:
+@pytest.mark.parametrize("path_type", [str, Path])
+def test_a_single_plugin_file_needs_no_list(toys: Path, path_type: Any) -> None:
     (toys / "mine.py").write_text(FILE)
-    study = open_suite("toy.yaml", plugins=as_given("mine.py"))
+    study = open_suite("toy.yaml", plugins=path_type("mine.py"))
     assert study.request.plugins == (str(toys / "mine.py"),)
 
 
-def test_numbers_of_numpy_are_numbers(toys: Path) -> None:
+def test_numbers_of_numpy_are_accepted(toys: Path) -> None:
     study = open_suite(
         "toy.yaml",
         set={"matrix.bits": np.array([8, 16]), "components.attack.toy.eps": np.float32(0.25), "shard": np.int64(2)},

@@ -1,4 +1,4 @@
-"""What trainings recorded, found in a store and written as pictures."""
+"""Curves and images recorded during trainings, found in a store and written as PNG files."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ IMAGE = torch.arange(3 * 4 * 6, dtype=torch.uint8).view(3, 4, 6)
 
 @pytest.fixture
 def recorded(toys: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """What the toy hasher records while it is fitted, by name."""
-    kept: dict[str, Any] = {"loss": [3.0, 2.0, 1.0], "an image": IMAGE, "accuracy": [0.5, 0.75]}
-    plain = ToyHasher.fit
+    """The values that the toy hasher records while it is fitted, by name."""
+    values: dict[str, Any] = {"loss": [3.0, 2.0, 1.0], "an image": IMAGE, "accuracy": [0.5, 0.75]}
+    original = ToyHasher.fit
 
     def fit(hasher: ToyHasher, data: TrainingData, ctx: Context) -> State:
-        for name, value in kept.items():
+        for name, value in values.items():
             ctx.record(name, value)
-        return plain(hasher, data, ctx)
+        return original(hasher, data, ctx)
 
     monkeypatch.setattr(ToyHasher, "fit", fit)
-    return kept
+    return values
 
 
 def open_toys() -> Study:
@@ -43,15 +43,15 @@ def fail(line: str) -> None:
 
 
 def test_curves_come_before_images_each_by_name(recorded: dict[str, Any]) -> None:
-    found = list(find_recordings(open_toys().run(progress=False), fail))
-    assert [each.name for each in found] == ["accuracy", "loss", "an image"]
-    assert [each.value for each in found[:2]] == [[0.5, 0.75], [3.0, 2.0, 1.0]]
-    assert isinstance(found[2].value, Tensor)
-    assert torch.equal(found[2].value, IMAGE)
-    assert {each.step.name for each in found} == {"fit"}
+    recordings = list(find_recordings(open_toys().run(progress=False), fail))
+    assert [recording.name for recording in recordings] == ["accuracy", "loss", "an image"]
+    assert [recording.value for recording in recordings[:2]] == [[0.5, 0.75], [3.0, 2.0, 1.0]]
+    assert isinstance(recordings[2].value, Tensor)
+    assert torch.equal(recordings[2].value, IMAGE)
+    assert {recording.step.name for recording in recordings} == {"fit"}
 
 
-def test_files_are_called_after_stage_component_key_and_name(recorded: dict[str, Any], toys: Path) -> None:
+def test_files_are_named_after_stage_component_key_and_recording(recorded: dict[str, Any], toys: Path) -> None:
     study = open_toys().run(progress=False)
     (key,) = [key for key, step in study.planned.steps.items() if step.name == "fit"]
     paths = write_recordings(study, toys / "out", fail)
@@ -62,7 +62,9 @@ def test_files_are_called_after_stage_component_key_and_name(recorded: dict[str,
         assert image.convert("RGB").getpixel((5, 3)) == tuple(IMAGE[:, 3, 5].tolist())
 
 
-def test_what_cannot_be_drawn_and_what_is_damaged_is_a_line_each(recorded: dict[str, Any], toys: Path) -> None:
+def test_a_recording_that_cannot_be_drawn_and_a_damaged_step_give_a_warning(
+    recorded: dict[str, Any], toys: Path
+) -> None:
     recorded |= {"settings": {"a": "x" * 100}}
     study, lines = open_toys().run(progress=False), list[str]()
     assert len(write_recordings(study, toys / "out", lines.append)) == 3
@@ -76,7 +78,7 @@ def test_what_cannot_be_drawn_and_what_is_damaged_is_a_line_each(recorded: dict[
     assert line.endswith("; run the suite again")
 
 
-def test_before_a_run_and_without_recordings_nothing_is_found(toys: Path) -> None:
+def test_nothing_is_written_before_a_run_or_without_recordings(toys: Path) -> None:
     assert list(find_recordings(open_toys(), fail)) == []
     assert write_recordings(open_toys().run(progress=False), toys / "out", fail) == []
     assert not (toys / "out").exists()

@@ -1,4 +1,4 @@
-"""What is asked for, as Python gives it and as the command line writes it."""
+"""Requests: changes and files given in Python, and commands for the command line."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ import pytest
 
 from retbench.document import parse_assignment
 from retbench.errors import UserError
-from retbench.study.request import read_files, read_sets
+from retbench.study.request import StudyRequest, read_changes, resolve_files
+from retbench.suite import read_selection
 
 
 def test_one_text_is_one_change() -> None:
-    assert read_sets("shard=4") == read_sets(["shard=4"]) == ("shard=4",)
+    assert read_changes("shard=4") == read_changes(["shard=4"]) == ("shard=4",)
 
 
 @pytest.mark.parametrize(
@@ -31,13 +32,13 @@ def test_one_text_is_one_change() -> None:
         (None, None),
     ],
 )
-def test_a_value_is_read_as_the_one_that_was_given(value: Any, read: Any) -> None:
-    (text,) = read_sets({"matrix.bits": value})
+def test_a_value_is_read_back_unchanged(value: Any, read: Any) -> None:
+    (text,) = read_changes({"matrix.bits": value})
     assert parse_assignment(text, "path=value") == ("matrix.bits", read)
 
 
 @pytest.mark.parametrize(
-    ("sets", "message"),
+    ("changes", "message"),
     [
         ({"shard": object}, "set: shard: expected text, a number, a list or a mapping, got <class 'object'>"),
         ({"shard": {(1, 2): 3}}, "set: shard: expected text, a number, a list or a mapping, got {(1, 2): 3}"),
@@ -45,13 +46,34 @@ def test_a_value_is_read_as_the_one_that_was_given(value: Any, read: Any) -> Non
         ([4], "set: expected path=value, got 4"),
     ],
 )
-def test_what_is_no_change_is_refused_in_one_line(sets: Any, message: str) -> None:
+def test_an_invalid_change_is_refused_in_one_line(changes: Any, message: str) -> None:
     with pytest.raises(UserError) as caught:
-        read_sets(sets)
+        read_changes(changes)
     assert str(caught.value) == message
 
 
 @pytest.mark.parametrize("files", ["mine.py", Path("mine.py"), ["mine.py"], (Path("mine.py"),)])
 def test_one_file_needs_no_list(files: Any) -> None:
-    assert read_files(files) == (str(Path("mine.py").resolve()),)
-    assert read_files(()) == ()
+    assert resolve_files(files) == (str(Path("mine.py").resolve()),)
+    assert resolve_files(()) == ()
+
+
+def test_a_command_has_every_option_of_the_request() -> None:
+    request = StudyRequest(
+        "my suite.yaml",
+        profile="paper",
+        changes=("shard=4",),
+        only=read_selection(["attack=none,toy"]),
+        plugins=("/data/mine.py",),
+        device="cpu",
+        precision="bf16",
+    )
+    assert request.format_command("run", Path("store")) == (
+        "retbench run 'my suite.yaml' --profile paper --set shard=4 --only attack=none,toy --plugin /data/mine.py "
+        "--device cpu --precision bf16 --store store"
+    )
+
+
+def test_a_command_leaves_defaults_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("RETBENCH_STORE", raising=False)
+    assert StudyRequest("smoke").format_command("plan", Path(".retbench")) == "retbench plan smoke"

@@ -1,4 +1,4 @@
-"""Tables, a report and a study as a notebook shows them."""
+"""Tables, a report and a study in a notebook."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ COLUMNS = (("Toy", "DPSH", "16"), ("Toy", "DPSH", "32"), ("Toy", "DPH", "32"), (
 HALF = Interval(0.5, 0.25, 0.75)
 
 
-def place(**more: Any) -> Value:
-    return Value(HALF, **more)
+def make_value(**fields: Any) -> Value:
+    return Value(HALF, **fields)
 
 
-def table(values: tuple[Value, ...] = (place(),) * 4, **more: Any) -> Table:
-    given: dict[str, Any] = {"columns": COLUMNS, "rows": (TableRow("MAP", "original", values),), "footnotes": ()}
-    return Table(**{"title": "Title", "caption": "", **given, **more})
+def make_table(values: tuple[Value, ...] = (make_value(),) * 4, **fields: Any) -> Table:
+    defaults: dict[str, Any] = {"columns": COLUMNS, "rows": (TableRow("MAP", "original", values),), "footnotes": ()}
+    return Table(**{"title": "Title", "caption": "", **defaults, **fields})
 
 
-def shown(made: Table) -> ElementTree.Element:
-    """Return the HTML of a table as a tree; it is well-formed but for line breaks, which need no end."""
-    (first,) = Tables([made])
-    return ElementTree.fromstring(f"<div>{first._repr_html_().replace('<br>', '<br/>')}</div>")
+def parse_html(table: Table) -> ElementTree.Element:
+    """Return the HTML of a table as a tree; it is well-formed except for line breaks, which have no end tag."""
+    (shown,) = Tables([table])
+    return ElementTree.fromstring(f"<div>{shown._repr_html_().replace('<br>', '<br/>')}</div>")
 
 
 def headers(tree: ElementTree.Element) -> list[list[tuple[str, str]]]:
@@ -42,68 +42,82 @@ def headers(tree: ElementTree.Element) -> list[list[tuple[str, str]]]:
     return [[(cell.text or "", cell.get("colspan", "1")) for cell in line] for line in lines]
 
 
-def test_headers_of_several_levels_are_joined_where_all_above_them_is_equal() -> None:
-    assert headers(shown(table())) == [
+def test_equal_headers_are_joined_below_equal_headers() -> None:
+    assert headers(parse_html(make_table())) == [
         [("Toy", "3"), ("Digits", "1")],
         [("DPSH", "2"), ("DPH", "1"), ("DPH", "1")],
         [("16", "1"), ("32", "1"), ("32", "1"), ("32", "1")],
     ]
 
 
-def test_equal_columns_keep_a_header_each_on_the_last_level() -> None:
-    assert headers(shown(table(columns=(("Toy",),) * 4))) == [[("Toy", "1")] * 4]
+def test_equal_columns_have_separate_headers_on_the_last_level() -> None:
+    assert headers(parse_html(make_table(columns=(("Toy",),) * 4))) == [[("Toy", "1")] * 4]
 
 
-def test_a_block_has_a_line_of_its_own_above_its_rows() -> None:
-    rows = [TableRow(block, label, (place(),) * 4) for block, label in (("MAP", "a"), ("MAP", "b"), ("T-MAP", "a"))]
-    lines = shown(table(rows=tuple(rows))).findall("table/tbody/tr")
+def test_a_block_has_a_heading_above_its_rows() -> None:
+    rows = [
+        TableRow(block, label, (make_value(),) * 4) for block, label in (("MAP", "a"), ("MAP", "b"), ("T-MAP", "a"))
+    ]
+    lines = parse_html(make_table(rows=tuple(rows))).findall("table/tbody/tr")
     assert [line[0].text for line in lines] == ["MAP", "a", "b", "T-MAP", "a"]
     assert [line[0].get("colspan") for line in lines] == ["5", None, None, "5", None]
-    bare = shown(table(rows=(TableRow("", "a", (place(),) * 4),))).findall("table/tbody/tr")
+    bare = parse_html(make_table(rows=(TableRow("", "a", (make_value(),) * 4),))).findall("table/tbody/tr")
     assert [line[0].text for line in bare] == ["a"]
 
 
 def test_the_best_is_strong_and_ties_are_underlined() -> None:
-    values = (place(emphasis="best"), place(emphasis="tied"), place(), Value(None, "missing", emphasis="best"))
-    best, tied, plain, missing = shown(table(values)).findall("table/tbody/tr/td")
+    values = (
+        make_value(emphasis="best"),
+        make_value(emphasis="tied"),
+        make_value(),
+        Value(None, "missing", emphasis="best"),
+    )
+    best, tied, plain, missing = parse_html(make_table(values)).findall("table/tbody/tr/td")
     assert [best.findtext("strong"), tied.findtext("u"), plain.text] == ["50.00", "50.00", "50.00"]
     assert ElementTree.tostring(missing, "unicode") == "<td>\u2013</td>"
 
 
-def test_a_place_has_its_interval_ties_and_marks() -> None:
-    values = (place(tie_range=TieRange(0.1, 0.9), notes=("a", "b")), Value(None, "c"), place(unit=Unit.GRAY), place())
-    noted, skipped, gray, _ = shown(table(values, footnotes=(("a", "first"), ("c", "later")))).findall(".//td")
+def test_a_value_has_its_interval_ties_and_marks() -> None:
+    values = (
+        make_value(tie_range=TieRange(0.1, 0.9), notes=("a", "b")),
+        Value(None, "c"),
+        make_value(unit=Unit.GRAY),
+        make_value(),
+    )
+    noted, skipped, gray, _ = parse_html(make_table(values, footnotes=(("a", "first"), ("c", "later")))).findall(
+        ".//td"
+    )
     assert [line.text for line in noted.findall("small")] == ["[25.00, 75.00]", "ties 10.00 to 90.00"]
     assert [noted.findtext("sup"), skipped.findtext("sup")] == ["a,b", "c"]
     assert gray.text == "127.50"
 
 
 def test_every_text_is_escaped() -> None:
-    evil = "<script>alert('&')</script>"
-    made = table(
-        title=evil,
-        columns=((evil,),) * 4,
-        rows=(TableRow(evil, evil, (place(notes=(evil,)),) * 4),),
-        footnotes=((evil, evil),),
-        caption=evil,
-        provenance=((evil, evil),),
+    script = "<script>alert('&')</script>"
+    table = make_table(
+        title=script,
+        columns=((script,),) * 4,
+        rows=(TableRow(script, script, (make_value(notes=(script,)),) * 4),),
+        footnotes=((script, script),),
+        caption=script,
+        provenance=((script, script),),
     )
-    html = Tables([made])._repr_html_()
+    html = Tables([table])._repr_html_()
     assert "<script" not in html
     assert html.count("&lt;script&gt;") == 1 + 4 + 2 + 4 + 2 + 1 + 2
-    assert evil in "".join(shown(made).itertext())
+    assert script in "".join(parse_html(table).itertext())
 
 
-def test_a_table_without_columns_or_notes_is_still_one() -> None:
-    tree = shown(table((), columns=()))
+def test_a_table_without_columns_and_notes_is_displayed() -> None:
+    tree = parse_html(make_table((), columns=()))
     assert [line[0].text for line in tree.findall("table/tbody/tr")] == ["MAP", "original"]
     assert [child.tag for child in tree] == ["h4", "table"]
 
 
-def test_tables_are_a_sequence_and_show_all_of_themselves() -> None:
-    both = Tables([table(title="one"), table(title="two")])
-    assert [each.title for each in both] == ["one", "two"]
-    assert both[0] == table(title="one")
+def test_tables_are_a_sequence_and_display_every_table() -> None:
+    both = Tables([make_table(title="one"), make_table(title="two")])
+    assert [table.title for table in both] == ["one", "two"]
+    assert both[0] == make_table(title="one")
     assert isinstance(both[1:], Tables)
     assert both[1:][0] == both[-1]
     assert both._repr_html_() == both[0]._repr_html_() + both[1]._repr_html_()
@@ -113,22 +127,22 @@ def test_tables_are_a_sequence_and_show_all_of_themselves() -> None:
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory: pytest.TempPathFactory) -> Study:
-    """A study of toys, which has been run."""
+    """A study of toys that was run."""
     store = tmp_path_factory.mktemp("shown") / "store <&>"
     return evaluate(dataset=ToyDataset(), hasher=ToyHasher(), attack="none", bits=8, store=store, progress=False)
 
 
-def test_a_report_shows_the_page_that_is_written(study: Study, tmp_path: Path) -> None:
-    made = study.report(pictures=False)
+def test_a_notebook_displays_the_page_of_a_report(study: Study, tmp_path: Path) -> None:
+    report = study.report(pictures=False)
     (frame,) = re.findall(
-        r'<iframe srcdoc="([^"]*)" sandbox="allow-scripts" style="[^"]*"></iframe>', made._repr_html_()
+        r'<iframe srcdoc="([^"]*)" sandbox="allow-scripts" style="[^"]*"></iframe>', report._repr_html_()
     )
-    assert unescape(frame) == as_html(made)
+    assert unescape(frame) == as_html(report)
     pages = [path for path in study.report(tmp_path, pictures=False) if path.suffix == ".html"]
     assert [page.read_text(encoding="utf-8") for page in pages] == [unescape(frame)]
 
 
-def test_a_study_shows_its_plan_and_where_its_store_is(study: Study) -> None:
+def test_a_notebook_displays_the_plan_and_the_store_of_a_study(study: Study) -> None:
     html = study._repr_html_()
     assert study.plan()._repr_html_() in html
     assert "1 cells: 0 to run, 1 stored, 0 skipped" in html

@@ -1,4 +1,4 @@
-"""What a run would do, before and after it, in every form."""
+"""The summary of a plan before and after a run, in every form."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ import pytest
 from rich.console import Console
 
 from retbench.study.opening import open as open_suite
-from retbench.study.overview import Overview
+from retbench.study.plan_summary import PlanSummary
 
 Change = Callable[[str, str], None]
 
 
-def rendered(overview: Overview) -> str:
+def render(summary: PlanSummary) -> str:
     console = Console(width=200)
     with console.capture() as capture:
-        console.print(overview)
+        console.print(summary)
     return capture.get()
 
 
-def test_a_plan_counts_what_is_to_run_and_what_is_stored(toys: Path) -> None:
+def test_cells_and_steps_to_run_and_stored_are_counted(toys: Path) -> None:
     before = open_suite("toy.yaml").plan()
-    assert before.summary == "toy: 4 cells: 4 to run, 0 stored, 0 skipped"
+    assert before.headline == "toy: 4 cells: 4 to run, 0 stored, 0 skipped"
     assert {stage.stored for stage in before.stages} == {0}
     open_suite("toy.yaml", only={"attack": "none"}).run(progress=False)
     half = open_suite("toy.yaml").plan()
@@ -41,58 +41,58 @@ def test_a_plan_counts_what_is_to_run_and_what_is_stored(toys: Path) -> None:
     assert str(after).endswith("nothing to run")
 
 
-def test_a_forecast_says_how_many_steps_were_never_timed(toys: Path) -> None:
+def test_a_forecast_counts_the_steps_that_were_never_timed(toys: Path) -> None:
     steps = len(open_suite("toy.yaml").planned.steps)
-    assert f"forecast: {steps} steps to run are of a kind never timed in this store" in str(
+    assert f"forecast: unknown: no step like the {steps} to run was ever timed in this store" in str(
         open_suite("toy.yaml").plan()
     )
     study = open_suite("toy.yaml").run(progress=False)
     study.store.discard(study.rows()[0].key)
-    assert "never timed" not in str(study.plan())
+    assert "ever timed" not in str(study.plan())
     assert "MB of disk" in str(study.plan())
 
 
-def test_a_skipped_cell_gives_its_reason_once(toys: Path, change: Change) -> None:
+def test_the_reason_of_skipped_cells_is_listed_once(toys: Path, change: Change) -> None:
     change("matrix:\n", "matrix:\n  task: [i2i, t2i]\n")
     change("bits: 16", "bits: [8, 16]")
-    overview = open_suite("toy.yaml", only={"attack": "toy", "defense": "none"}).plan()
-    skipped = [cell for cell in overview.cells if cell.status == "skipped"]
+    summary = open_suite("toy.yaml", only={"attack": "toy", "defense": "none"}).plan()
+    skipped = [cell for cell in summary.cells if cell.status == "skipped"]
     assert len(skipped) == 2
     assert {cell.key for cell in skipped} == {""}
     (reason,) = {cell.reason for cell in skipped}
-    for text in (str(overview), rendered(overview)):
-        assert text.count("skipped 2 cells, such as toy/toy/8/t2i/") == 1
-    assert reason in str(overview)
-    assert overview.record()["cells"][-1]["reason"] == reason
+    for text in (str(summary), render(summary)):
+        assert text.count("skipped 2 cells, for example toy/toy/8/t2i/") == 1
+    assert reason in str(summary)
+    assert summary.record()["cells"][-1]["reason"] == reason
 
 
 def test_the_record_has_the_axes_of_each_cell_and_the_steps_of_each_stage(toys: Path) -> None:
-    overview = open_suite("toy.yaml", only={"attack": "toy", "defense": "none"}).plan()
-    record = overview.record()
+    summary = open_suite("toy.yaml", only={"attack": "toy", "defense": "none"}).plan()
+    record = summary.record()
     (cell,) = record["cells"]
     assert (cell["attack"], cell["defense"], cell["variant"], cell["status"]) == ("toy", "none", "", "planned")
     assert record["steps"]["score"] == {"to_run": 1, "stored": 0}
     assert record["suite"] == "toy"
 
 
-def test_overrides_are_listed_with_where_they_hold(toys: Path, change: Change) -> None:
+def test_overrides_are_listed_with_their_cells(toys: Path, change: Change) -> None:
     change("shard: 4", "shard: 4\noverrides: [{when: {bits: [16, 32]}, components: {attack: {toy: {eps: 0.5}}}}]")
-    assert open_suite("toy.yaml").plan().overrides == ("override when bits=16|32: attack toy: eps=0.5",)
+    assert open_suite("toy.yaml").plan().overrides == ("override in cells with bits=16|32: attack toy: eps=0.5",)
     changed = open_suite("toy.yaml", set={"components.attack.toy.eps": 0.25}).plan()
-    assert str(changed).endswith("override when always: attack toy: eps=0.25")
+    assert str(changed).endswith("override in all cells: attack toy: eps=0.25")
 
 
-@pytest.mark.parametrize("form", [str, repr, rendered, Overview._repr_html_])
-def test_every_form_has_summary_stages_and_lines(toys: Path, form: Callable[[Overview], str]) -> None:
-    overview = open_suite("toy.yaml", set={"components.attack.toy.eps": 0.25}).plan()
-    text = form(overview)
-    for piece in (overview.summary, "to run", *(stage.stage for stage in overview.stages), *overview.overrides):
+@pytest.mark.parametrize("form", [str, repr, render, PlanSummary._repr_html_])
+def test_every_form_has_headline_stages_and_overrides(toys: Path, form: Callable[[PlanSummary], str]) -> None:
+    summary = open_suite("toy.yaml", set={"components.attack.toy.eps": 0.25}).plan()
+    text = form(summary)
+    for piece in (summary.headline, "to run", *(stage.stage for stage in summary.stages), *summary.overrides):
         assert piece in text
 
 
 def test_html_is_escaped(toys: Path) -> None:
-    overview = open_suite("toy.yaml").plan()
-    evil = Overview("<b>", overview.cells, overview.stages, overview.forecast, ("<i>",))._repr_html_()
-    assert "<b>" not in evil
-    assert "&lt;b&gt;: 4 cells" in evil
-    assert "<p>&lt;i&gt;</p>" in evil
+    summary = open_suite("toy.yaml").plan()
+    html = PlanSummary("<b>", summary.cells, summary.stages, summary.forecast, ("<i>",))._repr_html_()
+    assert "<b>" not in html
+    assert "&lt;b&gt;: 4 cells" in html
+    assert "<p>&lt;i&gt;</p>" in html

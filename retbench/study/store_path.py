@@ -1,4 +1,4 @@
-"""Where a store lies unless somebody names another place."""
+"""The default folder of the store."""
 
 from __future__ import annotations
 
@@ -10,5 +10,5 @@ STORE_VARIABLE = "RETBENCH_STORE"
 
 
 def default_store() -> Path:
-    """Return the folder of RETBENCH_STORE, or `.retbench` in the current folder."""
+    """Return the folder in RETBENCH_STORE, or `.retbench` in the current folder if it is not set."""
     return Path(os.environ.get(STORE_VARIABLE) or STORE)

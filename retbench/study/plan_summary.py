@@ -1,8 +1,8 @@
-"""What running a study would do, as a record, as text, and for a terminal or a notebook."""
+"""Summarize what a run of a study would do, as a record, as text, and for a terminal or a notebook."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 from tabulate import tabulate
 
 from retbench.canon import Json
-from retbench.execute import Forecast, Rates
-from retbench.study.progress import duration
+from retbench.execute import Forecast, Forecaster
+from retbench.study.progress import format_duration
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -23,15 +23,15 @@ CellStatus = Literal["planned", "stored", "skipped"]
 HEADERS = ("stage", "to run", "stored")
 
 
-class CellOverview(NamedTuple):
+class CellSummary(NamedTuple):
     """One cell before a run.
 
     Attributes:
         name: the axes as one path.
-        axes: by name, `variant` among them.
+        axes: the values of the axes by name, and `variant`.
         status: `planned` (to run), `stored` or `skipped`.
-        reason: why it is skipped; empty for others.
-        key: of its score; empty for a skipped cell.
+        reason: why the cell is skipped; empty for other cells.
+        key: the key of the score; empty for a skipped cell.
     """
 
     name: str
@@ -41,8 +41,8 @@ class CellOverview(NamedTuple):
     key: str
 
 
-class StageOverview(NamedTuple):
-    """How many steps of one stage are to run, and how many are stored."""
+class StageSummary(NamedTuple):
+    """The number of steps of one stage that are to run, and that are stored."""
 
     stage: str
     to_run: int
@@ -50,26 +50,26 @@ class StageOverview(NamedTuple):
 
 
 @dataclass(frozen=True, repr=False)
-class Overview:
-    """What running a study would do.
+class PlanSummary:
+    """What a run of a study would do.
 
     Attributes:
         suite: the name of the run.
-        cells: in the order of the matrix.
-        stages: in the order they first run.
-        forecast: time, memory and disk of the steps to run.
-        overrides: a line for each override of the suite: where it holds, and what it sets.
+        cells: the cells, in the order of the matrix.
+        stages: the stages, in the order in which they first run.
+        forecast: time, memory and disk space of the steps to run.
+        overrides: one line for each override of the suite: its cells, and the options it sets.
     """
 
     suite: str
-    cells: tuple[CellOverview, ...]
-    stages: tuple[StageOverview, ...]
+    cells: tuple[CellSummary, ...]
+    stages: tuple[StageSummary, ...]
     forecast: Forecast
     overrides: tuple[str, ...]
 
     @property
-    def summary(self) -> str:
-        """The suite, and how many of its cells are to run, stored and skipped."""
+    def headline(self) -> str:
+        """The suite, and the numbers of cells to run, stored and skipped."""
         counts = {status: sum(cell.status == status for cell in self.cells) for status in get_args(CellStatus)}
         return (
             f"{self.suite}: {len(self.cells)} cells: {counts['planned']} to run, {counts['stored']} stored, "
@@ -77,7 +77,7 @@ class Overview:
         )
 
     def record(self) -> dict[str, Any]:
-        """Return it as JSON: cells with status, steps per stage, forecast."""
+        """Return the summary as JSON: cells with their status, steps of each stage, and the forecast."""
         cells: list[dict[str, Json]] = [
             {**cell.axes, "status": cell.status, "reason": cell.reason, "key": cell.key} for cell in self.cells
         ]
@@ -86,7 +86,7 @@ class Overview:
 
     def __str__(self) -> str:
         table = tabulate([list(map(str, stage)) for stage in self.stages], HEADERS, "simple", disable_numparse=True)
-        return "\n".join([self.summary, table, *self._lines()])
+        return "\n".join([self.headline, table, *self._lines()])
 
     def __repr__(self) -> str:
         return str(self)
@@ -99,7 +99,7 @@ class Overview:
         table = Table(*HEADERS)
         for stage in self.stages:
             table.add_row(*map(str, stage))
-        return Group(Text(self.summary, "bold"), table, *map(Text, self._lines()))
+        return Group(Text(self.headline, "bold"), table, *map(Text, self._lines()))
 
     def _repr_html_(self) -> str:
         head = "".join(f"<th>{header}</th>" for header in HEADERS)
@@ -108,23 +108,21 @@ class Overview:
         )
         lines = "".join(f"<p>{escape(line)}</p>" for line in self._lines())
         table = f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
-        return f"<p><strong>{escape(self.summary)}</strong></p>{table}{lines}"
+        return f"<p><strong>{escape(self.headline)}</strong></p>{table}{lines}"
 
     def _lines(self) -> Iterator[str]:
-        """Yield the forecast, why cells are skipped, and the overrides."""
+        """Yield the forecast, the reasons of skipped cells, and the overrides."""
         yield _describe_forecast(self.forecast) if any(stage.to_run for stage in self.stages) else "nothing to run"
-        for reason in dict.fromkeys(cell.reason for cell in self.cells if cell.reason):
-            names = [cell.name for cell in self.cells if cell.reason == reason]
-            yield f"skipped {len(names)} cells, such as {names[0]}: {reason}"
+        yield from describe_skipped((cell.name, cell.reason) for cell in self.cells)
         yield from self.overrides
 
 
-def survey_plan(study: Study) -> Overview:
-    """Return what running a study would do, by what its store holds now."""
+def summarize_plan(study: Study) -> PlanSummary:
+    """Return what a run of a study would do, given the current contents of its store."""
     plan = study.planned
     stored = {key for key in plan.steps if study.store.has(key)}
     cells = tuple(
-        CellOverview(
+        CellSummary(
             planned.cell.name,
             {**planned.cell.axes, "variant": planned.cell.variant},
             "skipped" if planned.key is None else "stored" if planned.key in stored else "planned",
@@ -136,26 +134,45 @@ def survey_plan(study: Study) -> Overview:
     done = dict.fromkeys(plan.counts(), 0)
     for key in stored:
         done[plan.steps[key].name] += 1
-    stages = tuple(StageOverview(stage, count - done[stage], done[stage]) for stage, count in plan.counts().items())
-    waiting = [step for key, step in plan.steps.items() if key not in stored]
-    forecast = Rates(study.store, study.device.type).forecast(waiting)
-    return Overview(study.run_name, cells, stages, forecast, tuple(_describe_overrides(study.loaded)))
+    stages = tuple(StageSummary(stage, count - done[stage], done[stage]) for stage, count in plan.counts().items())
+    to_run = [step for key, step in plan.steps.items() if key not in stored]
+    forecast = Forecaster(study.store, study.device.type).forecast(to_run)
+    return PlanSummary(study.run_name, cells, stages, forecast, tuple(_describe_overrides(study.loaded)))
+
+
+def describe_skipped(cells: Iterable[tuple[str, str]]) -> Iterator[str]:
+    """Yield one line for each reason to skip cells: their number, an example and the reason.
+
+    Args:
+        cells: name and reason of each cell; the reason is empty for cells that are not skipped.
+    """
+    names: dict[str, list[str]] = {}
+    for name, reason in cells:
+        if reason:
+            names.setdefault(reason, []).append(name)
+    for reason, (first, *others) in names.items():
+        yield (
+            f"skipped {len(others) + 1} cells, for example {first}: {reason}"
+            if others
+            else f"skipped {first}: {reason}"
+        )
 
 
 def _describe_forecast(forecast: Forecast) -> str:
     unknown, seconds = forecast.unknown, round(forecast.seconds, 1)
     if unknown and not seconds:
-        return f"forecast: {unknown} steps to run are of a kind never timed in this store"
-    tail = f"; {unknown} steps are of a kind never timed in this store, and come on top" if unknown else ""
+        return f"forecast: unknown: no step like the {unknown} to run was ever timed in this store"
+    excluded = f"; without {unknown} steps of kinds that were never timed in this store" if unknown else ""
     memory, disk = forecast.peak_memory / 1e9, forecast.disk / 1e6
-    return f"forecast: {duration(seconds)}, {memory:.1f} GB of memory, {disk:.0f} MB of disk{tail}"
+    return f"forecast: {format_duration(seconds)}, {memory:.1f} GB of memory, {disk:.0f} MB of disk{excluded}"
 
 
 def _describe_overrides(loaded: LoadedSuite) -> Iterator[str]:
-    """Yield a line for each override: the cells it holds in, and what it sets there."""
+    """Yield a line for each override: the cells that it applies to, and the options that it sets."""
     for override in loaded.suite.overrides:
-        when = ", ".join(f"{axis}={'|'.join(map(str, values))}" for axis, values in override.when.items()) or "always"
+        axes = ", ".join(f"{axis}={'|'.join(map(str, values))}" for axis, values in override.when.items())
+        cells = f"cells with {axes}" if axes else "all cells"
         for kind, names in override.components.items():
             for name, options in names.items():
-                changed = ", ".join(f"{option}={value}" for option, value in options.items())
-                yield f"override when {when}: {kind} {name}: {changed}"
+                settings = ", ".join(f"{option}={value}" for option, value in options.items())
+                yield f"override in {cells}: {kind} {name}: {settings}"
