@@ -45,6 +45,6 @@ def test_a_balanced_draw_takes_the_smallest_digests() -> None:
 
 
 def test_a_rare_class_gives_fewer_images() -> None:
-    labels = {f"{at}.jpg": np.array([1, at == 0], dtype=np.uint8) for at in range(10)}
+    labels = {f"{number}.jpg": np.array([1, number == 0], dtype=np.uint8) for number in range(10)}
     assert len(draw_balanced(labels, "query", 8)) <= 5
     assert draw_balanced({}, "query", 8) == []

@@ -26,8 +26,8 @@ def annotations(data: Path) -> Path:
     """Return the folder of MIRFLICKR's annotation files, with ten images each."""
     folder = data / "flickr25k" / "mirflickr25k_annotations_v080"
     folder.mkdir(parents=True)
-    for at, name in enumerate(Flickr25k.published_classes):
-        (folder / f"{name}.txt").write_text("".join(f"{number}\r\n" for number in range(at + 1, at + 11)))
+    for column, name in enumerate(Flickr25k.published_classes):
+        (folder / f"{name}.txt").write_text("".join(f"{number}\r\n" for number in range(column + 1, column + 11)))
     return folder
 
 
