@@ -19,7 +19,7 @@ class RecipeFields(NamedTuple):
 
     Attributes:
         component: the field that describes the main component (kind, name, revision, options); empty without one.
-        inputs: the dotted fields that contain keys of other steps, in the order in which they are read; `*` matches every
+        inputs: the dotted fields with keys of other steps, in the order in which they are read; `*` matches every
             entry of a list or mapping, and all keys nested in the value of a field count.
     """
 

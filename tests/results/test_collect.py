@@ -98,7 +98,7 @@ def test_a_failed_cell_has_its_reason(toy_plan: Planner, executor: LocalExecutor
     failures = {key: f"{failure.kind}: {failure.reason}" for key, failure in executor.run(plan).failures.items()}
     failed, done = collect(plan, store, FULL, failures)
     assert failed.status == "invalid"
-    assert failed.reason.startswith("invalid: attack faulty (package retbench): NaN")
+    assert failed.reason.startswith("attack faulty (package retbench): NaN")
     assert failed.key == plan.cells[0].key
     assert (done.status, done.reason) == ("done", "")
 
