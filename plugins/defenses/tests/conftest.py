@@ -1,4 +1,4 @@
-"""A dataset of pictures small enough to train on in a test, and a denoiser to match."""
+"""A dataset that is small enough to train on in a test, and denoisers for it."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -9,7 +9,7 @@ from typing import ClassVar
 import pytest
 import torch
 from diffusers import UNet2DModel
-from retbench_defenses.denoisers.denoiser import Outline, Predictor, build_predictor
+from retbench_defenses.denoisers.denoiser import DenoiserMetadata, Predictor, build_predictor
 from retbench_defenses.denoisers.trained_denoiser import TrainedDenoiser
 from torch import Tensor, nn
 
@@ -18,8 +18,8 @@ from retbench import Context, Dataset, Facts, Noise, State, TrainingData, part_s
 SIDE = 16
 
 
-class Ramps(Dataset):
-    """Horizontal and vertical ramps."""
+class RampDataset(Dataset):
+    """Images of horizontal and vertical gray ramps."""
 
     name: ClassVar[str] = "ramps"
 
@@ -35,28 +35,31 @@ class Ramps(Dataset):
 
     def images(self, split: str, rows: Sequence[int]) -> Tensor:
         ramp = torch.linspace(40, 215, SIDE).expand(SIDE, SIDE)
-        pictures = [(ramp if row % 2 else ramp.T) + row % 7 * 5 - 15 for row in rows]
-        return torch.stack(pictures)[:, None].expand(-1, 3, -1, -1).to(torch.uint8)
+        images = [(ramp if row % 2 else ramp.T) + row % 7 * 5 - 15 for row in rows]
+        return torch.stack(images)[:, None].expand(-1, 3, -1, -1).to(torch.uint8)
 
 
 @pytest.fixture
 def facts() -> Facts:
-    return Ramps().facts()
+    return RampDataset().facts()
 
 
 @pytest.fixture
 def data() -> TrainingData:
-    return TrainingData(Ramps(), Ramps().facts(), torch.device("cpu"))
+    return TrainingData(RampDataset(), RampDataset().facts(), torch.device("cpu"))
 
 
 @pytest.fixture
-def tiny() -> TrainedDenoiser:
+def tiny_denoiser() -> TrainedDenoiser:
     return TrainedDenoiser(channels=(8, 8), steps=30, batch_size=8, warmup=2, learning_rate=0.01)
 
 
 @pytest.fixture
 def train(data: TrainingData) -> Callable[..., State]:
-    """Fit a part as the core does, with torch's global generator seeded around the call; every checkpoint is due."""
+    """Return a function that fits a part as the core does, with torch's global generator seeded.
+
+    A checkpoint is saved after every step.
+    """
 
     def fit(part: TrainedDenoiser, checkpoints: Path | None = None, **services: object) -> State:
         ctx = Context(torch.device("cpu"), "float32", Noise(0, ("fit",)), checkpoints=checkpoints, **services)
@@ -69,15 +72,15 @@ def train(data: TrainingData) -> Callable[..., State]:
 
 
 @pytest.fixture
-def state(train: Callable[..., State], tiny: TrainedDenoiser) -> State:
-    """A denoiser of almost random weights, under its role."""
-    weights = train(tiny.model_copy(update={"steps": 1}))
+def state(train: Callable[..., State], tiny_denoiser: TrainedDenoiser) -> State:
+    """The state of a purifier whose denoiser has almost random weights."""
+    weights = train(tiny_denoiser.model_copy(update={"steps": 1}))
     return {f"denoiser/{name}": tensor for name, tensor in weights.items()}
 
 
 @pytest.fixture
 def module(state: State) -> Predictor:
-    """The module of a purifier by diffusion, with that denoiser."""
+    """The module of a diffusion purifier with that denoiser."""
     return build_predictor(part_state(state, "denoiser"), torch.device("cpu"))
 
 
@@ -91,8 +94,8 @@ def noise() -> Noise:
     return Noise(7, tuple(f"query-{row}" for row in range(8)))
 
 
-class Formula(nn.Module):
-    """A function of the noised image and its level in place of a network."""
+class FunctionUNet(nn.Module):
+    """A function of the noised image and its level in place of a U-Net."""
 
     def __init__(self, output: Callable[[Tensor, int], Tensor]) -> None:
         super().__init__()
@@ -103,36 +106,39 @@ class Formula(nn.Module):
 
 
 @pytest.fixture
-def predict() -> Callable[..., Predictor]:
-    """Make a module of a purifier whose denoiser is a formula; six channels learn the variance."""
+def make_predictor() -> Callable[..., Predictor]:
+    """Return a function that makes a predictor from a function; with six channels it learns the variance."""
 
     def build(
         output: Callable[[Tensor, int], Tensor], size: tuple[int, int] | None = None, channels: int = 3
     ) -> Predictor:
-        outline = Outline({"block_out_channels": (8, 8), "out_channels": channels}, 1000, size)
-        return Predictor(Formula(output), outline)
+        metadata = DenoiserMetadata({"block_out_channels": (8, 8), "out_channels": channels}, 1000, size)
+        return Predictor(FunctionUNet(output), metadata)
 
     return build
 
 
 @pytest.fixture
-def tiny_facts() -> Callable[[int, int], Facts]:
-    return lambda height, width: replace(Ramps().facts(), image_size=(height, width))
+def sized_facts() -> Callable[[int, int], Facts]:
+    """Return a function that gives the facts of images of a height and width."""
+    return lambda height, width: replace(RampDataset().facts(), image_size=(height, width))
 
 
 @pytest.fixture
-def save() -> Callable[..., UNet2DModel]:
-    """Write a network of random weights in diffusers' layout, and returns it."""
+def save_unet() -> Callable[..., UNet2DModel]:
+    """Return a function that writes a network of random weights in diffusers' layout and returns it."""
 
     def write(folder: Path, **options: object) -> UNet2DModel:
         torch.manual_seed(0)
-        layout = {"block_out_channels": (8, 8), "norm_num_groups": 8, "layers_per_block": 1}
-        blocks = {
+        defaults = {
+            "block_out_channels": (8, 8),
+            "norm_num_groups": 8,
+            "layers_per_block": 1,
             "down_block_types": ("DownBlock2D", "AttnDownBlock2D"),
             "up_block_types": ("AttnUpBlock2D", "UpBlock2D"),
         }
-        net = UNet2DModel(**{**layout, **blocks, **options})
-        net.save_pretrained(folder)
-        return net
+        unet = UNet2DModel(**{**defaults, **options})
+        unet.save_pretrained(folder)
+        return unet
 
     return write

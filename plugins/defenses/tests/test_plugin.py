@@ -9,7 +9,7 @@ from retbench_defenses.plugin import retbench_defenses
 
 def test_the_hook_offers_every_defense() -> None:
     diffusion = ["ddpm", "diffpure", "gdmp", "gradual", "retpur", "retpur-literal"]
-    cheap = [
+    controls = [
         "bit-depth",
         "gaussian-blur",
         "gaussian-noise",
@@ -19,51 +19,50 @@ def test_the_hook_offers_every_defense() -> None:
         "random-resize-pad",
         "resize",
     ]
-    assert [defense.name for defense in retbench_defenses()] == ["atrdh", *diffusion, *cheap, "tv"]
+    assert [defense.name for defense in retbench_defenses()] == ["atrdh", *diffusion, *controls, "tv"]
 
 
-def test_denoisers_controls_and_hardenings_import_nothing_of_the_purifiers_by_diffusion() -> None:
-    rooms = [Path(retbench_defenses_package.__file__).parent / room for room in ("denoisers", "controls", "hardening")]
-    sources = [path for room in rooms for path in room.glob("*.py")]
+def test_denoisers_controls_and_hardenings_do_not_import_the_diffusion_purifiers() -> None:
+    package = Path(retbench_defenses_package.__file__).parent
+    sources = [path for folder in ("denoisers", "controls", "hardening") for path in (package / folder).glob("*.py")]
     assert len(sources) > 15
     assert [path.name for path in sources if "retbench_defenses.diffusion" in path.read_text()] == []
 
 
-def test_finding_the_plugin_loads_neither_torch_nor_diffusers() -> None:
-    code = "import sys, retbench_defenses.plugin; print(*{'torch', 'diffusers'} & set(sys.modules))"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == ""
-
-
-def test_the_defenses_load_without_diffusers() -> None:
+def test_the_plugin_loads_without_torch_and_the_defenses_without_diffusers() -> None:
     code = (
-        "import sys; from retbench_defenses.plugin import retbench_defenses; retbench_defenses(); "
+        "import sys\n"
+        "from retbench_defenses.plugin import retbench_defenses\n"
+        "print(*{'torch', 'diffusers'} & set(sys.modules))\n"
+        "retbench_defenses()\n"
         "print('diffusers' in sys.modules)"
     )
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
+    printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert printed == "\nFalse\n"
 
 
-HEAVY = {"diffusers", "sklearn", "transformers", "matplotlib"}
-"""What only networks, data and pictures need."""
+HEAVY_MODULES = {"diffusers", "sklearn", "transformers", "matplotlib"}
+"""Modules that only networks, data and figures need."""
 
 
-def loaded_by(*words: str, store: Path) -> tuple[str, set[str]]:
-    """Returns what a command prints, and the modules that it loads."""
-    command = [sys.executable, "-X", "importtime", str(Path(sys.executable).with_name("retbench")), *words]
-    ended = subprocess.run([*command, "--store", str(store)], capture_output=True, text=True, check=True)
-    times = [line for line in ended.stderr.splitlines() if line.startswith("import time:")]
-    said = [line for line in ended.stderr.splitlines() if not line.startswith("import time:")]
-    return "\n".join([ended.stdout, *said]), {line.rpartition("|")[2].strip() for line in times}
+def run_command(*arguments: str, store: Path) -> tuple[str, set[str]]:
+    """Return the output of a command and the modules that it loads."""
+    command = [sys.executable, "-X", "importtime", str(Path(sys.executable).with_name("retbench")), *arguments]
+    process = subprocess.run([*command, "--store", str(store)], capture_output=True, text=True, check=True)
+    import_times = [line for line in process.stderr.splitlines() if line.startswith("import time:")]
+    messages = [line for line in process.stderr.splitlines() if not line.startswith("import time:")]
+    return "\n".join([process.stdout, *messages]), {line.rpartition("|")[2].strip() for line in import_times}
 
 
 @pytest.mark.parametrize("suite", ["unimodal", "ablation"])
-def test_planning_a_shipped_suite_loads_no_library_that_only_runs_and_reports_need(suite: str, tmp_path: Path) -> None:
-    told, loaded = loaded_by("plan", suite, store=tmp_path)
-    assert f"{suite}: " in told
-    assert "retbench_defenses.diffusion.retpur" in loaded
-    assert not loaded & HEAVY
+def test_planning_a_shipped_suite_does_not_load_heavy_modules(suite: str, tmp_path: Path) -> None:
+    output, modules = run_command("plan", suite, store=tmp_path)
+    assert f"{suite}: " in output
+    assert "retbench_defenses.diffusion.retpur" in modules
+    assert not modules & HEAVY_MODULES
 
 
-CLEAN = (
+CLEAN_CELL = (
     "--only",
     "attack=none",
     "--only",
@@ -71,37 +70,37 @@ CLEAN = (
     "--set",
     "components.hasher.dpsh={warmup_epochs: 1, epochs: 1}",
 )
-"""One cell of the suite `smoke`, with the shortest training."""
+"""Arguments that select one cell of the suite `smoke` and shorten its training."""
 
 
 @pytest.fixture(scope="module")
-def stored(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A store with the clean, undefended cell of the suite `smoke`, which takes seconds."""
+def filled_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store with the result of the clean, undefended cell of the suite `smoke`."""
     store = tmp_path_factory.mktemp("plugin") / "store"
-    told, _ = loaded_by("run", "smoke", *CLEAN, store=store)
-    assert "0 failed" in told
+    output, _ = run_command("run", "smoke", *CLEAN_CELL, store=store)
+    assert "0 failed" in output
     return store
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("arguments", "expected"),
     [
-        (("run", "smoke", *CLEAN), "0 steps run"),
-        (("results", "smoke", *CLEAN), "done"),
-        (("report", "smoke", *CLEAN, "--no-pictures"), "What this table rests on"),
-        (("report", "smoke", *CLEAN, "--format", "html", "--no-pictures"), "</html>"),
+        (("run", "smoke", *CLEAN_CELL), "0 steps run"),
+        (("results", "smoke", *CLEAN_CELL), "done"),
+        (("report", "smoke", *CLEAN_CELL, "--no-pictures"), "What this table rests on"),
+        (("report", "smoke", *CLEAN_CELL, "--format", "html", "--no-pictures"), "</html>"),
     ],
     ids=["run", "results", "report", "html"],
 )
-def test_what_is_stored_is_read_without_a_library_that_only_runs_and_pictures_need(
-    stored: Path, words: tuple[str, ...], said: str
+def test_stored_results_are_read_without_loading_heavy_modules(
+    filled_store: Path, arguments: tuple[str, ...], expected: str
 ) -> None:
-    told, loaded = loaded_by(*words, store=stored)
-    assert said in told
-    assert "retbench_defenses.diffusion.retpur" in loaded
-    assert not loaded & HEAVY
+    output, modules = run_command(*arguments, store=filled_store)
+    assert expected in output
+    assert "retbench_defenses.diffusion.retpur" in modules
+    assert not modules & HEAVY_MODULES
 
 
-def test_the_probe_sees_what_pictures_need(stored: Path) -> None:
-    _, loaded = loaded_by("report", "smoke", *CLEAN, "--format", "html", store=stored)
-    assert loaded & HEAVY == {"matplotlib"}
+def test_a_report_with_figures_loads_only_matplotlib(filled_store: Path) -> None:
+    _, modules = run_command("report", "smoke", *CLEAN_CELL, "--format", "html", store=filled_store)
+    assert modules & HEAVY_MODULES == {"matplotlib"}

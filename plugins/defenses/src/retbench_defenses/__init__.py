@@ -1,1 +1,1 @@
-"""Defenses of hash-based retrieval: purifiers that clean queries, and the denoisers they run on."""
+"""Defenses of hash-based retrieval: purifiers that clean queries, their denoisers, and hardenings of the hasher."""

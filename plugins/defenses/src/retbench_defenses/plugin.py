@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 @hookimpl
 def retbench_defenses() -> list[type[Defense]]:
-    """Return the defenses; imported here, so that listing plugins stays light."""
+    """Return the defenses; they are imported here, because listing plugins must not load torch."""
     from retbench_defenses.controls.bit_depth import BitDepth
     from retbench_defenses.controls.gaussian_blur import GaussianBlur
     from retbench_defenses.controls.gaussian_noise import GaussianNoise
@@ -30,5 +30,17 @@ def retbench_defenses() -> list[type[Defense]]:
     from retbench_defenses.diffusion.retpur_literal import RetPurLiteral
     from retbench_defenses.hardening.atrdh import ATRDH
 
-    controls = [BitDepth, GaussianBlur, GaussianNoise, Identity, Jpeg, Median, RandomResizePad, Resize, TV]
-    return [ATRDH, Ddpm, DiffPure, Gdmp, Gradual, RetPur, RetPurLiteral, *controls]
+    hardenings: list[type[Defense]] = [ATRDH]
+    diffusion: list[type[Defense]] = [Ddpm, DiffPure, Gdmp, Gradual, RetPur, RetPurLiteral]
+    controls: list[type[Defense]] = [
+        BitDepth,
+        GaussianBlur,
+        GaussianNoise,
+        Identity,
+        Jpeg,
+        Median,
+        RandomResizePad,
+        Resize,
+        TV,
+    ]
+    return [*hardenings, *diffusion, *controls]

@@ -11,7 +11,7 @@ from retbench import Noise
 NOISE = Noise(0, ("query",))
 
 
-def squeezed(images: Tensor, bits: int) -> Tensor:
+def purify(images: Tensor, bits: int) -> Tensor:
     return BitDepth(bits=bits).purify(images, nn.Module(), NOISE)
 
 
@@ -21,36 +21,36 @@ def random_images(seed: int) -> Tensor:
 
 def test_one_bit_is_a_threshold_at_one_half() -> None:
     images = torch.tensor([0.0, 0.49, 0.51, 1.0]).expand(1, 3, 1, 4)
-    assert torch.equal(squeezed(images, 1), torch.tensor([0.0, 0.0, 1.0, 1.0]).expand(1, 3, 1, 4))
+    assert torch.equal(purify(images, 1), torch.tensor([0.0, 0.0, 1.0, 1.0]).expand(1, 3, 1, 4))
 
 
 @settings(deadline=None, max_examples=25)
 @given(st.integers(0, 2**32), st.integers(1, 8))
-def test_values_are_the_nearest_of_the_levels_and_stay_so(seed: int, bits: int) -> None:
+def test_values_are_rounded_to_the_nearest_level_and_then_stay(seed: int, bits: int) -> None:
     images = random_images(seed)
     levels = torch.linspace(0, 1, 2**bits)
-    once = squeezed(images, bits)
+    once = purify(images, bits)
     distances = (images[..., None] - levels).abs()
     assert torch.allclose((once - images).abs(), distances.amin(-1), atol=1e-6)
     assert (once[..., None] - levels).abs().amin(-1).max() < 1e-6
-    assert torch.equal(squeezed(once, bits), once)
+    assert torch.equal(purify(once, bits), once)
     assert 0 <= once.min() <= once.max() <= 1
 
 
-def test_eight_bits_leave_bytes_alone() -> None:
+def test_eight_bits_do_not_change_8_bit_values() -> None:
     images = (torch.arange(256).float() / 255).expand(1, 3, 1, 256)
-    assert torch.equal(squeezed(images, 8), images)
+    assert torch.equal(purify(images, 8), images)
 
 
-def test_the_gradient_is_the_identity_s_and_values_are_those_without_one() -> None:
+def test_the_gradient_is_that_of_the_identity_and_does_not_change_the_values() -> None:
     pixels = random_images(0).requires_grad_()
-    output, weights = squeezed(pixels, 3), random_images(1)
+    output, weights = purify(pixels, 3), random_images(1)
     (gradient,) = torch.autograd.grad((weights * output).sum(), pixels)
     assert torch.equal(gradient, weights)
-    assert torch.equal(output.detach(), squeezed(pixels.detach(), 3))
+    assert torch.equal(output.detach(), purify(pixels.detach(), 3))
 
 
 @pytest.mark.parametrize("bits", [0, 9])
-def test_bits_outside_their_range_are_refused(bits: int) -> None:
+def test_bits_outside_their_range_are_an_error(bits: int) -> None:
     with pytest.raises(ValidationError):
         BitDepth(bits=bits)

@@ -33,29 +33,29 @@ CONTROLS = [
 
 
 @pytest.mark.parametrize("purifier", CONTROLS, ids=str)
-def test_the_controls_keep_the_contract(purifier: Purifier, data: TrainingData) -> None:
+def test_the_controls_fulfill_the_contract(purifier: Purifier, data: TrainingData) -> None:
     check_component(purifier, data.dataset)
     check_component(purifier)
 
 
 @pytest.mark.parametrize("purifier", CONTROLS, ids=str)
-def test_a_name_is_its_module_s_with_dashes(purifier: Purifier) -> None:
+def test_the_name_of_a_control_is_its_module_name_with_dashes(purifier: Purifier) -> None:
     assert type(purifier).__module__.rpartition(".")[2].replace("_", "-") == purifier.name
 
 
 @pytest.mark.parametrize("purifier", CONTROLS, ids=str)
-def test_autocast_does_not_round_what_they_compute(purifier: Purifier, images: Tensor, noise: Noise) -> None:
-    plain = purifier.purify(images, nn.Module(), noise)
+def test_autocast_does_not_change_the_result(purifier: Purifier, images: Tensor, noise: Noise) -> None:
+    without_autocast = purifier.purify(images, nn.Module(), noise)
     with torch.autocast("cpu", torch.bfloat16):
-        assert torch.equal(purifier.purify(images, nn.Module(), noise), plain)
+        assert torch.equal(purifier.purify(images, nn.Module(), noise), without_autocast)
 
 
 @pytest.mark.parametrize("purifier", CONTROLS, ids=str)
 @settings(deadline=None, max_examples=10)
 @given(seed=st.integers(0, 2**32), height=st.integers(4, 20), width=st.integers(4, 20), contrast=st.integers(0, 40))
-def test_shape_type_and_range_stay(purifier: Purifier, seed: int, height: int, width: int, contrast: int) -> None:
+def test_shape_dtype_and_range_are_kept(purifier: Purifier, seed: int, height: int, width: int, contrast: int) -> None:
     images = torch.rand(2, 3, height, width, generator=torch.Generator().manual_seed(seed))
-    images = ((images - 0.5) * contrast + 0.5).clamp(0, 1)  # up to almost black and white
+    images = ((images - 0.5) * contrast + 0.5).clamp(0, 1)  # at high contrast almost black and white
     output = purifier.purify(images, nn.Module(), Noise(seed, ("first", "second")))
     assert output.shape == images.shape
     assert output.dtype == torch.float32

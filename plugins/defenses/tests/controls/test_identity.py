@@ -5,5 +5,5 @@ from torch import Tensor, nn
 from retbench import Noise
 
 
-def test_the_images_come_back_bit_for_bit(images: Tensor, noise: Noise) -> None:
+def test_the_images_are_returned_unchanged(images: Tensor, noise: Noise) -> None:
     assert torch.equal(Identity().purify(images, nn.Module(), noise), images)

@@ -12,7 +12,7 @@ from retbench import Noise
 NOISE = Noise(0, ("query",))
 
 
-def filtered(images: Tensor, window: int = 3) -> Tensor:
+def purify(images: Tensor, window: int = 3) -> Tensor:
     return Median(window=window).purify(images, nn.Module(), NOISE)
 
 
@@ -22,43 +22,43 @@ def random_images(seed: int, height: int = 7, width: int = 9) -> Tensor:
 
 @settings(deadline=None, max_examples=25)
 @given(st.integers(0, 2**32), st.integers(2, 3), st.integers(1, 9), st.integers(1, 9))
-def test_it_is_the_filter_of_scipy(seed: int, window: int, height: int, width: int) -> None:
+def test_the_filter_equals_that_of_scipy(seed: int, window: int, height: int, width: int) -> None:
     images = random_images(seed, height, width)
     expected = ndimage.median_filter(images.numpy(), size=(1, 1, window, window), mode="reflect")
-    assert torch.equal(filtered(images, window), torch.from_numpy(expected))
+    assert torch.equal(purify(images, window), torch.from_numpy(expected))
 
 
-def test_a_window_of_two_takes_the_upper_middle_of_the_pixel_and_those_above_and_to_the_left() -> None:
+def test_a_window_of_two_gives_the_upper_median_of_the_pixel_and_those_above_and_to_the_left() -> None:
     images = torch.tensor([[0.1, 0.2], [0.3, 0.4]]).expand(1, 3, 2, 2)
-    expected = torch.tensor([[0.1, 0.2], [0.3, 0.3]])  # upper left 1 1 1 1, upper right 1 1 2 2, lower left 1 1 3 3
-    assert torch.equal(filtered(images, 2), expected.expand(1, 3, 2, 2))
+    expected = torch.tensor([[0.1, 0.2], [0.3, 0.3]])  # windows in tenths: 1 1 1 1, 1 1 2 2, 1 1 3 3, 1 2 3 4
+    assert torch.equal(purify(images, 2), expected.expand(1, 3, 2, 2))
 
 
-def test_a_single_wrong_pixel_is_removed() -> None:
+def test_a_single_outlier_is_removed() -> None:
     images = torch.full((1, 3, 7, 7), 0.5)
-    spoilt = images.clone()
-    spoilt[:, :, 3, 4] = 1
-    assert torch.equal(filtered(spoilt), images)
+    with_outlier = images.clone()
+    with_outlier[:, :, 3, 4] = 1
+    assert torch.equal(purify(with_outlier), images)
 
 
 @settings(deadline=None, max_examples=25)
 @given(st.integers(0, 2**32))
-def test_a_window_of_three_treats_all_sides_alike(seed: int) -> None:
+def test_a_window_of_three_commutes_with_flips_transposition_and_inversion(seed: int) -> None:
     images = random_images(seed)
     for axis in (2, 3):
-        assert torch.equal(filtered(images.flip(axis)), filtered(images).flip(axis))
-    assert torch.equal(filtered(images.mT), filtered(images).mT)
-    assert torch.equal(filtered(1 - images), 1 - filtered(images))
+        assert torch.equal(purify(images.flip(axis)), purify(images).flip(axis))
+    assert torch.equal(purify(images.mT), purify(images).mT)
+    assert torch.equal(purify(1 - images), 1 - purify(images))
 
 
-def test_the_gradient_goes_to_the_value_chosen() -> None:
+def test_the_gradient_passes_to_the_selected_value() -> None:
     images = random_images(0).requires_grad_()
-    (gradient,) = torch.autograd.grad(filtered(images)[0, 1, 3, 4], images)
-    chosen = images.detach() == filtered(images.detach())[0, 1, 3, 4]
-    assert torch.equal(gradient, chosen.float())
+    (gradient,) = torch.autograd.grad(purify(images)[0, 1, 3, 4], images)
+    selected = images.detach() == purify(images.detach())[0, 1, 3, 4]
+    assert torch.equal(gradient, selected.float())
 
 
 @pytest.mark.parametrize("window", [1, 4])
-def test_a_window_outside_its_range_is_refused(window: int) -> None:
+def test_a_window_outside_its_range_is_an_error(window: int) -> None:
     with pytest.raises(ValidationError):
         Median(window=window)

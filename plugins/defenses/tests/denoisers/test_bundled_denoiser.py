@@ -15,37 +15,37 @@ from retbench import Context, Dataset, Facts, Noise, TrainingData, unit_images
 def dataset(request: pytest.FixtureRequest) -> Dataset:
     pytest.importorskip("retbench_datasets")
     module, name = request.param.split(".")
-    made: Dataset = getattr(import_module(f"retbench_datasets.embedded.{module}"), name)()
-    return made
+    dataset: Dataset = getattr(import_module(f"retbench_datasets.embedded.{module}"), name)()
+    return dataset
 
 
-def test_the_shipped_weights_denoise_pictures_they_never_saw(dataset: Dataset) -> None:
+def test_the_shipped_weights_denoise_images_outside_the_training_split(dataset: Dataset) -> None:
     cpu = torch.device("cpu")
     data = TrainingData(dataset, dataset.facts(), cpu)
     denoiser = BundledDenoiser()
-    net = denoiser.module(denoiser.fit(data, Context(cpu, "float32", Noise(0, ("fit",)))), cpu)
+    predictor = denoiser.module(denoiser.fit(data, Context(cpu, "float32", Noise(0, ("fit",)))), cpu)
     clean = 2 * unit_images(dataset.images("query", range(16)), cpu) - 1
     eps = Noise(0, tuple(dataset.ids("query")[:16])).normal("eps", (3, 32, 32))
     alpha_bar = alphas_cumprod()[44]
     noised = alpha_bar**0.5 * clean + (1 - alpha_bar) ** 0.5 * eps
     with torch.no_grad():
-        restored = (noised - (1 - alpha_bar) ** 0.5 * net(noised, 44).eps) / alpha_bar**0.5
-    untouched = (noised / alpha_bar**0.5 - clean).square().mean()
-    assert (restored - clean).square().mean() < 0.25 * untouched
+        restored = (noised - (1 - alpha_bar) ** 0.5 * predictor(noised, 44).eps) / alpha_bar**0.5
+    error_before = (noised / alpha_bar**0.5 - clean).square().mean()
+    assert (restored - clean).square().mean() < 0.25 * error_before
 
 
-def test_the_shipped_weights_know_the_levels_below_400(dataset: Dataset) -> None:
+def test_the_shipped_weights_support_the_levels_below_400(dataset: Dataset) -> None:
     assert Ddpm(t_p=400).supports(dataset.facts()) is None
     assert Ddpm(t_p=401).supports(dataset.facts()) is not None
 
 
-def test_the_recipe_holds_the_digest_of_the_weights(dataset: Dataset) -> None:
+def test_the_recipe_contains_the_digest_of_the_weights(dataset: Dataset) -> None:
     options = BundledDenoiser().spec(dataset.facts())["options"]
     assert str(options["weights"]).startswith("sha256:")
 
 
-def test_a_dataset_without_weights_is_refused_with_what_to_do(tiny_facts: Callable[[int, int], Facts]) -> None:
-    reason = Ddpm().supports(replace(tiny_facts(32, 32), dataset="flickr25k"))
+def test_the_reason_for_a_dataset_without_weights_says_what_to_do(sized_facts: Callable[[int, int], Facts]) -> None:
+    reason = Ddpm().supports(replace(sized_facts(32, 32), dataset="flickr25k"))
     assert reason is not None
-    assert reason.startswith("no weights are shipped for this dataset: got flickr25k, expected one of ")
+    assert reason.startswith("no denoiser is shipped for this dataset: got flickr25k, expected one of ")
     assert "denoiser: train" in reason

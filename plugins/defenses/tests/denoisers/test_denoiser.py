@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 import torch
 from diffusers import UNet2DModel
-from retbench_defenses.denoisers.denoiser import Predictor, build_predictor, read_outline
+from retbench_defenses.denoisers.denoiser import Predictor, build_predictor, read_metadata
 from retbench_defenses.denoisers.trained_denoiser import TrainedDenoiser
 from retbench_defenses.diffusion.ddpm import Ddpm
 from retbench_defenses.diffusion.gdmp import Gdmp
@@ -14,36 +14,36 @@ from torch import Tensor
 
 from retbench import Facts, OptionError, State, part_state
 
-Save = Callable[..., UNet2DModel]
+SaveUNet = Callable[..., UNet2DModel]
 
 
-def test_the_network_is_recovered_from_its_state(state: State) -> None:
+def test_the_network_is_built_from_its_state(state: State) -> None:
     weights = part_state(state, "denoiser")
-    net = build_predictor(weights, torch.device("cpu")).unet
-    assert not net.training
-    assert all(not weight.requires_grad for weight in net.parameters())
-    assert all(torch.equal(net.state_dict()[name], weights[name]) for name in net.state_dict())
-    outline = read_outline(weights)
-    assert outline.config["block_out_channels"] == [8, 8]
-    assert (outline.levels, outline.size, outline.variance) == (200, (16, 16), "fixed_small")
+    unet = build_predictor(weights, torch.device("cpu")).unet
+    assert not unet.training
+    assert all(not weight.requires_grad for weight in unet.parameters())
+    assert all(torch.equal(tensor, weights[name]) for name, tensor in unet.state_dict().items())
+    metadata = read_metadata(weights)
+    assert metadata.config["block_out_channels"] == [8, 8]
+    assert (metadata.levels, metadata.size, metadata.variance) == (200, (16, 16), "fixed_small")
 
 
 def test_the_default_network_has_about_a_million_weights(facts: Facts) -> None:
-    net = UNet2DModel(**TrainedDenoiser().outline(facts).config)
-    assert sum(weight.numel() for weight in net.parameters()) == 1_046_883
+    unet = UNet2DModel(**TrainedDenoiser().metadata(facts).config)
+    assert sum(weight.numel() for weight in unet.parameters()) == 1_046_883
 
 
-def test_a_size_that_the_network_cannot_halve_is_refused(tiny_facts: Callable[[int, int], Facts]) -> None:
-    reason = Ddpm(denoiser="train").supports(tiny_facts(32, 30))
+def test_an_image_size_that_the_network_cannot_halve_is_not_supported(sized_facts: Callable[[int, int], Facts]) -> None:
+    reason = Ddpm(denoiser="train").supports(sized_facts(32, 30))
     assert reason == "image size does not fit the U-Net: got 32x30, expected multiples of 4"
-    assert Ddpm(denoiser="train").supports(tiny_facts(28, 32)) is None
+    assert Ddpm(denoiser="train").supports(sized_facts(28, 32)) is None
 
 
 @pytest.mark.parametrize(
     ("options", "start", "levels"),
     [({"t_p": 201}, 200, 200), ({"t_p": 45, "respace": 50}, 897, 200), ({"training": {"levels": 44}}, 44, 44)],
 )
-def test_a_chain_above_the_trained_levels_is_refused(
+def test_a_start_level_above_the_trained_levels_is_not_supported(
     options: dict[str, object], start: int, levels: int, facts: Facts
 ) -> None:
     reason = Ddpm.create({"denoiser": "train", **options}).supports(facts)
@@ -52,12 +52,12 @@ def test_a_chain_above_the_trained_levels_is_refused(
 
 
 @pytest.mark.parametrize("options", [{"t_p": 200}, {"t_p": 45, "respace": 250}, {"training": {"levels": 45}}])
-def test_a_chain_within_the_trained_levels_is_supported(options: dict[str, object], facts: Facts) -> None:
+def test_a_start_level_within_the_trained_levels_is_supported(options: dict[str, object], facts: Facts) -> None:
     assert Ddpm.create({"denoiser": "train", **options}).supports(facts) is None
 
 
 def test_a_purify_step_outside_the_respaced_chain_is_an_option_error() -> None:
-    with pytest.raises(OptionError, match="outside the chain: its highest step is 51, the chain has 50"):
+    with pytest.raises(OptionError, match="outside the chain: got step 51, expected at most 50"):
         Ddpm.create({"t_p": 51, "respace": 50})
 
 
@@ -70,32 +70,36 @@ def test_a_purify_step_outside_the_respaced_chain_is_an_option_error() -> None:
         (Ddpm(start="T", steps=251), 251),
     ],
 )
-def test_a_walk_outside_a_chain_that_the_denoiser_chooses_is_refused(
-    purifier: DiffusionPurifier, highest: int, save: Save, tmp_path: Path, tiny_facts: Callable[[int, int], Facts]
+def test_a_step_outside_the_chain_of_an_automatic_respacing_is_not_supported(
+    purifier: DiffusionPurifier,
+    highest: int,
+    save_unet: SaveUNet,
+    tmp_path: Path,
+    sized_facts: Callable[[int, int], Facts],
 ) -> None:
-    save(tmp_path, sample_size=256)
-    asked = purifier.model_copy(update={"denoiser": str(tmp_path)})
-    assert asked.supports(tiny_facts(256, 256)) == (
-        f"the walk is outside the chain: its highest step is {highest}, the chain has 250"
-    )
+    save_unet(tmp_path, sample_size=256)
+    large = purifier.model_copy(update={"denoiser": str(tmp_path)})
+    reason = large.supports(sized_facts(256, 256))
+    assert reason is not None
+    assert f"outside the chain: got step {highest}, expected at most 250" in reason
 
 
-def test_a_step_that_is_not_read_may_be_outside_the_chain(facts: Facts) -> None:
+def test_only_steps_that_are_used_must_be_inside_the_chain(facts: Facts) -> None:
     assert Gradual(denoiser="train", respace=30, schedule=((2, 1),)).steps is None
     assert Ddpm(start="T", steps=100).highest_step == 100
-    with pytest.raises(OptionError, match="its highest step is 37, the chain has 36"):
+    with pytest.raises(OptionError, match="outside the chain: got step 37, expected at most 36"):
         Gdmp.create({"respace": 36})
 
 
-def test_the_network_is_called_with_its_level_as_a_tensor(images: Tensor, predict: Callable[..., Predictor]) -> None:
-    """A number would be compiled into the network once for each level."""
+def test_the_network_receives_its_level_as_a_tensor(images: Tensor, make_predictor: Callable[..., Predictor]) -> None:
+    """torch.compile would compile the network anew for each level if it were a Python number."""
     levels: list[Tensor] = []
-    predictor = predict(lambda x, level: x)
+    predictor = make_predictor(lambda x, level: x)
     predictor.unet.register_forward_hook(lambda unet, inputs, output: levels.append(inputs[1]))
     predictor(images, 44)
     assert (levels[0].dtype, levels[0].shape, levels[0].item()) == (torch.int64, (), 44)
 
 
-def test_a_walk_in_more_steps_than_it_has_is_an_option_error() -> None:
-    with pytest.raises(OptionError, match="a walk of 5 steps has no more than that: steps is 6"):
+def test_more_steps_than_t_p_is_an_option_error() -> None:
+    with pytest.raises(OptionError, match="`steps` exceeds `t_p`: got 6, expected at most 5"):
         Ddpm.create({"t_p": 5, "steps": 6})

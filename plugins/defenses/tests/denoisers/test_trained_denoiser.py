@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from retbench_defenses.denoisers.denoiser import Outline
+from retbench_defenses.denoisers.denoiser import DenoiserMetadata
 from retbench_defenses.denoisers.schedule import alphas_cumprod, diffuse
 from retbench_defenses.denoisers.trained_denoiser import TrainedDenoiser, _diffuse_each
 from retbench_defenses.diffusion.ddpm import Ddpm
@@ -19,24 +19,24 @@ Train = Callable[..., State]
 
 
 class Killed(BaseException):
-    """Ends a training as a signal would end its process."""
+    """Interrupts a training as a signal to its process would."""
 
 
-def test_training_lowers_the_loss(train: Train, tiny: TrainedDenoiser) -> None:
+def test_training_lowers_the_loss(train: Train, tiny_denoiser: TrainedDenoiser) -> None:
     curves: dict[str, list[float]] = {}
-    train(tiny, record=curves.__setitem__)
+    train(tiny_denoiser, record=curves.__setitem__)
     losses = torch.tensor(curves["loss"])
-    assert len(losses) == tiny.steps
+    assert len(losses) == tiny_denoiser.steps
     assert losses[-10:].mean() < 0.7 * losses[:10].mean()
 
 
-def test_training_twice_gives_the_same_weights(train: Train, tiny: TrainedDenoiser) -> None:
-    first, second = train(tiny), train(tiny)
+def test_training_is_reproducible(train: Train, tiny_denoiser: TrainedDenoiser) -> None:
+    first, second = train(tiny_denoiser), train(tiny_denoiser)
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
-def test_a_killed_training_resumes_to_the_weights_of_an_uninterrupted_one(
-    train: Train, tiny: TrainedDenoiser, tmp_path: Path
+def test_an_interrupted_training_resumes_to_the_weights_of_an_uninterrupted_one(
+    train: Train, tiny_denoiser: TrainedDenoiser, tmp_path: Path
 ) -> None:
     steps: list[int] = []
 
@@ -45,71 +45,71 @@ def test_a_killed_training_resumes_to_the_weights_of_an_uninterrupted_one(
             raise Killed
 
     with pytest.raises(Killed):
-        train(tiny, tmp_path, progress=kill)
+        train(tiny_denoiser, tmp_path, progress=kill)
     curves: dict[str, list[float]] = {}
-    resumed = train(tiny, tmp_path, progress=lambda done, total: steps.append(done), record=curves.__setitem__)
-    uninterrupted = train(tiny)
-    assert len(curves["loss"]) == tiny.steps
+    resumed = train(tiny_denoiser, tmp_path, progress=lambda done, total: steps.append(done), record=curves.__setitem__)
+    uninterrupted = train(tiny_denoiser)
+    assert len(curves["loss"]) == tiny_denoiser.steps
     assert steps[0] == 20
     assert all(torch.equal(resumed[name], uninterrupted[name]) for name in resumed)
 
 
 def test_training_stops_at_the_first_loss_that_is_not_finite(
-    train: Train, tiny: TrainedDenoiser, monkeypatch: pytest.MonkeyPatch
+    train: Train, tiny_denoiser: TrainedDenoiser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    true_loss = TrainedDenoiser._loss
+    original_loss = TrainedDenoiser._loss
 
     def loss(self: TrainedDenoiser, unet: nn.Module, inputs: TrainingData, ctx: Context, step: int) -> Tensor:
-        return true_loss(self, unet, inputs, ctx, step) * (float("nan") if step == 3 else 1.0)
+        return original_loss(self, unet, inputs, ctx, step) * (float("nan") if step == 3 else 1.0)
 
     monkeypatch.setattr(TrainedDenoiser, "_loss", loss)
     with pytest.raises(ValueError, match="training: loss of step 4 is not finite: got nan"):
-        train(tiny)
+        train(tiny_denoiser)
 
 
-def test_images_are_noised_each_to_a_level_of_its_own(images: Tensor, noise: Noise) -> None:
+def test_each_image_is_noised_to_its_own_level(images: Tensor, noise: Noise) -> None:
     eps, levels = noise.normal("eps", (3, 16, 16)), torch.tensor([0, 1, 44, 99, 177, 500, 998, 999])
     expected = [diffuse(images[row], alphas_cumprod()[level], eps[row]) for row, level in enumerate(levels.tolist())]
     assert torch.allclose(_diffuse_each(images, levels, eps), torch.stack(expected), rtol=1e-6, atol=1e-7)
 
 
-def test_half_of_a_batch_is_drawn_from_the_low_levels() -> None:
-    levels = TrainedDenoiser(batch_size=1000, levels=400, dense_below=50)._levels(Noise(0, ("fit",)), step=3)
+def test_half_of_a_batch_has_low_levels() -> None:
+    levels = TrainedDenoiser(batch_size=1000, levels=400, dense_below=50)._draw_levels(Noise(0, ("fit",)), step=3)
     assert (levels[:500] < 50).all()
     assert levels.min() >= 0
     assert levels.max() < 400
     assert 0.1 < (levels[500:] < 100).float().mean() < 0.4
 
 
-def test_low_levels_never_exceed_the_levels_trained_for() -> None:
-    assert TrainedDenoiser(batch_size=1000, levels=20)._levels(Noise(0, ("fit",)), step=0).max() < 20
+def test_drawn_levels_never_exceed_the_trained_levels() -> None:
+    assert TrainedDenoiser(batch_size=1000, levels=20)._draw_levels(Noise(0, ("fit",)), step=0).max() < 20
 
 
-def test_purifiers_that_train_alike_share_one_denoiser(facts: Facts) -> None:
+def test_purifiers_with_equal_training_options_share_one_denoiser(facts: Facts) -> None:
     options = {"denoiser": "train", "training": {"steps": 7}}
     assert Ddpm.create(options).parts(facts) == RetPur.create(options).parts(facts)
     assert Ddpm.create(options).parts(facts)["denoiser"] == TrainedDenoiser(steps=7)
 
 
-def test_channels_that_the_group_norm_cannot_divide_are_an_option_error() -> None:
+def test_channels_that_are_no_multiple_of_the_norm_groups_are_an_option_error() -> None:
     with pytest.raises(OptionError, match="multiple of 8"):
         TrainedDenoiser.create({"channels": [12, 8]})
 
 
-def test_the_picture_of_samples_shows_images_noised_and_denoised(train: Train, tiny: TrainedDenoiser) -> None:
+def test_the_picture_of_samples_shows_noised_and_denoised_images(train: Train, tiny_denoiser: TrainedDenoiser) -> None:
     recorded: dict[str, torch.Tensor] = {}
-    train(tiny.model_copy(update={"levels": 80, "steps": 200}), record=recorded.__setitem__)
+    train(tiny_denoiser.model_copy(update={"levels": 80, "steps": 200}), record=recorded.__setitem__)
     picture = recorded["samples"]
     assert picture.dtype == torch.uint8
     assert picture.shape == (3, 8 * 16, 7 * 16)
     tiles = picture.double().unflatten(1, (8, 16)).unflatten(3, (7, 16)).permute(3, 1, 0, 2, 4)
-    clean, *rest = tiles
-    for noised, restored in (rest[0:2], rest[2:4], rest[4:6]):
+    clean, *others = tiles
+    for noised, restored in (others[0:2], others[2:4], others[4:6]):
         assert (restored - clean).square().mean() < (noised - clean).square().mean()
 
 
-def test_no_level_is_trained_that_no_published_setting_reaches() -> None:
-    starts = [
+def test_the_default_levels_include_the_start_level_of_every_published_setting() -> None:
+    purifiers = [
         Ddpm(t_p=45),
         Ddpm(t_p=45, respace=250),
         RetPur(),
@@ -118,6 +118,6 @@ def test_no_level_is_trained_that_no_published_setting_reaches() -> None:
         DiffPure(),
         Gradual(),
     ]
-    outline = Outline({"block_out_channels": (8,)}, TrainedDenoiser().levels, (32, 32))
-    assert all(walk.start < outline.levels for purifier in starts for walk in purifier.walks(outline))
-    assert max(walk.start for purifier in starts for walk in purifier.walks(outline)) == 177
+    metadata = DenoiserMetadata({"block_out_channels": (8,)}, TrainedDenoiser().levels, (32, 32))
+    start_levels = [each.start_level for purifier in purifiers for each in purifier.diffusion_passes(metadata)]
+    assert max(start_levels) == 177 < metadata.levels

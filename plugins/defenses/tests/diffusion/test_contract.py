@@ -11,26 +11,26 @@ from retbench_defenses.diffusion.retpur_literal import RetPurLiteral
 from retbench import TrainingData
 from retbench.testing import check_component
 
-SHORT = {"denoiser": "train", "t_p": 3}
+FEW_STEPS = {"denoiser": "train", "t_p": 3}
 
 
 @pytest.mark.parametrize(
     "purifier",
     [
-        Ddpm(**SHORT),
-        Ddpm(**SHORT, passes=2),
-        DiffPure(**SHORT),
-        DiffPure(**SHORT, sampler="ddpm"),
-        Gdmp(**SHORT),
-        Gdmp(**SHORT, setting="imagenet", guide_ref="noised_shared"),
+        Ddpm(**FEW_STEPS),
+        Ddpm(**FEW_STEPS, passes=2),
+        DiffPure(**FEW_STEPS),
+        DiffPure(**FEW_STEPS, sampler="ddpm"),
+        Gdmp(**FEW_STEPS),
+        Gdmp(**FEW_STEPS, setting="imagenet", guide_ref="noised_shared"),
         Gradual(denoiser="train", schedule=((3, 2), (4, 1))),
-        RetPur(**SHORT),
-        RetPur(**SHORT, pull=0.5, metric="mse"),
-        RetPurLiteral(**SHORT),
+        RetPur(**FEW_STEPS),
+        RetPur(**FEW_STEPS, pull=0.5, metric="mse"),
+        RetPurLiteral(**FEW_STEPS),
     ],
     ids=lambda purifier: f"{purifier.name} {purifier.model_dump(exclude_defaults=True)}",
 )
-def test_the_purifiers_keep_the_contract(
-    purifier: DiffusionPurifier, data: TrainingData, tiny: TrainedDenoiser
+def test_the_purifiers_fulfill_the_contract(
+    purifier: DiffusionPurifier, data: TrainingData, tiny_denoiser: TrainedDenoiser
 ) -> None:
-    check_component(purifier.model_copy(update={"training": tiny}), data.dataset)
+    check_component(purifier.model_copy(update={"training": tiny_denoiser}), data.dataset)

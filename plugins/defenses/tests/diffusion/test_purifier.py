@@ -6,10 +6,10 @@ from typing import cast
 import pytest
 import torch
 from diffusers import UNet2DModel
-from retbench_defenses.denoisers.denoiser import Outline, Prediction, Predictor
+from retbench_defenses.denoisers.denoiser import DenoiserMetadata, Prediction, Predictor
 from retbench_defenses.denoisers.local_denoiser import LocalDenoiser
 from retbench_defenses.denoisers.schedule import alphas_cumprod
-from retbench_defenses.diffusion.chain import build_walk
+from retbench_defenses.diffusion.chain import build_pass
 from retbench_defenses.diffusion.ddpm import Ddpm
 from retbench_defenses.diffusion.diffpure import DiffPure
 from retbench_defenses.diffusion.gdmp import Gdmp
@@ -20,66 +20,65 @@ from torch import Tensor
 
 from retbench import Context, Dataset, Facts, Noise, State, TrainingData
 
-Predict = Callable[..., Predictor]
-SMALL = Outline({"block_out_channels": (8,)}, 1000, (32, 32))
-LARGE = Outline({"block_out_channels": (8,)}, 1000, (256, 256))
+MakePredictor = Callable[..., Predictor]
+SMALL_DENOISER = DenoiserMetadata({"block_out_channels": (8,)}, 1000, (32, 32))
+LARGE_DENOISER = DenoiserMetadata({"block_out_channels": (8,)}, 1000, (256, 256))
 
 
-def perfect(clean: Tensor) -> Callable[[Tensor, int], Tensor]:
-    """The noise that leads from `clean` to the image given."""
+def perfect_denoiser(clean: Tensor) -> Callable[[Tensor, int], Tensor]:
+    """Return the function whose prediction always leads to the image `clean`."""
     return lambda x, level: (x - alphas_cumprod()[level] ** 0.5 * clean) / (1 - alphas_cumprod()[level]) ** 0.5
 
 
-def wavy(x: Tensor, level: int) -> Tensor:
-    """Some noise prediction that depends on the image and the level."""
+def predict_sine(x: Tensor, level: int) -> Tensor:
+    """Return a noise prediction that depends on the image and the level."""
     return 0.8 * torch.sin(3 * x) + 0.001 * level
 
 
 @pytest.mark.parametrize("options", [{}, {"t_p": 1}, {"t_p": 300}, {"respace": 250}, {"respace": 10, "t_p": 4}])
 @pytest.mark.parametrize("variance", ["fixed_small", "fixed_large"])
 @pytest.mark.parametrize("mean", ["posterior_clip", "eps_form"])
-def test_a_perfect_denoiser_gives_the_image_back(
-    options: dict[str, int], variance: str, mean: str, predict: Predict, images: Tensor, noise: Noise
+def test_a_perfect_denoiser_restores_its_image(
+    options: dict[str, int], variance: str, mean: str, make_predictor: MakePredictor, images: Tensor, noise: Noise
 ) -> None:
-    clean = 2 * images.flip(0) - 1  # other images than those handed in: what is returned comes from the denoiser
-    module = predict(perfect(clean))
+    clean = 2 * images.flip(0) - 1  # other images than the input: the result comes from the denoiser alone
+    module = make_predictor(perfect_denoiser(clean))
     purified = Ddpm(variance=variance, mean=mean, **options).purify(images, module, noise)
     assert torch.allclose(purified, images.flip(0), atol=1e-5)
 
 
-def test_posterior_and_eps_form_agree_until_something_is_clipped(images: Tensor) -> None:
-    link = build_walk(45, None).links[0]
+def test_posterior_and_eps_form_are_equal_unless_a_value_is_clipped(images: Tensor) -> None:
+    step = build_pass(45, None).steps[0]
     x, eps = 2 * images - 1, torch.randn(images.shape, generator=torch.Generator().manual_seed(0))
     clipped, unclipped = (Ddpm(mean=mean)._mean for mean in ("posterior_clip", "eps_form"))
-    assert torch.allclose(clipped(0.5 * x, 0.5 * eps, link), unclipped(0.5 * x, 0.5 * eps, link), atol=3e-6)
-    assert not torch.allclose(clipped(2 * x, eps, link), unclipped(2 * x, eps, link), atol=3e-6)
+    assert torch.allclose(clipped(0.5 * x, 0.5 * eps, step), unclipped(0.5 * x, 0.5 * eps, step), atol=3e-6)
+    assert not torch.allclose(clipped(2 * x, eps, step), unclipped(2 * x, eps, step), atol=3e-6)
 
 
 @pytest.mark.parametrize(("mean", "factor"), [("literal_abar", 1.2251), ("eps_form", 1.0122)])
-def test_the_letter_of_equation_12_brightens_the_image(mean: str, factor: float) -> None:
+def test_equation_12_as_printed_brightens_the_image(mean: str, factor: float) -> None:
     x = torch.ones(1, 3, 4, 4)
-    for link in build_walk(45, None).links:
-        x = Ddpm(mean=mean)._mean(x, torch.zeros_like(x), link)
+    for step in build_pass(45, None).steps:
+        x = Ddpm(mean=mean)._mean(x, torch.zeros_like(x), step)
     assert x.mean().item() == pytest.approx(factor, abs=5e-5)
 
 
 @pytest.mark.parametrize("variance", ["fixed_small", "fixed_large"])
-@pytest.mark.parametrize(("t_p", "respace", "spacing"), [(45, None, None), (45, 250, 250), (12, 50, 50)])
-def test_the_chain_is_that_of_diffusers(
+@pytest.mark.parametrize(("t_p", "respace"), [(45, None), (45, 250), (12, 50)])
+def test_the_chain_equals_that_of_diffusers(
     variance: str,
     t_p: int,
     respace: int | None,
-    spacing: int | None,
-    predict: Predict,
+    make_predictor: MakePredictor,
     images: Tensor,
     noise: Noise,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     from diffusers import DDPMScheduler
 
-    module = predict(wavy)
+    module = make_predictor(predict_sine)
     purifier = Ddpm(t_p=t_p, respace=respace, variance=variance)
-    levels = [link.level for link in build_walk(t_p, respace).links]
+    levels = [step.level for step in build_pass(t_p, respace).steps]
     scheduler = DDPMScheduler(variance_type=variance)
     scheduler.set_timesteps(timesteps=levels)
     shape = tuple(images.shape[1:])
@@ -87,12 +86,12 @@ def test_the_chain_is_that_of_diffusers(
     for level in levels:
         drawn = noise.normal("reverse", shape, level)
         monkeypatch.setattr("diffusers.schedulers.scheduling_ddpm.randn_tensor", lambda *_, drawn=drawn, **__: drawn)
-        x = scheduler.step(wavy(x, level), level, x).prev_sample
+        x = scheduler.step(predict_sine(x, level), level, x).prev_sample
     assert torch.allclose(purifier.purify(images, module, noise), ((x + 1) / 2).clamp(0, 1), atol=2e-5)
 
 
 @pytest.mark.parametrize("purifier", [Ddpm(t_p=6), RetPur(t_p=6)], ids=str)
-def test_an_image_is_purified_alike_in_any_batch(
+def test_purification_of_an_image_does_not_depend_on_the_batch(
     purifier: Ddpm | RetPur, images: Tensor, module: Predictor, noise: Noise
 ) -> None:
     together = purifier.purify(images, module, noise)
@@ -114,18 +113,18 @@ def test_shape_range_and_dtype_are_kept(
 
 
 @pytest.mark.parametrize("purifier", [Ddpm(t_p=4), RetPur(t_p=4)], ids=str)
-def test_only_the_network_runs_at_the_autocast_precision(
-    purifier: Ddpm | RetPur, predict: Predict, images: Tensor, noise: Noise
+def test_computations_outside_the_network_ignore_autocast(
+    purifier: Ddpm | RetPur, make_predictor: MakePredictor, images: Tensor, noise: Noise
 ) -> None:
-    module = predict(wavy)
+    module = make_predictor(predict_sine)
     expected = purifier.purify(images, module, noise)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         assert torch.equal(purifier.purify(images, module, noise), expected)
-    module = predict(lambda x, level: wavy(x, level).bfloat16())
+    module = make_predictor(lambda x, level: predict_sine(x, level).bfloat16())
     assert purifier.purify(images, module, noise).dtype == torch.float32
 
 
-def test_the_network_runs_at_the_autocast_precision(images: Tensor, module: Predictor, noise: Noise) -> None:
+def test_the_network_runs_in_the_autocast_precision(images: Tensor, module: Predictor, noise: Noise) -> None:
     full = Ddpm(t_p=4).purify(images, module, noise)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         half = Ddpm(t_p=4).purify(images, module, noise)
@@ -134,7 +133,7 @@ def test_the_network_runs_at_the_autocast_precision(images: Tensor, module: Pred
 
 
 @pytest.mark.parametrize("purifier", [Ddpm(t_p=3, mean="eps_form"), RetPur(t_p=3, mean="eps_form")], ids=str)
-def test_gradients_reach_the_query_and_are_right(
+def test_the_gradient_with_respect_to_the_query_equals_finite_differences(
     purifier: Ddpm | RetPur, images: Tensor, module: Predictor, noise: Noise
 ) -> None:
     queries = images.clone().requires_grad_()
@@ -148,21 +147,23 @@ def test_gradients_reach_the_query_and_are_right(
     assert ((above - below) / 0.1).item() == pytest.approx(queries.grad.norm().item(), rel=0.01)
 
 
-def test_purifying_leaves_the_weights_alone(images: Tensor, state: State, noise: Noise) -> None:
+def test_purification_does_not_change_the_weights(images: Tensor, state: State, noise: Noise) -> None:
     module = Ddpm().module(state, images.device)
     before = {name: tensor.clone() for name, tensor in state.items()}
     Ddpm(t_p=2).purify(images.requires_grad_(), module, noise).sum().backward()
     assert all(torch.equal(state[name], before[name]) and state[name].grad is None for name in state)
 
 
-def test_the_purify_step_scales_the_noise_that_is_added(predict: Predict, images: Tensor, noise: Noise) -> None:
-    seen: list[Tensor] = []
-    module = predict(lambda x, level: seen.append(x) or torch.zeros_like(x))
+def test_the_purify_step_determines_the_forward_noise(
+    make_predictor: MakePredictor, images: Tensor, noise: Noise
+) -> None:
+    inputs: list[Tensor] = []
+    module = make_predictor(lambda x, level: inputs.append(x) or torch.zeros_like(x))
     Ddpm(t_p=45).purify(images, module, noise)
-    kept = alphas_cumprod()[44]
-    expected = math.sqrt(kept) * (2 * images - 1) + math.sqrt(1 - kept) * noise.normal("forward", (3, 16, 16))
-    assert torch.allclose(seen[0], expected, atol=1e-6)
-    assert len(seen) == 45
+    alpha_bar = alphas_cumprod()[44]
+    expected = math.sqrt(alpha_bar) * (2 * images - 1) + math.sqrt(1 - alpha_bar) * noise.normal("forward", (3, 16, 16))
+    assert torch.allclose(inputs[0], expected, atol=1e-6)
+    assert len(inputs) == 45
 
 
 @pytest.mark.parametrize(
@@ -178,95 +179,96 @@ def test_the_purify_step_scales_the_noise_that_is_added(predict: Predict, images
     ],
     ids=lambda purifier: f"{purifier.name} {purifier.model_dump(exclude_defaults=True)}",
 )
-def test_a_perfect_denoiser_gives_the_image_back_through_every_reading(
-    purifier: DiffusionPurifier, predict: Predict, images: Tensor, noise: Noise
+def test_a_perfect_denoiser_restores_its_image_with_every_purifier(
+    purifier: DiffusionPurifier, make_predictor: MakePredictor, images: Tensor, noise: Noise
 ) -> None:
-    module = predict(perfect(2 * images.flip(0) - 1))
+    module = make_predictor(perfect_denoiser(2 * images.flip(0) - 1))
     assert torch.allclose(purifier.purify(images, module, noise), images.flip(0), atol=1e-5)
 
 
-def test_each_pass_goes_on_from_the_last_one_with_noise_of_its_own(
-    predict: Predict, images: Tensor, noise: Noise
+def test_each_pass_continues_from_the_one_before_with_new_noise(
+    make_predictor: MakePredictor, images: Tensor, noise: Noise
 ) -> None:
-    seen: list[Tensor] = []
-    module = predict(lambda x, level: seen.append(x) or torch.zeros_like(x))
+    inputs: list[Tensor] = []
+    module = make_predictor(lambda x, level: inputs.append(x) or torch.zeros_like(x))
     Ddpm(passes=2, t_p=1, mean="eps_form").purify(images, module, noise)
-    kept = alphas_cumprod()[0]
-    drawn = [(seen[0] - kept**0.5 * (2 * images - 1)) / (1 - kept) ** 0.5]
-    back = seen[0] / math.sqrt(kept)
-    drawn.append((seen[1] - kept**0.5 * back) / (1 - kept) ** 0.5)
-    assert torch.allclose(drawn[0], noise.normal("forward", (3, 16, 16)), atol=1e-3)
-    assert not torch.allclose(drawn[0], drawn[1], atol=1)
+    alpha_bar = alphas_cumprod()[0]
+    first_noise = (inputs[0] - alpha_bar**0.5 * (2 * images - 1)) / (1 - alpha_bar) ** 0.5
+    first_result = inputs[0] / math.sqrt(alpha_bar)
+    second_noise = (inputs[1] - alpha_bar**0.5 * first_result) / (1 - alpha_bar) ** 0.5
+    assert torch.allclose(first_noise, noise.normal("forward", (3, 16, 16)), atol=1e-3)
+    assert not torch.allclose(first_noise, second_noise, atol=1)
 
 
-def test_45_steps_are_counted_by_the_size_of_the_denoiser() -> None:
+def test_auto_respaces_the_chain_for_large_denoisers_only() -> None:
     starts = {
-        (outline.size, respace): RetPur(respace=respace).walks(outline)[0].start
-        for outline in (SMALL, LARGE)
+        (metadata.size, respace): RetPur(respace=respace).diffusion_passes(metadata)[0].start_level
+        for metadata in (SMALL_DENOISER, LARGE_DENOISER)
         for respace in ("auto", None, 250)
     }
-    assert [starts[SMALL.size, respace] for respace in ("auto", None, 250)] == [44, 44, 177]
-    assert [starts[LARGE.size, respace] for respace in ("auto", None, 250)] == [177, 44, 177]
-    assert RetPur().walks(SMALL._replace(size=None))[0].start == 44
+    assert [starts[SMALL_DENOISER.size, respace] for respace in ("auto", None, 250)] == [44, 44, 177]
+    assert [starts[LARGE_DENOISER.size, respace] for respace in ("auto", None, 250)] == [177, 44, 177]
+    assert RetPur().diffusion_passes(SMALL_DENOISER._replace(size=None))[0].start_level == 44
 
 
-def test_the_whole_chain_starts_at_the_last_level() -> None:
-    (walk,) = Ddpm(start="T", respace=100).walks(SMALL)
-    assert (walk.start, len(walk.links), walk.alpha_bar) == (999, 100, alphas_cumprod()[999])
-    assert len(Ddpm(start="T").walks(SMALL)[0].links) == 1000
+def test_a_start_at_the_last_level_takes_the_whole_chain() -> None:
+    (diffusion_pass,) = Ddpm(start="T", respace=100).diffusion_passes(SMALL_DENOISER)
+    assert (diffusion_pass.start_level, len(diffusion_pass.steps)) == (999, 100)
+    assert diffusion_pass.alpha_bar == alphas_cumprod()[999]
+    assert len(Ddpm(start="T").diffusion_passes(SMALL_DENOISER)[0].steps) == 1000
 
 
-def test_no_images_are_purified_by_a_network_with_attention(save: Callable[..., object], tmp_path: Path) -> None:
-    save(tmp_path)
-    folder = LocalDenoiser(path=str(tmp_path))
+def test_a_network_with_attention_purifies_an_empty_batch(save_unet: Callable[..., object], tmp_path: Path) -> None:
+    save_unet(tmp_path)
+    denoiser = LocalDenoiser(path=str(tmp_path))
     facts = Facts("any", (16, 16), ("a",), {"train": 1, "query": 1, "database": 1})
     data = TrainingData(cast(Dataset, None), facts, torch.device("cpu"))
-    state = folder.fit(data, Context(torch.device("cpu"), "float32", Noise(0, ("fit",))))
-    module = folder.module(state, torch.device("cpu"))
+    state = denoiser.fit(data, Context(torch.device("cpu"), "float32", Noise(0, ("fit",))))
+    module = denoiser.module(state, torch.device("cpu"))
     assert Ddpm(t_p=2).purify(torch.zeros(0, 3, 16, 16), module, Noise(0, ())).shape == (0, 3, 16, 16)
 
 
-@pytest.mark.parametrize("share", [-1.0, 0.0, 1.0])
-def test_a_learned_variance_lies_between_small_and_large_on_a_logarithmic_scale(share: float) -> None:
+@pytest.mark.parametrize("output", [-1.0, 0.0, 1.0])
+def test_a_learned_variance_interpolates_small_and_large_on_a_logarithmic_scale(output: float) -> None:
     purifier = Ddpm(variance="learned_range")
-    for link in build_walk(45, 250).links:
-        prediction = Prediction(torch.zeros(2, 3, 4, 4), torch.full((2, 3, 4, 4), share))
-        variance = purifier._variance("learned_range", prediction, link)
+    for step in build_pass(45, 250).steps:
+        prediction = Prediction(torch.zeros(2, 3, 4, 4), torch.full((2, 3, 4, 4), output))
+        variance = purifier._variance("learned_range", prediction, step)
         assert isinstance(variance, Tensor)
-        expected = {-1.0: link.clipped_variance, 1.0: link.beta, 0.0: math.sqrt(link.clipped_variance * link.beta)}
-        assert torch.allclose(variance, torch.full_like(variance, expected[share]), rtol=1e-5)
+        expected = {-1.0: step.clipped_variance, 1.0: step.beta, 0.0: math.sqrt(step.clipped_variance * step.beta)}
+        assert torch.allclose(variance, torch.full_like(variance, expected[output]), rtol=1e-5)
 
 
-def test_a_learned_variance_is_that_of_diffusers(
-    predict: Predict, images: Tensor, noise: Noise, monkeypatch: pytest.MonkeyPatch
+def test_a_learned_variance_equals_that_of_diffusers(
+    make_predictor: MakePredictor, images: Tensor, noise: Noise, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from diffusers import DDPMScheduler
 
-    def both(x: Tensor, level: int) -> Tensor:
+    def predict_both(x: Tensor, level: int) -> Tensor:
         return torch.cat([0.8 * torch.sin(3 * x), torch.cos(5 * x + level)], dim=1)
 
-    module = predict(both, channels=6)
-    walk = build_walk(6, 250)
+    module = make_predictor(predict_both, channels=6)
+    diffusion_pass = build_pass(6, 250)
     scheduler = DDPMScheduler(variance_type="learned_range")
-    scheduler.set_timesteps(timesteps=[link.level for link in walk.links])
+    scheduler.set_timesteps(timesteps=[step.level for step in diffusion_pass.steps])
     shape = tuple(images.shape[1:])
-    x = scheduler.add_noise(2 * images - 1, noise.normal("forward", shape), torch.tensor([walk.start]))
-    for link in walk.links:
-        drawn = noise.normal("reverse", shape, link.level)
+    x = scheduler.add_noise(2 * images - 1, noise.normal("forward", shape), torch.tensor([diffusion_pass.start_level]))
+    for step in diffusion_pass.steps:
+        drawn = noise.normal("reverse", shape, step.level)
         monkeypatch.setattr("diffusers.schedulers.scheduling_ddpm.randn_tensor", lambda *_, drawn=drawn, **__: drawn)
-        x = scheduler.step(both(x, link.level), link.level, x).prev_sample
+        x = scheduler.step(predict_both(x, step.level), step.level, x).prev_sample
     purified = Ddpm(t_p=6, respace=250, variance="learned_range").purify(images, module, noise)
     assert torch.allclose(purified, ((x + 1) / 2).clamp(0, 1), atol=2e-5)
 
 
-def test_a_fixed_variance_ignores_what_was_learned(predict: Predict, images: Tensor, noise: Noise) -> None:
-    module = predict(lambda x, level: torch.cat([0.5 * x, 9 * x], dim=1), channels=6)
+def test_a_fixed_variance_ignores_the_learned_one(make_predictor: MakePredictor, images: Tensor, noise: Noise) -> None:
+    module = make_predictor(lambda x, level: torch.cat([0.5 * x, 9 * x], dim=1), channels=6)
     fixed = Ddpm(t_p=4, variance="fixed_small").purify(images, module, noise)
-    module = predict(lambda x, level: 0.5 * x)
+    module = make_predictor(lambda x, level: 0.5 * x)
     assert torch.equal(Ddpm(t_p=4, variance="fixed_small").purify(images, module, noise), fixed)
 
 
-def test_a_row_records_where_the_walk_starts(facts: Facts) -> None:
+def test_details_contain_start_level_network_calls_and_variance(facts: Facts) -> None:
     details = RetPur(denoiser="train", copies=3).details(facts)
     assert details["start_level"] == 44
     assert details["alpha_bar"] == pytest.approx(0.976062, abs=1e-6)
@@ -276,10 +278,10 @@ def test_a_row_records_where_the_walk_starts(facts: Facts) -> None:
     assert DiffPure(denoiser="train").details(facts)["variance"] == "the equation's"
 
 
-def test_how_it_is_compiled_and_what_it_does_not_train_are_in_no_recipe(facts: Facts) -> None:
-    plain = Ddpm(denoiser="train").spec(facts)
-    assert Ddpm(denoiser="train", compile=True, copies=4, vote="majority").spec(facts) == plain
-    assert "training" in plain["options"]
+def test_the_recipe_omits_compilation_votes_and_unused_training_options(facts: Facts) -> None:
+    default = Ddpm(denoiser="train").spec(facts)
+    assert Ddpm(denoiser="train", compile=True, copies=4, vote="majority").spec(facts) == default
+    assert "training" in default["options"]
     assert "training" not in Ddpm(denoiser="nobody/nothing").spec(facts)["options"]
 
 
@@ -287,27 +289,27 @@ def test_the_network_is_built_once_and_frozen(
     images: Tensor, state: State, noise: Noise, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     module = Ddpm(t_p=2).module(state, images.device)
-    monkeypatch.setattr("retbench_defenses.denoisers.denoiser.lay_out", None)
+    monkeypatch.setattr("retbench_defenses.denoisers.denoiser.build_unet", None)
     first = Ddpm(t_p=2).purify(images, module, noise)
     assert torch.equal(Ddpm(t_p=2).purify(images, module, noise), first)
     assert not any(weight.requires_grad for weight in module.parameters())
-    assert not any(inner.training for inner in module.modules())
+    assert not any(submodule.training for submodule in module.modules())
 
 
 def test_a_module_made_in_inference_mode_can_be_differentiated(images: Tensor, state: State, noise: Noise) -> None:
     with torch.inference_mode():
         module = Ddpm(t_p=2).module(state, images.device)
         Ddpm(t_p=2).purify(images, module, noise)
-    pixels = images.clone().requires_grad_()
-    Ddpm(t_p=2).purify(pixels, module, noise).sum().backward()
-    assert pixels.grad is not None
+    queries = images.clone().requires_grad_()
+    Ddpm(t_p=2).purify(queries, module, noise).sum().backward()
+    assert queries.grad is not None
 
 
-@pytest.mark.parametrize("wanted", [True, False])
-def test_the_network_is_compiled_only_by_the_option(
-    wanted: bool, state: State, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("option", [True, False])
+def test_the_network_is_compiled_only_with_the_option(
+    option: bool, state: State, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     compiled: list[object] = []
     monkeypatch.setattr(torch.nn.Module, "compile", lambda self, **options: compiled.append((type(self), options)))
-    Ddpm(compile=wanted).module(state, torch.device("cpu"))
-    assert compiled == ([(UNet2DModel, {"dynamic": False})] if wanted else [])
+    Ddpm(compile=option).module(state, torch.device("cpu"))
+    assert compiled == ([(UNet2DModel, {"dynamic": False})] if option else [])

@@ -10,29 +10,28 @@ from torch import Tensor
 
 from retbench import Noise
 
-Predict = Callable[..., Predictor]
+MakePredictor = Callable[..., Predictor]
 
 
-def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def no_noise(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Noise, "normal", lambda self, purpose, shape, step=0: torch.zeros(len(self.ids), *shape))
 
 
-def test_the_printed_equations_multiply_the_image(
-    predict: Predict, images: Tensor, noise: Noise, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Reverse part alone: no noise, no guidance, nothing predicted. Forward, the image is multiplied by its root."""
-    quiet(monkeypatch)
-    module = predict(lambda x, level: torch.zeros_like(x))
-    dim = 0.5 + 0.1 * (images - 0.5)
-    forward = alphas_cumprod()[44] ** 0.5
-    printed = RetPurLiteral(scale=0.0).purify(dim, module, noise)
-    derived = RetPur(scale=0.0, mean="eps_form").purify(dim, module, noise)
+@pytest.mark.usefixtures("no_noise")
+def test_the_printed_mean_brightens_the_image(make_predictor: MakePredictor, images: Tensor, noise: Noise) -> None:
+    """Without noise and guidance, and with a prediction of zero, only the factors of the means remain."""
+    module = make_predictor(lambda x, level: torch.zeros_like(x))
+    low_contrast = 0.5 + 0.1 * (images - 0.5)
+    forward_factor = alphas_cumprod()[44] ** 0.5
+    printed = RetPurLiteral(scale=0.0).purify(low_contrast, module, noise)
+    derived = RetPur(scale=0.0, mean="eps_form").purify(low_contrast, module, noise)
     for purified, factor in ((printed, 1.2251), (derived, 1.0122)):
-        found = ((2 * purified - 1) / (2 * dim - 1)).median().item()
-        assert found == pytest.approx(factor * forward, abs=5e-4)
+        ratio = ((2 * purified - 1) / (2 * low_contrast - 1)).median().item()
+        assert ratio == pytest.approx(factor * forward_factor, abs=5e-4)
 
 
-def test_the_literal_guidance_is_the_gradient_times_the_predicted_noise(
+def test_retpur_literal_equals_retpur_with_the_printed_mean_and_guidance(
     images: Tensor, module: Predictor, noise: Noise
 ) -> None:
     literal = RetPurLiteral(t_p=3)

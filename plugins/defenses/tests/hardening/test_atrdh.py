@@ -1,4 +1,4 @@
-"""Adversarial training: against a plain transcription of the published loop, and by what it is for."""
+"""Adversarial training against a plain transcription of the published loop."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ LABELS = torch.tensor([[1, 0, 0], [0, 1, 0], [1, 1, 0], [0, 0, 1], [0, 1, 1], [0
 MEMORY = torch.arange(1, 25).float().sin().reshape(6, 4)
 
 
-class Net(HashNetwork):
-    """A convolution with normalization and a linear layer over its means; dropout where a test asks for it."""
+class SmallNetwork(HashNetwork):
+    """A convolution with batch normalization, mean pooling, dropout and a linear layer."""
 
     def __init__(self, dropout: float) -> None:
         super().__init__()
@@ -36,8 +36,8 @@ class Net(HashNetwork):
         return self.hash(self.drop(self.features(images).flatten(1)))
 
 
-class Small(Hasher):
-    """A small network that is trained by the pairwise squared error."""
+class SmallHasher(Hasher):
+    """A hasher with a small network, whose loss is the pairwise squared error."""
 
     name: ClassVar[str] = "small"
     source: ClassVar[str] = "made for tests"
@@ -46,8 +46,8 @@ class Small(Hasher):
     def fit(self, data: TrainingData, ctx: Context) -> State:
         raise NotImplementedError
 
-    def network(self, state: State, device: torch.device) -> Net:
-        network = Net(self.dropout)
+    def network(self, state: State, device: torch.device) -> SmallNetwork:
+        network = SmallNetwork(self.dropout)
         network.load_state_dict(state)
         return network
 
@@ -59,13 +59,13 @@ class Small(Hasher):
 @pytest.fixture
 def trained() -> State:
     torch.manual_seed(3)
-    network = Net(0)
+    network = SmallNetwork(0)
     network.features[1].running_mean.uniform_(-0.2, 0.2)
     return network.state_dict()
 
 
 def harden(defense: ATRDH, hasher: Hasher, state: State, **context: Any) -> State:
-    """Hardens a hasher as the core does, with torch's global generator seeded; every checkpoint is due."""
+    """Harden a hasher as the core does, with torch's global generator seeded, and save every checkpoint."""
     data = TrainingData(DATASET, replace(DATASET.facts(), bits=BITS), CPU)
     with torch.random.fork_rng():
         torch.manual_seed(0)
@@ -74,74 +74,81 @@ def harden(defense: ATRDH, hasher: Hasher, state: State, **context: Any) -> Stat
         )
 
 
-def transcribed(defense: ATRDH, hasher: Small, state: State) -> State:
-    """The published loop, image by image where it can be, on a network without dropout."""
+def harden_as_published(defense: ATRDH, hasher: SmallHasher, state: State) -> State:
+    """The published loop, image by image where possible, on a network without dropout."""
     noise, labels = Noise(0, ("atrdh",)), DATASET.labels("train").float()
     images = DATASET.images("train", range(12)).float() / 255
     torch.manual_seed(0)
-    net = Net(0)
-    net.load_state_dict(state)
-    net.eval()  # no dropout to switch on; normalization keeps its statistics
+    network = SmallNetwork(0)
+    network.load_state_dict(state)
+    network.eval()  # keeps the statistics of batch normalization; there is no dropout
     similar = torch.tensor([[float((a * b).sum() > 0) for b in labels] for a in labels])
     with torch.no_grad():
-        memory = torch.tanh(net.image(images))
+        memory = torch.tanh(network.image(images))
     codes = memory.sign()
     vectors = torch.unique(DATASET.labels("database"), dim=0).float()
-    prototypes = PrototypeNet(3, BITS, defense.hidden, defense.semantic, reconstruct=False)
-    pull = torch.optim.Adam(prototypes.parameters(), lr=defense.prototype_learning_rate, betas=(0.5, 0.999))
-    train = torch.optim.Adam(net.parameters(), lr=defense.learning_rate, betas=(0.5, 0.999))
+    prototype_net = PrototypeNet(3, BITS, defense.hidden, defense.semantic, reconstruct=False)
+    prototype_optimizer = torch.optim.Adam(
+        prototype_net.parameters(), lr=defense.prototype_learning_rate, betas=(0.5, 0.999)
+    )
+    hasher_optimizer = torch.optim.Adam(network.parameters(), lr=defense.learning_rate, betas=(0.5, 0.999))
     steps = defense.epochs * 3
     for step in range(steps):
         epoch, index = divmod(step, 3)
-        for optimizer, rate in ((pull, defense.prototype_learning_rate), (train, defense.learning_rate)):
-            tenths = (step >= steps // 2) + (step >= steps * 3 // 4)
-            optimizer.param_groups[0]["lr"] = rate * 0.1**tenths
+        for optimizer, rate in (
+            (prototype_optimizer, defense.prototype_learning_rate),
+            (hasher_optimizer, defense.learning_rate),
+        ):
+            decays = (step >= steps // 2) + (step >= steps * 3 // 4)
+            optimizer.param_groups[0]["lr"] = rate * 0.1**decays
         rows = noise.uniform("shuffle", (12,), epoch)[0].argsort()[4 * index : 4 * index + 4]
-        outputs = torch.tanh(net.image(images[rows]))
+        outputs = torch.tanh(network.image(images[rows]))
         codes[rows] = outputs.detach().sign()
-        wanted = vectors[(noise.uniform("targets", (4,), step)[0] * len(vectors)).long()]
-        soft = prototypes(wanted).codes
-        loss = circle_loss(soft, codes, wanted @ labels.T > 0) + 1e-4 * ((soft.sign() - soft) ** 2).sum()
-        pull.zero_grad()
+        targets = vectors[(noise.uniform("targets", (4,), step)[0] * len(vectors)).long()]
+        prototypes = prototype_net(targets).codes
+        quantization = ((prototypes.sign() - prototypes) ** 2).sum()
+        loss = circle_loss(prototypes, codes, targets @ labels.T > 0) + 1e-4 * quantization
+        prototype_optimizer.zero_grad()
         (loss / 4).backward()
-        pull.step()
+        prototype_optimizer.step()
         start = noise.uniform("start", (4, 3, 8, 8), step)[0]
         attacked = []
-        for image, code, corner in zip(images[rows], soft.detach().sign(), start, strict=True):
-            moved = (image + defense.eps * (2 * corner - 1)).clamp(0, 1)
+        for image, code, position in zip(images[rows], prototypes.detach().sign(), start, strict=True):
+            pixels = (image + defense.eps * (2 * position - 1)).clamp(0, 1)
             for _ in range(defense.attack_steps):
-                moved = moved.detach().requires_grad_()
-                (torch.tanh(net.image(moved[None])) @ code).sum().backward()
-                moved = moved + defense.attack_step_size * moved.grad.sign()
-                moved = (image + (moved - image).clamp(-defense.eps, defense.eps)).clamp(0, 1)
-            attacked.append(moved.detach())
-        answers = torch.tanh(net.image(torch.stack(attacked)))
+                pixels = pixels.detach().requires_grad_()
+                (torch.tanh(network.image(pixels[None])) @ code).sum().backward()
+                pixels = pixels + defense.attack_step_size * pixels.grad.sign()
+                pixels = (image + (pixels - image).clamp(-defense.eps, defense.eps)).clamp(0, 1)
+            attacked.append(pixels.detach())
+        attacked_outputs = torch.tanh(network.image(torch.stack(attacked)))
         memory[rows] = outputs.detach()
-        wish = 2 * similar[rows] - 1
-        benign = ((outputs @ memory.T / BITS - wish) ** 2).mean()
-        adversarial = ((answers @ memory.T / BITS - wish) ** 2).mean()
-        train.zero_grad()
+        expected = 2 * similar[rows] - 1
+        benign = ((outputs @ memory.T / BITS - expected) ** 2).mean()
+        adversarial = ((attacked_outputs @ memory.T / BITS - expected) ** 2).mean()
+        hasher_optimizer.zero_grad()
         ((3 if defense.benign == "own" else 1) * benign + defense.weight * adversarial).backward()
-        train.step()
-    return net.state_dict()
+        hasher_optimizer.step()
+    return network.state_dict()
 
 
 @pytest.mark.parametrize(
     "options", [{"benign": "mse"}, {"benign": "own", "weight": 2.0}], ids=["the code of ATRDH", "the code of SAAT"]
 )
-def test_it_is_the_published_loop(trained: State, options: dict[str, Any]) -> None:
+def test_the_hardened_weights_equal_those_of_the_published_loop(trained: State, options: dict[str, Any]) -> None:
     defense = ATRDH(
         epochs=4, batch_size=4, learning_rate=1e-2, eps=0.1, attack_step_size=0.03, hidden=16, semantic=4, **options
     )
-    got, expected = harden(defense, Small(), trained), transcribed(defense, Small(), trained)
-    moved = 0.0
+    hasher = SmallHasher()
+    got, expected = harden(defense, hasher, trained), harden_as_published(defense, hasher, trained)
+    largest_change = 0.0
     for name, weight in expected.items():
         assert torch.allclose(got[name].float(), weight.float(), atol=2e-4), name
-        moved = max(moved, float((weight - trained[name]).abs().max()))
-    assert moved > 0.01
+        largest_change = max(largest_change, float((weight - trained[name]).abs().max()))
+    assert largest_change > 0.01
 
 
-def test_the_attacked_term_is_the_pairwise_error_of_the_literature() -> None:
+def test_pair_error_and_its_gradient_have_reference_values() -> None:
     outputs = MEMORY[:3].clone().requires_grad_()
     similar = LABELS[:3].float() @ LABELS.float().T > 0
     error = pair_error(outputs, MEMORY, similar)
@@ -151,42 +158,42 @@ def test_the_attacked_term_is_the_pairwise_error_of_the_literature() -> None:
 
 
 @pytest.mark.parametrize("dropout", [0.0, 0.5])
-@pytest.mark.parametrize("killed_at", [2, 7], ids=["in the prototype net's steps", "in the second epoch"])
-def test_a_killed_training_resumes_where_the_whole_one_would_be(
-    trained: State, tmp_path: Path, dropout: float, killed_at: int
+@pytest.mark.parametrize("last_step", [2, 7], ids=["in the prototype net's steps", "in the second epoch"])
+def test_an_interrupted_training_resumes_to_the_weights_of_an_uninterrupted_one(
+    trained: State, tmp_path: Path, dropout: float, last_step: int
 ) -> None:
     """Two steps of the prototype net, then three epochs of three batches each."""
     defense = ATRDH(epochs=3, batch_size=5, learning_rate=1e-2, hidden=16, semantic=4, prototype_steps=2)
-    whole = harden(defense, Small(dropout=dropout), trained)
+    uninterrupted = harden(defense, SmallHasher(dropout=dropout), trained)
 
     def kill(done: int, total: int) -> None:
         assert total == 2 + 3 * 3
-        if done == killed_at:
+        if done == last_step:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        harden(defense, Small(dropout=dropout), trained, checkpoints=tmp_path, progress=kill)
-    resumed = harden(defense, Small(dropout=dropout), trained, checkpoints=tmp_path)
-    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+        harden(defense, SmallHasher(dropout=dropout), trained, checkpoints=tmp_path, progress=kill)
+    resumed = harden(defense, SmallHasher(dropout=dropout), trained, checkpoints=tmp_path)
+    assert all(torch.equal(uninterrupted[name], resumed[name]) for name in uninterrupted)
 
 
-def test_statistics_of_normalization_and_the_given_weights_stay(trained: State) -> None:
+def test_batch_statistics_and_the_given_weights_are_not_changed(trained: State) -> None:
     before = {name: weight.clone() for name, weight in trained.items()}
-    after = harden(ATRDH(epochs=1, batch_size=4, hidden=16, semantic=4), Small(), trained)
+    after = harden(ATRDH(epochs=1, batch_size=4, hidden=16, semantic=4), SmallHasher(), trained)
     assert all(torch.equal(before[name], trained[name]) for name in before)
     for name in ("features.1.running_mean", "features.1.running_var", "features.1.num_batches_tracked"):
         assert torch.equal(after[name], trained[name])
     assert not torch.equal(after["hash.weight"], trained["hash.weight"])
 
 
-def test_each_epoch_s_loss_is_recorded(trained: State) -> None:
+def test_the_loss_of_each_epoch_is_recorded(trained: State) -> None:
     curves: dict[str, Any] = {}
-    harden(ATRDH(epochs=2, hidden=8, semantic=4), Small(), trained, record=curves.__setitem__)
+    harden(ATRDH(epochs=2, hidden=8, semantic=4), SmallHasher(), trained, record=curves.__setitem__)
     assert len(curves["loss"]) == 2
 
 
-class Exploding(Small):
-    """Has a loss without bound."""
+class InfiniteLossHasher(SmallHasher):
+    """A hasher whose loss is infinite."""
 
     def loss(self, outputs: Tensor, labels: Tensor, rows: Tensor, memory: Tensor) -> Tensor:
         return super().loss(outputs, labels, rows, memory) * float("inf")
@@ -194,7 +201,7 @@ class Exploding(Small):
 
 def test_a_loss_that_is_not_finite_stops_the_training(trained: State) -> None:
     with pytest.raises(ValueError, match="training: loss of step 3 is not finite: got inf"):
-        harden(ATRDH(epochs=1, hidden=8, semantic=4, prototype_steps=2), Exploding(), trained)
+        harden(ATRDH(epochs=1, hidden=8, semantic=4, prototype_steps=2), InfiniteLossHasher(), trained)
 
 
 def test_a_loss_of_the_prototype_net_that_is_not_finite_stops_the_training(
@@ -204,8 +211,8 @@ def test_a_loss_of_the_prototype_net_that_is_not_finite_stops_the_training(
         "retbench_defenses.hardening.atrdh.circle_loss", lambda codes, *rest: circle_loss(codes, *rest) * float("nan")
     )
     with pytest.raises(ValueError, match="training: loss of the prototype net of step 1 is not finite: got nan"):
-        harden(ATRDH(epochs=1, hidden=8, semantic=4), Small(), trained)
+        harden(ATRDH(epochs=1, hidden=8, semantic=4), SmallHasher(), trained)
 
 
-def test_it_keeps_the_contract() -> None:
+def test_atrdh_fulfills_the_contract() -> None:
     check_component(ATRDH(epochs=1, batch_size=8, hidden=16, semantic=4))

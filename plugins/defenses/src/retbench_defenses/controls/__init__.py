@@ -1,1 +1,1 @@
-"""Controls and cheap input transformations, which a purifier must beat."""
+"""Controls and cheap input transformations, which purifiers by diffusion should outperform."""

@@ -1,4 +1,4 @@
-"""Blurring by a Gaussian: the linear low-pass filter that smoothing purifiers must beat.
+"""Gaussian blur, a linear low-pass filter.
 
 Source: the linear special case of the smoothing in Xu, Evans and Qi 2018, Feature squeezing.
 """
@@ -16,9 +16,9 @@ from retbench import Facts, Noise, Purifier
 
 
 class GaussianBlur(Purifier):
-    """Convolves every channel with a sampled Gaussian of radius ceil(3 sigma); beyond the edge the image is mirrored.
+    """Convolves every channel with a sampled Gaussian of radius ceil(3 sigma), mirroring the image at its edges.
 
-    The mirror leaves out the edge pixel itself, so an image must be larger than the radius.
+    The mirrored image does not repeat the edge pixel, so both sides must exceed the radius.
     """
 
     name: ClassVar[str] = "gaussian-blur"
@@ -27,25 +27,25 @@ class GaussianBlur(Purifier):
     sigma: float = Field(0.7, gt=0, le=10, description="standard deviation of the kernel in pixels")
 
     def supports(self, facts: Facts) -> str | None:
-        if min(facts.image_size) > self._radius:
+        height, width = facts.image_size
+        if min(height, width) > self._radius:
             return None
-        shown = "x".join(map(str, facts.image_size))
         return (
-            f"images too small for the kernel: got {shown}, expected sides above its radius of {self._radius} pixels; "
-            "lower `sigma`"
+            f"images too small for the kernel: got {height}x{width}, expected sides above its radius of {self._radius} "
+            "pixels; lower `sigma`"
         )
 
     def purify(self, images: Tensor, module: nn.Module, noise: Noise) -> Tensor:
         blurred = images
         for axis in (2, 3):
-            blurred = self._blur(blurred, axis)
-        # Only rounding leaves the range, so that clamping must not stop the gradients of white pixels.
+            blurred = self._blur_axis(blurred, axis)
+        # Values leave the range by rounding only, so the clamp must not block the gradients of white pixels.
         return blurred + (blurred.clamp(0, 1) - blurred).detach()
 
-    def _blur(self, images: Tensor, axis: int) -> Tensor:
+    def _blur_axis(self, images: Tensor, axis: int) -> Tensor:
         length = images.shape[axis]
-        sides = (self._radius, self._radius)
-        padded = pad(images, (0, 0, *sides) if axis == 2 else (*sides, 0, 0), mode="reflect")
+        margins = (self._radius, self._radius)
+        padded = pad(images, (0, 0, *margins) if axis == 2 else (*margins, 0, 0), mode="reflect")
         weights = [math.exp(-0.5 * (offset / self.sigma) ** 2) for offset in range(-self._radius, self._radius + 1)]
         # Sums of shifted images, because a convolution would be rounded to the autocast's dtype.
         blurred = images.new_zeros(())

@@ -1,7 +1,7 @@
 """Gaussian noise on the query.
 
-Source: Cohen et al. 2019, Certified adversarial robustness via randomized smoothing. This is the noise under a smoothed
-model; averaged over many copies it is smoothing without a certificate.
+Source: Cohen et al. 2019, Certified adversarial robustness via randomized smoothing. Averaged over many copies, this is
+randomized smoothing without a certificate.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from retbench import Noise, Purifier
 
 
 class GaussianNoise(Purifier):
-    """Adds independent normal noise to every value and clamps to [0, 1], which Cohen et al. leave out."""
+    """Adds independent normal noise to every value and clamps to [0, 1]; Cohen et al. do not clamp."""
 
     name: ClassVar[str] = "gaussian-noise"
     source: ClassVar[str] = "Cohen et al. 2019, equation 1"
 
-    std: float = Field(8 / 255, gt=0, le=1, description="standard deviation of the noise; images are in [0, 1]")
+    std: float = Field(8 / 255, gt=0, le=1, description="standard deviation of the noise, pixels in [0, 1]")
 
     def purify(self, images: Tensor, module: nn.Module, noise: Noise) -> Tensor:
         return (images + self.std * noise.normal("gaussian-noise", tuple(images.shape[1:]))).clamp(0, 1)

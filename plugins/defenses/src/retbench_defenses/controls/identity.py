@@ -1,6 +1,6 @@
 """The control that changes nothing.
 
-Its rows show what the harness does on its own: images rounded to 8 bits, and the spread between seeds.
+Its rows show the effects of the harness alone: images rounded to 8 bits, and the differences between seeds.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from retbench import Noise, Purifier
 
 
 class Identity(Purifier):
-    """Hands the queries on as they are."""
+    """Returns the queries unchanged."""
 
     name: ClassVar[str] = "identity"
     source: ClassVar[str] = "control"

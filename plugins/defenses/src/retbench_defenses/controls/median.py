@@ -1,8 +1,8 @@
-"""The median of each pixel's neighborhood.
+"""Median filter.
 
-Source: Xu, Evans and Qi 2018, Feature squeezing, with the conventions of the SciPy filter that they use. A window of
-2 x 2 holds the pixel and its neighbors above and to the left. The median of an even count is the upper of the two
-middle values. The edge is reflected including the edge pixel.
+Source: Xu, Evans and Qi 2018, Feature squeezing, with the conventions of the SciPy filter that they use: a window of
+2 x 2 contains the pixel and its neighbors above and to the left; the median of an even count is the upper of the two
+middle values; at the edge the image is reflected, edge pixel included.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from retbench import Noise, Purifier
 
 
 class Median(Purifier):
-    """Replaces every value by the median of a small window of its channel; gradients go to the value chosen."""
+    """Replaces every value by the median of a window of its channel; the gradient passes to the selected value."""
 
     name: ClassVar[str] = "median"
     source: ClassVar[str] = "Xu et al. 2018, section III.B"
@@ -28,7 +28,7 @@ class Median(Purifier):
     def purify(self, images: Tensor, module: nn.Module, noise: Noise) -> Tensor:
         height, width = images.shape[2:]
         after = self.window - 2
-        # One pixel of reflection that includes the edge pixel is its replication.
+        # Reflection by one pixel, edge pixel included, is replication.
         padded = pad(images, (1, after, 1, after), mode="replicate")
         offsets = range(self.window)
         neighbors = [padded[:, :, y : y + height, x : x + width] for y in offsets for x in offsets]

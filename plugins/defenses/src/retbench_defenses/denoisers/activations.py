@@ -1,4 +1,4 @@
-"""The memory that a U-Net needs beside its weights."""
+"""The memory that a U-Net needs for its activations."""
 
 from __future__ import annotations
 
@@ -13,17 +13,20 @@ from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_iter
 
-from retbench_defenses.denoisers.denoiser import lay_out
+from retbench_defenses.denoisers.denoiser import build_unet
 
-SAFETY = 2.0
-"""Factor on the counted bytes: convolutions also keep scratch copies, which their results do not show."""
+SAFETY_FACTOR = 2.0
+"""Factor on the counted bytes: convolutions also allocate workspaces, which are not visible as tensors."""
 
 
 def activation_bytes(config: Mapping[str, Any], size: tuple[int, int]) -> int:
-    """Return the bytes that one image of `size` (height, width) needs in a float32 forward pass without gradients.
+    """Return the peak activation memory in bytes of a float32 forward pass of one image, without gradients.
 
-    The network is run on the meta device, where tensors have a size and no content; the result is the most that is
-    alive at once.
+    The network runs on the meta device, where tensors have a size but no values.
+
+    Args:
+        config: arguments of the `UNet2DModel`.
+        size: height and width of the image in pixels.
     """
     return _activation_bytes(json.dumps(dict(config), sort_keys=True), size)
 
@@ -31,31 +34,44 @@ def activation_bytes(config: Mapping[str, Any], size: tuple[int, int]) -> int:
 @lru_cache(maxsize=64)
 def _activation_bytes(config: str, size: tuple[int, int]) -> int:
     with torch.device("meta"), torch.no_grad():
-        unet = lay_out(json.loads(config)).eval()
+        unet = build_unet(json.loads(config)).eval()
         image, level = torch.zeros(1, 3, *size), torch.zeros(1)
-        with _Alive(unet.parameters()) as alive:
+        memory = _PeakMemory(excluded=unet.parameters())
+        with memory:
             unet(image, level)
-    return round(SAFETY * alive.most)
+    return round(SAFETY_FACTOR * memory.peak_bytes)
 
 
-class _Alive(TorchDispatchMode):
-    """Counts the bytes of the living tensors that operations made, without those of `given`."""
+class _PeakMemory(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's class hook is untyped
+    """Records the maximum of the memory that the results of operations occupy at one time.
 
-    def __init__(self, given: Iterable[Tensor] = ()) -> None:
-        super().__init__()
-        self.given = [StorageWeakRef(tensor.untyped_storage()) for tensor in given]
-        self.ignored = {reference.cdata for reference in self.given}
-        self.storages: dict[int, tuple[StorageWeakRef, int]] = {}
-        self.most = 0
+    Args:
+        excluded: tensors whose memory is not counted.
+    """
+
+    def __init__(self, excluded: Iterable[Tensor] = ()) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]  # untyped in torch
+        # The references are kept, because the id of a storage could be reused after its reference is gone.
+        self._excluded_references = [_reference(tensor) for tensor in excluded]
+        self._excluded_ids = {reference.cdata for reference in self._excluded_references}
+        self._storages: dict[int, tuple[StorageWeakRef, int]] = {}
+        self.peak_bytes = 0
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         results = func(*args, **(kwargs or {}))
-        for made in tree_iter(results):
-            if isinstance(made, Tensor):
-                storage = made.untyped_storage()
-                reference = StorageWeakRef(storage)
-                if reference.cdata not in self.ignored:
-                    self.storages[reference.cdata] = (reference, storage.nbytes())
-        self.storages = {at: kept for at, kept in self.storages.items() if not kept[0].expired()}
-        self.most = max(self.most, sum(size for _, size in self.storages.values()))
+        for result in tree_iter(results):
+            if isinstance(result, Tensor):
+                reference = _reference(result)
+                if reference.cdata not in self._excluded_ids:
+                    self._storages[reference.cdata] = (reference, result.untyped_storage().nbytes())
+        self._storages = {key: entry for key, entry in self._storages.items() if not _is_freed(entry[0])}
+        self.peak_bytes = max(self.peak_bytes, sum(size for _, size in self._storages.values()))
         return results
+
+
+def _reference(tensor: Tensor) -> StorageWeakRef:
+    return StorageWeakRef(tensor.untyped_storage())  # type: ignore[no-untyped-call]  # untyped in torch
+
+
+def _is_freed(reference: StorageWeakRef) -> bool:
+    return bool(reference.expired())  # type: ignore[no-untyped-call]  # untyped in torch

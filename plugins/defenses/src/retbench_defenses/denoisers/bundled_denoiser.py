@@ -10,13 +10,14 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 
 from retbench import Context, Facts, State, TrainingData
-from retbench_defenses.denoisers.denoiser import Denoiser, Outline, pack_state
+from retbench_defenses.denoisers.denoiser import Denoiser, DenoiserMetadata, pack_state
 
 WEIGHTS = Path(__file__).parent / "weights"
+"""Folder of the shipped weight files, `<dataset>.safetensors`."""
 
 
 class BundledDenoiser(Denoiser):
-    """Loads the weights shipped for the dataset; the file's header holds its outline.
+    """Loads the weights shipped for the dataset; the header of the file contains their metadata.
 
     They are the result of `TrainedDenoiser` on the dataset's training split, in half precision.
     """
@@ -25,28 +26,28 @@ class BundledDenoiser(Denoiser):
     revision: ClassVar[int] = 2
     source: ClassVar[str] = "Ho et al. 2020, algorithm 1 and equation 14"
 
-    def missing(self, facts: Facts) -> str | None:
-        if _path(facts).exists():
+    def explain_unavailable(self, facts: Facts) -> str | None:
+        if _weight_file(facts).exists():
             return None
         shipped = ", ".join(sorted(path.stem for path in WEIGHTS.glob("*.safetensors")))
         return (
-            f"no weights are shipped for this dataset: got {facts.dataset}, expected one of {shipped}; "
-            "set `denoiser: train`, or name the folder of a diffusers UNet2DModel"
+            f"no denoiser is shipped for this dataset: got {facts.dataset}, expected one of {shipped}; "
+            "set `denoiser: train`, or give the folder of a diffusers UNet2DModel"
         )
 
     def files(self, facts: Facts) -> dict[str, Path]:
-        """Return the weight file, if shipped: a recipe holds its sha256, so other weights are another artifact."""
-        return {} if self.missing(facts) else {"weights": _path(facts)}
+        """Return the weight file, if shipped, so that a recipe contains its sha256."""
+        return {} if self.explain_unavailable(facts) else {"weights": _weight_file(facts)}
 
-    def outline(self, facts: Facts) -> Outline:
-        with safe_open(_path(facts), "pt") as archive:
+    def metadata(self, facts: Facts) -> DenoiserMetadata:
+        with safe_open(_weight_file(facts), "pt") as archive:
             header = archive.metadata()
-        return Outline(json.loads(header["config"]), int(header["levels"]), facts.image_size)
+        return DenoiserMetadata(json.loads(header["config"]), int(header["levels"]), facts.image_size)
 
     def fit(self, inputs: TrainingData, ctx: Context) -> State:
-        weights = load_file(_path(inputs.facts), device=str(ctx.device))
-        return pack_state(weights, self.outline(inputs.facts))
+        weights = load_file(_weight_file(inputs.facts), device=str(ctx.device))
+        return pack_state(weights, self.metadata(inputs.facts))
 
 
-def _path(facts: Facts) -> Path:
+def _weight_file(facts: Facts) -> Path:
     return WEIGHTS / f"{facts.dataset}.safetensors"

@@ -1,4 +1,4 @@
-"""A denoiser that was trained elsewhere, read from this machine's disk."""
+"""A denoiser that was trained elsewhere, read from the local disk."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from pydantic import Field
 from safetensors import SafetensorError, safe_open
 
 from retbench import Context, Facts, State, TrainingData
-from retbench_defenses.denoisers.denoiser import Denoiser, Outline, Variance, lay_out, pack_state
+from retbench_defenses.denoisers.denoiser import Denoiser, DenoiserMetadata, Variance, build_unet, pack_state
 from retbench_defenses.denoisers.schedule import HIGHEST_BETA, LEVELS, LOWEST_BETA, betas
 
-CONFIG, SCHEDULER = "config.json", "scheduler_config.json"
-WEIGHTS = ("diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.bin")
-"""Weight files, the better one first; the second is read as tensors alone."""
-FOLDERS = ("", "unet/", "scheduler/")
-"""Folders inside a pipeline that hold them."""
+CONFIG_FILE, SCHEDULER_FILE = "config.json", "scheduler_config.json"
+WEIGHT_FILES = ("diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.bin")
+"""Names of the weight file, the preferred one first; of the second, only tensors are read."""
+PIPELINE_FOLDERS = ("", "unet/", "scheduler/")
+"""Folders of a diffusers pipeline that can contain the files."""
 VARIANCES: dict[str, Variance] = {
     "fixed_small": "fixed_small",
     "fixed_small_log": "fixed_small",
@@ -28,25 +28,26 @@ VARIANCES: dict[str, Variance] = {
     "fixed_large_log": "fixed_large",
     "learned_range": "learned_range",
 }
-"""Variances by their names in diffusers; those on `_log` are the same ones, tabulated as logarithms."""
-TRAINING: dict[str, Any] = {
+"""Variances by their names in diffusers; those ending in `_log` are the same, tabulated as logarithms."""
+EXPECTED_TRAINING: dict[str, Any] = {
     "num_train_timesteps": LEVELS,
     "prediction_type": "epsilon",
     "rescale_betas_zero_snr": False,
 }
-"""The options of a scheduler that a purifier's chain assumes, beside its betas."""
-BETAS: dict[str, Any] = {"beta_start": LOWEST_BETA, "beta_end": HIGHEST_BETA, "beta_schedule": "linear"}
-"""The options that give its betas, where it does not list them under `trained_betas`."""
+"""Scheduler options that the purifiers assume, apart from the betas."""
+EXPECTED_BETAS: dict[str, Any] = {"beta_start": LOWEST_BETA, "beta_end": HIGHEST_BETA, "beta_schedule": "linear"}
+"""Scheduler options that define the betas, unless `trained_betas` lists them."""
 TOLERANCE = 1e-6
-"""Largest relative difference of two betas that count as equal: another program's were computed in float32."""
+"""Largest relative difference between betas that count as equal; other programs compute them in float32."""
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 
 class LocalDenoiser(Denoiser):
     """Loads a `UNet2DModel` from a folder in diffusers' layout, or from the hub's local cache; it never downloads.
 
-    Without an entry `levels` in the weight file's header, it counts as trained for all 1000 noise levels. The
-    reverse variance is that of `scheduler_config.json` where there is one, else learned with six output channels.
+    If the header of the weight file has no entry `levels`, the network counts as trained for all 1000 noise levels.
+    The reverse variance is that of `scheduler_config.json`; without that file, `learned_range` if the network has six
+    output channels, else `fixed_small`.
     """
 
     name: ClassVar[str] = "local-denoiser"
@@ -54,60 +55,69 @@ class LocalDenoiser(Denoiser):
     learns: ClassVar[bool] = False
     source: ClassVar[str] = "Ho et al. 2020; the layout is that of diffusers' UNet2DModel.save_pretrained"
 
-    path: str = Field(min_length=1, description=f"folder with {CONFIG} and {WEIGHTS[0]}, or a hub id in the cache")
+    path: str = Field(
+        min_length=1, description=f"folder with {CONFIG_FILE} and {WEIGHT_FILES[0]}, or a hub id in the local cache"
+    )
 
-    def missing(self, facts: Facts) -> str | None:
+    def explain_unavailable(self, facts: Facts) -> str | None:
         files = self.files(facts)
         if not {"path", "config"} <= files.keys():
             return (
-                f"no denoiser is there: got {self.path!r}, expected a folder with {CONFIG} and {WEIGHTS[0]} "
-                f"(UNet2DModel.save_pretrained writes both){self._fetch()}"
+                f"the denoiser does not exist: got {self.path!r}, expected a folder with {CONFIG_FILE} and "
+                f"{WEIGHT_FILES[0]} (UNet2DModel.save_pretrained writes both){self._download_hint()}"
             )
         try:
-            return _foreign_chain(files.get("scheduler")) or _foreign_network(files["config"], files["path"])
+            return _explain_other_chain(files.get("scheduler")) or _explain_other_network(
+                files["config"], files["path"]
+            )
         except (ValueError, TypeError, SafetensorError) as error:
             problem = str(error).splitlines()[0]
             return f"{files['config'].parent}: the denoiser cannot be read: {type(error).__name__}: {problem}"
 
-    def _fetch(self) -> str:
-        """Return how to get a hub model, if the path may be one."""
+    def _download_hint(self) -> str:
         if not HUB_ID.fullmatch(self.path):
             return ""
-        wanted = f"{CONFIG} {WEIGHTS[0]} {SCHEDULER}"
-        return f"; a hub model is put into the local cache by: hf download {self.path} {wanted}"
+        files = f"{CONFIG_FILE} {WEIGHT_FILES[0]} {SCHEDULER_FILE}"
+        return f"; to get a hub model into the local cache: hf download {self.path} {files}"
 
     def files(self, facts: Facts) -> dict[str, Path]:
-        """Return the files it reads: a recipe holds their sha256 in place of the path; nothing if missing."""
-        weights = next((found for name in WEIGHTS if (found := _find(self.path, name))), None)
-        found = {"path": weights, "config": _find(self.path, CONFIG), "scheduler": _find(self.path, SCHEDULER)}
-        return {option: path for option, path in found.items() if path}
+        """Return the files that exist among weights (`path`), `config` and `scheduler`.
 
-    def outline(self, facts: Facts) -> Outline:
+        A recipe contains their sha256 in place of the path.
+        """
+        weights = next((path for name in WEIGHT_FILES if (path := _find_file(self.path, name))), None)
+        config, scheduler = _find_file(self.path, CONFIG_FILE), _find_file(self.path, SCHEDULER_FILE)
+        files = {"path": weights, "config": config, "scheduler": scheduler}
+        return {option: path for option, path in files.items() if path}
+
+    def metadata(self, facts: Facts) -> DenoiserMetadata:
         files = self.files(facts)
-        config = _public(_read(files["config"]))
-        return Outline(config, _levels(files["path"]), _size(config), _variance(files.get("scheduler"), config))
+        config = _drop_private(_read_json(files["config"]))
+        variance = _read_variance(files.get("scheduler"), config)
+        return DenoiserMetadata(config, _read_levels(files["path"]), _trained_size(config), variance)
 
     def fit(self, inputs: TrainingData, ctx: Context) -> State:
         import diffusers
 
         # Read by diffusers, which renames the attention weights of old checkpoints.
-        folder = self.files(inputs.facts)["config"].parent
+        files = self.files(inputs.facts)
         unet: Any = diffusers.UNet2DModel
-        safe = self.files(inputs.facts)["path"].suffix == ".safetensors"
-        net = unet.from_pretrained(folder, use_safetensors=safe, low_cpu_mem_usage=False).to(ctx.device)
-        return pack_state(net.state_dict(), self.outline(inputs.facts)._replace(config=_public(dict(net.config))))
+        is_safe = files["path"].suffix == ".safetensors"
+        network = unet.from_pretrained(files["config"].parent, use_safetensors=is_safe, low_cpu_mem_usage=False)
+        metadata = self.metadata(inputs.facts)._replace(config=_drop_private(dict(network.config)))
+        return pack_state(network.to(ctx.device).state_dict(), metadata)
 
 
-def _find(where: str, name: str) -> Path | None:
-    """Return a file of the folder, or of the hub's cache; a pipeline keeps its pieces in folders of their own."""
+def _find_file(path: str, name: str) -> Path | None:
+    """Return a file of the folder or of the hub's cache; None if it does not exist."""
     from huggingface_hub import try_to_load_from_cache
     from huggingface_hub.errors import HFValidationError
 
-    for inside in (folder + name for folder in FOLDERS):
-        if (path := Path(where, inside)).is_file():
-            return path
+    for relative_path in (folder + name for folder in PIPELINE_FOLDERS):
+        if (file := Path(path, relative_path)).is_file():
+            return file
         try:
-            cached = try_to_load_from_cache(where, inside)
+            cached = try_to_load_from_cache(path, relative_path)
         except HFValidationError:  # a path that cannot be a hub id
             continue
         if isinstance(cached, str):
@@ -115,22 +125,22 @@ def _find(where: str, name: str) -> Path | None:
     return None
 
 
-def _size(config: dict[str, Any]) -> tuple[int, int] | None:
+def _trained_size(config: dict[str, Any]) -> tuple[int, int] | None:
     size = config.get("sample_size")
     return (size, size) if isinstance(size, int) else (size[0], size[1]) if size else None
 
 
-def _foreign_chain(scheduler: Path | None) -> str | None:
-    """Return why a network was not trained on the chain that purifiers walk, or None."""
+def _explain_other_chain(scheduler: Path | None) -> str | None:
+    """Return the reason why the network was not trained on the chain of the purifiers, or None if it was."""
     if scheduler is None:
         return None
-    options = _read(scheduler)
-    listed = options.get("trained_betas")
-    for name, expected in (TRAINING if listed else TRAINING | BETAS).items():
-        if not _equal(got := options.get(name, expected), expected):
+    options = _read_json(scheduler)
+    trained_betas = options.get("trained_betas")
+    for name, expected in (EXPECTED_TRAINING if trained_betas else EXPECTED_TRAINING | EXPECTED_BETAS).items():
+        if not _is_equal(got := options.get(name, expected), expected):
             return f"{scheduler}: trained on another chain: {name}: got {got}, expected {expected}"
-    if listed and not (len(listed) == LEVELS and all(map(_equal, listed, betas()))):
-        got = f"{len(listed)} from {listed[0]} to {listed[-1]}"
+    if trained_betas and not (len(trained_betas) == LEVELS and all(map(_is_equal, trained_betas, betas()))):
+        got = f"{len(trained_betas)} from {trained_betas[0]} to {trained_betas[-1]}"
         expected = f"{LEVELS} from {LOWEST_BETA} to {HIGHEST_BETA} in even steps"
         return f"{scheduler}: trained on another chain: trained_betas: got {got}, expected {expected}"
     if (got := options.get("variance_type", "fixed_small")) not in VARIANCES:
@@ -138,55 +148,58 @@ def _foreign_chain(scheduler: Path | None) -> str | None:
     return None
 
 
-def _equal(got: Any, expected: Any) -> bool:
-    """Return whether an option has the expected value, a number up to the rounding of float32."""
-    numbers = isinstance(got, float) and isinstance(expected, float)
-    return math.isclose(got, expected, rel_tol=TOLERANCE) if numbers else bool(got == expected)
+def _is_equal(got: Any, expected: Any) -> bool:
+    """Return whether two values are equal; two floats may differ by the rounding of float32."""
+    are_floats = isinstance(got, float) and isinstance(expected, float)
+    return math.isclose(got, expected, rel_tol=TOLERANCE) if are_floats else bool(got == expected)
 
 
-def _foreign_network(config: Path, weights: Path) -> str | None:
-    """Return why the weights are not those of an unconditional `UNet2DModel` of this architecture, or None."""
-    options = _read(config)
+def _explain_other_network(config: Path, weights: Path) -> str | None:
+    """Return the reason why the weights are not those of an unconditional `UNet2DModel` with this config, or None."""
+    options = _read_json(config)
     if (kind := options.get("_class_name")) != "UNet2DModel":
         return f"{config}: not a U-Net: got {kind}, expected UNet2DModel"
     if classes := options.get("num_class_embeds") or options.get("class_embed_type"):
         return f"{config}: the network needs a class: got {classes}, expected an unconditional one"
     with torch.device("meta"):
-        expected = lay_out(_public(options)).state_dict()
-    shapes = _shapes(weights)
-    # Old checkpoints have other names for attention weights, which diffusers renames when it reads them.
-    for name in (name for name in expected if name in shapes):  # in the network's order: the first is reported
+        expected = build_unet(_drop_private(options)).state_dict()
+    shapes = _read_shapes(weights)
+    # Only common names: old checkpoints have other names for attention weights, which diffusers renames on reading.
+    for name in (name for name in expected if name in shapes):
         if tuple(expected[name].shape) != shapes[name]:
-            return f"{weights}: {name}: got {shapes[name]}, expected {tuple(expected[name].shape)} by {config.name}"
-    return None if "conv_in.weight" in shapes else f"{weights}: it holds no U-Net: conv_in.weight is missing"
+            return (
+                f"{weights}: shape of {name} does not match {config.name}: got {shapes[name]}, "
+                f"expected {tuple(expected[name].shape)}"
+            )
+    return None if "conv_in.weight" in shapes else f"{weights}: it contains no U-Net: conv_in.weight is missing"
 
 
-def _shapes(weights: Path) -> dict[str, tuple[int, ...]]:
+def _read_shapes(weights: Path) -> dict[str, tuple[int, ...]]:
     if weights.suffix == ".safetensors":
         with safe_open(weights, "pt") as archive:
             return {name: tuple(archive.get_slice(name).get_shape()) for name in archive.keys()}  # noqa: SIM118  an archive is no dictionary
-    held = torch.load(weights, map_location="meta", weights_only=True, mmap=True)
-    return {name: tuple(tensor.shape) for name, tensor in held.items()}
+    tensors = torch.load(weights, map_location="meta", weights_only=True, mmap=True)
+    return {name: tuple(tensor.shape) for name, tensor in tensors.items()}
 
 
-def _levels(weights: Path) -> int:
+def _read_levels(weights: Path) -> int:
     if weights.suffix != ".safetensors":
         return LEVELS
     with safe_open(weights, "pt") as archive:
         return int((archive.metadata() or {}).get("levels", LEVELS))
 
 
-def _variance(scheduler: Path | None, config: dict[str, Any]) -> Variance:
+def _read_variance(scheduler: Path | None, config: dict[str, Any]) -> Variance:
     if scheduler is None:
         return "learned_range" if config.get("out_channels", 3) == 6 else "fixed_small"
-    return VARIANCES[_read(scheduler).get("variance_type", "fixed_small")]
+    return VARIANCES[_read_json(scheduler).get("variance_type", "fixed_small")]
 
 
-def _read(config: Path) -> dict[str, Any]:
-    options: dict[str, Any] = json.loads(config.read_text())
+def _read_json(path: Path) -> dict[str, Any]:
+    options: dict[str, Any] = json.loads(path.read_text())
     return options
 
 
-def _public(config: dict[str, Any]) -> dict[str, Any]:
-    """Return the model's arguments without diffusers' own notes (`_class_name`, `_diffusers_version`)."""
+def _drop_private(config: dict[str, Any]) -> dict[str, Any]:
+    """Return the model's arguments without diffusers' private entries (`_class_name`, `_diffusers_version`)."""
     return {option: value for option, value in config.items() if not option.startswith("_")}

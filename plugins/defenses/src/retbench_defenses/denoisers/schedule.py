@@ -18,13 +18,13 @@ LOWEST_BETA, HIGHEST_BETA = 1e-4, 0.02
 
 @lru_cache(maxsize=1)
 def betas() -> tuple[float, ...]:
-    """Return the variance that each level adds, the lowest level first."""
+    """Return the variance that each level adds, lowest level first."""
     return tuple(LOWEST_BETA + (HIGHEST_BETA - LOWEST_BETA) * level / (LEVELS - 1) for level in range(LEVELS))
 
 
 @lru_cache(maxsize=1)
 def alphas_cumprod() -> tuple[float, ...]:
-    """Return alpha-bar of each level, the product of 1 - beta up to it, the lowest level first.
+    """Return alpha-bar of each level, the product of 1 - beta up to it, lowest level first.
 
     In double precision: 1 - alpha-bar, on which every variance depends, loses four of the seven digits of float32.
     """

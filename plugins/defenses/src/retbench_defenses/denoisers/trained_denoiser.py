@@ -1,7 +1,7 @@
-"""A small denoiser, trained on the dataset's own clean images.
+"""A small denoiser that is trained on the clean images of the dataset.
 
 Source: Ho et al. 2020, algorithm 1 and equation 14; RetPur, algorithm 1 and equation 13. RetPur's equation 14, which
-noises attacked images to one fixed level while the network is given another, is not offered.
+noises attacked images to one fixed level but gives the network another, is not offered.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from retbench import Context, Course, Facts, Noise, State, TrainingData
-from retbench_defenses.denoisers.denoiser import Denoiser, Outline, Predictor, lay_out, pack_state
+from retbench_defenses.denoisers.denoiser import Denoiser, DenoiserMetadata, Predictor, build_unet, pack_state
 from retbench_defenses.denoisers.schedule import LEVELS, alphas_cumprod, diffuse
 
-CLIP = 1.0
+MAX_GRADIENT_NORM = 1.0
 GROUPS = 8
-SHOWN = 8
-"""Training images in the picture of samples."""
+SAMPLE_ROWS = 8
+"""Number of training images in the recorded picture of samples."""
 
 
 class TrainedDenoiser(Denoiser):
-    """Fits a U-Net without attention to predict the noise in noised training images, and keeps its moving average.
+    """Trains a U-Net without attention to predict the noise in noised training images; returns its moving average.
 
-    Every draw is keyed by its step, so a fit that was killed resumes from its checkpoint to the same weights.
+    Random numbers depend only on the step, so a killed training resumes from its checkpoint to the same weights.
     """
 
     name: ClassVar[str] = "trained-denoiser"
@@ -36,39 +36,41 @@ class TrainedDenoiser(Denoiser):
     source: ClassVar[str] = "Ho et al. 2020, algorithm 1 and equation 14; RetPur, algorithm 1"
 
     channels: tuple[Annotated[int, Field(ge=GROUPS, multiple_of=GROUPS)], ...] = Field(
-        (32, 64, 64), min_length=1, max_length=8, description="channels of each resolution, halved from one to the next"
+        (32, 64, 64), min_length=1, max_length=8, description="channels at each resolution; each halves the one before"
     )
-    layers: int = Field(1, ge=1, le=8, description="residual blocks of each resolution")
+    layers: int = Field(1, ge=1, le=8, description="residual blocks at each resolution")
     levels: int = Field(
         200,
         ge=1,
         le=LEVELS,
-        description="noise levels trained for: those below this one; 200 holds the start of every published setting",
+        description="number of noise levels trained for, from the lowest; 200 includes every published start level",
     )
     dense_below: int = Field(
-        100, ge=1, le=LEVELS, description="half of a batch draws its level below this index, the rest below `levels`"
+        100, ge=1, le=LEVELS, description="half of each batch has levels below this one, the other half below `levels`"
     )
     steps: int = Field(2000, ge=1, description="gradient steps")
-    batch_size: int = Field(32, ge=1, description="images of one step")
+    batch_size: int = Field(32, ge=1, description="training images per step")
     learning_rate: float = Field(
-        2e-3, gt=0, le=1, description="peak learning rate of AdamW, decayed along a cosine to zero"
+        2e-3, gt=0, le=1, description="peak learning rate of AdamW, followed by a cosine decay to zero"
     )
     warmup: int = Field(100, ge=0, description="steps of linear warm-up to the peak learning rate")
-    ema: float = Field(0.9999, ge=0, lt=1, description="highest decay of the moving average, reached as 1 - step^-0.75")
+    ema: float = Field(
+        0.9999, ge=0, lt=1, description="decay of the moving average of the weights; at step n at most 1 - n^-0.75"
+    )
 
-    def outline(self, facts: Facts) -> Outline:
-        return Outline(_config(self.channels, self.layers), self.levels, facts.image_size)
+    def metadata(self, facts: Facts) -> DenoiserMetadata:
+        return DenoiserMetadata(_unet_config(self.channels, self.layers), self.levels, facts.image_size)
 
     def fit(self, inputs: TrainingData, ctx: Context) -> State:
         """Return the moving average of the weights; records the `loss` of each step and a picture of `samples`."""
-        outline = self.outline(inputs.facts)
-        unet: nn.Module = lay_out(outline.config).to(ctx.device, memory_format=torch.channels_last)
+        metadata = self.metadata(inputs.facts)
+        unet: nn.Module = build_unet(metadata.config).to(ctx.device, memory_format=torch.channels_last)
         average = {name: weight.clone() for name, weight in unet.state_dict().items()}
         optimizer = torch.optim.AdamW(unet.parameters(), self.learning_rate, betas=(0.95, 0.999), weight_decay=1e-6)
         course = Course(ctx, {"unet": unet, "optimizer": optimizer}, average)
         for step in range(course.step, self.steps):
-            optimizer.param_groups[0]["lr"] = self.learning_rate * _warm_cosine(step, self.steps, self.warmup)
-            loss = course.descend(optimizer, self._loss(unet, inputs, ctx, step), clip=CLIP)
+            optimizer.param_groups[0]["lr"] = self.learning_rate * _rate_factor(step, self.steps, self.warmup)
+            loss = course.descend(optimizer, self._loss(unet, inputs, ctx, step), clip=MAX_GRADIENT_NORM)
             decay = min(self.ema, 1 - (1 + step) ** -0.75)
             for name, weight in unet.state_dict().items():
                 average[name].lerp_(weight, 1 - decay)
@@ -76,16 +78,16 @@ class TrainedDenoiser(Denoiser):
             course.advance(self.steps)
             course.save_if_due()
         course.record()
-        state = pack_state(average, outline)
-        ctx.record("samples", self._samples(self.module(state, ctx.device), inputs, ctx))
+        state = pack_state(average, metadata)
+        ctx.record("samples", self._draw_samples(self.module(state, ctx.device), inputs, ctx))
         return state
 
-    def _samples(self, predictor: Predictor, inputs: TrainingData, ctx: Context) -> Tensor:
-        """Return a picture, uint8 (3, H, W), of what the denoiser learned; a row for each of some training images.
+    def _draw_samples(self, predictor: Predictor, inputs: TrainingData, ctx: Context) -> Tensor:
+        """Return a picture, uint8 (3, H, W), with a row for each of some training images.
 
-        In each row: the image; then, for levels from low to the highest, it noised and what is left of the noise.
+        A row shows the image and then, for three levels in ascending order, the noised and the denoised image.
         """
-        clean = 2 * inputs.images(range(min(SHOWN, len(inputs)))) - 1
+        clean = 2 * inputs.images(range(min(SAMPLE_ROWS, len(inputs)))) - 1
         noise = replace(ctx.noise, ids=tuple(f"sample {row}" for row in range(len(clean))))
         columns = [clean]
         for level in sorted({self.levels // 8, self.levels // 2, self.levels - 1}):
@@ -94,42 +96,45 @@ class TrainedDenoiser(Denoiser):
             with torch.no_grad(), ctx.autocast():
                 eps = predictor(noised, level).eps
             columns += [noised / alpha_bar**0.5, ((noised - (1 - alpha_bar) ** 0.5 * eps) / alpha_bar**0.5)]
-        sheet = torch.stack(columns, dim=1).clamp(-1, 1).add(1).mul(127.5).round().to(torch.uint8).cpu()
-        return sheet.permute(2, 0, 3, 1, 4).flatten(3, 4).flatten(1, 2).contiguous()
+        grid = torch.stack(columns, dim=1).clamp(-1, 1).add(1).mul(127.5).round().to(torch.uint8).cpu()
+        return grid.permute(2, 0, 3, 1, 4).flatten(3, 4).flatten(1, 2).contiguous()
 
     def _loss(self, unet: nn.Module, inputs: TrainingData, ctx: Context, step: int) -> Tensor:
         rows = (ctx.noise.uniform("rows", (self.batch_size,), step)[0] * len(inputs)).long()
         images = 2 * inputs.images(rows.tolist()) - 1
-        levels = self._levels(ctx.noise, step)
+        levels = self._draw_levels(ctx.noise, step)
         eps = ctx.noise.normal("eps", tuple(images.shape), step)[0]
         noised = _diffuse_each(images, levels, eps)
         with ctx.autocast():
             predicted = unet(noised.contiguous(memory_format=torch.channels_last), levels).sample
         return F.mse_loss(predicted.float(), eps)
 
-    def _levels(self, noise: Noise, step: int) -> Tensor:
-        """Return int64 (batch,); purification walks the low levels most, so at least half of the work goes there."""
-        low = torch.arange(self.batch_size, device=noise.device) < self.batch_size // 2
-        bound = torch.where(low, min(self.dense_below, self.levels), self.levels)
+    def _draw_levels(self, noise: Noise, step: int) -> Tensor:
+        """Return the noise level of each image of a batch, int64 (batch_size,).
+
+        Purification calls the network most often at low levels, so half of the batch is drawn from those.
+        """
+        is_low = torch.arange(self.batch_size, device=noise.device) < self.batch_size // 2
+        bound = torch.where(is_low, min(self.dense_below, self.levels), self.levels)
         return (noise.uniform("levels", (self.batch_size,), step)[0] * bound).long()
 
 
 def _diffuse_each(images: Tensor, levels: Tensor, eps: Tensor) -> Tensor:
-    """Return each of the images in [-1, 1] noised to a level of its own, int64 (B,)."""
+    """Return images (B, 3, H, W) in [-1, 1], each noised to its own level, int64 (B,)."""
     # 1 - alpha-bar in double precision: in float32, that of the lowest level is wrong in the fourth digit.
-    table = alphas_cumprod(), [1 - alpha_bar for alpha_bar in alphas_cumprod()]
-    signal, noise = (torch.tensor(power, device=images.device)[levels, None, None, None].sqrt() for power in table)
+    tables = alphas_cumprod(), [1 - alpha_bar for alpha_bar in alphas_cumprod()]
+    signal, noise = (torch.tensor(table, device=images.device)[levels, None, None, None].sqrt() for table in tables)
     return signal * images + noise * eps
 
 
-def _warm_cosine(step: int, steps: int, warmup: int) -> float:
-    """Return the share of the peak learning rate at `step`: linear to 1, then half a cosine to 0."""
+def _rate_factor(step: int, steps: int, warmup: int) -> float:
+    """Return the learning rate at `step` as a share of its peak: a linear warm-up to 1, then half a cosine to 0."""
     if step < warmup:
         return (step + 1) / (warmup + 1)
     return 0.5 + 0.5 * math.cos(math.pi * (step - warmup) / max(1, steps - warmup))
 
 
-def _config(channels: tuple[int, ...], layers: int) -> dict[str, Any]:
+def _unet_config(channels: tuple[int, ...], layers: int) -> dict[str, Any]:
     return {
         "in_channels": 3,
         "out_channels": 3,

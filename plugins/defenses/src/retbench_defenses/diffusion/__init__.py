@@ -1,1 +1,1 @@
-"""Purifiers by diffusion: a query is noised to one level and walked back down with a denoiser."""
+"""Purifiers by diffusion: add noise to a query up to one noise level, then remove it with a denoiser."""

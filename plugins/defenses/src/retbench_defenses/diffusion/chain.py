@@ -1,4 +1,4 @@
-"""The chains of noise levels that a purifier walks down."""
+"""The noise levels of a purification pass and the variances of its reverse steps."""
 
 from __future__ import annotations
 
@@ -7,58 +7,58 @@ from typing import NamedTuple
 from retbench_defenses.denoisers.schedule import LEVELS, alphas_cumprod
 
 
-class Link(NamedTuple):
-    """One reverse step: from a noise level to the next lower one of its chain.
+class ReverseStep(NamedTuple):
+    """A reverse step: from a noise level to the next lower one of the chain.
 
     Attributes:
-        level: where the step starts, as the U-Net counts it: 0 is the lowest of 1000.
-        alpha_bar: of `level`, the square of what the image is multiplied by before the noise is added.
-        alpha_bar_after: alpha-bar where the step leads; 1 is the clean image.
-        fallback_variance: replaces the zero of `small_variance` at the last step, where its logarithm is taken: that of
-            the step before (Nichol and Dhariwal 2021, their code).
+        level: noise level before the step, as the U-Net counts it: 0 is the lowest of 1000.
+        alpha_bar: alpha-bar at `level`.
+        alpha_bar_prev: alpha-bar after the step (that of t - 1 in the papers); 1 is the clean image.
+        fallback_variance: the small variance of the step before; replaces the zero of the last step where its logarithm
+            is taken (Nichol and Dhariwal 2021, their code).
     """
 
     level: int
     alpha_bar: float
-    alpha_bar_after: float
+    alpha_bar_prev: float
     fallback_variance: float = 0.0
 
     @property
     def beta(self) -> float:
-        """Variance that the forward step from the next lower level of this chain adds (respaced where it is)."""
-        return 1.0 - self.alpha_bar / self.alpha_bar_after
+        """Variance that the forward step adds between the two levels."""
+        return 1.0 - self.alpha_bar / self.alpha_bar_prev
 
     @property
     def small_variance(self) -> float:
-        """Variance of the true posterior, `fixed_small`: Ho et al. 2020, equation 7. Zero at the last step."""
-        return self.beta * (1.0 - self.alpha_bar_after) / (1.0 - self.alpha_bar)
+        """Variance of the true posterior (`fixed_small`): Ho et al. 2020, equation 7. Zero at the last step."""
+        return self.beta * (1.0 - self.alpha_bar_prev) / (1.0 - self.alpha_bar)
 
     @property
     def clipped_variance(self) -> float:
-        """The small variance, never zero."""
+        """The small variance; at the last step, where it is zero, the fallback."""
         return self.small_variance or self.fallback_variance
 
 
-class Walk(NamedTuple):
-    """One pass over an image: a jump up to a noise level, and the steps back down.
+class DiffusionPass(NamedTuple):
+    """One purification pass: a forward jump to a noise level, and the reverse steps.
 
     Attributes:
-        alpha_bar: of the level that the image is noised to.
-        links: the steps, highest level first.
+        alpha_bar: alpha-bar of the level that the image is noised to.
+        steps: the reverse steps, highest level first.
     """
 
     alpha_bar: float
-    links: tuple[Link, ...]
+    steps: tuple[ReverseStep, ...]
 
     @property
-    def start(self) -> int:
-        """The level of the first step back."""
-        return self.links[0].level
+    def start_level(self) -> int:
+        """The level of the first reverse step."""
+        return self.steps[0].level
 
     @property
     def total_variance(self) -> float:
-        """The sum of the steps' small variances."""
-        return sum(link.small_variance for link in self.links)
+        """The sum of the small variances of the steps."""
+        return sum(step.small_variance for step in self.steps)
 
 
 def spaced_levels(respace: int | None) -> list[int]:
@@ -68,32 +68,38 @@ def spaced_levels(respace: int | None) -> list[int]:
     """
     if respace is None:
         return list(range(LEVELS))
-    return [round(step * (LEVELS - 1) / (respace - 1)) for step in range(respace)]
+    return [round(index * (LEVELS - 1) / (respace - 1)) for index in range(respace)]
 
 
-def walked_levels(t_p: int, respace: int | None, steps: int | None = None) -> list[int]:
-    """Return the levels of the `t_p` lowest steps of the (respaced) chain, ascending; or `steps` of them.
+def pass_levels(t_p: int, respace: int | None, steps: int | None = None) -> list[int]:
+    """Return the noise levels of a pass, ascending: the `t_p` lowest of the (respaced) chain, or `steps` of them.
 
-    A shortened chain keeps the start: of a list of L levels it takes those at L j / k - 1 for j from 1 to k, rounded
-    down (Lee and Kim 2023, their surrogate). 3 steps for 45 are levels 14, 29 and 44.
+    A shortened pass keeps its highest level: of a list of L levels it takes those at L j / k - 1 for j from 1 to k,
+    rounded down (Lee and Kim 2023, their surrogate). 3 steps for 45 are levels 14, 29 and 44.
     """
     levels = spaced_levels(respace)[:t_p]
     return levels if steps is None else [levels[t_p * step // steps - 1] for step in range(1, steps + 1)]
 
 
-def link_levels(levels: list[int]) -> tuple[Link, ...]:
-    """Return the steps that walk down ascending `levels` to the clean image, highest level first."""
+def build_steps(levels: list[int]) -> tuple[ReverseStep, ...]:
+    """Return the reverse steps from the last of the ascending `levels` to the clean image, highest level first."""
     table = alphas_cumprod()
     alpha_bars = [1.0, *(table[level] for level in levels)]
-    links = [Link(level, alpha_bars[step + 1], alpha_bars[step]) for step, level in enumerate(levels)]
-    # A chain of one step has no step before: its beta is the fallback.
-    fallback = links[1].small_variance if len(links) > 1 else links[0].beta
-    links[0] = links[0]._replace(fallback_variance=fallback)
-    return tuple(links[::-1])
+    steps = [ReverseStep(level, alpha_bars[index + 1], alpha_bars[index]) for index, level in enumerate(levels)]
+    # With a single step there is no step before: its beta is the fallback.
+    fallback = steps[1].small_variance if len(steps) > 1 else steps[0].beta
+    steps[0] = steps[0]._replace(fallback_variance=fallback)
+    return tuple(steps[::-1])
 
 
-def build_walk(t_p: int, respace: int | None, steps: int | None = None, above: int = 0) -> Walk:
-    """Return a pass over the `t_p` lowest steps, the image noised `above` steps higher than the first one starts."""
-    links = link_levels(walked_levels(t_p, respace, steps))
-    jump = spaced_levels(respace)[t_p - 1 + above]
-    return Walk(alphas_cumprod()[jump], links)
+def build_pass(t_p: int, respace: int | None, steps: int | None = None, extra_noise: int = 0) -> DiffusionPass:
+    """Return the pass over the `t_p` lowest levels of a chain.
+
+    Args:
+        t_p: number of levels.
+        respace: number of levels of the whole chain; None for all 1000.
+        steps: number of reverse steps if not `t_p`.
+        extra_noise: number of levels by which the forward jump exceeds the first reverse step.
+    """
+    jump = spaced_levels(respace)[t_p - 1 + extra_noise]
+    return DiffusionPass(alphas_cumprod()[jump], build_steps(pass_levels(t_p, respace, steps)))

@@ -1,8 +1,8 @@
-"""Purification by plain diffusion: noise the query, then denoise it.
+"""Purification by plain diffusion: add noise to the query, then denoise it.
 
 Source: Nie et al. 2022, Diffusion models for adversarial purification (DiffPure), with the discrete chain of Ho et al.
-2020. The default purify step is RetPur's, so that the pair shows what guidance adds; DiffPure's own is 100 of 1000 for
-small images.
+2020. The default `t_p` is RetPur's, so that the two differ only by guidance; DiffPure's own is 100 of 1000 for small
+images.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from retbench_defenses.diffusion.purifier import DiffusionPurifier
 
 
 class Ddpm(DiffusionPurifier):
-    """The chain without guidance."""
+    """Purification by the discrete diffusion chain, without guidance."""
 
     name: ClassVar[str] = "ddpm"
     revision: ClassVar[int] = 2

@@ -8,9 +8,9 @@ configurations of the published code.
 - `setting: imagenet`: one pass of 45 steps of 250, learned variance, guided by SSIM to the query itself, scale 1000 for
   attacks of 4/255.
 
-The code takes D over its whole batch (100 and 60), which makes guidance weaker the larger the batch; here the
-published batch is a number, so that an image does not depend on the others. SSIM pads with zeros and assumes a data
-range of 1, as in the code. The scale needs the attack's budget (`assumed_eps`), which a defender does not know.
+The code averages D over its batch (100 and 60 images), so its guidance is weaker in larger batches; here the published
+batch size is an option, and an image does not depend on the others. SSIM pads with zeros and assumes a data range of 1,
+as in the code. The scale depends on the attack's budget (`assumed_eps`), which a defender does not know.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field, model_validator
 from torch import Tensor
 
-from retbench_defenses.denoisers.denoiser import Outline
-from retbench_defenses.diffusion.chain import Walk, build_walk
+from retbench_defenses.denoisers.denoiser import DenoiserMetadata
+from retbench_defenses.diffusion.chain import DiffusionPass, build_pass
 from retbench_defenses.diffusion.guided_purifier import (
     DataRange,
     GuidedPurifier,
@@ -33,7 +33,7 @@ from retbench_defenses.diffusion.guided_purifier import (
 )
 from retbench_defenses.diffusion.purifier import Passes, PurifyStep, Respace, ReverseVariance, SamplerStep
 
-IMAGENET: dict[str, Any] = {
+IMAGENET_DEFAULTS: dict[str, Any] = {
     "t_p": 45,
     "respace": 250,
     "passes": 1,
@@ -44,7 +44,7 @@ IMAGENET: dict[str, Any] = {
     "guide_ref": "clean",
     "guide_batch": 60,
 }
-"""Defaults of `setting: imagenet`; those of the class are for CIFAR-10."""
+"""Defaults of `setting: imagenet` where they differ from those of the class, which are for CIFAR-10."""
 
 
 class Gdmp(GuidedPurifier):
@@ -55,7 +55,7 @@ class Gdmp(GuidedPurifier):
     source: ClassVar[str] = "Wang et al. 2022 (GDMP), algorithm 1 and the published configurations"
 
     setting: Literal["cifar", "imagenet"] = Field(
-        "cifar", description="published configuration that the defaults of the other options are taken from"
+        "cifar", description="published configuration that sets the defaults of the other options"
     )
     t_p: PurifyStep = 36
     respace: Respace = None
@@ -70,20 +70,20 @@ class Gdmp(GuidedPurifier):
 
     @model_validator(mode="before")
     @classmethod
-    def _fill_in(cls, options: Any) -> Any:
-        published = isinstance(options, dict) and options.get("setting") == "imagenet"
-        return {**IMAGENET, **options} if published else options
+    def _apply_setting(cls, options: Any) -> Any:
+        is_imagenet = isinstance(options, dict) and options.get("setting") == "imagenet"
+        return {**IMAGENET_DEFAULTS, **options} if is_imagenet else options
 
     @property
     def highest_step(self) -> int:
         return super().highest_step + (self.setting == "cifar" and self.start == "t_p")
 
-    def walks(self, outline: Outline) -> tuple[Walk, ...]:
+    def diffusion_passes(self, metadata: DenoiserMetadata) -> tuple[DiffusionPass, ...]:
         if self.setting == "imagenet" or self.start == "T":
-            return super().walks(outline)
-        return (build_walk(self.t_p, self._respace(outline), self.steps, above=1),) * self.passes
+            return super().diffusion_passes(metadata)
+        return (build_pass(self.t_p, self._chain_length(metadata), self.steps, extra_noise=1),) * self.passes
 
-    def weight(self, step: SamplerStep) -> float | Tensor:
-        """Return sigma_t^2; at the last step, in place of beta, the variance that the published code has there."""
-        last = step.link.alpha_bar_after == 1 and self.variance == "fixed_large"
-        return step.link.fallback_variance if last else step.variance
+    def guidance_variance(self, step: SamplerStep) -> float | Tensor:
+        """Return sigma_t^2; with `fixed_large`, the last step has the published code's variance instead of beta."""
+        is_last = step.reverse_step.alpha_bar_prev == 1 and self.variance == "fixed_large"
+        return step.reverse_step.fallback_variance if is_last else step.variance

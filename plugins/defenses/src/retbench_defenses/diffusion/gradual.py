@@ -1,9 +1,9 @@
-"""Gradual noise scheduling: many passes over little noise, then fewer over more.
+"""Gradual noise scheduling: many passes at low noise, then fewer at higher noise.
 
 Source: Lee and Kim 2023, Robust evaluation of diffusion-based adversarial purification, section 5 and the published
-configurations: for CIFAR-10 four passes of 30 steps, two of 50 and two of 125, for ImageNet the last of 200; DDIM with
-eta 1 and without clipping, which is the chain's unclipped mean with its small variance; ten copies and
-their vote (here the options `copies` and `vote`).
+configurations: for CIFAR-10 four passes of 30 steps, two of 50 and two of 125 (for ImageNet, 200 instead of 125); DDIM
+with eta 1 and without clipping, which is the chain's unclipped mean with its small variance; ten copies and their vote
+(here the options `copies` and `vote`).
 """
 
 from __future__ import annotations
@@ -12,18 +12,19 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from retbench_defenses.denoisers.denoiser import Outline
+from retbench_defenses.denoisers.denoiser import DenoiserMetadata
 from retbench_defenses.denoisers.schedule import LEVELS
-from retbench_defenses.diffusion.chain import Walk, build_walk
+from retbench_defenses.diffusion.chain import DiffusionPass, build_pass
 from retbench_defenses.diffusion.purifier import DiffusionPurifier, Mean, Respace, ReverseVariance
 
-Count = Annotated[int, Field(ge=1, le=LEVELS)]
+StepCount = Annotated[int, Field(ge=1, le=LEVELS)]
+PassCount = Annotated[int, Field(ge=1, le=100)]
 
 
 class Gradual(DiffusionPurifier):
-    """Passes over the chain without guidance, by `schedule`; `t_p`, `start` and `passes` are ignored.
+    """Passes without guidance, by `schedule`; `t_p`, `start` and `passes` are ignored.
 
-    `steps` is the most that a pass takes.
+    `steps` is the maximum number of reverse steps of a pass.
     """
 
     name: ClassVar[str] = "gradual"
@@ -33,18 +34,18 @@ class Gradual(DiffusionPurifier):
     respace: Respace = None
     mean: Mean = "eps_form"
     variance: ReverseVariance = "fixed_small"
-    schedule: tuple[tuple[Count, Annotated[int, Field(ge=1, le=100)]], ...] = Field(
-        ((30, 4), (50, 2), (125, 2)), min_length=1, description="steps walked back and number of such passes, in order"
+    schedule: tuple[tuple[StepCount, PassCount], ...] = Field(
+        ((30, 4), (50, 2), (125, 2)), min_length=1, description="pairs of reverse steps and number of such passes"
     )
 
     @property
     def highest_step(self) -> int:
-        return max(steps for steps, _ in self.schedule)
+        return max(t_p for t_p, _ in self.schedule)
 
-    def walks(self, outline: Outline) -> tuple[Walk, ...]:
-        respace = self._respace(outline)
+    def diffusion_passes(self, metadata: DenoiserMetadata) -> tuple[DiffusionPass, ...]:
+        respace = self._chain_length(metadata)
         return tuple(
-            build_walk(steps, respace, self.steps and min(self.steps, steps))
-            for steps, passes in self.schedule
+            build_pass(t_p, respace, self.steps and min(self.steps, t_p))
+            for t_p, passes in self.schedule
             for _ in range(passes)
         )

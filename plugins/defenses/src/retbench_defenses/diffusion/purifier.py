@@ -1,7 +1,7 @@
-"""The reverse diffusion that all purifiers by diffusion share.
+"""The forward and reverse diffusion that all purifiers by diffusion share.
 
 Sources: Ho et al. 2020 (the chain and its means), Nichol and Dhariwal 2021 (respacing, learned variance), Nie et al.
-2022 (purification by it). Where papers and codes read differently, the reading is an option.
+2022 (purification by it). Where papers and codes differ, the reading is an option.
 """
 
 from __future__ import annotations
@@ -17,104 +17,119 @@ from torch import Tensor, nn
 
 from retbench import Facts, Noise, Part, Purifier, State, part_state
 from retbench_defenses.denoisers.activations import activation_bytes
-from retbench_defenses.denoisers.adm_denoiser import PUBLISHED, SIDE, AdmDenoiser
+from retbench_defenses.denoisers.adm_denoiser import PUBLISHED_NAME, PUBLISHED_SIDE, AdmDenoiser
 from retbench_defenses.denoisers.bundled_denoiser import BundledDenoiser
-from retbench_defenses.denoisers.denoiser import Denoiser, Outline, Prediction, Predictor, Variance, build_predictor
+from retbench_defenses.denoisers.denoiser import (
+    Denoiser,
+    DenoiserMetadata,
+    Prediction,
+    Predictor,
+    Variance,
+    build_predictor,
+)
 from retbench_defenses.denoisers.local_denoiser import LocalDenoiser
 from retbench_defenses.denoisers.schedule import LEVELS, diffuse
 from retbench_defenses.denoisers.trained_denoiser import TrainedDenoiser
-from retbench_defenses.diffusion.chain import Link, Walk, build_walk
+from retbench_defenses.diffusion.chain import DiffusionPass, ReverseStep, build_pass
 from retbench_defenses.diffusion.resolution import (
-    Resolution,
-    at_network_size,
-    misfit,
+    ResolutionPolicy,
+    count_tiles,
+    explain_size_mismatch,
     network_size,
     predict_tiles,
-    tile_count,
+    purify_at_network_size,
 )
 
-LARGE = 128
-"""Side in pixels from which 45 steps are counted in a chain of 250 (GDMP's ImageNet setting) and not of 1000."""
+LARGE_SIDE = 128
+"""Side in pixels from which `respace: auto` uses a chain of 250 levels (GDMP's ImageNet setting) instead of 1000."""
 
 PurifyStep = Annotated[
-    int, Field(ge=1, le=LEVELS, description="steps walked back, counted in steps of the (respaced) chain")
+    int, Field(ge=1, le=LEVELS, description="purify step: number of reverse steps of the (respaced) chain")
 ]
-Passes = Annotated[int, Field(ge=1, le=100, description="times the image is noised and walked back, one after another")]
+Passes = Annotated[int, Field(ge=1, le=100, description="times the image is noised and denoised, one after another")]
 Mean = Annotated[
     Literal["posterior_clip", "eps_form", "literal_abar"],
     Field(
-        description="reverse mean: Ho et al. 2020, equation 7 with the predicted image clipped to [-1, 1]; their "
-        "equation 11, unclipped; or RetPur, equation 12 to the letter (alpha-bar under the root)"
+        description="reverse mean. posterior_clip: Ho et al. 2020, equation 7, the predicted image clipped to [-1, 1]; "
+        "eps_form: their equation 11, unclipped; literal_abar: RetPur, equation 12 as printed (alpha-bar under the "
+        "root)"
     ),
 ]
 ReverseVariance = Annotated[
     Literal["auto", "fixed_small", "fixed_large", "learned_range"],
     Field(
-        description="reverse variance: Ho et al. 2020, equation 7 (small), or beta (large, section 3.2); Nichol and "
-        "Dhariwal 2021, equation 15 (learned); auto takes what the denoiser was trained for"
+        description="reverse variance. fixed_small: Ho et al. 2020, equation 7; fixed_large: beta (their section 3.2); "
+        "learned_range: Nichol and Dhariwal 2021, equation 15; auto: the one that the denoiser was trained for"
     ),
 ]
 Respace = Annotated[
     Literal["auto"] | Annotated[int, Field(ge=2, le=LEVELS)] | None,
     Field(
-        description="steps of a chain spaced evenly over the 1000 levels; null keeps all 1000; auto is 250 for a "
-        f"denoiser of {LARGE} pixels and more, else null"
+        description="number of levels of the chain, evenly spaced over the 1000; null: all 1000; auto: 250 for a "
+        f"denoiser of at least {LARGE_SIDE} pixels a side, else null"
     ),
 ]
 
 
 class SamplerStep(NamedTuple):
-    """One reverse step of one pass, with everything that guidance depends on.
+    """The values at one reverse step that guidance depends on.
 
     Attributes:
-        walk: the pass that the step belongs to.
-        pass_index: how many passes came before.
-        link: where the step leads from and to.
-        x, eps, attacked: (B, 3, H, W), around [-1, 1]: the current image, the noise predicted in it, the query.
-        variance: of the step, a number or (B, 3, H, W).
-        noise: the source of the queries' random numbers.
+        diffusion_pass: the pass of the step.
+        pass_index: number of passes before this one.
+        reverse_step: noise levels and variances of the step.
+        x: the current image, float32 (B, 3, H, W), around [-1, 1].
+        eps: the noise predicted in `x`, same shape.
+        query: the image to purify, same shape, in [-1, 1].
+        variance: reverse variance, a number or (B, 3, H, W).
+        noise: the random numbers of the queries.
     """
 
-    walk: Walk
+    diffusion_pass: DiffusionPass
     pass_index: int
-    link: Link
+    reverse_step: ReverseStep
     x: Tensor
     eps: Tensor
-    attacked: Tensor
+    query: Tensor
     variance: float | Tensor
     noise: Noise
 
-    def draw(self, purpose: str) -> Tensor:
-        """Return standard normal (B, 3, H, W), a stream of its own for each purpose, level and pass."""
-        return _draw(self.noise, purpose, self.x, self.pass_index, self.link.level)
+    def draw_noise(self, purpose: str) -> Tensor:
+        """Return standard normal noise (B, 3, H, W), independent for each purpose, level and pass."""
+        return _draw_noise(self.noise, purpose, self.x, self.pass_index, self.reverse_step.level)
 
     @property
-    def jump(self) -> Tensor:
-        """The noise (B, 3, H, W) of the pass's jump up."""
-        return _draw(self.noise, "forward", self.x, self.pass_index)
+    def forward_noise(self) -> Tensor:
+        """The noise (B, 3, H, W) of the pass's forward jump."""
+        return _draw_noise(self.noise, "forward", self.x, self.pass_index)
 
 
-class Reverse(NamedTuple):
-    """The normal distribution of a reverse step: mean (B, 3, H, W), and variance, a number or of the same shape."""
+class ReverseDistribution(NamedTuple):
+    """The normal distribution of a reverse step: mean (B, 3, H, W); variance, a number or of the same shape."""
 
     mean: Tensor
     variance: float | Tensor
 
 
 class DiffusionPurifier(Purifier):
-    """Noises a query up to one level (Ho et al. 2020, equation 4) and walks back down with a denoiser.
+    """Noises a query up to one level (Ho et al. 2020, equation 4) and denoises it step by step.
 
-    A subclass defines how the walk is guided, or which levels it takes. Forward, reverse and guiding noise are separate
-    streams of each query, so two purifiers with the same seed differ by their guidance alone.
+    A subclass defines the guidance, or the noise levels. Forward, reverse and guidance noise are separate streams for
+    each query, so two purifiers with the same seed differ by their guidance alone.
     """
 
     t_p: PurifyStep = 45
     respace: Respace = "auto"
     steps: int | None = Field(
-        None, ge=1, le=LEVELS, description="walk from the same start in this many longer steps; null takes every one"
+        None,
+        ge=1,
+        le=LEVELS,
+        description="number of reverse steps from the same start, fewer and longer ones; null: `t_p`",
     )
     start: Literal["t_p", "T"] = Field(
-        "t_p", description="level noised to: that of t_p; or the last one, the whole chain walked (Wu et al. 2022)"
+        "t_p",
+        description="level that images are noised to. t_p: that of `t_p`; T: the last one, followed by the whole chain "
+        "(Wu et al. 2022)",
     )
     passes: Passes = 1
     mean: Mean = "posterior_clip"
@@ -126,74 +141,80 @@ class DiffusionPurifier(Purifier):
         "diffusers' layout, or a cached hub id",
     )
     training: TrainedDenoiser = Field(TrainedDenoiser(), description="options of the denoiser that `train` fits")
-    resolution: Resolution = Field(
+    resolution: ResolutionPolicy = Field(
         "resize",
-        description="images of another size than the denoiser's: scaled there and back; native, as they are; tiles, "
-        "overlapping; residual, adding back the change",
+        description="images of another size than the denoiser's. resize: scale them to it and back; native: keep their "
+        "size; tiles: denoise overlapping tiles; residual: scale, and add the change back to the image",
     )
-    compile: bool = Field(False, description="hand the denoiser to torch.compile; in no recipe, it only saves time")
+    compile: bool = Field(False, description="compile the denoiser with torch.compile; not part of the recipe")
 
     @model_validator(mode="after")
-    def _stays_in_the_chain(self) -> Self:
-        if isinstance(self.respace, int) and (reason := self._outside(self.respace)):
+    def _check_steps(self) -> Self:
+        if isinstance(self.respace, int) and (reason := self._explain_outside_chain(self.respace)):
             raise ValueError(reason)
         if self.start == "t_p" and self.steps is not None and self.steps > self.t_p:
-            raise ValueError(f"a walk of {self.t_p} steps has no more than that: steps is {self.steps}")
+            raise ValueError(f"`steps` exceeds `t_p`: got {self.steps}, expected at most {self.t_p}")
         return self
 
     @property
     def highest_step(self) -> int:
-        """The highest step that images are noised to, counted from 1; the chain must have it."""
+        """The highest step that images are noised to, counted from 1; the chain must be at least this long."""
         return self.t_p if self.start == "t_p" else self.steps or 1
 
     def supports(self, facts: Facts) -> str | None:
-        part = self._denoiser()
-        if reason := part.supports(facts):
+        denoiser = self._denoiser()
+        if reason := denoiser.supports(facts):
             return reason
-        outline = part.outline(facts)
-        if self._variance_kind(outline) == "learned_range" and not outline.learns_variance:
-            return "variance learned_range needs a denoiser that learned it: got 3 output channels, expected 6"
-        outside = self._outside(self._respace(outline) or LEVELS)
-        return outside or misfit(self.resolution, outline, facts.image_size) or self._above(outline)
+        metadata = denoiser.metadata(facts)
+        if self._variance_kind(metadata) == "learned_range" and not metadata.learns_variance:
+            return (
+                "`variance: learned_range` needs a denoiser that learned it: got 3 output channels, expected 6; "
+                "choose another variance"
+            )
+        return (
+            self._explain_outside_chain(self._chain_length(metadata) or LEVELS)
+            or explain_size_mismatch(self.resolution, metadata, facts.image_size)
+            or self._explain_untrained_level(metadata)
+        )
 
     def parts(self, facts: Facts) -> dict[str, Part]:
         return {"denoiser": self._denoiser()}
 
     def files(self, facts: Facts) -> dict[str, Path]:
-        """Return the weight file that `denoiser` names, if any, so that no recipe holds its path."""
+        """Return the weight file that the option `denoiser` names, if any."""
         files = self._denoiser().files(facts)
         return {"denoiser": files["path"]} if "path" in files else {}
 
     def spec(self, facts: Facts) -> dict[str, Any]:
-        """Return what identifies it, without `compile`, and without `training` where nothing is trained."""
+        """Return the purifier's part of a recipe, without `compile`, and without `training` unless it is used."""
         spec: dict[str, Any] = super().spec(facts)
-        idle = {"compile"} | ({"training"} if self.denoiser != "train" else set())
-        return {**spec, "options": {name: value for name, value in spec["options"].items() if name not in idle}}
+        omitted = {"compile"} | ({"training"} if self.denoiser != "train" else set())
+        return {**spec, "options": {name: value for name, value in spec["options"].items() if name not in omitted}}
 
     def details(self, facts: Facts) -> Mapping[str, Any]:
-        """Return the denoiser, where the walk starts, how many network calls it takes, and with what variance."""
-        outline = self._denoiser().outline(facts)
-        walks = self.walks(outline)
-        highest = max(walks, key=lambda walk: walk.start)
-        size = network_size(self.resolution, outline, facts.image_size)
+        """Return the denoiser, the start level and its alpha-bar, the number of network calls and the variance."""
+        metadata = self._denoiser().metadata(facts)
+        passes = self.diffusion_passes(metadata)
+        highest = max(passes, key=lambda diffusion_pass: diffusion_pass.start_level)
+        size = network_size(self.resolution, metadata, facts.image_size)
         scaled = {"resolution": f"{self.resolution} {size[0]}x{size[1]}"} if size != facts.image_size else {}
         return {
             **super().details(facts),
             "denoiser": Path(self.denoiser).name,
-            "start_level": highest.start,
+            "start_level": highest.start_level,
             "alpha_bar": highest.alpha_bar,
-            "network_calls": sum(len(walk.links) for walk in walks),
-            "variance": self._variance_kind(outline),
+            "network_calls": sum(len(diffusion_pass.steps) for diffusion_pass in passes),
+            "variance": self._variance_kind(metadata),
             **scaled,
         }
 
     def memory(self, facts: Facts) -> int | None:
-        outline = self._denoiser().outline(facts)
-        size = network_size(self.resolution, outline, facts.image_size)
-        return activation_bytes(outline.config, size) * tile_count(self.resolution, size, facts.image_size)
+        metadata = self._denoiser().metadata(facts)
+        size = network_size(self.resolution, metadata, facts.image_size)
+        return activation_bytes(metadata.config, size) * count_tiles(self.resolution, size, facts.image_size)
 
     def module(self, state: State, device: torch.device) -> Predictor:
-        """Return the denoiser's network with its outline; compiled, if asked for, once for each shape and precision."""
+        """Return the denoiser's network; with `compile`, it is compiled once for each shape and precision."""
         predictor = build_predictor(part_state(state, "denoiser"), device)
         if self.compile:
             predictor.unet.compile(dynamic=False)
@@ -203,97 +224,103 @@ class DiffusionPurifier(Purifier):
         if not len(images):
             return images.clone()  # attention does not accept an empty batch
         predictor = cast(Predictor, module)
-        own = (images.shape[2], images.shape[3])
-        size = network_size(self.resolution, predictor.outline, own)
-        purified = at_network_size(self.resolution, size, lambda x: self._walk_back(x, predictor, noise), images)
+        size = network_size(self.resolution, predictor.metadata, (images.shape[2], images.shape[3]))
+        purified = purify_at_network_size(
+            self.resolution, size, lambda x: self._diffuse_and_denoise(x, predictor, noise), images
+        )
         return purified.clamp(0, 1)
 
-    def walks(self, outline: Outline) -> tuple[Walk, ...]:
+    def diffusion_passes(self, metadata: DenoiserMetadata) -> tuple[DiffusionPass, ...]:
         """Return the passes over an image, in order."""
-        respace = self._respace(outline)
+        respace = self._chain_length(metadata)
         t_p = self.t_p if self.start == "t_p" else respace or LEVELS
-        return (build_walk(t_p, respace, self.steps),) * self.passes
+        return (build_pass(t_p, respace, self.steps),) * self.passes
 
     def guide(self, mean: Tensor, step: SamplerStep) -> Tensor:
-        """Return the reverse `mean` (B, 3, H, W) of a step, moved by guidance; here unmoved."""
+        """Return the guided mean (B, 3, H, W) of a reverse step; without guidance, `mean` itself."""
         return mean
 
-    def reverse(self, x: Tensor, prediction: Prediction, link: Link, outline: Outline) -> Reverse:
-        """Return the distribution of the step from `x` at a link."""
-        kind = self._variance_kind(outline)
-        return Reverse(self._mean(x, prediction.eps, link), self._variance(kind, prediction, link))
+    def reverse_distribution(
+        self, x: Tensor, prediction: Prediction, step: ReverseStep, metadata: DenoiserMetadata
+    ) -> ReverseDistribution:
+        """Return the distribution of a reverse step from `x`, before guidance."""
+        variance = self._variance(self._variance_kind(metadata), prediction, step)
+        return ReverseDistribution(self._mean(x, prediction.eps, step), variance)
 
-    def _walk_back(self, images: Tensor, predictor: Predictor, noise: Noise) -> Tensor:
-        attacked = x = 2 * images.contiguous() - 1
-        for pass_index, walk in enumerate(self.walks(predictor.outline)):
-            x = diffuse(x, walk.alpha_bar, _draw(noise, "forward", x, pass_index))
-            for link in walk.links:
-                prediction = self._predict(predictor, x, link.level)
-                mean, variance = self.reverse(x, prediction, link, predictor.outline)
-                step = SamplerStep(walk, pass_index, link, x, prediction.eps, attacked, variance, noise)
+    def _diffuse_and_denoise(self, images: Tensor, predictor: Predictor, noise: Noise) -> Tensor:
+        query = x = 2 * images.contiguous() - 1
+        for pass_index, diffusion_pass in enumerate(self.diffusion_passes(predictor.metadata)):
+            x = diffuse(x, diffusion_pass.alpha_bar, _draw_noise(noise, "forward", x, pass_index))
+            for reverse_step in diffusion_pass.steps:
+                prediction = self._predict(predictor, x, reverse_step.level)
+                mean, variance = self.reverse_distribution(x, prediction, reverse_step, predictor.metadata)
+                step = SamplerStep(diffusion_pass, pass_index, reverse_step, x, prediction.eps, query, variance, noise)
                 x = self.guide(mean, step)
-                if link.alpha_bar_after < 1:
-                    x = x + _root(variance) * step.draw("reverse")
+                if reverse_step.alpha_bar_prev < 1:
+                    x = x + _square_root(variance) * step.draw_noise("reverse")
         return (x + 1) / 2
 
     def _predict(self, predictor: Predictor, x: Tensor, level: int) -> Prediction:
-        tile = predictor.outline.size
-        if self.resolution == "tiles" and tile and tile != tuple(x.shape[2:]):
-            return predict_tiles(predictor, tile, x, level)
+        tile_size = predictor.metadata.size
+        if self.resolution == "tiles" and tile_size and tile_size != tuple(x.shape[2:]):
+            return predict_tiles(predictor, tile_size, x, level)
         prediction: Prediction = predictor(x, level)
         return prediction
 
-    def _mean(self, x: Tensor, eps: Tensor, link: Link) -> Tensor:
-        beta, noise_variance = link.beta, 1 - link.alpha_bar
+    def _mean(self, x: Tensor, eps: Tensor, step: ReverseStep) -> Tensor:
+        beta, noise_variance = step.beta, 1 - step.alpha_bar
         if self.mean == "posterior_clip":
-            clean = ((x - math.sqrt(noise_variance) * eps) / math.sqrt(link.alpha_bar)).clamp(-1, 1)
-            to_clean = math.sqrt(link.alpha_bar_after) * beta / noise_variance
-            return to_clean * clean + math.sqrt(1 - beta) * (1 - link.alpha_bar_after) / noise_variance * x
-        shrink = link.alpha_bar if self.mean == "literal_abar" else 1 - beta
-        return (x - beta / math.sqrt(noise_variance) * eps) / math.sqrt(shrink)
+            clean = ((x - math.sqrt(noise_variance) * eps) / math.sqrt(step.alpha_bar)).clamp(-1, 1)
+            clean_weight = math.sqrt(step.alpha_bar_prev) * beta / noise_variance
+            return clean_weight * clean + math.sqrt(1 - beta) * (1 - step.alpha_bar_prev) / noise_variance * x
+        divisor = step.alpha_bar if self.mean == "literal_abar" else 1 - beta
+        return (x - beta / math.sqrt(noise_variance) * eps) / math.sqrt(divisor)
 
-    def _variance(self, kind: Variance, prediction: Prediction, link: Link) -> float | Tensor:
-        if kind == "learned_range" and prediction.share is not None:
-            large, small = math.log(link.beta), math.log(link.clipped_variance)
-            return torch.exp(small + (prediction.share + 1) / 2 * (large - small))
-        return link.beta if kind == "fixed_large" else link.small_variance
+    def _variance(self, kind: Variance, prediction: Prediction, step: ReverseStep) -> float | Tensor:
+        if kind == "learned_range" and prediction.variance_output is not None:
+            large, small = math.log(step.beta), math.log(step.clipped_variance)
+            return torch.exp(small + (prediction.variance_output + 1) / 2 * (large - small))
+        return step.beta if kind == "fixed_large" else step.small_variance
 
-    def _variance_kind(self, outline: Outline) -> Variance:
-        return outline.variance if self.variance == "auto" else self.variance
+    def _variance_kind(self, metadata: DenoiserMetadata) -> Variance:
+        return metadata.variance if self.variance == "auto" else self.variance
 
-    def _respace(self, outline: Outline) -> int | None:
+    def _chain_length(self, metadata: DenoiserMetadata) -> int | None:
+        """Return the value of `respace` with `auto` resolved; None for all 1000 levels."""
         if self.respace != "auto":
             return self.respace
-        return 250 if outline.size and min(outline.size) >= LARGE else None
+        return 250 if metadata.size and min(metadata.size) >= LARGE_SIDE else None
 
     def _denoiser(self) -> Denoiser:
-        """Return the denoiser that the option names: shipped, trained here, a checkpoint, a folder or a hub id."""
         if self.denoiser == "bundled":
             return BundledDenoiser()
         if self.denoiser == "train":
             return self.training
-        if self.denoiser == PUBLISHED or self.denoiser.endswith(".pt"):
-            return AdmDenoiser(path=self.denoiser, side=SIDE if self.denoiser == PUBLISHED else None)
+        if self.denoiser == PUBLISHED_NAME or self.denoiser.endswith(".pt"):
+            return AdmDenoiser(path=self.denoiser, side=PUBLISHED_SIDE if self.denoiser == PUBLISHED_NAME else None)
         return LocalDenoiser(path=self.denoiser)
 
-    def _outside(self, length: int) -> str | None:
+    def _explain_outside_chain(self, length: int) -> str | None:
         if self.highest_step <= length:
             return None
-        return f"the walk is outside the chain: its highest step is {self.highest_step}, the chain has {length}"
+        return (
+            f"images are noised to a step outside the chain: got step {self.highest_step}, expected at most {length}; "
+            "take fewer steps or raise `respace`"
+        )
 
-    def _above(self, outline: Outline) -> str | None:
-        start = max(walk.start for walk in self.walks(outline))
-        if start < outline.levels:
+    def _explain_untrained_level(self, metadata: DenoiserMetadata) -> str | None:
+        start_level = max(diffusion_pass.start_level for diffusion_pass in self.diffusion_passes(metadata))
+        if start_level < metadata.levels:
             return None
         return (
-            f"the chain starts above the levels its denoiser was trained for: got {start}, expected below "
-            f"{outline.levels}; lower `t_p`, or train for more levels"
+            f"the denoiser was not trained for the start level: got {start_level}, expected below {metadata.levels}; "
+            "lower `t_p`, or train for more levels"
         )
 
 
-def _draw(noise: Noise, purpose: str, like: Tensor, pass_index: int, level: int = 0) -> Tensor:
+def _draw_noise(noise: Noise, purpose: str, like: Tensor, pass_index: int, level: int = 0) -> Tensor:
     return noise.normal(purpose, tuple(like.shape[1:]), level + LEVELS * pass_index)
 
 
-def _root(variance: float | Tensor) -> float | Tensor:
+def _square_root(variance: float | Tensor) -> float | Tensor:
     return variance.sqrt() if isinstance(variance, Tensor) else math.sqrt(variance)

@@ -1,8 +1,8 @@
-"""What a purifier does with images of another size than its denoiser's.
+"""Purification of images whose size is not the denoiser's.
 
-Sources: Nie et al. 2022 and Wang et al. 2022 scale up to their network and back (`resize`). The others are common ways
-to run a network off its size: as it is, being convolutional (`native`); on overlapping tiles that are blended
-(`tiles`); and adding back what purification changed at the network's size (`residual`).
+Sources: Nie et al. 2022 and Wang et al. 2022 scale images to the network's size and back (`resize`). The other policies
+are common ways to run a convolutional network at another size: `native` applies it to the image as it is, `tiles` to
+overlapping tiles whose predictions are blended, and `residual` adds the change made at the network's size to the image.
 """
 
 from __future__ import annotations
@@ -14,48 +14,80 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from retbench_defenses.denoisers.denoiser import Outline, Prediction, Predictor
+from retbench_defenses.denoisers.denoiser import DenoiserMetadata, Prediction, Predictor
 
-Resolution = Literal["resize", "native", "tiles", "residual"]
+ResolutionPolicy = Literal["resize", "native", "tiles", "residual"]
 Size = tuple[int, int]
+"""Height and width in pixels."""
 
 
-def misfit(policy: Resolution, outline: Outline, size: Size) -> str | None:
-    """Return why the policy cannot handle images of a size, or None."""
-    shown = "x".join(map(str, size))
-    if policy == "tiles" and outline.size and any(side < tile for side, tile in zip(size, outline.size, strict=True)):
+def explain_size_mismatch(policy: ResolutionPolicy, metadata: DenoiserMetadata, size: Size) -> str | None:
+    """Return the reason why the policy cannot purify images of this size with this denoiser, or None if it can."""
+    tile_size = metadata.size
+    if policy == "tiles" and tile_size and (size[0] < tile_size[0] or size[1] < tile_size[1]):
         return (
-            f"images are smaller than a tile: got {shown}, expected sides from {outline.size}; use another resolution"
+            f"images are smaller than a tile: got {_format_size(size)}, expected at least {_format_size(tile_size)}; "
+            "use another `resolution`"
         )
-    inside = network_size(policy, outline, size)
-    if any(side % outline.factor for side in inside):
-        shown = "x".join(map(str, inside))
-        return f"image size does not fit the U-Net: got {shown}, expected multiples of {outline.factor}"
+    input_size = network_size(policy, metadata, size)
+    if any(side % metadata.size_multiple for side in input_size):
+        return (
+            f"image size does not fit the U-Net: got {_format_size(input_size)}, "
+            f"expected multiples of {metadata.size_multiple}"
+        )
     return None
 
 
-def network_size(policy: Resolution, outline: Outline, size: Size) -> Size:
-    """Return the size of the U-Net's input; a network of unknown size takes images as they are."""
-    return outline.size if outline.size and policy != "native" else size
+def network_size(policy: ResolutionPolicy, metadata: DenoiserMetadata, size: Size) -> Size:
+    """Return the size of the U-Net's input; a network of unknown training size takes images as they are."""
+    return metadata.size if metadata.size and policy != "native" else size
 
 
-def at_network_size(policy: Resolution, size: Size, purify: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
-    """Return the images after `purify`, scaled to `size` before and back after it, if the policy asks for that.
+def purify_at_network_size(
+    policy: ResolutionPolicy, size: Size, purify: Callable[[Tensor], Tensor], images: Tensor
+) -> Tensor:
+    """Return the purified images, scaled to `size` before and back after purification if the policy scales.
 
-    Scaling is bilinear without antialiasing, corners not aligned, as in the published codes. Images of that size
-    already, and images that are tiled or taken as they are, are not scaled.
+    Scaling is bilinear without antialiasing, corners not aligned, as in the published codes.
 
     Args:
+        policy: `native` and `tiles` do not scale.
+        size: size of the network's input; images that already have it are not scaled.
+        purify: function of images (B, 3, H, W) of that size, or of the original size where nothing is scaled.
         images: float32 (B, 3, H, W). B = 0 gives B = 0.
     """
-    own = images.shape[-2:]
-    if policy in ("native", "tiles") or tuple(own) == size:
+    original_size = (images.shape[-2], images.shape[-1])
+    if policy in ("native", "tiles") or original_size == size:
         return purify(images)
     scaled = _scale(images, size)
     purified = purify(scaled)
     if policy == "residual":
-        return images + _scale(purified - scaled, (own[0], own[1]))
-    return _scale(purified, (own[0], own[1]))
+        return images + _scale(purified - scaled, original_size)
+    return _scale(purified, original_size)
+
+
+def predict_tiles(predictor: Predictor, tile_size: Size, x: Tensor, level: int) -> Prediction:
+    """Return the predictions for tiles of the network's size, half a tile apart, blended with Hann weights.
+
+    The last tile of a row or column ends with the image, however much it overlaps the one before.
+    """
+    height, width = tile_size
+    corners = [(top, left) for top in _tile_starts(x.shape[2], height) for left in _tile_starts(x.shape[3], width)]
+    tiles = torch.stack([x[:, :, top : top + height, left : left + width] for top, left in corners], dim=1)
+    prediction: Prediction = predictor(tiles.flatten(0, 1), level)
+    window = _hann_window(height, x)[:, None] * _hann_window(width, x)
+    variance_output = prediction.variance_output
+    return Prediction(
+        _blend_tiles(prediction.eps, corners, window, x),
+        None if variance_output is None else _blend_tiles(variance_output, corners, window, x),
+    )
+
+
+def count_tiles(policy: ResolutionPolicy, tile_size: Size, size: Size) -> int:
+    """Return the number of tiles of an image of this size; 1 for the policies without tiles."""
+    if policy != "tiles":
+        return 1
+    return len(_tile_starts(size[0], tile_size[0])) * len(_tile_starts(size[1], tile_size[1]))
 
 
 def _scale(images: Tensor, size: Size) -> Tensor:
@@ -64,44 +96,26 @@ def _scale(images: Tensor, size: Size) -> Tensor:
     return interpolate(images, size, mode="bilinear", align_corners=False)
 
 
-def predict_tiles(predictor: Predictor, tile: Size, x: Tensor, level: int) -> Prediction:
-    """Return the prediction of tiles of the network's size, half a tile apart, blended by a Hann window.
-
-    The last tile of a row or column ends with the image, however much it overlaps the one before. An image's tiles do
-    not mix with another's.
-    """
-    height, width = tile
-    corners = [(top, left) for top in _starts(x.shape[2], height) for left in _starts(x.shape[3], width)]
-    patches = torch.stack([x[:, :, top : top + height, left : left + width] for top, left in corners], dim=1)
-    prediction: Prediction = predictor(patches.flatten(0, 1), level)
-    window = _hann(height, x)[:, None] * _hann(width, x)
-    blended = [_blend(part, corners, window, x) if part is not None else None for part in prediction]
-    return Prediction(blended[0], blended[1])  # type: ignore[arg-type]  # the noise is never None
-
-
-def tile_count(policy: Resolution, tile: Size, size: Size) -> int:
-    """Return how many tiles an image of a size is cut into; 1 if it is not tiled."""
-    if policy != "tiles":
-        return 1
-    return len(_starts(size[0], tile[0])) * len(_starts(size[1], tile[1]))
-
-
-def _blend(patches: Tensor, corners: list[Size], window: Tensor, like: Tensor) -> Tensor:
-    """Return (B, 3, H, W): the window's mean of `patches` (B * tiles, 3, h, w) at their corners."""
+def _blend_tiles(tiles: Tensor, corners: list[Size], window: Tensor, like: Tensor) -> Tensor:
+    """Return the weighted mean (B, 3, H, W) of tiles (B * count, 3, h, w) at their corners, with weights (h, w)."""
     total, weight = torch.zeros_like(like), like.new_zeros(like.shape[2:])
-    by_image = patches.unflatten(0, (len(like), len(corners)))
+    tiles_by_image = tiles.reshape(len(like), len(corners), *tiles.shape[1:])
     for index, (top, left) in enumerate(corners):
-        inside = (slice(top, top + window.shape[0]), slice(left, left + window.shape[1]))
-        total[:, :, *inside] += window * by_image[:, index]
-        weight[inside] += window
+        covered = (slice(top, top + window.shape[0]), slice(left, left + window.shape[1]))
+        total[:, :, *covered] += window * tiles_by_image[:, index]
+        weight[covered] += window
     return total / weight
 
 
-def _starts(side: int, tile: int) -> list[int]:
-    """Return where tiles begin along a side."""
-    return list(dict.fromkeys([*range(0, side - tile, tile // 2), side - tile]))
+def _tile_starts(side: int, tile_side: int) -> list[int]:
+    """Return the first pixel of each tile along a side."""
+    return list(dict.fromkeys([*range(0, side - tile_side, tile_side // 2), side - tile_side]))
 
 
-def _hann(length: int, like: Tensor) -> Tensor:
-    """Return a Hann window without its zero ends, so that the rim of an image has a weight too."""
+def _hann_window(length: int, like: Tensor) -> Tensor:
+    """Return a Hann window (length,) without its zero ends, because pixels at the image's edge need a weight too."""
     return torch.hann_window(length + 2, periodic=False, device=like.device, dtype=like.dtype)[1:-1]
+
+
+def _format_size(size: Size) -> str:
+    return f"{size[0]}x{size[1]}"

@@ -2,12 +2,13 @@
 
 Source: RetPur: Diffusion purification model for defending hash retrieval target attacks (2024 submission).
 
-The paper gives two algorithms. Equation 6 (derived as equation 22, after Wang et al. 2022) moves the reverse mean by
-`-s sigma_t^2 grad D`; it is the default here. Equations 12, 15 and 16, and with them algorithm 2, read otherwise, and
+The paper contains two algorithms. Equation 6 (derived as equation 22, after Wang et al. 2022) moves the reverse mean by
+`-s sigma_t^2 grad D`; it is the default here. Equations 12, 15 and 16, and algorithm 2 with them, differ from it and
 are the component `retpur-literal`.
 
-The paper calls D "MSE or negative SSIM" in one place and SSIM in another; here the step always pulls towards the query.
-It diffuses for T steps but walks back T_p = 45; here both are `t_p`, since 45 steps cannot start from pure noise.
+The paper calls D "MSE or negative SSIM" in one place and SSIM in another; here the step always moves towards the query.
+It noises for T steps but takes T_p = 45 reverse steps; here both are `t_p`, because 45 steps cannot start from pure
+noise.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from retbench_defenses.diffusion.guided_purifier import GuidedPurifier
 
 
 class RetPur(GuidedPurifier):
-    """The chain, pulled at every step towards the query noised to the same level."""
+    """Diffusion purification where every step is guided towards the query, noised to the same level."""
 
     name: ClassVar[str] = "retpur"
     revision: ClassVar[int] = 2

@@ -3,9 +3,9 @@
 Source: RetPur: Diffusion purification model for defending hash retrieval target attacks (2024 submission).
 
 - They divide by the root of alpha-bar_t where the reverse mean has alpha_t (equation 12). Over 45 steps of 1000 that
-  brightens the image by 1.2251 in place of 1.0122, over 45 of 250 by 13.
-- They multiply the gradient by the predicted noise, element by element, in place of sigma_t^2 (equations 15 and 16).
-  The noise's sign is random, so the product does not guide, it only adds noise.
+  brightens the image by a factor of 1.2251 instead of 1.0122, over 45 of 250 by 13.
+- They multiply the gradient by the predicted noise, element by element, instead of by sigma_t^2 (equations 15 and 16).
+  The sign of the noise is random, so the product does not guide: it only adds noise.
 
 Each is also an option of `retpur` (`mean: literal_abar`, `guide_form: literal_eps`).
 """
@@ -19,7 +19,7 @@ from retbench_defenses.diffusion.purifier import Mean, Respace, ReverseVariance
 
 
 class RetPurLiteral(GuidedPurifier):
-    """The chain of 1000 with RetPur's printed mean and its printed guidance."""
+    """The chain of 1000 levels with RetPur's printed mean and printed guidance."""
 
     name: ClassVar[str] = "retpur-literal"
     revision: ClassVar[int] = 2
