@@ -48,6 +48,10 @@ def _files(report: Report, name: str) -> Iterator[OutputFile]:
     yield OutputFile(f"{name}.tex", lambda: as_latex(report.tables, report.title).encode())
     yield OutputFile(f"{name}.csv", lambda: as_csv(report.tables).encode())
     yield OutputFile(f"{name}.json", lambda: f"{as_json(report, indent=1)}\n".encode())
-    for picture in (*report.pictures, *report.gallery_pictures):
-        yield OutputFile(f"{picture.stem}.png", lambda picture=picture: picture.png)  # type: ignore[misc]  # a default binds it now
+    pictures = (*report.pictures, *report.gallery_pictures)
+    if pictures:
+        from retbench.report.figures.palette import reduce_colors  # Pillow, which most reports do not need
+
+    for picture in pictures:
+        yield OutputFile(f"{picture.stem}.png", lambda picture=picture: reduce_colors(picture.png))  # type: ignore[misc]  # a default binds it now
         yield OutputFile(f"{picture.stem}.pdf", lambda picture=picture: picture.pdf)  # type: ignore[misc]  # a default binds it now

@@ -9,9 +9,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from retbench.errors import UserError
 from retbench.report import Layout, Picture, Report, as_html, as_json, as_markdown, pivot, write_report
+from retbench.report.figures.palette import reduce_colors
 from retbench.report.render import as_csv, as_latex
 from retbench.results import Evidence, Row
 
@@ -23,12 +25,20 @@ LAYOUT = Layout(
     caption="Caption.",
     curve={"option": "t_p", "label": "purify step"},
 )
+
+
+def tiny_png(gray: int) -> bytes:
+    buffer = io.BytesIO()
+    Image.new("RGB", (2, 1), (gray, gray, gray)).save(buffer, "PNG")
+    return reduce_colors(buffer.getvalue())
+
+
 PICTURES = (
-    Picture("suite-strength", "Strength (dataset digits)", "MAP over purify step, on digits", b"PNG 1", b"PDF 1"),
-    Picture("suite-strength-2", "Strength (dataset scenes)", "MAP over purify step, on scenes", b"PNG 2", b"PDF 2"),
-    Picture("suite-trade-off", "Trade-off", "T-MAP over MAP", b"PNG 3", b"PDF 3"),
+    Picture("suite-strength", "Strength (dataset digits)", "MAP over purify step, on digits", tiny_png(1), b"PDF 1"),
+    Picture("suite-strength-2", "Strength (dataset scenes)", "MAP over purify step, on scenes", tiny_png(2), b"PDF 2"),
+    Picture("suite-trade-off", "Trade-off", "T-MAP over MAP", tiny_png(3), b"PDF 3"),
 )
-GALLERY_PICTURE = Picture("suite-query", "One query", "The answers to a query", b"PNG 4", b"PDF 4")
+GALLERY_PICTURE = Picture("suite-query", "One query", "The answers to a query", tiny_png(4), b"PDF 4")
 LINES = (("suite", "suite, digest 0123"), ("versions", "retbench 1.0"))
 
 

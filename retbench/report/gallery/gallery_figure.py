@@ -37,8 +37,8 @@ LETTER = 10
 """Width of a letter, estimated generously."""
 FRAME = 3
 """Width of a frame."""
-MAX_EXHIBITS = 6
-"""Exhibits that a picture has at most, which fill a page; the report's HTML page has all of them."""
+MAX_EXHIBITS = 3
+"""The maximum number of exhibits in a picture; the HTML page of a report has all of them."""
 
 GREEN, RED, GRAY = COLORS[2], COLORS[1], "#b0b0b0"
 DARK_TEXT, PALE_TEXT = "#202020", "#606060"
@@ -46,9 +46,9 @@ RELEVANT, WANTED = "\N{CHECK MARK}", "\N{CIRCLED PLUS}"
 
 
 def make_gallery_pictures(gallery: Gallery, name: str) -> tuple[Picture, ...]:
-    """Return one picture for each dataset of a gallery, with its first six exhibits; none for an empty gallery.
+    """Return one picture for each dataset of a gallery, with up to three exhibits; none for an empty gallery.
 
-    If a dataset has more exhibits, the title has their number.
+    The first exhibit of each attack comes first. If a dataset has more exhibits, the title gives their number.
 
     Args:
         gallery: the exhibits and their images.
@@ -58,13 +58,20 @@ def make_gallery_pictures(gallery: Gallery, name: str) -> tuple[Picture, ...]:
     pictures = []
     for dataset in dict.fromkeys(exhibit.dataset for exhibit in gallery.exhibits):
         exhibits = [exhibit for exhibit in gallery.exhibits if exhibit.dataset == dataset]
-        shown = exhibits[:MAX_EXHIBITS]
-        count = f" (first {MAX_EXHIBITS} of {len(exhibits)})" if len(exhibits) > MAX_EXHIBITS else ""
+        shown = _select(exhibits)
+        count = f" ({len(shown)} of {len(exhibits)})" if len(shown) < len(exhibits) else ""
         title = f"Answers to single queries of {dataset}{count}"
         drawn = draw_exhibits(gallery, shown, title)
         stem = unique_stem(f"{slug(name)}-gallery-{slug(dataset)}", taken)
         pictures.append(Picture(stem, title, f"{title}. {' '.join(map(_describe, shown))}", drawn.png, drawn.pdf))
     return tuple(pictures)
+
+
+def _select(exhibits: Sequence[Exhibit]) -> list[Exhibit]:
+    """Return up to `MAX_EXHIBITS` exhibits in their order: the first of each attack, then others."""
+    first = {exhibit.attack: index for index, exhibit in reversed(list(enumerate(exhibits)))}
+    preferred = sorted(range(len(exhibits)), key=lambda index: first[exhibits[index].attack] != index)
+    return [exhibits[index] for index in sorted(preferred[:MAX_EXHIBITS])]
 
 
 def _describe(exhibit: Exhibit) -> str:
