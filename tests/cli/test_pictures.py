@@ -74,7 +74,7 @@ def test_a_recording_that_cannot_be_drawn_is_skipped_with_a_message(
     first, second = result.err.splitlines()
     assert first.startswith('pictures: fit toy on toy: settings: curve: got {"a": ["xxx')
     assert first.endswith("..., expected a list of finite numbers")
-    assert second.startswith("pictures: fit toy on toy: map: picture: it is no image: got float32 (2, 3)")
+    assert second.startswith("pictures: fit toy on toy: map: image: wrong shape or dtype: got float32 (2, 3)")
 
 
 def test_recordings_with_the_same_file_name_get_different_files(retbench: RunCommand, records: dict[str, Any]) -> None:

@@ -240,7 +240,7 @@ def test_published_numbers_are_compared_with_measured_ones(retbench: RunCommand,
     assert (attacked["published"]["verdict"], attacked["published"]["difference"]) == ("not comparable", None)
     notes = dict(table["footnotes"])
     assert [notes[mark] for mark in attacked["notes"]] == [
-        "not comparable because MAP rule differs: full, published top-k"
+        "not comparable because MAP rule differs: measured full, published top-k"
     ]
     assert values["T-MAP", "original"]["published"] is None
     assert "published 12.50" in retbench("report", "--against", "mine.yaml").out

@@ -69,7 +69,7 @@ def test_an_existing_file_is_kept_without_force(retbench: RunCommand, toys: Path
     assert (result.code, result.err) == (2, "error: run.zip: already exists; replace it with --force\n")
     assert (toys / "run.zip").read_text() == "mine"
     assert retbench(*EXPORT, "--force").code == 0
-    assert len(open_bundle(toys / "run.zip").done) == 4
+    assert len(open_bundle(toys / "run.zip").done_rows) == 4
 
 
 def test_an_export_before_a_run_names_the_command_to_run(retbench: RunCommand, toys: Path) -> None:
