@@ -1,4 +1,4 @@
-"""A report with everything that a page can show, names that are markup among it, and its page in a browser."""
+"""A report with everything that a page can show, including names that are markup, and its page in a browser."""
 
 from __future__ import annotations
 
@@ -38,17 +38,17 @@ CAVEAT = ("b", "2 of 100 queries have no relevant answer and are left out")
 DESCRIPTION = (
     "Image to image: how targeted attacks on deep hashing fare against diffusion purification and adversarial "
     "training, in the layouts of Table 1 and Table 7 of RetPur. Without a profile it runs on embedded datasets "
-    "of 32-pixel pictures, in minutes on two cores; with `--profile paper` on the paper's three datasets."
+    "of 32-pixel images, in minutes on two cores; with `--profile paper` on the paper's three datasets."
 )
 CAPTION = (
-    "Percent, with intervals over queries. \u201coriginal\u201d asks with clean queries, an attack's name with "
-    "attacked ones, and defense-attack with attacked ones behind that defense. A targeted attack is strong where T-MAP "
-    "is high."
+    "Percent, with confidence intervals over queries. Rows: \u201coriginal\u201d with clean queries, an attack's name "
+    "with attacked queries, defense-attack with attacked queries behind that defense. A targeted attack is strong if "
+    "T-MAP is high."
 )
 
 
 def measured(line: int, column: int, targeted: bool) -> Value:
-    """Return the number of a line and a column, with what stands behind it."""
+    """Return the number of a row and a column, with its details."""
     true = min(max(MAPS[line] - 0.03 * column * (0.4 + line % 3), 0.0), 1.0)
     value = (
         round(1.08 - true if targeted else true, 4) if line else round(0.0991 + 0.09 * column if targeted else true, 4)
@@ -66,7 +66,7 @@ def measured(line: int, column: int, targeted: bool) -> Value:
 
 
 def decorate(value: Value, line: int, column: int) -> Value:
-    """Return a value with the published number, ties, emphasis or mark that its place has in the sample."""
+    """Return a value with the published number, ties, emphasis or mark of its position in the sample."""
     if line in (10, 6) and column == 3:
         return Value(None, "a" if line == 10 else "\u2020", details=value.details[:2])
     if line in (1, 4, 9) and column < 3:
@@ -101,7 +101,7 @@ def attacked() -> Table:
 
 
 def hostile() -> Table:
-    """Return a table without blocks whose names are markup, with negative numbers, gray levels and an empty place."""
+    """Return a table without blocks, whose names are markup, with negative numbers, gray levels and an empty cell."""
     number = Value(
         Interval(-0.00001, -0.0214, 0.01), details=(('"quoted" & <b>', "</script><script>alert(1)</script>"),)
     )
@@ -120,7 +120,7 @@ def png(pixels: np.ndarray) -> bytes:
 
 
 def thumbnail(seed: int) -> np.ndarray:
-    """Return a picture of 32 pixels a side: a few discs over a gradient."""
+    """Return an image of 32 x 32 pixels: a few discs over a gradient."""
     draw = np.random.default_rng(seed)
     rows, columns = np.mgrid[:32, :32]
     low, high = draw.integers(20, 120, 3), draw.integers(120, 250, 3)
@@ -207,7 +207,7 @@ def report() -> Report:
 
 
 class Page:
-    """The sample's page, freshly opened in Chromium without a screen, driven by selenium, with no network to ask."""
+    """The sample's page in headless Chromium, driven by selenium."""
 
     def __init__(self, driver: Chrome, address: str) -> None:
         self.driver, self.address = driver, address
@@ -224,7 +224,7 @@ class Page:
         return self.driver.find_elements("css selector", css)
 
     def texts(self, css: str) -> list[str]:
-        """Return the texts of the elements that are shown."""
+        """Return the texts of the visible elements."""
         shown = "[...document.querySelectorAll(arguments[0])].filter((it) => it.checkVisibility())"
         texts: list[str] = self.run(f"return {shown}.map((it) => it.innerText.trim())", css)
         return texts
@@ -254,7 +254,7 @@ class Page:
         self.driver.execute_cdp_cmd(f"Emulation.{command}", parameters)
 
     def requested(self) -> list[str]:
-        """Return the addresses that the page asked for since it was opened; the browser's own pages ask too."""
+        """Return the addresses that the page requested since it was opened, without the browser's own requests."""
         messages = [json.loads(entry["message"])["message"] for entry in self.driver.get_log("performance")]
         sent = [it["params"] for it in messages if it["method"] == "Network.requestWillBeSent"]
         return [it["request"]["url"] for it in sent if it["documentURL"].startswith(self.address)]
@@ -262,7 +262,7 @@ class Page:
 
 @pytest.fixture(scope="session")
 def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
-    selenium = pytest.importorskip("selenium.webdriver", reason="selenium is not installed: it drives the browser")
+    selenium = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
     browser, driver = shutil.which("chromium"), shutil.which("chromedriver")
     if not (browser and driver):
         pytest.skip("chromium or chromedriver is not on the path")
@@ -284,7 +284,7 @@ def address(report: Report, tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture
 def page(driver: Chrome, address: str) -> Iterator[Page]:
-    """The page; whatever a test does with it, it must be quiet on the console and ask for nothing outside itself."""
+    """The page; whatever a test does, the page must log nothing to the console and request no other address."""
     page = Page(driver, address)
     yield page
     page.run("localStorage.clear()")

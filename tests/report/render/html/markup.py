@@ -1,4 +1,4 @@
-"""A page taken apart, and pages of small tables."""
+"""A parsed page, and pages of small tables."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ VOID = {"meta", "link", "img", "input"}
 
 
 class Page(HTMLParser):
-    """A page taken apart: its start tags with their attributes, and the text inside each element, in order."""
+    """A parsed page: its start tags with their attributes, and the text inside each element, in order."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -36,11 +36,15 @@ class Page(HTMLParser):
             self.texts[at] += data
 
     def find(self, tag: str, css: str = "") -> list[tuple[str, dict[str, str]]]:
-        """Return text and attributes of the elements of a tag, and of a class where one is given."""
-        found = zip(self.elements, self.texts, strict=True)
-        return [(text, seen) for (name, seen), text in found if name == tag and css in ("", *_classes(seen))]
+        """Return text and attributes of the elements of a tag and, if given, of a class."""
+        elements = zip(self.elements, self.texts, strict=True)
+        return [
+            (text, attributes)
+            for (name, attributes), text in elements
+            if name == tag and css in ("", *_classes(attributes))
+        ]
 
-    def said(self, tag: str, css: str = "") -> list[str]:
+    def texts_of(self, tag: str, css: str = "") -> list[str]:
         return [" ".join(text.split()) for text, _ in self.find(tag, css)]
 
 
@@ -59,4 +63,4 @@ def page_of(*tables: Table, **rest: object) -> Page:
 
 
 def cells(page: Page) -> list[str]:
-    return page.said("td")
+    return page.texts_of("td")

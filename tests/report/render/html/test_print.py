@@ -1,4 +1,4 @@
-"""The page on paper."""
+"""The printed page."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tests.report.render.html.conftest import Page
 OPEN = "return [...document.querySelectorAll('.more')].map((it) => it.open)"
 
 
-def test_print_is_black_on_white_and_leaves_out_what_is_pressed(page: Page) -> None:
+def test_print_is_black_on_white_without_controls(page: Page) -> None:
     page.click(".theme")
     page.emulate("setEmulatedMedia", media="print")
     controls = page.all("nav, .tools, .theme, .reset, .find, #card, dialog, .exhibit, #gallery h2")
@@ -29,7 +29,7 @@ def test_print_shows_costs_and_provenance_without_the_script(page: Page, report:
     assert list(zip(page.texts(".more dt"), page.texts(".more dd"), strict=True)) == list(table.provenance)
 
 
-def test_printing_opens_what_is_closed_and_closes_it_again(page: Page) -> None:
+def test_printing_opens_folded_sections_and_closes_them_again(page: Page) -> None:
     page.click(".more > summary", 1)
     for event, expected in (("beforeprint", [True, True]), ("afterprint", [False, True])):
         page.run("dispatchEvent(new Event(arguments[0]))", event)
@@ -43,7 +43,7 @@ def test_print_keeps_an_opened_exhibit_under_its_heading(page: Page) -> None:
     assert len(page.texts(".exhibit")) == 1
 
 
-def test_headings_are_not_torn_from_what_they_head(page: Page) -> None:
+def test_headings_are_not_separated_from_their_content(page: Page) -> None:
     page.emulate("setEmulatedMedia", media="print")
     style = "const it = getComputedStyle(arguments[0]); return [it.breakInside, it.breakAfter]"
     headings = page.all("h1, h2, h4, .more > summary")

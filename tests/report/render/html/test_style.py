@@ -1,4 +1,4 @@
-"""The style: whether its colors can be read."""
+"""The style: contrast of its colors."""
 
 from __future__ import annotations
 
@@ -37,15 +37,15 @@ def test_black_on_white_has_the_greatest_contrast() -> None:
 
 @pytest.mark.parametrize("theme", [0, 1], ids=["light", "dark"])
 @pytest.mark.parametrize(("ink", "paper"), PAIRS)
-def test_text_stands_out_from_its_paper(ink: str, paper: str, theme: int) -> None:
+def test_text_has_enough_contrast(ink: str, paper: str, theme: int) -> None:
     assert contrast(COLORS[ink][theme], COLORS[paper][theme]) >= 4.5
 
 
 @pytest.mark.parametrize("theme", [0, 1], ids=["light", "dark"])
 @pytest.mark.parametrize("frame", ["relevant", "wanted"])
-def test_a_frame_stands_out_from_its_paper(frame: str, theme: int) -> None:
+def test_a_frame_has_enough_contrast(frame: str, theme: int) -> None:
     assert contrast(COLORS[frame][theme], COLORS["paper"][theme]) >= 3
 
 
-def test_nothing_is_fetched() -> None:
+def test_the_style_loads_no_other_file() -> None:
     assert not re.findall(r"@import|url\(|https?:", STYLE)
