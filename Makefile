@@ -5,7 +5,7 @@ BIN := .venv/bin
 WORKERS := -n auto --maxprocesses 8 --dist worksteal
 PROJECTS := pyproject.toml $(wildcard plugins/*/pyproject.toml)
 
-.PHONY: setup run test slow gpu check format reports clean
+.PHONY: setup run test slow gpu floors check format reports clean
 
 setup: .venv/ready
 
@@ -36,6 +36,22 @@ slow: setup
 gpu: setup
 	$(BIN)/python -m pytest -m gpu
 
+# The oldest supported versions of all dependencies, but the pinned version of torch: `make floors TORCH=2.6.0` takes its
+# oldest one, a download of gigabytes.
+OLDEST := .venv-floors
+FLOORS := tests/contracts tests/metrics tests/catalog tests/store tests/suite tests/plan tests/cli \
+    tests/report/figures tests/report/render tests/test_smoke.py $(wildcard plugins/*/tests/test_*.py) \
+    plugins/hashers/tests/backbones plugins/defenses/tests/denoisers plugins/defenses/tests/diffusion
+
+floors:
+	$(PYTHON) -m venv $(OLDEST)
+	$(OLDEST)/bin/pip install --quiet --disable-pip-version-check packaging
+	$(OLDEST)/bin/python .ci/floors.py > $(OLDEST)/constraints.txt
+	$(if $(TORCH),echo torch==$(TORCH),grep '^torch==' constraints.txt) >> $(OLDEST)/constraints.txt
+	$(OLDEST)/bin/pip install --quiet --disable-pip-version-check -c $(OLDEST)/constraints.txt \
+	    -e . $(addprefix -e ,$(wildcard plugins/*/)) pytest pytest-xdist hypothesis h5py scipy
+	$(OLDEST)/bin/python -m pytest $(WORKERS) -m "not slow and not gpu" $(FLOORS)
+
 check: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -46,4 +62,4 @@ format: setup
 	$(BIN)/ruff check --fix .
 
 clean:
-	rm -rf .venv .retbench
+	rm -rf .venv $(OLDEST) .retbench
