@@ -58,7 +58,10 @@ def oldest_wheel(name: str, floor: Version) -> Version:
     for version in sorted(map(Version, versions[1].split(", "))) if versions else ():
         wanted = f"{name}=={version}"
         options = ("--dry-run", "--quiet", "--no-deps", "--ignore-installed", "--only-binary=:all:")
-        if version >= floor and subprocess.run([*PIP, "install", *options, wanted], capture_output=True).returncode == 0:
+        if (
+            version >= floor
+            and subprocess.run([*PIP, "install", *options, wanted], capture_output=True).returncode == 0
+        ):
             return version
     sys.exit(f"floors: {name}: no version from {floor} on has a wheel for Python {sys.version.split()[0]}")
 
