@@ -26,7 +26,7 @@ class Linear(HashNetwork):
 
 
 @pytest.fixture
-def without_kinks(monkeypatch: pytest.MonkeyPatch) -> None:
+def smooth_activations(monkeypatch: pytest.MonkeyPatch) -> None:
     """Networks with GELU for every rectifier, to compare two trainings that differ by rounding.
 
     Where a rectifier's input lies within a rounding of 0 one of the two may turn it, and they part from there on.
@@ -47,7 +47,7 @@ def knowledge() -> Knowledge:
 
 @pytest.fixture
 def queries(knowledge: Knowledge) -> Callable[[int], Batch]:
-    """Returns the first queries, each aimed at the class after its own."""
+    """Return the first queries, each aimed at the class after its own."""
 
     def make(count: int) -> Batch:
         images = torch.rand(8, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(2))[:count]

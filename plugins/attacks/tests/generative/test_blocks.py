@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 import torch
-from retbench_attacks.generative.blocks import Residual, doubled, normalized
+from retbench_attacks.generative.blocks import ResidualBlock, upsampling_block, conv_norm_relu
 from torch import nn
 
 
 def test_a_residual_block_carries_its_input() -> None:
-    block, features = Residual(4), torch.randn(2, 4, 6, 6)
+    block, features = ResidualBlock(4), torch.randn(2, 4, 6, 6)
     change = block(features) - features
     assert change.shape == features.shape
     assert change.mean(dim=(2, 3)).abs().max().item() < 1e-5, "the change is standardized over each image"
@@ -18,12 +18,12 @@ def test_a_residual_block_carries_its_input() -> None:
 
 
 def test_doubling_doubles_the_resolution() -> None:
-    assert doubled(4, 3)(torch.randn(2, 4, 5, 7)).shape == (2, 3, 10, 14)
+    assert upsampling_block(4, 3)(torch.randn(2, 4, 5, 7)).shape == (2, 3, 10, 14)
 
 
 def test_outputs_are_standardized_and_rectified() -> None:
     features = torch.randn(2, 3, 9, 9)
-    block = normalized(nn.Conv2d(3, 5, 1))
+    block = conv_norm_relu(nn.Conv2d(3, 5, 1))
     standard = block[:2](features)
     assert standard.mean(dim=(2, 3)).abs().max().item() < 1e-5
     assert standard.var(dim=(2, 3), unbiased=False).flatten().tolist() == pytest.approx([1.0] * 10, rel=1e-2)

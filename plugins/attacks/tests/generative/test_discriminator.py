@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from retbench_attacks.generative.discriminator import FAKE, REAL, Discriminator, verdict_loss
+from retbench_attacks.generative.discriminator import FAKE, REAL, Discriminator, discriminator_error
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
@@ -82,10 +82,10 @@ def test_the_discriminator_takes_it_too() -> None:
 
 @pytest.mark.parametrize(("flag", "loss"), [(REAL, 0.432977), (FAKE, 0.392650)])
 def test_its_loss_is_the_published_one(flag: float, loss: float) -> None:
-    assert verdict_loss(SCORES, LABELS, flag).item() == pytest.approx(loss, abs=1e-6)
+    assert discriminator_error(SCORES, LABELS, flag).item() == pytest.approx(loss, abs=1e-6)
 
 
 def test_the_flag_of_a_generated_image_is_one() -> None:
     scores = torch.tensor([[1.0, 0.0, 1.0]])
-    assert verdict_loss(scores, scores[:, :2], FAKE).item() == 0
-    assert verdict_loss(scores, scores[:, :2], REAL).item() == pytest.approx(1 / 3)
+    assert discriminator_error(scores, scores[:, :2], FAKE).item() == 0
+    assert discriminator_error(scores, scores[:, :2], REAL).item() == pytest.approx(1 / 3)

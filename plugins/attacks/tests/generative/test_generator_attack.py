@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from retbench_attacks.generative.generator_attack import GeneratorAttack, rate_share
+from retbench_attacks.generative.generator_attack import GeneratorAttack, learning_rate_factor
 from retbench_attacks.generative.prosgan import ProsGAN
 from retbench_attacks.generative.tadch import TADCH
 from retbench_attacks.prototypes.prosgan_prototypes import ProsGanPrototypes
@@ -82,8 +82,8 @@ def test_it_learns() -> None:
 
 @pytest.mark.parametrize(("epoch", "rate"), [(0, 1.0), (49, 1.0), (50, 1 - 1 / 101), (149, 0.0099)])
 def test_the_rate_falls_after_the_steady_epochs(epoch: int, rate: float) -> None:
-    assert rate_share(epoch, steady=50, falling=100) == pytest.approx(rate, abs=1e-5)
+    assert learning_rate_factor(epoch, steady=50, falling=100) == pytest.approx(rate, abs=1e-5)
 
 
 def test_the_rate_without_falling_epochs_stays() -> None:
-    assert [rate_share(epoch, steady=3, falling=0) for epoch in range(3)] == [1, 1, 1]
+    assert [learning_rate_factor(epoch, steady=3, falling=0) for epoch in range(3)] == [1, 1, 1]

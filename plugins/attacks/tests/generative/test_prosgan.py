@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 from retbench_attacks.generative.discriminator import Discriminator
-from retbench_attacks.generative.generator_attack import Redrawing, rate_share
+from retbench_attacks.generative.generator_attack import TargetedGenerator, learning_rate_factor
 from retbench_attacks.generative.prosgan import Decoder, Generator, ProsGAN
 from retbench_attacks.prototypes.prosgan_prototypes import ProsGanPrototypes
 from torch import Tensor, nn
@@ -111,23 +111,23 @@ def transcribed(
             wanted = (semantics @ prototypes["code_head.weight"].T + prototypes["code_head.bias"]).sign()
             clean = images[rows] * 2 - 1
             with torch.autocast("cpu", torch.bfloat16, enabled=rounds):
-                redrawn = generator(clean, semantics)
-            redrawn = redrawn.float()
+                generated = generator(clean, semantics)
+            generated = generated.float()
             if step % 3 == 0:
                 believed = ((critic(clean) - torch.cat([labels[rows], real], dim=1)) ** 2).mean()
-                exposed = ((critic(redrawn.detach()) - torch.cat([aims, real + 1], dim=1)) ** 2).mean()
+                exposed = ((critic(generated.detach()) - torch.cat([aims, real + 1], dim=1)) ** 2).mean()
                 verdict = 0.5 * (believed + exposed)
                 critic_adam.zero_grad()
                 verdict.backward()
                 critic_adam.step()
                 losses["critic"].append(verdict.item())
             with torch.autocast("cpu", torch.bfloat16, enabled=rounds):
-                logits = knowledge.network.image((redrawn + 1) / 2)
+                logits = knowledge.network.image((generated + 1) / 2)
             outputs = torch.tanh(logits.float())
             terms = {
-                "reconstruction": ((redrawn - clean) ** 2).mean(),
+                "reconstruction": ((generated - clean) ** 2).mean(),
                 "hamming": 1 - (outputs * wanted).sum() / (len(rows) * bits),
-                "adversarial": ((critic(redrawn) - torch.cat([aims, real], dim=1)) ** 2).mean(),
+                "adversarial": ((critic(generated) - torch.cat([aims, real], dim=1)) ** 2).mean(),
             }
             loss = attack.reconstruction * terms["reconstruction"] + attack.hamming * terms["hamming"]
             generator_adam.zero_grad()
@@ -156,9 +156,9 @@ def test_the_published_generator_has_as_many_weights() -> None:
 def test_images_keep_their_size(size: tuple[int, int], cells: int) -> None:
     images, semantics = torch.rand(2, 3, *size) * 2 - 1, torch.randn(2, 5)
     assert Decoder(5, cells, width=16)(semantics, size).shape == images.shape
-    redrawn = Generator(5, cells, width=4, blocks=1, decoder_width=16)(images, semantics)
-    assert redrawn.shape == images.shape
-    assert redrawn.abs().max().item() < 1
+    generated = Generator(5, cells, width=4, blocks=1, decoder_width=16)(images, semantics)
+    assert generated.shape == images.shape
+    assert generated.abs().max().item() < 1
 
 
 def test_an_image_is_redrawn_alike_in_any_batch() -> None:
@@ -170,22 +170,22 @@ def test_an_image_is_redrawn_alike_in_any_batch() -> None:
 
 @pytest.mark.parametrize("size", [(32, 32), (16, 48)])
 def test_the_sizes_of_a_generator_are_read_from_its_weights(size: tuple[int, int], knowledge: Knowledge) -> None:
-    trained = ATTACK.new_generator(replace(knowledge.facts, image_size=size))
-    like = ATTACK.generator_of(trained.state_dict())
+    trained = ATTACK.build_generator(replace(knowledge.facts, image_size=size))
+    like = ATTACK.build_generator_for_state(trained.state_dict())
     like.load_state_dict(trained.state_dict())
     images, semantics = torch.rand(2, 3, *size), torch.randn(2, PROTOTYPES.semantic)
     assert torch.equal(like(images, semantics), trained(images, semantics))
 
 
 def test_the_networks_are_built_once_and_frozen(knowledge: Knowledge, prototypes: State) -> None:
-    state = ATTACK.new_generator(knowledge.facts).state_dict()
+    state = ATTACK.build_generator(knowledge.facts).state_dict()
     module = ATTACK.module(state | {f"prototypes/{name}": weight for name, weight in prototypes.items()}, CPU)
-    assert isinstance(module, Redrawing)
+    assert isinstance(module, TargetedGenerator)
     assert not any(inner.training for inner in module.modules())
     assert not any(weight.requires_grad for weight in module.parameters())
 
 
-@pytest.mark.usefixtures("without_kinks")
+@pytest.mark.usefixtures("smooth_activations")
 def test_it_is_the_published_loop(
     knowledge: Knowledge, prototypes: State, fit: Callable[..., State], tmp_path: Path
 ) -> None:
@@ -216,14 +216,14 @@ def test_the_discriminator_stays_in_float32_at_any_precision(
 
 @pytest.mark.parametrize(("number", "rate"), [(1, 1.0), (50, 1.0), (51, 0.980392), (100, 0.019608)])
 def test_the_rate_of_a_hundred_epochs_is_the_published_one(number: int, rate: float) -> None:
-    assert rate_share(number - 1, *ProsGAN().schedule) == pytest.approx(rate, abs=1e-6)
+    assert learning_rate_factor(number - 1, *ProsGAN().schedule) == pytest.approx(rate, abs=1e-6)
 
 
 @pytest.mark.parametrize("epochs", [1, 2, 7, 30])
 def test_the_rate_falls_and_stays_above_zero(epochs: int) -> None:
     schedule = ProsGAN(epochs=epochs).schedule
     assert sum(schedule) == epochs
-    rates = [rate_share(epoch, *schedule) for epoch in range(epochs)]
+    rates = [learning_rate_factor(epoch, *schedule) for epoch in range(epochs)]
     assert rates == sorted(rates, reverse=True)
     assert 0 < rates[-1] <= rates[0] <= 1
 

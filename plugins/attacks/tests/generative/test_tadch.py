@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 from retbench_attacks.generative.discriminator import Discriminator
-from retbench_attacks.generative.tadch import SIDES, TADCH, Generator, Translator, interleaved
+from retbench_attacks.generative.tadch import IMAGE_SIDES, TADCH, Generator, Translator, interleave_channel
 from retbench_attacks.prototypes.tadch_prototypes import TadchPrototypes
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -109,22 +109,22 @@ def transcribed(attack: TADCH, knowledge: Knowledge, prototypes: State) -> tuple
             real, fake = torch.zeros(len(rows), 1), torch.ones(len(rows), 1)
             fused, wanted, _ = net(labels[aims], texts[aims])
             clean = images[rows] * 2 - 1
-            redrawn = generator(clean, fused)
+            generated = generator(clean, fused)
             if step in (0, 3):
                 believed = ((critic(clean) - torch.cat([labels[rows], real], dim=1)) ** 2).mean()
-                exposed = ((critic(redrawn.detach()) - torch.cat([labels[aims], fake], dim=1)) ** 2).mean()
+                exposed = ((critic(generated.detach()) - torch.cat([labels[aims], fake], dim=1)) ** 2).mean()
                 verdict = 0.5 * (believed + exposed)
                 critic_adam.zero_grad()
                 verdict.backward()
                 critic_adam.step()
                 losses["critic"].append(verdict.item())
-            outputs = (((redrawn + 1) / 2 - 0.5).reshape(len(rows), -1)) @ knowledge.network.weight.T
+            outputs = (((generated + 1) / 2 - 0.5).reshape(len(rows), -1)) @ knowledge.network.weight.T
             if attack.victim_output == "relaxed":
                 outputs = torch.tanh(outputs)
             terms = {
-                "reconstruction": ((redrawn - clean) ** 2).mean(),
+                "reconstruction": ((generated - clean) ** 2).mean(),
                 "hamming": 1 - (outputs * wanted).sum() / (len(rows) * BITS),
-                "adversarial": ((critic(redrawn) - torch.cat([labels[aims], real], dim=1)) ** 2).mean(),
+                "adversarial": ((critic(generated) - torch.cat([labels[aims], real], dim=1)) ** 2).mean(),
             }
             loss = attack.hamming * terms["hamming"] + attack.adversarial * terms["adversarial"]
             generator_adam.zero_grad()
@@ -158,28 +158,28 @@ def test_the_published_translator_has_the_published_shapes() -> None:
 
 
 def test_images_keep_their_size() -> None:
-    assert sorted(SIDES) == [16, 28, 32, 56, 64, 112, 128, 224, 256]
+    assert sorted(IMAGE_SIDES) == [16, 28, 32, 56, 64, 112, 128, 224, 256]
     semantics = torch.randn(1, 16, 16, 16)
-    for side, (_, *factors) in SIDES.items():
+    for side, (_, *factors) in IMAGE_SIDES.items():
         assert Translator(16, factors)(semantics, side).shape == (1, 1, side, side)
-        redrawn = Generator(16, factors, width=2, blocks=1)(torch.rand(1, 3, side, side), semantics)
-        assert redrawn.shape == (1, 3, side, side)
-        assert 0 < redrawn.abs().max().item() < 1
+        generated = Generator(16, factors, width=2, blocks=1)(torch.rand(1, 3, side, side), semantics)
+        assert generated.shape == (1, 3, side, side)
+        assert 0 < generated.abs().max().item() < 1
 
 
-@pytest.mark.parametrize("side", sorted(SIDES))
+@pytest.mark.parametrize("side", sorted(IMAGE_SIDES))
 def test_the_sizes_of_a_generator_are_read_from_its_weights(side: int) -> None:
     attack = ATTACK.model_copy(update={"width": 2})
     with torch.device("meta"):
-        trained = attack.new_generator(replace(FACTS, image_size=(side, side)))
-        like = attack.generator_of(trained.state_dict())
+        trained = attack.build_generator(replace(FACTS, image_size=(side, side)))
+        like = attack.build_generator_for_state(trained.state_dict())
     shapes = [{name: weight.shape for name, weight in net.state_dict().items()} for net in (trained, like)]
     assert shapes[0] == shapes[1]
 
 
 def test_the_translated_map_lies_between_the_channels() -> None:
     red, green, blue, drawn = (torch.full((2, 1, 4, 4), float(value)) for value in range(4))
-    mixed = interleaved(torch.cat([red, green, blue], dim=1), drawn)
+    mixed = interleave_channel(torch.cat([red, green, blue], dim=1), drawn)
     assert torch.equal(mixed, torch.cat([red, drawn, green, drawn, blue, drawn], dim=1))
 
 
@@ -217,7 +217,7 @@ def test_it_computes_the_published_generator() -> None:
     assert torch.allclose(generator(images, semantics), expected, atol=1e-10)
 
 
-@pytest.mark.usefixtures("without_kinks")
+@pytest.mark.usefixtures("smooth_activations")
 @pytest.mark.parametrize("output", ["relaxed", "logits"])
 def test_it_is_the_published_loop(
     knowledge: Knowledge, prototypes: State, fit: Callable[..., State], tmp_path: Path, output: str

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from retbench_attacks.iterative.annealing import anneal
+from retbench_attacks.iterative.annealing import compute_alpha
 
 
 @pytest.mark.parametrize(
@@ -14,23 +14,25 @@ from retbench_attacks.iterative.annealing import anneal
     ],
 )  # fmt: skip
 def test_the_absolute_schedule_counts_steps(step: int, alpha: float) -> None:
-    assert anneal("absolute", step, 10_000, 0.4) == alpha
+    assert compute_alpha("absolute", step, 10_000, 0.4) == alpha
 
 
 def test_absolute_and_relative_agree_for_2000_steps() -> None:
-    both = [(anneal("absolute", step, 2000, 0.4), anneal("relative", step, 2000, 0.4)) for step in range(2000)]
+    both = [
+        (compute_alpha("absolute", step, 2000, 0.4), compute_alpha("relative", step, 2000, 0.4)) for step in range(2000)
+    ]
     assert all(absolute == relative for absolute, relative in both)
 
 
 @pytest.mark.parametrize(("steps", "first", "each"), [(500, 250, 50), (100, 50, 10)])
 def test_the_relative_schedule_spends_half_its_steps_at_the_start(steps: int, first: int, each: int) -> None:
-    alphas = [anneal("relative", step, steps, 0.4) for step in range(steps)]
+    alphas = [compute_alpha("relative", step, steps, 0.4) for step in range(steps)]
     assert alphas == [0.1] * first + [0.2] * each + [0.3] * each + [0.5] * each + [0.7] * each + [1.0] * each
 
 
 def test_five_hundred_absolute_steps_never_leave_the_start() -> None:
-    assert {anneal("absolute", step, 500, 0.4) for step in range(500)} == {0.1}
+    assert {compute_alpha("absolute", step, 500, 0.4) for step in range(500)} == {0.1}
 
 
 def test_a_constant_is_constant() -> None:
-    assert {anneal("constant", step, 60, 0.25) for step in range(60)} == {0.25}
+    assert {compute_alpha("constant", step, 60, 0.25) for step in range(60)} == {0.25}

@@ -9,7 +9,7 @@ import pytest
 import torch
 from retbench_attacks.iterative.annealing import Annealing
 from retbench_attacks.iterative.ball_descent import BallDescent, Objective
-from retbench_attacks.iterative.updates import Momentum, Update, directed
+from retbench_attacks.iterative.updates import Momentum, Update, gradient_update
 from torch import Tensor, nn
 
 from retbench import Batch, Knowledge, Noise, relax
@@ -25,7 +25,7 @@ class Darken(BallDescent):
         return lambda codes, images: images.mean(dim=(1, 2, 3)) + 0 * codes.sum(dim=1)
 
     def new_update(self) -> Update:
-        return directed("sign", 0.02)
+        return gradient_update("sign", 0.02)
 
 
 class Listen(Darken):

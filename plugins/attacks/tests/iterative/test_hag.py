@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from retbench_attacks.iterative.hag import HAG, counted_loss, masked_loss
+from retbench_attacks.iterative.hag import HAG, unmasked_loss, masked_loss
 from torch import nn
 
 from retbench import Ball, Batch, Knowledge, Noise, sign
@@ -26,7 +26,7 @@ def test_the_loss_of_saat() -> None:
 
 def test_the_loss_of_atrdh_pools_a_batch_that_is_one_long_code_here() -> None:
     codes = OUTPUTS.clone().requires_grad_()
-    loss = counted_loss(codes.reshape(1, 12), CLEAN.reshape(1, 12)).sum()
+    loss = unmasked_loss(codes.reshape(1, 12), CLEAN.reshape(1, 12)).sum()
     assert loss.item() == pytest.approx(1.185209, abs=2e-6)
     (gradient,) = torch.autograd.grad(loss, codes)
     assert gradient[0].tolist() == pytest.approx([0.180730, -0.180730, 0.180730, 0.180730], abs=1e-6)
@@ -37,7 +37,7 @@ def test_a_bit_on_the_border_counts_half() -> None:
     assert masked_loss(codes, clean).item() == pytest.approx(((-0.25 + 0.5) / 1.5 + 1) ** 2 + (0.25 / 2) ** 2)
 
 
-@pytest.mark.parametrize(("loss", "value"), [(masked_loss, 1.0), (counted_loss, 0.0)], ids=["saat", "atrdh"])
+@pytest.mark.parametrize(("loss", "value"), [(masked_loss, 1.0), (unmasked_loss, 0.0)], ids=["saat", "atrdh"])
 def test_nothing_is_left_to_push_once_all_bits_have_turned(loss: Callable[..., torch.Tensor], value: float) -> None:
     codes = (-0.9 * torch.ones(1, 4)).requires_grad_()
     got = loss(codes, torch.ones(1, 4))

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from retbench_attacks.iterative.sdha import SDHA, Answers, find_answers, surrogate
+from retbench_attacks.iterative.sdha import SDHA, RelevantCodes, find_relevant_codes, surrogate
 from torch import Tensor, nn
 
 from retbench import Ball, Batch, Dataset, Facts, Knowledge, Noise, TrainingData, sign
@@ -15,7 +15,7 @@ from retbench import Ball, Batch, Dataset, Facts, Knowledge, Noise, TrainingData
 OUTPUTS = torch.arange(1, 25).float().sin().reshape(6, 4)
 LABELS = torch.tensor([[1, 0, 0], [0, 1, 0], [1, 1, 0], [0, 0, 1], [0, 1, 1], [0, 0, 0]]).float()
 RELEVANT = (LABELS[:3] @ LABELS.T > 0).float()
-ANSWERS = Answers(sign(OUTPUTS).float(), RELEVANT / RELEVANT.sum(dim=1, keepdim=True))
+ANSWERS = RelevantCodes(sign(OUTPUTS).float(), RELEVANT / RELEVANT.sum(dim=1, keepdim=True))
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,7 @@ def test_two_matrix_products_give_what_a_loop_over_answers_does(targeted: bool) 
     shares = (torch.rand(5, 40, generator=draw) < 0.3).float()
     shares /= shares.sum(dim=1, keepdim=True)
     expected = torch.stack([by_hand(relaxed[row], codes[shares[row] > 0], targeted) for row in range(5)])
-    assert torch.allclose(surrogate(relaxed, Answers(codes, shares), targeted), expected, rtol=1e-5)
+    assert torch.allclose(surrogate(relaxed, RelevantCodes(codes, shares), targeted), expected, rtol=1e-5)
 
 
 def by_hand(relaxed: Tensor, codes: Tensor, targeted: bool) -> Tensor:
@@ -82,7 +82,7 @@ def test_a_query_without_relevant_training_images_answers_itself(
     known: Knowledge, queries: Callable[[int], Batch]
 ) -> None:
     batch = queries(3)
-    answers = find_answers(known, batch, batch.labels)
+    answers = find_relevant_codes(known, batch, batch.labels)
     assert answers.shares.sum(dim=1).tolist() == pytest.approx([1, 1, 1])
     assert answers.shares[0].nonzero().flatten().tolist() == list(range(0, 30, 2))
     assert answers.shares[2].nonzero().flatten().tolist() == [32], "30 training codes, then the queries' own"
@@ -93,7 +93,7 @@ def test_a_query_without_relevant_training_images_answers_itself(
 def test_it_moves_as_its_goal_says(targeted: bool, known: Knowledge, queries: Callable[[int], Batch]) -> None:
     batch = queries(8)
     attack = SDHA(steps=40, eps=0.3, targeted=targeted)
-    answers = find_answers(known, batch, batch.target_labels if targeted else batch.labels)
+    answers = find_relevant_codes(known, batch, batch.target_labels if targeted else batch.labels)
     images = attack.perturb(known, batch, nn.Module(), Noise(0, batch.ids))
 
     def distance(pixels: Tensor) -> Tensor:

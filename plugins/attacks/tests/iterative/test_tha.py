@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from retbench_attacks.iterative.tha import THA
-from retbench_attacks.prototypes.prototype_net import PrototypeNet
+from retbench_attacks.prototypes.prototype_network import PrototypeNetwork
 from retbench_attacks.prototypes.tha_prototypes import ThaPrototypes
 
 from retbench import Ball, Batch, Knowledge, Noise, State, part_state, sign
@@ -17,7 +17,7 @@ CPU = torch.device("cpu")
 
 def state_of(bits: int) -> State:
     torch.manual_seed(0)
-    net = PrototypeNet(3, bits, hidden=16, semantic=8, reconstruct=False)
+    net = PrototypeNetwork(3, bits, hidden=16, semantic=8, reconstruct=False)
     return {f"prototypes/{name}": weight for name, weight in net.state_dict().items()}
 
 

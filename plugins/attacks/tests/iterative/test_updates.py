@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from retbench_attacks.iterative.updates import Adam, Momentum, Update, directed
+from retbench_attacks.iterative.updates import Adam, Momentum, Update, gradient_update
 from torch import Tensor
 
 
@@ -21,7 +21,7 @@ def gradients() -> list[Tensor]:
         (Momentum(0.3, 0.9), lambda pixels: torch.optim.SGD(pixels, lr=0.3, momentum=0.9)),
         (Momentum(0.3, 0.0), lambda pixels: torch.optim.SGD(pixels, lr=0.3)),
         (Adam(0.01), lambda pixels: torch.optim.Adam(pixels, lr=0.01)),
-        (directed("raw", 0.3), lambda pixels: torch.optim.SGD(pixels, lr=0.3)),
+        (gradient_update("raw", 0.3), lambda pixels: torch.optim.SGD(pixels, lr=0.3)),
     ],
     ids=["momentum", "no momentum", "adam", "raw"],
 )
@@ -36,5 +36,5 @@ def test_an_update_is_that_of_torch(update: Update, optimizer: Callable[[list[Te
 
 
 def test_the_unit_vector_is_taken_over_each_image() -> None:
-    step = directed("l2", 2.0)(gradients()[0])
+    step = gradient_update("l2", 2.0)(gradients()[0])
     assert step.flatten(1).norm(dim=1).tolist() == pytest.approx([2.0, 2.0], rel=1e-5)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from retbench_attacks.prototypes.prosgan_prototypes import ProsGanPrototypes, likelihood_loss
-from retbench_attacks.prototypes.prototype_net import Prototypes
+from retbench_attacks.prototypes.prototype_network import Prototypes
 from retbench_attacks.prototypes.prototype_part import quantization_loss
 from torch import Tensor
 

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import pytest
 import torch
 from retbench_attacks.prototypes.prosgan_prototypes import ProsGanPrototypes
-from retbench_attacks.prototypes.prototype_net import Prototypes
+from retbench_attacks.prototypes.prototype_network import Prototypes
 from retbench_attacks.prototypes.prototype_part import PrototypePart, quantization_loss
 from retbench_attacks.prototypes.tha_prototypes import ThaPrototypes
 from torch import Tensor

@@ -9,8 +9,8 @@ from typing import Any, ClassVar
 
 import pytest
 import torch
-from retbench_attacks.prototypes.prototype_net import Prototypes
-from retbench_attacks.prototypes.tadch_prototypes import Attention, FusionNet, TadchPrototypes, split_rows
+from retbench_attacks.prototypes.prototype_network import Prototypes
+from retbench_attacks.prototypes.tadch_prototypes import Attention, FusionNetwork, TadchPrototypes, split_batches
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -67,10 +67,10 @@ def test_the_loss_is_the_published_one() -> None:
     )
 
 
-def transcribed(part: TadchPrototypes, knowledge: Knowledge) -> tuple[list[float], FusionNet]:
+def transcribed(part: TadchPrototypes, knowledge: Knowledge) -> tuple[list[float], FusionNetwork]:
     """The published loop over two epochs of a batch of five rows and one of the other six."""
     torch.manual_seed(0)
-    net = FusionNet(3, WORDS, BITS, part.hidden, part.width)
+    net = FusionNetwork(3, WORDS, BITS, part.hidden, part.width)
     adam = torch.optim.Adam(net.parameters(), betas=(0.5, 0.999))
     training, codes, curve = knowledge.training, knowledge.grant("training_codes").float(), []
     y, t = training.labels.float(), training.texts(range(11))
@@ -97,7 +97,7 @@ def undetermined(net: nn.Module) -> set[str]:
     return {f"{name}.bias" for name, layer in net.named_modules() if isinstance(layer, nn.Conv2d)}
 
 
-@pytest.mark.usefixtures("without_kinks")
+@pytest.mark.usefixtures("smooth_activations")
 def test_it_is_the_published_loop(knowledge: Knowledge) -> None:
     curves: dict[str, Any] = {}
     state = fitted(SMALL, knowledge, curves)
@@ -132,19 +132,19 @@ def test_prototypes_are_nearer_to_similar_codes(knowledge: Knowledge) -> None:
 )
 def test_the_rate_falls_twice_but_for_the_published_slip(steps: int, milestones: Any, rates: dict[int, float]) -> None:
     part = TadchPrototypes(milestones=milestones)
-    assert [part.scheduled_rate(step, steps) for step in rates] == pytest.approx(list(rates.values()))
+    assert [part.learning_rate_at(step, steps) for step in rates] == pytest.approx(list(rates.values()))
 
 
 def test_the_published_twenty_epochs_are_without_the_slip() -> None:
     exact, published = TadchPrototypes(), TadchPrototypes(milestones="published")
     steps = 20 * 165
-    rates = [[part.scheduled_rate(step, steps) for step in range(steps)] for part in (exact, published)]
+    rates = [[part.learning_rate_at(step, steps) for step in range(steps)] for part in (exact, published)]
     assert rates[0] == rates[1]
 
 
 @pytest.mark.parametrize(("count", "sizes"), [(10, [5, 5]), (11, [5, 6]), (12, [5, 5, 2]), (6, [6]), (3, [3])])
 def test_a_last_batch_of_one_row_joins_the_one_before(count: int, sizes: list[int]) -> None:
-    batches = split_rows(torch.arange(count), 5)
+    batches = split_batches(torch.arange(count), 5)
     assert [len(rows) for rows in batches] == sizes
     assert torch.cat(batches).tolist() == list(range(count))
 
@@ -223,7 +223,7 @@ def test_the_defaults_are_the_published_ones() -> None:
 )
 def test_the_published_nets_have_as_many_weights(classes: int, texts: int, count: int) -> None:
     with torch.device("meta"):
-        net = FusionNet(classes, texts, bits=32)
+        net = FusionNetwork(classes, texts, bits=32)
         semantics, codes, labels = net(torch.empty(2, classes), torch.empty(2, texts))
     assert sum(weight.numel() for weight in net.parameters()) == count
     assert (semantics.shape, codes.shape, labels.shape) == ((2, 64, 16, 16), (2, 32), (2, classes))
@@ -267,7 +267,7 @@ def weighed(weights: Weights, name: str, features: Tensor, training: bool) -> Te
 @pytest.mark.parametrize("training", [True, False])
 def test_it_computes_the_published_fusion(training: bool) -> None:
     torch.manual_seed(0)
-    net = FusionNet(classes=3, texts=5, bits=4, hidden=6, width=16).double().train(training)
+    net = FusionNetwork(classes=3, texts=5, bits=4, hidden=6, width=16).double().train(training)
     for name, tensor in net.state_dict().items():
         if tensor.is_floating_point() and name.split(".")[0] in {"first", "second"}:
             tensor.copy_(torch.rand_like(tensor) + 0.5)
@@ -289,7 +289,7 @@ def test_it_computes_the_published_fusion(training: bool) -> None:
 
 
 def test_a_target_is_fused_alike_in_any_batch() -> None:
-    net = FusionNet(classes=3, texts=5, bits=4, hidden=6, width=16).eval()
+    net = FusionNetwork(classes=3, texts=5, bits=4, hidden=6, width=16).eval()
     labels, texts = torch.eye(3), torch.randn(3, 5)
     alone = [net(labels[row : row + 1], texts[row : row + 1]).codes for row in range(3)]
     assert torch.allclose(net(labels, texts).codes, torch.cat(alone), atol=1e-5)

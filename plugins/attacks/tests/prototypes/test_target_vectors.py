@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from retbench_attacks.prototypes.target_vectors import distinct_vectors, draw_vectors
+from retbench_attacks.prototypes.target_vectors import distinct_label_vectors, draw_targets
 
 from retbench import Noise
 
@@ -11,12 +11,12 @@ LABELS = torch.tensor([[1, 0], [1, 0], [0, 0], [1, 0], [0, 1]], dtype=torch.uint
 
 
 def test_each_vector_is_listed_once_the_empty_one_too() -> None:
-    assert sorted(distinct_vectors(LABELS).tolist()) == [[0, 0], [0, 1], [1, 0]]
+    assert sorted(distinct_label_vectors(LABELS).tolist()) == [[0, 0], [0, 1], [1, 0]]
 
 
 def test_every_vector_is_as_likely_however_often_it_is_carried() -> None:
-    vectors = distinct_vectors(LABELS)
-    drawn = draw_vectors(vectors, 3000, Noise(0, ("fit",)), step=0)
+    vectors = distinct_label_vectors(LABELS)
+    drawn = draw_targets(vectors, 3000, Noise(0, ("fit",)), step=0)
     counts = (drawn[:, None] == vectors).all(dim=2).sum(dim=0).double()
     assert counts.sum() == 3000
     assert float(((counts - 1000) ** 2 / 1000).sum()) < 13.8, "chi-square of 2 degrees: one seed in a thousand"
@@ -24,6 +24,6 @@ def test_every_vector_is_as_likely_however_often_it_is_carried() -> None:
 
 def test_a_step_draws_the_same_again_and_another_step_something_else() -> None:
     vectors, noise = torch.eye(50), Noise(0, ("fit",))
-    first, again, other = (draw_vectors(vectors, 20, noise, step) for step in (3, 3, 4))
+    first, again, other = (draw_targets(vectors, 20, noise, step) for step in (3, 3, 4))
     assert torch.equal(first, again)
     assert not torch.equal(first, other)

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import pytest
 import torch
-from retbench_attacks.prototypes.prototype_net import PrototypeNet
+from retbench_attacks.prototypes.prototype_network import PrototypeNetwork
 from retbench_attacks.prototypes.tha_prototypes import circle_loss
 from retbench_defenses.hardening.atrdh import ATRDH, pair_error
 from torch import Tensor, nn
@@ -87,7 +87,7 @@ def harden_as_published(defense: ATRDH, hasher: SmallHasher, state: State) -> St
         memory = torch.tanh(network.image(images))
     codes = memory.sign()
     vectors = torch.unique(DATASET.labels("database"), dim=0).float()
-    prototype_net = PrototypeNet(3, BITS, defense.hidden, defense.semantic, reconstruct=False)
+    prototype_net = PrototypeNetwork(3, BITS, defense.hidden, defense.semantic, reconstruct=False)
     prototype_optimizer = torch.optim.Adam(
         prototype_net.parameters(), lr=defense.prototype_learning_rate, betas=(0.5, 0.999)
     )

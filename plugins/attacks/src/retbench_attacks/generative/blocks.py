@@ -8,7 +8,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 
-class Residual(nn.Module):
+class ResidualBlock(nn.Module):
     """Two convolutions around which the input is carried.
 
     Args:
@@ -18,7 +18,7 @@ class Residual(nn.Module):
     def __init__(self, width: int) -> None:
         super().__init__()
         self.change = nn.Sequential(
-            normalized(nn.Conv2d(width, width, 3, padding=1, bias=False)),
+            conv_norm_relu(nn.Conv2d(width, width, 3, padding=1, bias=False)),
             nn.Conv2d(width, width, 3, padding=1, bias=False),
             nn.InstanceNorm2d(width),
         )
@@ -29,11 +29,11 @@ class Residual(nn.Module):
         return changed
 
 
-def normalized(convolution: nn.Module) -> nn.Sequential:
+def conv_norm_relu(convolution: nn.Module) -> nn.Sequential:
     """Return the convolution, its outputs standardized over each image and channel, then rectified."""
     return nn.Sequential(convolution, nn.InstanceNorm2d(convolution.out_channels), nn.ReLU())
 
 
-def doubled(before: int, after: int) -> nn.Sequential:
+def upsampling_block(before: int, after: int) -> nn.Sequential:
     """Return a transposed convolution that doubles the resolution, its outputs standardized, then rectified."""
-    return normalized(nn.ConvTranspose2d(before, after, 4, stride=2, padding=1, bias=False))
+    return conv_norm_relu(nn.ConvTranspose2d(before, after, 4, stride=2, padding=1, bias=False))

@@ -22,7 +22,7 @@ class Discriminator(nn.Module):
     Args:
         classes: C.
         size: height and width of the images, at least 2^depth.
-        width: channels of the first convolution, doubled by each further one; the published ones are 64.
+        width: channels of the first convolution, upsampling_block by each further one; the published ones are 64.
         depth: halvings of the resolution before a last convolution over all that is left; 5 are published.
 
     Source: the code of ProS-GAN; TA-DCH has the same.
@@ -43,6 +43,6 @@ class Discriminator(nn.Module):
         return scores
 
 
-def verdict_loss(scores: Tensor, labels: Tensor, flag: float) -> Tensor:
+def discriminator_error(scores: Tensor, labels: Tensor, flag: float) -> Tensor:
     """Return the mean squared error of a discriminator's scores (B, C + 1) against labels (B, C) and a flag."""
     return F.mse_loss(scores, F.pad(labels, (0, 1), value=flag))

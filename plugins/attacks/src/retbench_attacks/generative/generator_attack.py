@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from retbench import AttackPart, Ball, Batch, Context, Course, Facts, Knowledge, Need, Noise, State, part_state
-from retbench_attacks.generative.discriminator import FAKE, REAL, Discriminator, verdict_loss
+from retbench_attacks.generative.discriminator import FAKE, REAL, Discriminator, discriminator_error
 from retbench_attacks.pixel_attack import PixelAttack
-from retbench_attacks.prototypes.target_vectors import draw_vectors
+from retbench_attacks.prototypes.target_vectors import draw_targets
 
 
 class GeneratorAttack(PixelAttack):
@@ -59,11 +59,11 @@ class GeneratorAttack(PixelAttack):
         """How many epochs have the full learning rate, and in how many after them it falls; one or more in all."""
 
     @abstractmethod
-    def new_generator(self, facts: Facts) -> nn.Module:
+    def build_generator(self, facts: Facts) -> nn.Module:
         """Return an untrained generator: from images (B, 3, H, W) in [-1, 1] and semantics to images alike."""
 
     @abstractmethod
-    def generator_of(self, state: State) -> nn.Module:
+    def build_generator_for_state(self, state: State) -> nn.Module:
         """Return an untrained generator of the sizes of trained weights."""
 
     @abstractmethod
@@ -76,7 +76,7 @@ class GeneratorAttack(PixelAttack):
 
     @abstractmethod
     def distance(self, logits: Tensor, prototypes: Tensor) -> Tensor:
-        """Return the scalar d, of logits (B, K) of redrawn images and the prototype net's codes (B, K) in (-1, 1)."""
+        """Return the scalar d, of logits (B, K) of generated images and the prototype net's codes (B, K) in (-1, 1)."""
 
     def supports(self, facts: Facts) -> str | None:
         if min(facts.image_size) < 2**self.critic_depth:
@@ -99,21 +99,21 @@ class GeneratorAttack(PixelAttack):
 
     def module(self, state: State, device: torch.device) -> nn.Module:
         with torch.device("meta"):
-            generator = self.generator_of(state)
+            generator = self.build_generator_for_state(state)
         generator.load_state_dict({name: state[name] for name in generator.state_dict()}, assign=True)
         generator = generator.to(device, memory_format=torch.channels_last)
         prototypes = self.prototypes.module(part_state(state, "prototypes"), device)
-        return Redrawing(generator, prototypes).eval().requires_grad_(False)
+        return TargetedGenerator(generator, prototypes).eval().requires_grad_(False)
 
     def perturb(self, knowledge: Knowledge, batch: Batch, module: nn.Module, noise: Noise) -> Tensor:
         if not batch.ids:
             return batch.images
         with torch.no_grad():
-            redrawn: Tensor = module(batch.images, *self.aims(batch))
-        return redrawn
+            generated: Tensor = module(batch.images, *self.aims(batch))
+        return generated
 
 
-class Redrawing(nn.Module):
+class TargetedGenerator(nn.Module):
     """A trained generator behind the prototype net that it was trained with.
 
     Args:
@@ -126,9 +126,9 @@ class Redrawing(nn.Module):
         self.generator, self.prototypes = generator, prototypes
 
     def forward(self, images: Tensor, *targets: Tensor) -> Tensor:
-        """Return images (B, 3, H, W) in [0, 1], redrawn for their targets: label vectors first, as a net reads them."""
-        redrawn: Tensor = self.generator(2 * images - 1, self.prototypes(*targets).semantics)
-        return (redrawn + 1) / 2
+        """Return images (B, 3, H, W) in [0, 1], generated for their targets: label vectors first, as a net reads them."""
+        generated: Tensor = self.generator(2 * images - 1, self.prototypes(*targets).semantics)
+        return (generated + 1) / 2
 
 
 class _Training:
@@ -143,7 +143,7 @@ class _Training:
         self.prototypes = options.prototypes.module(ctx.parts["prototypes"], ctx.device)
         critic = Discriminator(len(facts.classes), facts.image_size, options.critic_width, options.critic_depth)
         self.generator, self.critic = (
-            net.to(ctx.device, memory_format=torch.channels_last) for net in (options.new_generator(facts), critic)
+            net.to(ctx.device, memory_format=torch.channels_last) for net in (options.build_generator(facts), critic)
         )
         self.optimizers = {
             "generator": torch.optim.Adam(self.generator.parameters(), lr=options.learning_rate, betas=(0.5, 0.999)),
@@ -157,7 +157,7 @@ class _Training:
         count, batch_size, schedule = len(self.knowledge.training), self.options.batch_size, self.options.schedule
         steps = math.ceil(count / batch_size) * sum(schedule)
         for optimizer in self.optimizers.values():
-            optimizer.param_groups[0]["lr"] = self.options.learning_rate * rate_share(epoch, *schedule)
+            optimizer.param_groups[0]["lr"] = self.options.learning_rate * learning_rate_factor(epoch, *schedule)
         order = self.ctx.noise.uniform("order", (count,), epoch)[0].argsort(stable=True)  # 24-bit draws may tie
         losses: dict[str, list[Tensor]] = {name: [] for name in self.LOSSES}
         for index, rows in enumerate(order.split(batch_size)):
@@ -174,14 +174,14 @@ class _Training:
         with torch.no_grad():
             semantics, codes, _ = self.prototypes(*targets)
         with self.ctx.autocast():
-            redrawn = self.generator(images, semantics)
-        redrawn = redrawn.float()
+            generated = self.generator(images, semantics)
+        generated = generated.float()
         losses = {}
         if critic_learns:
-            losses["critic"] = self._critic_loss(images, labels, redrawn.detach(), targets[0])
+            losses["critic"] = self._critic_loss(images, labels, generated.detach(), targets[0])
             self.course.descend(self.optimizers["critic"], losses["critic"], "critic loss")
         self.critic.requires_grad_(False)
-        losses |= self._generator_losses(images, redrawn, targets[0], codes)
+        losses |= self._generator_losses(images, generated, targets[0], codes)
         weights = {name: getattr(self.options, name) for name in ("reconstruction", "hamming", "adversarial")}
         total = torch.stack([weight * losses[name] for name, weight in weights.items()]).sum()
         self.course.descend(self.optimizers["generator"], total, "generator loss")
@@ -191,28 +191,28 @@ class _Training:
     def _draw(self, count: int) -> list[Tensor]:
         """Return a step's targets, each candidate as likely, with replacement."""
         rows = torch.arange(len(self.candidates[0]), device=self.ctx.device)
-        drawn = draw_vectors(rows, count, self.ctx.noise, self.course.step)
+        drawn = draw_targets(rows, count, self.ctx.noise, self.course.step)
         return [candidates[drawn] for candidates in self.candidates]
 
-    def _critic_loss(self, images: Tensor, labels: Tensor, redrawn: Tensor, targets: Tensor) -> Tensor:
-        return (self._verdict(images, labels, REAL) + self._verdict(redrawn, targets, FAKE)) / 2
+    def _critic_loss(self, images: Tensor, labels: Tensor, generated: Tensor, targets: Tensor) -> Tensor:
+        return (self._verdict(images, labels, REAL) + self._verdict(generated, targets, FAKE)) / 2
 
-    def _generator_losses(self, images: Tensor, redrawn: Tensor, targets: Tensor, codes: Tensor) -> dict[str, Tensor]:
+    def _generator_losses(self, images: Tensor, generated: Tensor, targets: Tensor, codes: Tensor) -> dict[str, Tensor]:
         with self.ctx.autocast():
-            logits = self.knowledge.network.image((redrawn + 1) / 2)
+            logits = self.knowledge.network.image((generated + 1) / 2)
         return {
-            "reconstruction": F.mse_loss(redrawn, images),
+            "reconstruction": F.mse_loss(generated, images),
             "hamming": self.options.distance(logits.float(), codes),
-            "adversarial": self._verdict(redrawn, targets, REAL),
+            "adversarial": self._verdict(generated, targets, REAL),
         }
 
     def _verdict(self, images: Tensor, labels: Tensor, flag: float) -> Tensor:
         # In float32 at any precision: autocast would round the spectral norm's power iteration, and the norm that it
         # divides by, to bfloat16. At 224 pixels the discriminator is but a twentieth of the generator's work.
-        return verdict_loss(self.critic(images), labels, flag)
+        return discriminator_error(self.critic(images), labels, flag)
 
 
-def rate_share(epoch: int, steady: int, falling: int) -> float:
+def learning_rate_factor(epoch: int, steady: int, falling: int) -> float:
     """Return the share of the learning rate in an epoch (from 0): 1 at first, then linearly towards 0.
 
     Epoch number k (from 1) has 1 - max(0, k - steady) / (falling + 1). Source: the codes of ProS-GAN and TA-DCH.

@@ -18,10 +18,10 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from retbench import Batch, Facts, Knowledge, Need, State, relax
-from retbench_attacks.generative.blocks import Residual, doubled, normalized
+from retbench_attacks.generative.blocks import ResidualBlock, upsampling_block, conv_norm_relu
 from retbench_attacks.generative.generator_attack import GeneratorAttack
 from retbench_attacks.prototypes.prosgan_prototypes import ProsGanPrototypes
-from retbench_attacks.prototypes.target_vectors import distinct_vectors
+from retbench_attacks.prototypes.target_vectors import distinct_label_vectors
 
 DOUBLINGS = 4
 """How often the decoder doubles its resolution: images are a multiple of 16 high and wide."""
@@ -62,18 +62,18 @@ class ProsGAN(GeneratorAttack):
             return f"the generator does not fit the image size: got {size}, expected multiples of {factor}"
         return super().supports(facts)
 
-    def new_generator(self, facts: Facts) -> Generator:
+    def build_generator(self, facts: Facts) -> Generator:
         height, width = facts.image_size
         return self._generator((height >> DOUBLINGS) * (width >> DOUBLINGS))
 
-    def generator_of(self, state: State) -> Generator:
+    def build_generator_for_state(self, state: State) -> Generator:
         return self._generator(len(state["decoder.linear.weight"]) // self.decoder_width)
 
     def _generator(self, cells: int) -> Generator:
         return Generator(self.prototypes.semantic, cells, self.width, self.blocks, self.decoder_width)
 
     def candidates(self, knowledge: Knowledge) -> tuple[Tensor, ...]:
-        return (distinct_vectors(knowledge.grant("database_labels")),)
+        return (distinct_label_vectors(knowledge.grant("database_labels")),)
 
     def aims(self, batch: Batch) -> tuple[Tensor, ...]:
         return (batch.target_labels.float(),)
@@ -101,7 +101,7 @@ class Decoder(nn.Module):
         self.width = width
         self.linear = nn.Linear(semantic, width * cells)
         widths = [width >> step for step in range(DOUBLINGS + 1)]
-        doublings = [doubled(wide, narrow) for wide, narrow in itertools.pairwise(widths)]
+        doublings = [upsampling_block(wide, narrow) for wide, narrow in itertools.pairwise(widths)]
         self.doublings = nn.Sequential(*doublings, nn.Conv2d(widths[-1], 3, 3, padding=1, bias=False))
 
     def forward(self, semantics: Tensor, size: tuple[int, int]) -> Tensor:
@@ -127,12 +127,12 @@ class Generator(nn.Module):
         super().__init__()
         self.decoder = Decoder(semantic, cells, decoder_width)
         self.trunk = nn.Sequential(
-            normalized(nn.Conv2d(6, width, 7, padding=3)),
-            normalized(nn.Conv2d(width, 2 * width, 4, stride=2, padding=1)),
-            normalized(nn.Conv2d(2 * width, 4 * width, 4, stride=2, padding=1)),
-            *[Residual(4 * width) for _ in range(blocks)],
-            doubled(4 * width, 2 * width),
-            doubled(2 * width, width),
+            conv_norm_relu(nn.Conv2d(6, width, 7, padding=3)),
+            conv_norm_relu(nn.Conv2d(width, 2 * width, 4, stride=2, padding=1)),
+            conv_norm_relu(nn.Conv2d(2 * width, 4 * width, 4, stride=2, padding=1)),
+            *[ResidualBlock(4 * width) for _ in range(blocks)],
+            upsampling_block(4 * width, 2 * width),
+            upsampling_block(2 * width, width),
         )
         self.last = nn.Conv2d(width + 3, 3, 3, padding=1, bias=False)
 

@@ -18,20 +18,20 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from retbench import Batch, Facts, Knowledge, Need, State, relax
-from retbench_attacks.generative.blocks import Residual, doubled, normalized
+from retbench_attacks.generative.blocks import ResidualBlock, upsampling_block, conv_norm_relu
 from retbench_attacks.generative.generator_attack import GeneratorAttack
 from retbench_attacks.prototypes.tadch_prototypes import MAP, TadchPrototypes
 
-KERNELS = {1: 3, 2: 4, 4: 6}
+KERNEL_SIZES = {1: 3, 2: 4, 4: 6}
 """Size of the kernel by which a transposed convolution enlarges by a factor, with a padding of 1."""
 
-ENLARGEMENTS = ((1, 1), (2, 1), (2, 2), (4, 2), (4, 4))
+UPSAMPLING_FACTORS = ((1, 1), (2, 1), (2, 2), (4, 2), (4, 4))
 
 # 14 itself is missing: the generator halves twice.
-SIDES = {
+IMAGE_SIDES = {
     start * one * two: (start, one, two)
     for start in (14, 16)
-    for one, two in ENLARGEMENTS
+    for one, two in UPSAMPLING_FACTORS
     if start * one * two % 4 == 0
 }
 """Heights and widths that the networks can draw, each with the translator's first resolution and two enlargements."""
@@ -70,17 +70,17 @@ class TADCH(GeneratorAttack):
         if not facts.text_width:
             return f"TA-DCH aims at a text and a label: dataset {facts.dataset} has no texts; take one that has"
         height, width = facts.image_size
-        if height != width or height not in SIDES:
-            sides = ", ".join(map(str, sorted(SIDES)))
+        if height != width or height not in IMAGE_SIDES:
+            sides = ", ".join(map(str, sorted(IMAGE_SIDES)))
             return f"the generator does not fit the image size: got {height}x{width}, expected a square of {sides}"
         return super().supports(facts)
 
-    def new_generator(self, facts: Facts) -> Generator:
-        _, *factors = SIDES[facts.image_size[0]]
+    def build_generator(self, facts: Facts) -> Generator:
+        _, *factors = IMAGE_SIDES[facts.image_size[0]]
         return self._generator(*factors)
 
-    def generator_of(self, state: State) -> Generator:
-        factor_of = {kernel: factor for factor, kernel in KERNELS.items()}
+    def build_generator_for_state(self, state: State) -> Generator:
+        factor_of = {kernel: factor for factor, kernel in KERNEL_SIZES.items()}
         kernels = [state[f"translator.layers.{layer}.0.weight"].shape[-1] for layer in (1, 2)]
         return self._generator(*(factor_of[kernel] for kernel in kernels))
 
@@ -117,16 +117,16 @@ class Translator(nn.Module):
         widths = (3 * width // 4, 3 * width // 16, 1)
         first = nn.ConvTranspose2d(width, widths[0], 3, bias=False)
         second, third = (
-            nn.ConvTranspose2d(before, after, KERNELS[factor], factor, padding=1, bias=False)
+            nn.ConvTranspose2d(before, after, KERNEL_SIZES[factor], factor, padding=1, bias=False)
             for before, after, factor in zip(widths, widths[1:], factors, strict=False)
         )
-        self.layers = nn.Sequential(normalized(first), normalized(second), normalized(third))
+        self.layers = nn.Sequential(conv_norm_relu(first), conv_norm_relu(second), conv_norm_relu(third))
 
     def forward(self, semantics: Tensor, side: int) -> Tensor:
-        """Return (B, 1, side, side), not below 0, of maps (B, width, 16, 16), for a side of `SIDES`."""
+        """Return (B, 1, side, side), not below 0, of maps (B, width, 16, 16), for a side of `IMAGE_SIDES`."""
         (convolution, *finish), *enlargements = self.layers
         # Only the padding of the first convolution depends on the side, so the weights of 14 and of 16 have one shape.
-        drawn = F.conv_transpose2d(semantics, convolution.weight, padding=1 + (MAP - SIDES[side][0]) // 2)
+        drawn = F.conv_transpose2d(semantics, convolution.weight, padding=1 + (MAP - IMAGE_SIDES[side][0]) // 2)
         for layer in (*finish, *enlargements):
             drawn = layer(drawn)
         return drawn
@@ -145,30 +145,30 @@ class Generator(nn.Module):
     def __init__(self, semantic: int, factors: Sequence[int], width: int = 64, blocks: int = 6) -> None:
         super().__init__()
         self.translator = Translator(semantic, factors)
-        self.entry = normalized(nn.Conv2d(6, width, 7, padding=3))
-        self.halving = normalized(nn.Conv2d(width, 2 * width, 4, stride=2, padding=1))
+        self.entry = conv_norm_relu(nn.Conv2d(6, width, 7, padding=3))
+        self.halving = conv_norm_relu(nn.Conv2d(width, 2 * width, 4, stride=2, padding=1))
         self.core = nn.Sequential(
-            normalized(nn.Conv2d(2 * width, 4 * width, 4, stride=2, padding=1)),
-            *[Residual(4 * width) for _ in range(blocks)],
-            doubled(4 * width, 2 * width),
+            conv_norm_relu(nn.Conv2d(2 * width, 4 * width, 4, stride=2, padding=1)),
+            *[ResidualBlock(4 * width) for _ in range(blocks)],
+            upsampling_block(4 * width, 2 * width),
         )
-        self.doubling = nn.Sequential(_smoothed(4 * width, 2 * width), doubled(2 * width, width))
+        self.doubling = nn.Sequential(_smoothed(4 * width, 2 * width), upsampling_block(2 * width, width))
         self.exit = nn.Sequential(_smoothed(2 * width, width), _smoothed(width, 3))
         self.last = nn.Conv2d(6, 3, 3, padding=1, bias=False)
 
     def forward(self, images: Tensor, semantics: Tensor) -> Tensor:
         """Return images (B, 3, H, W) in (-1, 1) for images in [-1, 1] and maps (B, semantic, 16, 16)."""
-        full = self.entry(interleaved(images, self.translator(semantics, images.shape[-1])))
+        full = self.entry(interleave_channel(images, self.translator(semantics, images.shape[-1])))
         half = self.halving(full)
         features = self.doubling(torch.cat([half, self.core(half)], dim=1))
         drawn = self.exit(torch.cat([full, features], dim=1))
         return torch.tanh(self.last(torch.cat([images, drawn], dim=1)))
 
 
-def interleaved(images: Tensor, channel: Tensor) -> Tensor:
+def interleave_channel(images: Tensor, channel: Tensor) -> Tensor:
     """Return (B, 6, H, W): red, `channel`, green, `channel`, blue, `channel`, of (B, 3, H, W) and (B, 1, H, W)."""
     return torch.stack([images, channel.to(images).expand_as(images)], dim=2).flatten(1, 2)
 
 
 def _smoothed(before: int, after: int) -> nn.Sequential:
-    return normalized(nn.Conv2d(before, after, 3, padding=1, bias=False))
+    return conv_norm_relu(nn.Conv2d(before, after, 3, padding=1, bias=False))

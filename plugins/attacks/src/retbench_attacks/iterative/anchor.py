@@ -10,7 +10,9 @@ from torch import Tensor
 from retbench import sign
 
 
-def vote_anchors(target_labels: Tensor, labels: Tensor, codes: Tensor, draws: Tensor, replacement: bool) -> Tensor:
+def compute_majority_codes(
+    target_labels: Tensor, labels: Tensor, codes: Tensor, draws: Tensor, replacement: bool
+) -> Tensor:
     """Return int8 (B, K) in {-1, +1}: bit by bit the majority of the codes drawn for each target; (0, K) for none.
 
     The candidates of a target are the items whose label vector equals it exactly. A tie, which an even number of

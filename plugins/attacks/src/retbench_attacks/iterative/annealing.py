@@ -10,7 +10,7 @@ _TENTHS = (0.1, 0.1, 0.1, 0.1, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0)
 _PUBLISHED_STEPS = 2000
 
 
-def anneal(annealing: Annealing, step: int, steps: int, constant: float) -> float:
+def compute_alpha(annealing: Annealing, step: int, steps: int, constant: float) -> float:
     """Return alpha at `step` (from 0) of `steps`.
 
     `constant` is `constant`. `absolute` counts steps: 0.1 before step 1000, then 0.2, 0.3, 0.5 and 0.7 for 200 each,

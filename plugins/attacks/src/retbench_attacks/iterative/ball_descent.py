@@ -10,7 +10,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from retbench import Ball, Batch, HashNetwork, Knowledge, Noise, relax
-from retbench_attacks.iterative.annealing import Annealing, anneal
+from retbench_attacks.iterative.annealing import Annealing, compute_alpha
 from retbench_attacks.iterative.updates import Update
 from retbench_attacks.pixel_attack import PixelAttack
 
@@ -42,7 +42,7 @@ class BallDescent(PixelAttack):
         lowest, highest = (batch.images - self.eps).clamp_(min=0), (batch.images + self.eps).clamp_(max=1)
         images = self._start(batch.images, noise).clamp(lowest, highest)
         for step in range(self.steps):
-            alpha = anneal(self.alpha, step, self.steps, self.alpha_value)
+            alpha = compute_alpha(self.alpha, step, self.steps, self.alpha_value)
             images = images.sub_(update(_gradient(knowledge.network, images, objective, alpha))).clamp_(lowest, highest)
         return images
 

@@ -11,7 +11,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from retbench import Batch, Knowledge, Need, Noise
-from retbench_attacks.iterative.anchor import vote_anchors
+from retbench_attacks.iterative.anchor import compute_majority_codes
 from retbench_attacks.iterative.hamming_descent import HammingDescent
 
 
@@ -31,4 +31,4 @@ class DHTA(HammingDescent):
     def aim(self, knowledge: Knowledge, batch: Batch, module: nn.Module, noise: Noise) -> Tensor:
         labels, codes = knowledge.grant("database_labels"), knowledge.grant("database_codes")
         draws = noise.uniform("anchor", (self.anchors,))
-        return vote_anchors(batch.target_labels, labels, codes, draws, self.replacement)
+        return compute_majority_codes(batch.target_labels, labels, codes, draws, self.replacement)

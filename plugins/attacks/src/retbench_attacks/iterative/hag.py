@@ -19,7 +19,7 @@ from retbench_attacks.iterative.annealing import Annealing
 from retbench_attacks.iterative.ball_descent import BallDescent, Objective
 from retbench_attacks.iterative.updates import Momentum, Update
 
-TURNED = 1.5
+FLIP_THRESHOLD = 1.5
 """How far from its clean sign, of at most 2, a relaxed bit counts as turned over."""
 
 
@@ -57,7 +57,7 @@ class HAG(BallDescent):
             clean = relax(knowledge.network.image(batch.images))
         if self.form == "saat":
             return lambda codes, images: masked_loss(codes, clean)
-        return lambda codes, images: counted_loss(codes.tanh(), clean.tanh())
+        return lambda codes, images: unmasked_loss(codes.tanh(), clean.tanh())
 
     def new_update(self) -> Update:
         step_size, momentum = (100 / 128, 0.9) if self.form == "saat" else (1 / 32, 0.0)
@@ -74,23 +74,23 @@ def masked_loss(codes: Tensor, clean: Tensor) -> Tensor:
 
     Source: the code of SAAT.
     """
-    mask = _standing(codes, clean)
+    mask = _unflipped_mask(codes, clean)
     agreement = (mask * codes * clean).sum(dim=1) / (mask.sum(dim=1) + 1e-8)
     return (agreement + 1).square() + (mask * codes).mean(dim=1).square()
 
 
-def counted_loss(codes: Tensor, clean: Tensor) -> Tensor:
+def unmasked_loss(codes: Tensor, clean: Tensor) -> Tensor:
     """Return (B,): (sum_k c_k h_k / sum_k m_k + 1)^2, which counts the bits not turned but pushes on all of them.
 
     Where all bits have turned it is 0 and pushes no more; the published code divides by zero there.
 
     Source: the code of ATRDH.
     """
-    count = _standing(codes, clean).sum(dim=1)
+    count = _unflipped_mask(codes, clean).sum(dim=1)
     agreement = (codes * clean).sum(dim=1) / count.clamp(min=0.5)
     return torch.where(count > 0, (agreement + 1).square(), 0.0)
 
 
-def _standing(codes: Tensor, clean: Tensor) -> Tensor:
+def _unflipped_mask(codes: Tensor, clean: Tensor) -> Tensor:
     """Return float (B, K): 1 for a bit that has not turned, 0 for one that has, 1/2 on the border."""
-    return (1 - ((codes.detach() - sign(clean)).abs() - TURNED).sign()) / 2
+    return (1 - ((codes.detach() - sign(clean)).abs() - FLIP_THRESHOLD).sign()) / 2

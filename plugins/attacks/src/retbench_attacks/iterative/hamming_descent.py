@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from retbench import Batch, Knowledge, Noise
 from retbench_attacks.iterative.ball_descent import BallDescent, Objective
-from retbench_attacks.iterative.updates import Direction, Update, directed
+from retbench_attacks.iterative.updates import Direction, Update, gradient_update
 
 
 class HammingDescent(BallDescent):
@@ -23,7 +23,7 @@ class HammingDescent(BallDescent):
 
     - `sign` moves every pixel by `step_size` (ATRDH, SAAT: 1/255 for eps 8/255); the default, because the change is
       then known whatever the network;
-    - `l2` moves the whole image by `step_size` in l2 norm (the code of Bai et al.: 1 in units of a normalized pixel);
+    - `l2` moves the whole image by `step_size` in l2 norm (the code of Bai et al.: 1 in units of a conv_norm_relu pixel);
     - `raw` moves it by `step_size` times the gradient of L. The code of ProS-GAN steps by 1 on a loss averaged over a
       batch of 32, which is 1/32 here.
     """
@@ -41,7 +41,7 @@ class HammingDescent(BallDescent):
 
     def new_update(self) -> Update:
         published = {"sign": self.eps / 8, "l2": 1.0, "raw": 1 / 32}
-        return directed(self.update, self.step_size if self.step_size is not None else published[self.update])
+        return gradient_update(self.update, self.step_size if self.step_size is not None else published[self.update])
 
     @abstractmethod
     def aim(self, knowledge: Knowledge, batch: Batch, module: nn.Module, noise: Noise) -> Tensor:

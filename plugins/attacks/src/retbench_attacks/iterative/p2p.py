@@ -11,7 +11,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from retbench import Batch, Knowledge, Need, Noise
-from retbench_attacks.iterative.anchor import vote_anchors
+from retbench_attacks.iterative.anchor import compute_majority_codes
 from retbench_attacks.iterative.hamming_descent import HammingDescent
 
 
@@ -26,4 +26,6 @@ class P2P(HammingDescent):
 
     def aim(self, knowledge: Knowledge, batch: Batch, module: nn.Module, noise: Noise) -> Tensor:
         labels, codes = knowledge.grant("database_labels"), knowledge.grant("database_codes")
-        return vote_anchors(batch.target_labels, labels, codes, noise.uniform("anchor", (1,)), replacement=True)
+        return compute_majority_codes(
+            batch.target_labels, labels, codes, noise.uniform("anchor", (1,)), replacement=True
+        )

@@ -48,7 +48,7 @@ class SDHA(BallDescent):
         return "targeted" if self.targeted else "untargeted"
 
     def objective(self, knowledge: Knowledge, batch: Batch, module: nn.Module, noise: Noise) -> Objective:
-        answers = find_answers(knowledge, batch, batch.target_labels if self.targeted else batch.labels)
+        answers = find_relevant_codes(knowledge, batch, batch.target_labels if self.targeted else batch.labels)
         weight = self.weight / answers.codes.shape[1]
 
         def cost(codes: Tensor, images: Tensor) -> Tensor:
@@ -61,7 +61,7 @@ class SDHA(BallDescent):
         return Adam(self.step_size)
 
 
-class Answers(NamedTuple):
+class RelevantCodes(NamedTuple):
     """The codes that count as right answers.
 
     Attributes:
@@ -73,7 +73,7 @@ class Answers(NamedTuple):
     shares: Tensor
 
 
-def find_answers(knowledge: Knowledge, batch: Batch, labels: Tensor) -> Answers:
+def find_relevant_codes(knowledge: Knowledge, batch: Batch, labels: Tensor) -> RelevantCodes:
     """Return the training codes that share a class with each of `labels` (B, C); where none does, the query's own."""
     relevant = labels.float() @ knowledge.training.labels.float().T > 0
     with torch.no_grad():
@@ -81,10 +81,10 @@ def find_answers(knowledge: Knowledge, batch: Batch, labels: Tensor) -> Answers:
     lonely = ~relevant.any(dim=1)
     relevant = torch.cat([relevant, lonely.diag()], dim=1).float()
     codes = torch.cat([knowledge.grant("training_codes"), own]).float()
-    return Answers(codes, relevant / relevant.sum(dim=1, keepdim=True))
+    return RelevantCodes(codes, relevant / relevant.sum(dim=1, keepdim=True))
 
 
-def surrogate(codes: Tensor, answers: Answers, targeted: bool) -> Tensor:
+def surrogate(codes: Tensor, answers: RelevantCodes, targeted: bool) -> Tensor:
     """Return (B,): the weighted mean over a query's answers r of a smooth distance D to its relaxed code q.
 
     With a sigmoid s, the Hamming distance d between sign(q) and r, and sums over bits,
@@ -102,7 +102,7 @@ def surrogate(codes: Tensor, answers: Answers, targeted: bool) -> Tensor:
     return (1 if targeted else -1) * (level + tilt) / 2
 
 
-def _distance_weights(codes: Tensor, answers: Answers, targeted: bool) -> Tensor:
+def _distance_weights(codes: Tensor, answers: RelevantCodes, targeted: bool) -> Tensor:
     """Return (B, N): each answer's share of the mean, times its weight by distance.
 
     In place: at B x N, new memory costs more than the arithmetic.

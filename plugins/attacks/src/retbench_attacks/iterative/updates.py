@@ -15,7 +15,7 @@ Update = Callable[[Tensor], Tensor]
 Direction = Literal["sign", "l2", "raw"]
 
 
-def directed(direction: Direction, length: float) -> Update:
+def gradient_update(direction: Direction, length: float) -> Update:
     """Return steps `length` times the gradient's `sign`, its unit vector over an image (`l2`), or itself (`raw`).
 
     A zero gradient gives a zero step.

@@ -11,10 +11,10 @@ from pydantic import Field
 from torch import Tensor
 
 from retbench import AttackPart, Context, Course, Knowledge, Need, State
-from retbench_attacks.prototypes.prototype_net import PrototypeNet, Prototypes
-from retbench_attacks.prototypes.target_vectors import distinct_vectors, draw_vectors
+from retbench_attacks.prototypes.prototype_network import PrototypeNetwork, Prototypes
+from retbench_attacks.prototypes.target_vectors import distinct_label_vectors, draw_targets
 
-POINTS = 300
+MAX_CURVE_POINTS = 300
 """At most this many losses are kept as a curve."""
 
 
@@ -42,28 +42,28 @@ class PrototypePart(AttackPart):
         # Similarity is found among the distinct vectors: there are far fewer of them than training images.
         carried, groups = torch.unique(knowledge.training.labels, dim=0, return_inverse=True)
         carried = carried.float().T
-        vectors = distinct_vectors(knowledge.grant("database_labels"))
+        vectors = distinct_label_vectors(knowledge.grant("database_labels"))
         sizes = (vectors.shape[1], codes.shape[1], self.hidden, self.semantic)
-        net = PrototypeNet(*sizes, reconstruct=self.reconstruct).to(ctx.device)
+        net = PrototypeNetwork(*sizes, reconstruct=self.reconstruct).to(ctx.device)
         optimizer = torch.optim.Adam(net.parameters(), betas=(0.5, 0.999))
         course = Course(ctx, {"net": net, "optimizer": optimizer})
         for step in range(course.step, self.steps):
             optimizer.param_groups[0]["lr"] = self.learning_rate * _decay(step, self.steps)
-            labels = draw_vectors(vectors, self.batch_size, ctx.noise, step)
+            labels = draw_targets(vectors, self.batch_size, ctx.noise, step)
             loss = self.loss(net(labels), labels, codes, (labels @ carried > 0)[:, groups])
             value = course.descend(optimizer, loss)
-            if step % math.ceil(self.steps / POINTS) == 0:
+            if step % math.ceil(self.steps / MAX_CURVE_POINTS) == 0:
                 course.log("loss", float(value))
             course.advance(self.steps)
             course.save_if_due()
         course.record()
         return net.state_dict()
 
-    def module(self, state: State, device: torch.device) -> PrototypeNet:
+    def module(self, state: State, device: torch.device) -> PrototypeNetwork:
         """Return the net, its sizes read from the weights."""
         (hidden, classes), (bits, semantic) = state["trunk.0.weight"].shape, state["code_head.weight"].shape
         with torch.device("meta"):
-            net = PrototypeNet(classes, bits, hidden, semantic, self.reconstruct)
+            net = PrototypeNetwork(classes, bits, hidden, semantic, self.reconstruct)
         net.load_state_dict(state, assign=True)
         return net.to(device).eval().requires_grad_(False)
 

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from retbench import AttackPart, Context, Course, Knowledge, Need, State, UserError
 from retbench_attacks.prototypes.prosgan_prototypes import likelihood_loss
-from retbench_attacks.prototypes.prototype_net import Prototypes
+from retbench_attacks.prototypes.prototype_network import Prototypes
 from retbench_attacks.prototypes.prototype_part import quantization_loss
 
 MAP = 16
@@ -63,15 +63,15 @@ class TadchPrototypes(AttackPart):
         facts, training = knowledge.facts, knowledge.training
         training_codes, training_labels = knowledge.grant("training_codes").float(), training.labels.float()
         sizes = (len(facts.classes), facts.text_width, training_codes.shape[1], self.hidden, self.width)
-        net = FusionNet(*sizes).to(ctx.device)
+        net = FusionNetwork(*sizes).to(ctx.device)
         optimizer = torch.optim.Adam(net.parameters(), lr=self.learning_rate, betas=(0.5, 0.999))
         course = Course(ctx, {"net": net, "optimizer": optimizer})
         for epoch in range(course.epoch, self.epochs):
             order = ctx.noise.uniform("order", (len(training),), epoch)[0].argsort(stable=True)
-            batches, losses = split_rows(order, self.batch_size), []
+            batches, losses = split_batches(order, self.batch_size), []
             steps = self.epochs * len(batches)
             for rows in batches:
-                optimizer.param_groups[0]["lr"] = self.scheduled_rate(course.step, steps)
+                optimizer.param_groups[0]["lr"] = self.learning_rate_at(course.step, steps)
                 labels, texts = training_labels[rows], training.texts(rows.tolist())
                 similar = labels @ training_labels.T > 0
                 losses.append(course.descend(optimizer, self.loss(net(labels, texts), labels, training_codes, similar)))
@@ -80,12 +80,12 @@ class TadchPrototypes(AttackPart):
         course.record()
         return net.state_dict()
 
-    def module(self, state: State, device: torch.device) -> FusionNet:
+    def module(self, state: State, device: torch.device) -> FusionNetwork:
         """Return the net, its sizes read from the weights."""
         (hidden, classes), texts = state["labels.0.weight"].shape, state["texts.0.weight"].shape[1]
         bits, width = state["code_head.weight"].shape[0], state["labels.7.weight"].shape[0]
         with torch.device("meta"):
-            net = FusionNet(classes, texts, bits, hidden, width)
+            net = FusionNetwork(classes, texts, bits, hidden, width)
         net.load_state_dict(state, assign=True)
         return net.to(device).eval().requires_grad_(False)
 
@@ -102,7 +102,7 @@ class TadchPrototypes(AttackPart):
         total = total + self.similarity * likelihood_loss(prototypes.codes, training_codes, similar)
         return total + self.quantization * quantization_loss(prototypes.codes)
 
-    def scheduled_rate(self, step: int, steps: int) -> float:
+    def learning_rate_at(self, step: int, steps: int) -> float:
         """Return the learning rate of a step (from 0) of so many: a tenth from 1/2 of them, a hundredth from 3/4."""
         passed = [quarters for quarters in (2, 3) if 4 * step >= quarters * steps]
         if self.milestones == "published":
@@ -110,7 +110,7 @@ class TadchPrototypes(AttackPart):
         return self.learning_rate * 0.1 ** len(passed)
 
 
-def split_rows(order: Tensor, batch: int) -> list[Tensor]:
+def split_batches(order: Tensor, batch: int) -> list[Tensor]:
     """Return int64 rows (N,) in batches of at least two: a last one of a single row joins the one before it.
 
     Raises:
@@ -124,7 +124,7 @@ def split_rows(order: Tensor, batch: int) -> list[Tensor]:
     return batches
 
 
-class FusionNet(nn.Module):
+class FusionNetwork(nn.Module):
     """Spreads labels and text over a map each, blends the two, and reads a code and the labels from the blend.
 
     With L and X the maps of labels and text, the blend is F = L w + X (1 - w), the weights w in (0, 1) an attention to

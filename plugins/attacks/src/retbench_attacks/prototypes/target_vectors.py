@@ -8,12 +8,12 @@ from torch import Tensor
 from retbench import Noise
 
 
-def distinct_vectors(labels: Tensor) -> Tensor:
+def distinct_label_vectors(labels: Tensor) -> Tensor:
     """Return float (D, C): each label vector of `labels` (M, C) once, the rare ones and the all-zero one too."""
     return torch.unique(labels, dim=0).float()
 
 
-def draw_vectors(vectors: Tensor, count: int, noise: Noise, step: int) -> Tensor:
+def draw_targets(vectors: Tensor, count: int, noise: Noise, step: int) -> Tensor:
     """Return (count, C): rows of `vectors` (D, C), each drawn uniformly and with replacement.
 
     The draw is keyed by `step`, so that a training that resumes draws what it would have drawn. It is made in float64,

@@ -12,7 +12,7 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn import functional as F
 
-from retbench_attacks.prototypes.prototype_net import Prototypes
+from retbench_attacks.prototypes.prototype_network import Prototypes
 from retbench_attacks.prototypes.prototype_part import PrototypePart, quantization_loss
 
 CircleForm = Literal["sum", "softplus"]

@@ -10,9 +10,9 @@ from typing import ClassVar, Literal
 
 import torch
 from pydantic import Field
-from retbench_attacks.prototypes.prototype_net import PrototypeNet
+from retbench_attacks.prototypes.prototype_network import PrototypeNetwork
 from retbench_attacks.prototypes.prototype_part import quantization_loss
-from retbench_attacks.prototypes.target_vectors import distinct_vectors, draw_vectors
+from retbench_attacks.prototypes.target_vectors import distinct_label_vectors, draw_targets
 from retbench_attacks.prototypes.tha_prototypes import CircleForm, circle_loss
 from torch import Tensor, nn
 from torch.nn.functional import mse_loss
@@ -164,9 +164,9 @@ class _HardeningRun:
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub omits this argument
         self.memory = self._encode_training_split()
         self.codes = sign(self.memory).float()
-        self.label_vectors = distinct_vectors(data.dataset.labels("database")).to(ctx.device)
+        self.label_vectors = distinct_label_vectors(data.dataset.labels("database")).to(ctx.device)
         bits, classes = self.memory.shape[1], self.label_vectors.shape[1]
-        net = PrototypeNet(classes, bits, options.hidden, options.semantic, reconstruct=False)
+        net = PrototypeNetwork(classes, bits, options.hidden, options.semantic, reconstruct=False)
         self.prototype_net = net.to(ctx.device)
         self.hasher_optimizer = torch.optim.Adam(self.network.parameters(), lr=options.learning_rate, betas=ADAM_BETAS)
         self.prototype_optimizer = torch.optim.Adam(
@@ -199,7 +199,7 @@ class _HardeningRun:
         Returns:
             Prototype codes, float32 (count, K) in {-1, +1}.
         """
-        labels = draw_vectors(self.label_vectors, count, noise, step)
+        labels = draw_targets(self.label_vectors, count, noise, step)
         prototypes = self.prototype_net(labels).codes
         circle = circle_loss(
             prototypes, self.codes, self.find_similar(labels), self.options.circle, self.options.triangular

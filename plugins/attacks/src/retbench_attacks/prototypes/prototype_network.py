@@ -25,7 +25,7 @@ class Prototypes(NamedTuple):
     labels: Tensor | None
 
 
-class PrototypeNet(nn.Module):
+class PrototypeNetwork(nn.Module):
     """Two linear layers from labels to semantics, and a head each for the code and, if `reconstruct`, the labels.
 
     With 4096 and 512 units it is the "four-layer" net of ProS-GAN; without the label head, that of THA.

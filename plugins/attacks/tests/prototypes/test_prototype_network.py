@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import pytest
 import torch
-from retbench_attacks.prototypes.prototype_net import PrototypeNet
+from retbench_attacks.prototypes.prototype_network import PrototypeNetwork
 
 
 @pytest.mark.parametrize(("classes", "count"), [(21, 2_214_965), (38, 2_293_318), (80, 2_486_896)])
 def test_the_published_nets_have_as_many_weights(classes: int, count: int) -> None:
     with torch.device("meta"):
-        net = PrototypeNet(classes, bits=32)
+        net = PrototypeNetwork(classes, bits=32)
     assert sum(weight.numel() for weight in net.parameters()) == count
 
 
 def test_shapes_and_ranges() -> None:
     labels = torch.rand(5, 3, generator=torch.Generator().manual_seed(0))
-    semantics, codes, read_back = PrototypeNet(3, 8, hidden=16, semantic=6)(labels)
+    semantics, codes, read_back = PrototypeNetwork(3, 8, hidden=16, semantic=6)(labels)
     assert (semantics.shape, codes.shape) == ((5, 6), (5, 8))
     assert bool((codes.abs() < 1).all())
     assert read_back is not None
@@ -26,6 +26,6 @@ def test_shapes_and_ranges() -> None:
 
 def test_without_a_label_head_labels_are_not_read_back() -> None:
     with torch.device("meta"):
-        net = PrototypeNet(38, bits=32, reconstruct=False)
+        net = PrototypeNetwork(38, bits=32, reconstruct=False)
         assert net(torch.rand(2, 38)).labels is None
     assert sum(weight.numel() for weight in net.parameters()) == 2_293_318 - (512 + 1) * 38
