@@ -1,4 +1,4 @@
-"""The gallery's data, there and back, and what of a stranger's is refused."""
+"""Records of galleries: round trip, and validation of untrusted records."""
 
 from __future__ import annotations
 
@@ -41,26 +41,26 @@ SHOWN = Exhibit(
 GALLERY = Gallery((SHOWN, SHOWN._replace(purified=1, which="largest change")), (png(), noise(64), png(64, 1)))
 
 
-def through_json(gallery: Gallery) -> Any:
+def to_json(gallery: Gallery) -> Any:
     return json.loads(json.dumps(gallery_record(gallery), allow_nan=False))
 
 
-def test_a_gallery_survives_the_way_through_json() -> None:
-    found = read_gallery(through_json(GALLERY))
-    assert repr(found) == repr(GALLERY._replace(exhibits=found.exhibits))
-    assert [e._replace(rankings=()) for e in found.exhibits] == [e._replace(rankings=()) for e in GALLERY.exhibits]
-    before, under, behind = found.exhibits[0].rankings
+def test_a_gallery_is_read_back_from_its_record() -> None:
+    gallery = read_gallery(to_json(GALLERY))
+    assert repr(gallery) == repr(GALLERY._replace(exhibits=gallery.exhibits))
+    assert [e._replace(rankings=()) for e in gallery.exhibits] == [e._replace(rankings=()) for e in GALLERY.exhibits]
+    before, under, behind = gallery.exhibits[0].rankings
     assert (before, behind) == (RANKINGS[0], RANKINGS[2])
     assert math.isnan(under.t_map)
     assert under._replace(t_map=0) == RANKINGS[1]._replace(t_map=0)
 
 
-def test_an_empty_gallery_survives_it_too() -> None:
-    assert read_gallery(through_json(Gallery((), ()))) == Gallery((), ())
+def test_an_empty_gallery_is_read_back() -> None:
+    assert read_gallery(to_json(Gallery((), ()))) == Gallery((), ())
 
 
-def test_a_record_names_its_fields_and_has_null_for_no_number() -> None:
-    record = through_json(GALLERY)
+def test_a_record_has_field_names_and_null_for_nan() -> None:
+    record = to_json(GALLERY)
     assert record["exhibits"][0]["rankings"][1] == {
         "label": "under",
         "map": 0.5,
@@ -71,7 +71,7 @@ def test_a_record_names_its_fields_and_has_null_for_no_number() -> None:
 
 
 def put(*path: str | int, to: Any) -> Mutation:
-    """Return what sets a field of a record."""
+    """Return a function that sets a field of a record."""
 
     def mutate(record: Any) -> Any:
         inner = record
@@ -94,7 +94,7 @@ def drop(*path: str | int) -> Mutation:
     return mutate
 
 
-def coded(data: bytes) -> str:
+def encode(data: bytes) -> str:
     return base64.b64encode(data).decode()
 
 
@@ -120,49 +120,49 @@ REFUSED: list[tuple[Mutation, str]] = [
     (put(*FIRST, "change", to=math.nan), r"gallery\.exhibits\.0\.change: .*finite"),
     (put(*FIRST, "amplified", to=0), r"gallery\.exhibits\.0\.amplified: .*greater than 0"),
     (put(*FIRST, "amplified", to=math.inf), r"gallery\.exhibits\.0\.amplified: "),
-    (put(*FIRST, "clean", to=3), r"gallery\.exhibits\.0\.clean: no such picture: got 3, expected one of 3"),
+    (put(*FIRST, "clean", to=3), r"gallery\.exhibits\.0\.clean: no such image: got index 3, expected an index below 3"),
     (put(*FIRST, "perturbation", to=-1), r"gallery\.exhibits\.0\.perturbation: .*greater than or equal to 0: got -1"),
     (put(*FIRST, "attacked", to=None), r"gallery\.exhibits\.0\.attacked: "),
     (put(*FIRST, "attacked", to=True), r"gallery\.exhibits\.0\.attacked: "),
-    (put("exhibits", 1, "purified", to=9), r"gallery\.exhibits\.1\.purified: no such picture: got 9"),
+    (put("exhibits", 1, "purified", to=9), r"gallery\.exhibits\.1\.purified: no such image: got index 9"),
     (put(*FIRST, "purified", to=0.0), r"gallery\.exhibits\.0\.purified: "),
     (put(*FIRST, "rankings", to=[]), r"gallery\.exhibits\.0\.rankings: .*at least 2"),
     (put(*FIRST, "rankings", 0, "map", to=1.01), r"gallery\.exhibits\.0\.rankings\.0\.map: .*got 1\.01"),
     (put(*FIRST, "rankings", 0, "t_map", to="1"), r"gallery\.exhibits\.0\.rankings\.0\.t_map: .*got '1'"),
     (put(*FIRST, "rankings", 0, "label", to=None), r"gallery\.exhibits\.0\.rankings\.0\.label: "),
     (put(*FIRST, "rankings", 0, "hits", to=[0]), r"gallery\.exhibits\.0\.rankings\.0\.hits\.0: "),
-    (put(*HIT, "image", to=5), r"gallery\.exhibits\.0\.rankings\.0\.hits\.1\.image: no such picture: got 5"),
+    (put(*HIT, "image", to=5), r"gallery\.exhibits\.0\.rankings\.0\.hits\.1\.image: no such image: got index 5"),
     (put(*HIT, "image", to="2"), r"gallery\.exhibits\.0\.rankings\.0\.hits\.1\.image: "),
     (put(*HIT, "distance", to=-1), r"gallery\.exhibits\.0\.rankings\.0\.hits\.1\.distance: "),
     (put(*HIT, "relevant", to=1), r"gallery\.exhibits\.0\.rankings\.0\.hits\.1\.relevant: .*boolean"),
     (put("images", 2, to=5), r"gallery\.images\.2: .*expected base64"),
     (put("images", 2, to="not base64!"), r"gallery\.images\.2: .*expected base64: got 'not base64!'"),
     (put("images", 2, to=""), r"gallery\.images\.2: .*expected a png"),
-    (put("images", 2, to=coded(b"<svg onload='alert(1)'/>" * 3)), r"gallery\.images\.2: .*expected a png"),
-    (put("images", 2, to=coded(png(form="GIF"))), r"gallery\.images\.2: .*expected a png"),
-    (put("images", 2, to=coded(png(65, 2))), r"gallery\.images\.2: .*at most 64 x 64 .*got 65 x 2 in"),
-    (put("images", 2, to=coded(png(2, 65))), r"gallery\.images\.2: .*at most 64 x 64 .*got 2 x 65 in"),
-    (put("images", 2, to=coded(png() + bytes(1 << 16))), r"gallery\.images\.2: .*at most 64 x 64 pixels in 65536"),
+    (put("images", 2, to=encode(b"<svg onload='alert(1)'/>" * 3)), r"gallery\.images\.2: .*expected a png"),
+    (put("images", 2, to=encode(png(form="GIF"))), r"gallery\.images\.2: .*expected a png"),
+    (put("images", 2, to=encode(png(65, 2))), r"gallery\.images\.2: .*at most 64 x 64 .*got 65 x 2 in"),
+    (put("images", 2, to=encode(png(2, 65))), r"gallery\.images\.2: .*at most 64 x 64 .*got 2 x 65 in"),
+    (put("images", 2, to=encode(png() + bytes(1 << 16))), r"gallery\.images\.2: .*at most 64 x 64 pixels in 65536"),
     (put("images", 2, to="A" * (1 << 18)), r"gallery\.images\.2: .*at most 65536 bytes: got 'AAAA[A]*\.\.\.$"),
-    (put("images", 2, to=coded(png(64, 64)[:-30])), r"gallery\.images\.2: .*whole"),
-    (put("images", to=[]), r"gallery\.exhibits\.0\.clean: no such picture: got 0, expected one of 0"),
+    (put("images", 2, to=encode(png(64, 64)[:-30])), r"gallery\.images\.2: .*complete"),
+    (put("images", to=[]), r"gallery\.exhibits\.0\.clean: no such image: got index 0, expected an index below 0"),
 ]
 
 
-@pytest.mark.parametrize(("mutate", "told"), REFUSED, ids=[told.replace("\\", "") for _, told in REFUSED])
-def test_what_is_no_gallery_says_which_field(mutate: Mutation, told: str) -> None:
-    with pytest.raises(UserError, match=told):
-        read_gallery(mutate(through_json(GALLERY)))
+@pytest.mark.parametrize(("mutate", "message"), REFUSED, ids=[message.replace("\\", "") for _, message in REFUSED])
+def test_an_invalid_record_is_an_error_that_names_the_field(mutate: Mutation, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        read_gallery(mutate(to_json(GALLERY)))
 
 
 @given(st.data())
-def test_a_broken_picture_is_refused_or_still_a_picture(data: st.DataObject) -> None:
+def test_a_damaged_image_is_refused_or_can_be_decoded(data: st.DataObject) -> None:
     whole = bytearray(png(9, 7, 200))
     for _ in range(data.draw(st.integers(1, 4))):
         whole[data.draw(st.integers(0, len(whole) - 1))] = data.draw(st.integers(0, 255))
     broken = bytes(whole[: data.draw(st.integers(0, len(whole)))])
     try:
-        (image,) = read_gallery({"exhibits": [], "images": [coded(broken)]}).images
+        (image,) = read_gallery({"exhibits": [], "images": [encode(broken)]}).images
     except UserError:
         return
     with Image.open(io.BytesIO(image)) as picture:
