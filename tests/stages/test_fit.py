@@ -29,14 +29,14 @@ class CountingPart(ToyPart):
         return super().fit(inputs, ctx)
 
 
-class Sharing(ToyHasher):
+class SharingHasher(ToyHasher):
     name: ClassVar[str] = "sharing"
 
     def parts(self, facts: Any) -> dict[str, Part]:
         return {"mean": CountingPart()}
 
 
-class AlsoSharing(Sharing):
+class SecondSharingHasher(SharingHasher):
     name: ClassVar[str] = "also-sharing"
 
 
@@ -72,7 +72,7 @@ def read_states(plan: Plan, store: Store) -> dict[str, dict[str, torch.Tensor]]:
 
 def test_a_part_is_fitted_once_for_all_its_owners_and_code_lengths(toy_plan: Planner, executor: LocalExecutor) -> None:
     CountingPart.fits.clear()
-    plan = toy_plan({"hasher": ["sharing", "also-sharing"], "bits": [8, 16]}, Sharing, AlsoSharing)
+    plan = toy_plan({"hasher": ["sharing", "also-sharing"], "bits": [8, 16]}, SharingHasher, SecondSharingHasher)
     assert executor.run(plan).failures == {}
     assert CountingPart.fits == [0]
     assert plan.counts()["fit"] == 4

@@ -84,7 +84,7 @@ def test_targets_of_the_uniform_rule_may_share_labels_with_the_query() -> None:
     assert {tuple(label) for label in labels.tolist()} == {(1, 0, 0), (0, 1, 0), (1, 1, 0)}
 
 
-def test_the_different_rule_draws_any_vector_but_the_query_s_own() -> None:
+def test_the_different_rule_draws_any_vector_except_that_of_the_query() -> None:
     database: list[Vector] = [(1, 0, 0), (1, 1, 0), (0, 1, 0), (0, 0, 0)]
     labels, _ = draw([(1, 1, 0)] * 200, database, rule="different")
     assert {tuple(label) for label in labels.tolist()} == {(1, 0, 0), (0, 1, 0), (0, 0, 0)}
