@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 import zipfile
 from collections.abc import Callable, Mapping
 from hashlib import sha256
@@ -41,7 +42,9 @@ MakeBundle = Callable[..., Path]
 
 def make_evidence(plan: Plan, store: Store, protocol: Protocol) -> Evidence:
     rows = tuple(collect(plan, store, protocol))
-    return Evidence("toys", "a toy suite", digest(SUITE), rows, read_step_records(plan, store), make_score_reader(store))
+    return Evidence(
+        "toys", "a toy suite", digest(SUITE), rows, read_step_records(plan, store), make_score_reader(store)
+    )
 
 
 def run_suite(planner: Callable[..., Plan], root: Path, matrix: Mapping[str, Any], **fields: Any) -> CompletedSuite:
@@ -51,14 +54,26 @@ def run_suite(planner: Callable[..., Plan], root: Path, matrix: Mapping[str, Any
     return CompletedSuite(plan, store, make_evidence(plan, store, Protocol(**fields.get("protocol", {}))))
 
 
+@pytest.fixture(scope="session")
+def bundles(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder for the bundles that were made, each with the store that it was exported from."""
+    return tmp_path_factory.mktemp("bundles")
+
+
 @pytest.fixture
-def make_bundle(toy_plan: Callable[..., Plan], tmp_path: Path) -> MakeBundle:
-    """A function that runs a matrix in a store named like the bundle, exports it and returns the bundle's path."""
+def make_bundle(toy_plan: Callable[..., Plan], bundles: Path, tmp_path: Path) -> MakeBundle:
+    """A function that runs a matrix in a store named like the bundle, exports it and returns the bundle's path.
+
+    A matrix that ran before, with the same recipes, is copied.
+    """
 
     def make(name: str = "toys.zip", matrix: Mapping[str, Any] = MATRIX, **fields: Any) -> Path:
-        completed = run_suite(toy_plan, tmp_path / name.removesuffix(".zip"), matrix, **fields)
-        export_bundle(tmp_path / name, completed.evidence, completed.plan, completed.store, SUITE, "", LAYOUTS)
-        return tmp_path / name
+        folder = bundles / digest([matrix, fields, sorted(toy_plan(matrix, **fields).steps)])
+        if not (folder / "toys.zip").exists():
+            completed = run_suite(toy_plan, folder / "store", matrix, **fields)
+            export_bundle(folder / "toys.zip", completed.evidence, completed.plan, completed.store, SUITE, "", LAYOUTS)
+        shutil.copytree(folder / "store", tmp_path / name.removesuffix(".zip"))
+        return shutil.copyfile(folder / "toys.zip", tmp_path / name)
 
     return make
 
