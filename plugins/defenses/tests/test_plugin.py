@@ -1,6 +1,9 @@
+import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 import retbench_defenses as retbench_defenses_package
@@ -29,78 +32,86 @@ def test_denoisers_controls_and_hardenings_do_not_import_the_diffusion_purifiers
     assert [path.name for path in sources if "retbench_defenses.diffusion" in path.read_text()] == []
 
 
-def test_the_plugin_loads_without_torch_and_the_defenses_without_diffusers() -> None:
-    code = (
-        "import sys\n"
-        "from retbench_defenses.plugin import retbench_defenses\n"
-        "print(*{'torch', 'diffusers'} & set(sys.modules))\n"
-        "retbench_defenses()\n"
-        "print('diffusers' in sys.modules)"
-    )
-    printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    assert printed == "\nFalse\n"
-
-
 HEAVY_MODULES = {"diffusers", "sklearn", "transformers", "matplotlib"}
 """Modules that only networks, data and figures need."""
 
+CLEAN_CELL = ("smoke", "--only", "attack=none", "--only", "defense=none")
+"""One cell of the suite `smoke`."""
 
-def run_command(*arguments: str, store: Path) -> tuple[str, set[str]]:
-    """Return the output of a command and the modules that it loads."""
-    command = [sys.executable, "-X", "importtime", str(Path(sys.executable).with_name("retbench")), *arguments]
-    process = subprocess.run([*command, "--store", str(store)], capture_output=True, text=True, check=True)
-    import_times = [line for line in process.stderr.splitlines() if line.startswith("import time:")]
-    messages = [line for line in process.stderr.splitlines() if not line.startswith("import time:")]
-    return "\n".join([process.stdout, *messages]), {line.rpartition("|")[2].strip() for line in import_times}
+COMMANDS = {
+    "plan unimodal": ("plan", "unimodal"),
+    "plan ablation": ("plan", "ablation"),
+    "run": ("run", *CLEAN_CELL),
+    "results": ("results", *CLEAN_CELL),
+    "report": ("report", *CLEAN_CELL, "--no-pictures"),
+    "page": ("report", *CLEAN_CELL, "--format", "html", "--no-pictures"),
+    "pictures": ("report", *CLEAN_CELL, "--format", "html"),
+}
+"""Commands that one process runs in this order; only the last draws figures."""
+
+PROBE = """
+import contextlib, io, json, sys
+import retbench_defenses.plugin
+print(json.dumps([*sys.modules]))
+retbench_defenses.plugin.retbench_defenses()
+print(json.dumps([*sys.modules]))
+from retbench.cli.main import main
+for arguments in json.loads(sys.argv[1]):
+    sys.argv = ["retbench", *arguments]
+    output = io.StringIO()
+    with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
+        try:
+            main()
+        except SystemExit as ended:
+            assert not ended.code, output.getvalue()
+    print(json.dumps([output.getvalue(), *sys.modules]))
+"""
+
+
+class Loaded(NamedTuple):
+    """The modules that a new process holds after each step, and the output of each command."""
+
+    by_plugin: set[str]
+    by_defenses: set[str]
+    by_command: dict[str, tuple[str, set[str]]]
+
+
+@pytest.fixture(scope="module")
+def loaded(smoke_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Loaded:
+    """Import the plugin, list its defenses, and run the commands on a store with the results of `smoke`."""
+    store = tmp_path_factory.mktemp("plugin") / "store"
+    shutil.copytree(smoke_store, store)
+    commands = json.dumps([[*arguments, "--store", str(store)] for arguments in COMMANDS.values()])
+    ended = subprocess.run([sys.executable, "-c", PROBE, commands], capture_output=True, text=True, check=True)
+    plugin, defenses, *after = map(json.loads, ended.stdout.splitlines())
+    by_command = {name: (output, set(modules)) for name, (output, *modules) in zip(COMMANDS, after, strict=True)}
+    return Loaded(set(plugin), set(defenses), by_command)
+
+
+def test_the_plugin_loads_without_torch_and_the_defenses_without_diffusers(loaded: Loaded) -> None:
+    assert not loaded.by_plugin & {"torch", "diffusers"}
+    assert "diffusers" not in loaded.by_defenses
 
 
 @pytest.mark.parametrize("suite", ["unimodal", "ablation"])
-def test_planning_a_shipped_suite_does_not_load_heavy_modules(suite: str, tmp_path: Path) -> None:
-    output, modules = run_command("plan", suite, store=tmp_path)
+def test_planning_a_shipped_suite_loads_no_heavy_module(loaded: Loaded, suite: str) -> None:
+    output, modules = loaded.by_command[f"plan {suite}"]
     assert f"{suite}: " in output
     assert "retbench_defenses.diffusion.retpur" in modules
     assert not modules & HEAVY_MODULES
 
 
-CLEAN_CELL = (
-    "--only",
-    "attack=none",
-    "--only",
-    "defense=none",
-    "--set",
-    "components.hasher.dpsh={warmup_epochs: 1, epochs: 1}",
-)
-"""Arguments that select one cell of the suite `smoke` and shorten its training."""
-
-
-@pytest.fixture(scope="module")
-def filled_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A store with the result of the clean, undefended cell of the suite `smoke`."""
-    store = tmp_path_factory.mktemp("plugin") / "store"
-    output, _ = run_command("run", "smoke", *CLEAN_CELL, store=store)
-    assert "0 failed" in output
-    return store
-
-
 @pytest.mark.parametrize(
-    ("arguments", "expected"),
-    [
-        (("run", "smoke", *CLEAN_CELL), "0 steps run"),
-        (("results", "smoke", *CLEAN_CELL), "done"),
-        (("report", "smoke", *CLEAN_CELL, "--no-pictures"), "What this table rests on"),
-        (("report", "smoke", *CLEAN_CELL, "--format", "html", "--no-pictures"), "</html>"),
-    ],
-    ids=["run", "results", "report", "html"],
+    ("command", "expected"),
+    [("run", "0 steps run"), ("results", "done"), ("report", "Provenance of this table"), ("page", "</html>")],
 )
-def test_stored_results_are_read_without_loading_heavy_modules(
-    filled_store: Path, arguments: tuple[str, ...], expected: str
-) -> None:
-    output, modules = run_command(*arguments, store=filled_store)
+def test_stored_results_are_read_without_a_heavy_module(loaded: Loaded, command: str, expected: str) -> None:
+    output, modules = loaded.by_command[command]
     assert expected in output
-    assert "retbench_defenses.diffusion.retpur" in modules
     assert not modules & HEAVY_MODULES
 
 
-def test_a_report_with_figures_loads_only_matplotlib(filled_store: Path) -> None:
-    _, modules = run_command("report", "smoke", *CLEAN_CELL, "--format", "html", store=filled_store)
+def test_the_probe_sees_that_figures_load_matplotlib(loaded: Loaded) -> None:
+    output, modules = loaded.by_command["pictures"]
+    assert "</html>" in output
     assert modules & HEAVY_MODULES == {"matplotlib"}
