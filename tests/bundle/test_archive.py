@@ -98,22 +98,22 @@ def test_a_missing_file_is_refused(tmp_path: Path) -> None:
 
 
 @settings(max_examples=60, deadline=None)
-@given(kept=st.floats(0, 1, exclude_max=True))
-def test_a_file_cut_short_anywhere_is_refused(tmp_path_factory: pytest.TempPathFactory, kept: float) -> None:
+@given(share=st.floats(0, 1, exclude_max=True))
+def test_a_file_cut_short_anywhere_is_refused(tmp_path_factory: pytest.TempPathFactory, share: float) -> None:
     path = tmp_path_factory.mktemp("cut") / "run.zip"
     data = write_archive(path, MEMBERS, FIELDS)
-    path.write_bytes(data[: int(kept * len(data))])
+    path.write_bytes(data[: int(share * len(data))])
     assert "not a zip file, or one that was cut short" in read_error(path)
 
 
 @settings(max_examples=150, deadline=None)
-@given(place=st.floats(0, 1, exclude_max=True), value=st.integers(0, 255))
+@given(position=st.floats(0, 1, exclude_max=True), value=st.integers(0, 255))
 def test_a_flipped_byte_gives_the_same_members_or_an_error_of_one_line(
-    tmp_path_factory: pytest.TempPathFactory, place: float, value: int
+    tmp_path_factory: pytest.TempPathFactory, position: float, value: int
 ) -> None:
     path = tmp_path_factory.mktemp("flip") / "run.zip"
     data = bytearray(write_archive(path, MEMBERS, FIELDS))
-    data[int(place * len(data))] = value
+    data[int(position * len(data))] = value
     path.write_bytes(bytes(data))
     result = read_members_or_error(path)
     assert "\n" not in result if isinstance(result, str) else {name: result[name] for name in MEMBERS} == MEMBERS

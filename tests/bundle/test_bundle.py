@@ -172,8 +172,8 @@ def test_tensors_of_a_wrong_shape_are_refused(
     path: Path, stage: str, name: str, value: torch.Tensor | None, message: str
 ) -> None:
     def change(members: Members) -> None:
-        metas = (each for each in sorted(members) if each.endswith("/meta.json"))
-        meta = next(each for each in metas if json.loads(members[each])["recipe"]["stage"] == stage)
+        metas = (member for member in sorted(members) if member.endswith("/meta.json"))
+        meta = next(member for member in metas if json.loads(members[member])["recipe"]["stage"] == stage)
         file = meta.replace("meta.json", "tensors.safetensors")
         tensors = load(members[file])
         tensors.pop(name, None)

@@ -85,7 +85,7 @@ def test_the_log_has_tracebacks_and_no_progress(tmp_path: Path) -> None:
 
 def show(study: Study, monkeypatch: pytest.MonkeyPatch, *, widgets: bool) -> EventHandler:
     """Return the handler that shows the progress of a study in a notebook, with or without ipywidgets."""
-    monkeypatch.setattr(Console, "is_jupyter", True)
+    monkeypatch.setattr("rich.console._is_jupyter", lambda: True)
     monkeypatch.setattr("retbench.study.progress.find_spec", lambda name: object() if widgets else None)
     monkeypatch.setattr(ProgressBars, "__enter__", lambda bars: bars)
     with show_progress(study) as handler:

@@ -34,8 +34,8 @@ def test_ctrl_c_raises_a_keyboard_interrupt_without_internal_frames(
     text = "".join(traceback.format_exception(caught.value))
     assert "During handling" not in text
     assert "perturb" not in text
-    monkeypatch.undo()
-    assert study.plan().headline.startswith("toy: 4 cells: 4 to run") or study.store.keys()
+    stored = study.store.keys()
+    assert stored
 
 
 def test_failed_cells_are_a_warning_without_progress(toys: Path) -> None:
