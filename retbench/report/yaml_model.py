@@ -23,12 +23,12 @@ ModelsByPath = Mapping[tuple[str, ...], type[BaseModel]]
 
 def describe_validation_error(error: ErrorDetails, document: Document, models: ModelsByPath) -> str:
     """Return the message of a validation error, with its file, line and column."""
-    where = document.locate(tuple(error["loc"]))
+    location = document.locate(tuple(error["loc"]))
     *outer, key = error["loc"] or ("",)
     if error["type"] == "missing":
-        return f"{where}: missing key: got none, expected {key!r}"
+        return f"{location}: missing key: got none, expected {key!r}"
     if error["type"] == "extra_forbidden":
         model = models.get(tuple(step for step in outer if isinstance(step, str)))
         nearest = f", {suggest(str(key), model.model_fields)}" if model else ""
-        return f"{where}: unknown key: got {key!r}{nearest}"
-    return f"{where}: {error['msg'].lower()}: got {error['input']!r}"
+        return f"{location}: unknown key: got {key!r}{nearest}"
+    return f"{location}: {error['msg'].lower()}: got {error['input']!r}"

@@ -173,12 +173,12 @@ def read_gallery(record: Mapping[str, Json]) -> Gallery:
         gallery = TypeAdapter(Gallery).validate_json(json.dumps(record), strict=True)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        where = ".".join(("gallery", *map(str, first["loc"])))
-        raise UserError(f"{where}: {first['msg'].lower()}: got {_shorten(repr(first['input']))}") from None
-    for where, index in _image_indices(gallery):
+        location = ".".join(("gallery", *map(str, first["loc"])))
+        raise UserError(f"{location}: {first['msg'].lower()}: got {_shorten(repr(first['input']))}") from None
+    for location, index in _image_indices(gallery):
         if index is not None and index >= len(gallery.images):
             count = len(gallery.images)
-            raise UserError(f"gallery.{where}: no such image: got index {index}, expected an index below {count}")
+            raise UserError(f"gallery.{location}: no such image: got index {index}, expected an index below {count}")
     return gallery
 
 

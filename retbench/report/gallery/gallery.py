@@ -120,13 +120,13 @@ class _Codes:
 class _Labels(NamedTuple):
     """Labels of the queries, of their targets, and of the database: uint8 (Q, C), (Q, C) and (M, C)."""
 
-    own: Tensor
+    query: Tensor
     target: Tensor
     database: Tensor
 
     def of_query(self, index: int) -> _Labels:
         """Return the labels of one query and its target, with the same database."""
-        return _Labels(self.own[index : index + 1], self.target[index : index + 1], self.database)
+        return _Labels(self.query[index : index + 1], self.target[index : index + 1], self.database)
 
 
 class _QueryImages(NamedTuple):
@@ -152,7 +152,7 @@ class _ExhibitMaker:
         try:
             codes = [self._codes(planned) for planned in combination.cells]
             labels = self._labels(codes[0].score)
-            relevant = labels.target if combination.targeted else labels.own
+            relevant = labels.target if combination.targeted else labels.query
             clean, attacked = (each.precisions(relevant, labels.database) for each in codes[:2])
             selected = [(query, self._query_images(combination, query)) for query in select_queries(attacked - clean)]
         except ArtifactError:
@@ -200,7 +200,7 @@ class _ExhibitMaker:
         amplified, perturbation = amplify(images.attacked - images.clean)
         behind = f"behind {defense}" if combination.shares_images else f"behind {defense}, attacked separately"
         versions = zip(("before the attack", "under attack", behind), codes, strict=False)
-        own = labels.of_query(query.position)
+        query_labels = labels.of_query(query.position)
         classes = queries.dataset.facts().classes
         return Exhibit(
             dataset=self.names("dataset", combination.clean.cell.axes["dataset"]),
@@ -210,15 +210,15 @@ class _ExhibitMaker:
             query=queries.ids[query.position],
             which=query.which,
             change=query.change,
-            classes=_class_names(own.own, classes),
-            target=_class_names(own.target, classes) if combination.targeted else "",
+            classes=_class_names(query_labels.query, classes),
+            target=_class_names(query_labels.target, classes) if combination.targeted else "",
             amplified=amplified,
             clean=self._image_index(images.clean),
             perturbation=self._image_index(perturbation),
             attacked=self._image_index(images.attacked),
             purified=None if images.purified is None else self._image_index(images.purified),
             rankings=tuple(
-                self._ranking(label, each.of_query(query.position), own, combination.targeted)
+                self._ranking(label, each.of_query(query.position), query_labels, combination.targeted)
                 for label, each in versions
             ),
         )
@@ -228,14 +228,14 @@ class _ExhibitMaker:
         distances = hamming(codes.queries, codes.database)[0]
         rows = distances.argsort(stable=True)[: self.answers].tolist()
         answers = labels.database[rows]
-        relevant, wanted = (((answers & each).sum(1) > 0).tolist() for each in (labels.own, labels.target))
+        relevant, wanted = (((answers & each).sum(1) > 0).tolist() for each in (labels.query, labels.target))
         dataset = codes.score.queries.dataset
         hits = tuple(
             Hit(self._image_index(image / 255), int(distances[row]), relevant[at], targeted and wanted[at])
             for at, (row, image) in enumerate(zip(rows, dataset.images("database", rows), strict=True))
         )
-        own, target = (float(codes.precisions(each, labels.database)) for each in (labels.own, labels.target))
-        return Ranking(label, own, target, hits)
+        ap, t_ap = (float(codes.precisions(each, labels.database)) for each in (labels.query, labels.target))
+        return Ranking(label, ap, t_ap, hits)
 
     def _printed_names(self, combination: Combination) -> tuple[str, str, str]:
         """Return the printed names of hasher, attack and defense, each with its swept options."""

@@ -75,7 +75,7 @@ def check_sweep(shown: Iterable[Row], rows: Iterable[Row], layout: Layout) -> No
         names = sorted({name for row in rows for name, _ in swept_options(row.variant)})
         expected = f"one of {', '.join(names)}" if names else "a suite that sweeps it"
         raise LayoutError(
-            f"{_where(layout)}: no row sweeps this option: got {layout.curve.option!r}, expected {expected}"
+            f"{_location(layout)}: no row sweeps this option: got {layout.curve.option!r}, expected {expected}"
         )
 
 
@@ -125,8 +125,8 @@ def _references(
         several = len({axis_values(row, layout.rows) for row in rows}) > 1
         for row in rows:
             if (number := _number(row, block)) is not None:
-                own = [_label(row, layout)] if several or not reference.label else []
-                yield CurveReference(_joined(reference.label, *own, *_headers(row, layout, varying)), number)
+                row_labels = [_label(row, layout)] if several or not reference.label else []
+                yield CurveReference(_joined(reference.label, *row_labels, *_headers(row, layout, varying)), number)
 
 
 def _label(row: Row, layout: Layout) -> str:
@@ -161,7 +161,7 @@ def _swept_row(row: Row, layout: Layout, curve: SweepCurve) -> _SweptRow | None:
         return None
     if len(names) > 1:
         expected = f"one of {', '.join(names)}"
-        raise LayoutError(f"{_where(layout)}: several axes sweep it: got {curve.option!r}, expected {expected}")
+        raise LayoutError(f"{_location(layout)}: several axes sweep it: got {curve.option!r}, expected {expected}")
     rest = ",".join(f"{name}={value}" for name, value in options if name != names[0])
     return _SweptRow(_coordinate(names[0], dict(options)[names[0]], layout), replace(row, variant=rest))
 
@@ -173,10 +173,10 @@ def _coordinate(option: str, text: str, layout: Layout) -> float:
         number = math.nan
     if not math.isfinite(number):
         raise LayoutError(
-            f"{_where(layout)}: a value of {option} cannot be drawn: got {text!r}, expected a finite number"
+            f"{_location(layout)}: a value of {option} cannot be drawn: got {text!r}, expected a finite number"
         )
     return number
 
 
-def _where(layout: Layout) -> str:
+def _location(layout: Layout) -> str:
     return f"layout {layout.title!r}: curve"

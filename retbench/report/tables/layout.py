@@ -228,8 +228,8 @@ def layout_of(document: Document) -> Layout:
     for at, block in enumerate(layout.metrics):
         units = (COSTS[block.name].unit,) if block.name in COSTS else (Unit.PERCENT, Unit.GRAY)
         if block.unit not in units:
-            where, expected = document.locate(("metrics", at)), " or ".join(unit.value for unit in units)
-            raise LayoutError(f"{where}: wrong unit for {block.name}: got {block.unit.value!r}, expected {expected}")
+            location, expected = document.locate(("metrics", at)), " or ".join(unit.value for unit in units)
+            raise LayoutError(f"{location}: wrong unit for {block.name}: got {block.unit.value!r}, expected {expected}")
     if layout.blocks and (layout.blocks not in layout.rows or len(layout.metrics) > 1 or layout.across):
         expected = "an axis of the rows, in a layout with one metric and without `across`"
         raise LayoutError(f"{name}: blocks: got {layout.blocks!r}, expected {expected}")
@@ -274,15 +274,15 @@ def common_names() -> dict[str, dict[str, str]]:
     return read_document(Path(str(files("retbench.report.tables") / "names.yaml"))).data
 
 
-def printed_name(axis: str, value: str | int, own: Mapping[str, str] = MappingProxyType({})) -> str:
+def printed_name(axis: str, value: str | int, overrides: Mapping[str, str] = MappingProxyType({})) -> str:
     """Return the printed name of a value of an axis; combinations are named piece by piece.
 
     Args:
         axis: the axis.
         value: its value; a value without a name is returned as it is.
-        own: names that take precedence over those of `names.yaml`.
+        overrides: names that take precedence over those of `names.yaml`.
     """
-    names = {**common_names().get(axis, {}), **own}
+    names = {**common_names().get(axis, {}), **overrides}
     if str(value) in names:
         return names[str(value)]
     separator = "," if axis == "variant" else "+"

@@ -67,12 +67,16 @@ def _differences(first: Row, second: Row, blocks: Sequence[MetricBlock], scores:
     level, resamples = cast(float, first.protocol["confidence"]), cast(int, first.protocol["resamples"])
     differences = {}
     for block in blocks:
-        minuend, subtrahend = sample_of(first, block.name, scores), sample_of(second, block.name, scores)
-        if minuend is not None and subtrahend is not None and are_paired(first, second, minuend, subtrahend):
+        first_sample, second_sample = sample_of(first, block.name, scores), sample_of(second, block.name, scores)
+        if (
+            first_sample is not None
+            and second_sample is not None
+            and are_paired(first, second, first_sample, second_sample)
+        ):
             differences[block.name] = paired_difference(
-                minuend.values,
-                subtrahend.values,
-                clusters=minuend.clusters if minuend.clusters is not None else subtrahend.clusters,
+                first_sample.values,
+                second_sample.values,
+                clusters=first_sample.clusters if first_sample.clusters is not None else second_sample.clusters,
                 level=level,
                 resamples=resamples,
             )
