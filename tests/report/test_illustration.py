@@ -37,23 +37,23 @@ def report(swept: Evidence) -> Report:
 
 
 def test_the_curves_of_the_tables_come_first_with_unique_stems(report: Report, swept: Evidence) -> None:
-    made = illustrate(report, swept, "suite", lambda: None)
-    assert [picture.stem for picture in made.pictures][:3] == [
+    illustrated = illustrate(report, swept, "suite", lambda: None)
+    assert [picture.stem for picture in illustrated.pictures][:3] == [
         "suite-strength-percent-dataset-digits",
         "suite-strength-percent-dataset-scenes",
         "suite-strength-percent-dataset-scenes-2",
     ]
-    stems = [picture.stem for picture in made.pictures]
+    stems = [picture.stem for picture in illustrated.pictures]
     assert len(set(stems)) == len(stems)
     curve = report.tables[1].curve
     assert curve is not None
-    assert made.pictures[0] == curve_picture(curve, "suite-strength-percent-dataset-digits")
-    assert made.pictures[0].png.startswith(b"\x89PNG")
-    assert made.pictures[0].pdf.startswith(b"%PDF")
+    assert illustrated.pictures[0] == curve_picture(curve, "suite-strength-percent-dataset-digits")
+    assert illustrated.pictures[0].png.startswith(b"\x89PNG")
+    assert illustrated.pictures[0].pdf.startswith(b"%PDF")
 
 
 @pytest.mark.parametrize("gallery", [None, Gallery((), ())])
 def test_without_exhibits_there_is_no_gallery(report: Report, swept: Evidence, gallery: Gallery | None) -> None:
-    made = illustrate(report, swept, "suite", lambda: gallery)
-    assert (made.gallery, made.gallery_pictures) == (None, ())
-    assert made.tables == report.tables
+    illustrated = illustrate(report, swept, "suite", lambda: gallery)
+    assert (illustrated.gallery, illustrated.gallery_pictures) == (None, ())
+    assert illustrated.tables == report.tables

@@ -43,10 +43,10 @@ def charts(monkeypatch: pytest.MonkeyPatch) -> list[Chart]:
 
 
 def test_there_is_a_figure_of_each_kind_as_png_and_pdf(evidence: Make) -> None:
-    made = make_pictures(evidence(CELLS), "Uni Modal")
-    assert [picture.stem for picture in made] == [f"uni-modal-{kind}" for kind in KINDS]
-    assert all(picture.png.startswith(b"\x89PNG") and picture.pdf.startswith(b"%PDF") for picture in made)
-    assert not any(b"Date" in picture.pdf for picture in made)
+    pictures = make_pictures(evidence(CELLS), "Uni Modal")
+    assert [picture.stem for picture in pictures] == [f"uni-modal-{kind}" for kind in KINDS]
+    assert all(picture.png.startswith(b"\x89PNG") and picture.pdf.startswith(b"%PDF") for picture in pictures)
+    assert not any(b"Date" in picture.pdf for picture in pictures)
 
 
 def test_equal_evidence_gives_equal_pictures(evidence: Make) -> None:
@@ -64,8 +64,8 @@ def test_without_values_there_are_no_pictures(evidence: Make) -> None:
 
 def test_seven_panels_make_two_figures_with_the_same_styles(evidence: Make, charts: list[Chart]) -> None:
     many = {("none", f"none#{at}"): {"dataset": f"set{at}"} for at in range(7)}
-    made = make_pictures(evidence({**many, ("dhta", "none"): {"dataset": "set6"}}), "toys")
-    recall = [picture for picture in made if "recall" in picture.stem]
+    pictures = make_pictures(evidence({**many, ("dhta", "none"): {"dataset": "set6"}}), "toys")
+    recall = [picture for picture in pictures if "recall" in picture.stem]
     assert [picture.stem for picture in recall] == ["toys-precision-recall", "toys-precision-recall-2"]
     assert [len(chart.panels) for chart in charts[:2]] == [6, 1]
     assert [picture.title for picture in recall] == [f"Precision over recall ({part} of 2)" for part in (1, 2)]
@@ -85,9 +85,9 @@ def test_swept_rows_are_drawn_only_if_a_kind_would_have_no_figure(evidence: Make
     swept = {
         cell: {**entries, "variant": "t_p=5"} if cell[1] == "retpur" else entries for cell, entries in CELLS.items()
     }
-    made = {picture.stem: chart for picture, chart in zip(make_pictures(evidence(swept), "t"), charts, strict=True)}
-    assert [line.color_group for line in made["t-precision-recall"].panels[0].lines] == ["", ""]
-    assert [point.color_group for point in made["t-robustness"].panels[0].points] == ["RetPur t_p=5"]
+    by_stem = {picture.stem: chart for picture, chart in zip(make_pictures(evidence(swept), "t"), charts, strict=True)}
+    assert [line.color_group for line in by_stem["t-precision-recall"].panels[0].lines] == ["", ""]
+    assert [point.color_group for point in by_stem["t-robustness"].panels[0].points] == ["RetPur t_p=5"]
 
 
 def test_printed_names_are_those_of_the_caller(evidence: Make, charts: list[Chart]) -> None:

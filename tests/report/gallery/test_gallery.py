@@ -146,12 +146,12 @@ def test_precisions_follow_the_suites_protocol(run_matrix: Runner, store: Store)
     cells = list(rank_cells(plan, store).values())
     for exhibit in make_gallery(plan, store).exhibits:
         at = cells[0].ids.index(exhibit.query)
-        told = [(ranking.map, ranking.t_map) for ranking in exhibit.rankings]
+        precisions = [(ranking.map, ranking.t_map) for ranking in exhibit.rankings]
         by_cell = [(cell.scores["map"][at], cell.scores["t_map"][at]) for cell in (cells[0], cells[2], cells[3])]
-        assert told == pytest.approx(np.array(by_cell))
+        assert precisions == pytest.approx(np.array(by_cell))
 
 
-def test_an_untargeted_attack_wants_nothing(run_matrix: Runner, store: Store) -> None:
+def test_an_untargeted_attack_has_no_wanted_answers(run_matrix: Runner, store: Store) -> None:
     plan = run_matrix({"bits": BITS, "attack": ["none", "toy-untargeted"]})
     for exhibit in make_gallery(plan, store).exhibits:
         assert exhibit.target == ""
@@ -159,7 +159,7 @@ def test_an_untargeted_attack_wants_nothing(run_matrix: Runner, store: Store) ->
 
 
 @pytest.mark.parametrize("shard", [3, 50])
-def test_the_pictures_are_the_stored_ones(run_matrix: Runner, store: Store, shard: int) -> None:
+def test_the_query_images_are_the_stored_ones(run_matrix: Runner, store: Store, shard: int) -> None:
     plan = run_matrix(DEFENDED, shard=shard, components={"defense": {"toy": {"copies": 2}}})
     gallery = make_gallery(plan, store)
     defended = plan.cells[-1]
