@@ -1,9 +1,10 @@
-"""Print what one step of each iterative attack costs, as a multiple of one forward and one input-gradient pass.
+"""Measure the time per step of each iterative attack relative to one forward and input-gradient pass.
+
+    python benchmarks/attack.py [--batch 64] [--side 32] [--steps 30] [--repeats 7] [--device cpu]
 
 Both are timed in turn, in one process, on the same network, batch and device: the conv backbone with a hash layer of 32
-bits, frozen, channels last, against 5000 random training and database codes. What an attack does once, before its first
-step, is in its time.
-Run: python benchmarks/attack.py [--batch 64] [--side 32] [--steps 30] [--repeats 7] [--device cpu]
+bits, frozen, channels last, with 5000 random training codes and 10 000 random database codes. The time of an attack
+includes its initialization before the first step.
 """
 
 from __future__ import annotations
@@ -31,39 +32,41 @@ BITS, ITEMS = 32, 5000
 
 
 def main() -> None:
+    """Print the times and the ratio for each attack."""
     options = parse_options()
     device = torch.device(options.device)
     network = SupervisedNetwork(ConvFeatures(), BITS).requires_grad_(False).eval().to(device)
     network.to(memory_format=torch.channels_last)
-    knowledge, batch = draw_problem(network, options.batch, options.side, device)
+    knowledge, batch = draw_inputs(network, options.batch, options.side, device)
     print(f"device {device}, threads {torch.get_num_threads()}, batch {options.batch}, side {options.side}, float32")
     print(f"load before {os.getloadavg()[0]:.2f}, {options.repeats} repeats of {options.steps} steps, medians in ms")
     print(f"{'attack':<14}{'pass':>9}{'step':>9}{'ratio':>8}")
 
-    def pass_once() -> None:
+    def compute_gradients() -> None:
         for _ in range(options.steps):
             pixels = batch.images.detach().requires_grad_()
             torch.autograd.grad(network.image(pixels).sum(), pixels)
 
-    for name, attack in attacks(options.steps).items():
-        perturb = perturber(attack, knowledge, batch)
-        passes, steps = time_in_turn(pass_once, perturb, options.repeats, device)
-        pass_ms, step_ms = 1000 * passes / options.steps, 1000 * steps / options.steps
+    for name, attack in list_attacks(options.steps).items():
+        perturb = prepare_attack(attack, knowledge, batch)
+        pass_seconds, attack_seconds = time_alternately(compute_gradients, perturb, options.repeats, device)
+        pass_ms, step_ms = 1000 * pass_seconds / options.steps, 1000 * attack_seconds / options.steps
         print(f"{name:<14}{pass_ms:>9.2f}{step_ms:>9.2f}{step_ms / pass_ms:>8.3f}", flush=True)
 
 
 def parse_options() -> argparse.Namespace:
+    """Return the command-line options."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--batch", type=int, default=64)
-    parser.add_argument("--side", type=int, default=32)
-    parser.add_argument("--steps", type=int, default=30)
-    parser.add_argument("--repeats", type=int, default=7)
-    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--batch", type=int, default=64, help="images per batch (default: %(default)s)")
+    parser.add_argument("--side", type=int, default=32, help="image side in pixels (default: %(default)s)")
+    parser.add_argument("--steps", type=int, default=30, help="attack steps (default: %(default)s)")
+    parser.add_argument("--repeats", type=int, default=7, help="repeats (default: %(default)s)")
+    parser.add_argument("--device", default="cpu", help="cpu or cuda (default: %(default)s)")
     return parser.parse_args()
 
 
-def attacks(steps: int) -> dict[str, Attack]:
-    """Return the attacks by name; THA's net takes one step of training, which its own steps do not feel."""
+def list_attacks(steps: int) -> dict[str, Attack]:
+    """Return the attacks by name; the training of THA's prototype net is short, because it is not timed."""
     return {
         "dhta": DHTA(steps=steps),
         "tha": THA(steps=steps, prototypes=ThaPrototypes(steps=1)),
@@ -74,8 +77,8 @@ def attacks(steps: int) -> dict[str, Attack]:
     }
 
 
-def perturber(attack: Attack, knowledge: Knowledge, batch: Batch) -> Callable[[], None]:
-    """Return the attack on this batch, its parts fitted."""
+def prepare_attack(attack: Attack, knowledge: Knowledge, batch: Batch) -> Callable[[], None]:
+    """Return a function that attacks this batch; the attack's parts are fitted before."""
     noise = Noise(0, batch.ids, batch.images.device)
     context = Context(batch.images.device, "float32", Noise(0, (attack.name,), batch.images.device))
     parts: Mapping[str, State] = {
@@ -90,8 +93,8 @@ def perturber(attack: Attack, knowledge: Knowledge, batch: Batch) -> Callable[[]
     return perturb
 
 
-def draw_problem(network: HashNetwork, count: int, side: int, device: torch.device) -> tuple[Knowledge, Batch]:
-    """Return training and database items of random codes, and queries aimed at the first database items."""
+def draw_inputs(network: HashNetwork, count: int, side: int, device: torch.device) -> tuple[Knowledge, Batch]:
+    """Return training and database items with random codes, and queries whose targets are the first database items."""
     dataset = ToyDataset(queries=count, database=2 * ITEMS, side=side)
     labels, training = dataset.labels("database").to(device), TrainingData(dataset, dataset.facts(), device)
     rows = torch.arange(count, device=device)
@@ -111,10 +114,10 @@ def draw_codes(items: int, device: torch.device) -> Tensor:
     return sign(torch.randn(items, BITS, device=device))
 
 
-def time_in_turn(
+def time_alternately(
     first: Callable[[], None], second: Callable[[], None], repeats: int, device: torch.device
 ) -> tuple[float, float]:
-    """Return the median seconds of both, run alternately, so that a drift of the machine meets both."""
+    """Return the median seconds of both functions, run alternately, so that other load affects both equally."""
     seconds: tuple[list[float], list[float]] = ([], [])
     for repeat in range(repeats + 1):
         for work, times in zip((first, second), seconds, strict=True):

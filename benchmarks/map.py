@@ -1,17 +1,17 @@
-"""Time and memory of MAP under the `stable` and the `expected` tie rule, as ratios to a loop of numpy argsorts.
-
-The last row compares one pass that measures everything which a score stores (MAP and T-MAP with their bounds, precision
-at recalls and at depths: `rank_queries`) with the ten metrics called one by one, on databases of two sizes.
+"""Measure time and memory of MAP under the tie rules `stable` and `expected`, relative to a loop of NumPy argsorts.
 
     python benchmarks/map.py                                          # 2100 x 193 734 items, 32 bits, synthetic labels
     python benchmarks/map.py --labels TRAIN_LABELS.txt TEST_LABELS.txt       # labels drawn from the rows of files
 
-Ours runs in a process of its own on all queries. The loops run on a subset of the queries, and their time is scaled. A
-loop sorts once per query and scores that query under both rules; the two loops differ in what they sort:
+retbench runs in its own process on all queries. The loops run on a subset of the queries, and their time is scaled. A
+loop sorts once per query and scores that query under both rules; the two loops differ in the distances that they sort:
 
 - `float`: inner products of float32 codes, as evaluation code is commonly written;
-- `words`: popcounts of packed codes in one byte, which numpy sorts by radix: about the best that a loop of argsorts can
-  do (needs numpy 2).
+- `words`: popcounts of packed codes in one byte, which NumPy sorts by radix: about the best that a loop of argsorts can
+  do (needs NumPy 2).
+
+The last lines compare one call of `rank_queries`, which computes all values of a score (MAP and T-MAP with their
+bounds, precision at recall levels and at depths), with ten calls of single metrics, on databases of two sizes.
 """
 
 import argparse
@@ -31,11 +31,12 @@ from numpy.typing import NDArray
 Bytes = NDArray[np.uint8]
 Floats = NDArray[np.float64]
 
-SCORES, TURNS = ((200, 1597), (500, 30_000)), 7
-"""Queries and items of the databases that a whole score is timed on (digits, and a common benchmark), and how often."""
+SCORE_SIZES = ((200, 1597), (500, 30_000))
+"""Numbers of queries and items for which a whole score is timed: those of digits, and of a common benchmark."""
+SCORE_REPEATS = 7
 
 
-class Task(NamedTuple):
+class Problem(NamedTuple):
     """Packed codes and multi-hot labels of queries and database."""
 
     queries: Bytes
@@ -44,79 +45,83 @@ class Task(NamedTuple):
     database_labels: Bytes
 
 
-class Loop(NamedTuple):
-    """What a loop does for one query before it sorts."""
+class Baseline(NamedTuple):
+    """The two functions of a query that a loop calls before it sorts.
+
+    Attributes:
+        distances: distance of each database item, (N,).
+        relevant: whether each database item is relevant, bool (N,).
+    """
 
     distances: Callable[[int], NDArray[Any]]
     relevant: Callable[[int], NDArray[Any]]
 
 
-class Timed(NamedTuple):
-    """How long a call took, in seconds, and what it returned."""
+class TimedCall(NamedTuple):
+    """The seconds and the return value of a call."""
 
     seconds: float
     value: Any
 
 
-class Measured(NamedTuple):
-    """Seconds per query, and the stable and expected AP of each query timed."""
+class BaselineResult(NamedTuple):
+    """Seconds per query, and the stable and expected AP of each timed query, (2, queries)."""
 
     seconds: float
     scores: Floats
 
 
 def main() -> None:
-    """Print the comparison, or, in the child process, measure ours."""
-    options = parsed_options()
+    """Print the comparison, or, in the child process, measure retbench."""
+    options = parse_options()
     if options.child:
-        print(json.dumps(ours(options)))
+        print(json.dumps(measure_retbench(options)))
         return
     child = [sys.executable, __file__, *sys.argv[1:], "--child"]
-    found = json.loads(subprocess.run(child, check=True, capture_output=True, text=True).stdout)
+    measured = json.loads(subprocess.run(child, check=True, capture_output=True, text=True).stdout)
     print(f"{options.queries} queries x {options.items} items, {options.bits} bits, {options.threads} threads")
-    print(f"{source(options)}; {100 * found['chance']:.1f} % of the database is relevant on average")
+    print(f"{describe_labels(options)}; {100 * measured['chance']:.1f} % of the database is relevant on average")
+    stable, expected = measured["stable"], measured["expected"]
+    print(f"retbench: {stable:.2f} s stable + {expected:.2f} s expected, on all {options.queries} queries")
+    print(f"      the first call takes {measured['first']:.1f} s more (it compiles, or loads the cache)")
     print(
-        f"ours: {found['stable']:.2f} s stable + {found['expected']:.2f} s expected, on all {options.queries} queries"
+        f"      peak memory {measured['peak']:.0f} MiB, of which {measured['imports']:.0f} MiB after the imports alone"
     )
-    print(f"      the first call takes {found['first']:.1f} s more (it compiles, or loads the cache)")
-    print(f"      peak memory {found['peak']:.0f} MiB, of which {found['imports']:.0f} MiB after the imports alone")
-    task, few = drawn_task(options), options.baseline_queries
-    for name, loop in (("float", float_loop(task, options.bits)), ("words", words_loop(task))):
-        measured = sorted_scores(loop, few)
-        ratio = measured.seconds * options.queries / (found["stable"] + found["expected"])
-        difference = np.abs(measured.scores - np.array(found["scores"])[:, :few]).max()
-        print(f"{name} loop: {measured.seconds * options.queries:.1f} s, scaled from {few} queries")
-        print(f"      ours takes 1/{ratio:.1f} of that; the largest difference of an AP is {difference:.0e}")
-    for pair in found["passes"]:
-        size = f"{pair['queries']} queries x {pair['items']} items"
-        print(f"a whole score, {size}: {1e3 * pair['one']:.0f} ms in one pass, 1/{pair['ratio']:.1f} of ten calls")
+    problem, few = draw_problem(options), options.baseline_queries
+    for name, baseline in (("float", float_loop(problem, options.bits)), ("words", words_loop(problem))):
+        result = run_baseline(baseline, few)
+        ratio = result.seconds * options.queries / (stable + expected)
+        difference = np.abs(result.scores - np.array(measured["scores"])[:, :few]).max()
+        print(f"{name} loop: {result.seconds * options.queries:.1f} s, scaled from {few} queries")
+        print(f"      retbench takes 1/{ratio:.1f} of that; the largest difference of an AP is {difference:.0e}")
+    for score in measured["whole_scores"]:
+        size = f"{score['queries']} queries x {score['items']} items"
+        print(f"a whole score, {size}: {1e3 * score['one']:.0f} ms in one call, 1/{score['ratio']:.1f} of ten calls")
 
 
-def parsed_options() -> argparse.Namespace:
-    """Return the command line's options."""
+def parse_options() -> argparse.Namespace:
+    """Return the command-line options."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for name, default in (("queries", 2100), ("items", 193734), ("bits", 32), ("classes", 21), ("threads", 2)):
         parser.add_argument(f"--{name}", type=int, default=default, help="default: %(default)s")
+    parser.add_argument("--baseline-queries", type=int, default=40, help="queries of the loops (default: %(default)s)")
     parser.add_argument(
-        "--baseline-queries", type=int, default=40, help="queries that a loop is timed on (%(default)s)"
+        "--labels", type=Path, nargs="+", default=[], help="files of 0/1 columns from whose rows labels are drawn"
     )
-    parser.add_argument(
-        "--labels", type=Path, nargs="+", default=[], help="files of 0/1 columns to draw label rows from"
-    )
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=int, default=0, help="seed of codes and labels (default: %(default)s)")
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
     return parser.parse_args()
 
 
-def source(options: argparse.Namespace) -> str:
-    """Return a description of where the labels come from."""
+def describe_labels(options: argparse.Namespace) -> str:
+    """Return a description of the source of the labels."""
     if options.labels:
         return "labels drawn from " + ", ".join(path.name for path in options.labels)
     return f"synthetic labels (3 of {options.classes} classes on average)"
 
 
-def drawn_task(options: argparse.Namespace) -> Task:
-    """Return random codes, and labels drawn with replacement from the rows of the files, or at random."""
+def draw_problem(options: argparse.Namespace) -> Problem:
+    """Return random codes, and labels drawn at random or with replacement from the rows of the files."""
     rng = np.random.default_rng(options.seed)
     count = options.queries + options.items
     codes = np.packbits(rng.integers(0, 2, (count, options.bits), np.uint8), axis=1)
@@ -125,12 +130,12 @@ def drawn_task(options: argparse.Namespace) -> Task:
         labels = rows[rng.integers(0, len(rows), count)]
     else:
         labels = (rng.random((count, options.classes), np.float32) < 3 / options.classes).astype(np.uint8)
-    return Task(
+    return Problem(
         codes[: options.queries], codes[options.queries :], labels[: options.queries], labels[options.queries :]
     )
 
 
-def ours(options: argparse.Namespace) -> dict[str, Any]:
+def measure_retbench(options: argparse.Namespace) -> dict[str, Any]:
     """Return the seconds, scores and peak memory (MiB) of retbench.metrics in this process."""
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
     import torch
@@ -139,11 +144,13 @@ def ours(options: argparse.Namespace) -> dict[str, Any]:
 
     imports = peak_mebibytes()
     torch.set_num_threads(options.threads)
-    inputs = tuple(map(torch.from_numpy, drawn_task(options)))
+    inputs = tuple(map(torch.from_numpy, draw_problem(options)))
     few = (inputs[0][:2], inputs[1][:1000], inputs[2][:2], inputs[3][:1000])
-    first = timed(lambda: [average_precision(*few, bits=options.bits, ties=t) for t in ("stable", "expected")]).seconds
+    first = time_call(
+        lambda: [average_precision(*few, bits=options.bits, ties=t) for t in ("stable", "expected")]
+    ).seconds
     stable, expected = (
-        timed(partial(average_precision, *inputs, bits=options.bits, ties=ties)) for ties in ("stable", "expected")
+        time_call(partial(average_precision, *inputs, bits=options.bits, ties=ties)) for ties in ("stable", "expected")
     )
     peak = peak_mebibytes()
     return {
@@ -154,76 +161,82 @@ def ours(options: argparse.Namespace) -> dict[str, Any]:
         "peak": peak,
         "imports": imports,
         "chance": chance_level(inputs[2], inputs[3]),
-        "passes": [passes(options, *size) for size in SCORES],
+        "whole_scores": [measure_whole_score(options, *size) for size in SCORE_SIZES],
     }
 
 
-def passes(options: argparse.Namespace, queries: int, items: int) -> dict[str, float]:
-    """Return the seconds of one pass, and the ratio of ten separate calls to it: medians over alternating turns."""
+def measure_whole_score(options: argparse.Namespace, queries: int, items: int) -> dict[str, float]:
+    """Return the seconds of `rank_queries`, and the ratio of ten separate calls to it: medians of alternating runs."""
     import torch
 
     from retbench.contracts import Protocol
     from retbench.metrics import average_precision, precision_at, precision_recall
     from retbench.stages.scoring import DEPTHS, RECALL_LEVELS, rank_queries
 
-    task = drawn_task(argparse.Namespace(**{**vars(options), "queries": queries, "items": items}))
-    codes, database, own, labels = map(torch.from_numpy, task)
-    wanted, depths = {"map": own, "t_map": own.roll(1, 0)}, [depth for depth in DEPTHS if depth <= items]
+    problem = draw_problem(argparse.Namespace(**{**vars(options), "queries": queries, "items": items}))
+    codes, database, query_labels, database_labels = map(torch.from_numpy, problem)
+    labels_by_metric = {"map": query_labels, "t_map": query_labels.roll(1, 0)}
+    depths = [depth for depth in DEPTHS if depth <= items]
 
-    def ten() -> None:
-        for asked in wanted.values():
-            inputs = (codes, database, asked, labels)
+    def call_metrics() -> None:
+        for labels in labels_by_metric.values():
+            inputs = (codes, database, labels, database_labels)
             for ties in ("stable", "worst", "best"):
                 average_precision(*inputs, bits=options.bits, ties=ties)
             precision_recall(*inputs, bits=options.bits, recalls=RECALL_LEVELS)
             precision_at(*inputs, bits=options.bits, depths=depths)
 
-    one = partial(rank_queries, codes, database, wanted, labels, bits=options.bits, protocol=Protocol())
-    ten()  # everything is compiled now
-    turns = [(timed(one).seconds, timed(ten).seconds) for _ in range(TURNS)]
-    ratio = float(np.median([many / single for single, many in turns]))
-    return {"queries": queries, "items": items, "one": float(np.median([turn[0] for turn in turns])), "ratio": ratio}
+    rank = partial(
+        rank_queries, codes, database, labels_by_metric, database_labels, bits=options.bits, protocol=Protocol()
+    )
+    call_metrics()  # warm-up: compiles every metric
+    runs = [(time_call(rank).seconds, time_call(call_metrics).seconds) for _ in range(SCORE_REPEATS)]
+    ratio = float(np.median([ten / one for one, ten in runs]))
+    return {"queries": queries, "items": items, "one": float(np.median([one for one, _ in runs])), "ratio": ratio}
 
 
-def timed(call: Callable[[], Any]) -> Timed:
-    """Return a call's time and value."""
+def time_call(call: Callable[[], Any]) -> TimedCall:
+    """Return the seconds and the return value of a call."""
     start = time.perf_counter()
     value = call()
-    return Timed(time.perf_counter() - start, value)
+    return TimedCall(time.perf_counter() - start, value)
 
 
 def peak_mebibytes() -> float:
-    """Return the largest memory that this process has held so far."""
+    """Return the peak resident set of this process so far, in MiB."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / (2**20 if sys.platform == "darwin" else 2**10)
 
 
-def float_loop(task: Task, bits: int) -> Loop:
-    """Return inner products in float32, of codes for the distances and of labels for the relevance."""
+def float_loop(problem: Problem, bits: int) -> Baseline:
+    """Return the loop with float32 inner products, of codes for the distances and of labels for the relevance."""
     queries, database = (
-        np.unpackbits(codes, axis=1)[:, :bits].astype(np.float32) * 2 - 1 for codes in (task.queries, task.database)
+        np.unpackbits(codes, axis=1)[:, :bits].astype(np.float32) * 2 - 1
+        for codes in (problem.queries, problem.database)
     )
-    query_labels, labels = task.query_labels.astype(np.float32), task.database_labels.astype(np.float32)
-    return Loop(
+    query_labels, labels = problem.query_labels.astype(np.float32), problem.database_labels.astype(np.float32)
+    return Baseline(
         lambda query: (bits - database @ queries[query]) * np.float32(0.5),
         lambda query: labels @ query_labels[query] > 0,
     )
 
 
-def words_loop(task: Task) -> Loop:
-    """Return operations on 64-bit words: popcounts in the smallest integers, and labels with a common bit."""
-    queries, database, query_labels, labels = map(as_words, (*task[:2], *(np.packbits(x, axis=1) for x in task[2:])))
-    small = np.uint8 if task.queries.shape[1] < 32 else np.uint16
+def words_loop(problem: Problem) -> Baseline:
+    """Return the loop with 64-bit words: popcounts in the smallest integers, and labels with a common bit."""
+    queries, database, query_labels, labels = map(
+        as_words, (*problem[:2], *(np.packbits(x, axis=1) for x in problem[2:]))
+    )
+    count_dtype = np.uint8 if problem.queries.shape[1] < 32 else np.uint16
 
     def distances(query: int) -> NDArray[Any]:
         counts: NDArray[Any] = np.bitwise_count(database ^ queries[query])
-        return counts[:, 0] if counts.shape[1] == 1 else counts.sum(axis=1, dtype=small)
+        return counts[:, 0] if counts.shape[1] == 1 else counts.sum(axis=1, dtype=count_dtype)
 
     def relevant(query: int) -> NDArray[Any]:
         shared: NDArray[Any] = (labels & query_labels[query]) != 0
         return shared[:, 0] if shared.shape[1] == 1 else np.logical_or.reduce(shared, axis=1)
 
-    return Loop(distances, relevant)
+    return Baseline(distances, relevant)
 
 
 def as_words(rows: Bytes) -> NDArray[np.uint64]:
@@ -231,31 +244,31 @@ def as_words(rows: Bytes) -> NDArray[np.uint64]:
     return np.pad(rows, ((0, 0), (0, -rows.shape[1] % 8))).view(np.uint64)
 
 
-def sorted_scores(loop: Loop, queries: int) -> Measured:
-    """Return the time per query, and the scores (2, queries), of one stable argsort per query."""
+def run_baseline(baseline: Baseline, queries: int) -> BaselineResult:
+    """Return the time and the scores of a loop with one stable argsort per query."""
     scores, start = np.zeros((2, queries)), time.perf_counter()
     for query in range(queries):
-        distances, relevant = loop.distances(query), loop.relevant(query)
-        scores[0, query] = stable_score(relevant[np.argsort(distances, kind="stable")])
-        scores[1, query] = expected_score(relevant, distances.astype(np.int64))
-    return Measured((time.perf_counter() - start) / queries, scores)
+        distances, relevant = baseline.distances(query), baseline.relevant(query)
+        scores[0, query] = stable_precision(relevant[np.argsort(distances, kind="stable")])
+        scores[1, query] = expected_precision(relevant, distances.astype(np.int64))
+    return BaselineResult((time.perf_counter() - start) / queries, scores)
 
 
-def stable_score(ranking: NDArray[np.bool_]) -> float:
-    """Return the AP of one ranking."""
+def stable_precision(ranking: NDArray[np.bool_]) -> float:
+    """Return the average precision of one ranking."""
     ranks = np.flatnonzero(ranking) + 1
     return float(np.mean(np.arange(1, len(ranks) + 1) / ranks)) if len(ranks) else 0.0
 
 
-def expected_score(relevant: NDArray[np.bool_], distances: NDArray[np.int64]) -> float:
-    """Return the expected AP over random orders inside the ties."""
+def expected_precision(relevant: NDArray[np.bool_], distances: NDArray[np.int64]) -> float:
+    """Return the expected average precision over random orders of tied items."""
     sizes, relevants = np.bincount(distances), np.bincount(distances, weights=relevant)
     before, hits, total = 0, 0.0, 0.0
-    for size, inside in zip(sizes, relevants, strict=True):
-        share = (inside - 1) / (size - 1) if size > 1 else 0.0
-        places = np.arange(size)
-        total += inside / max(size, 1) * ((hits + 1 + share * places) / (before + 1 + places)).sum()
-        before, hits = before + size, hits + inside
+    for size, tied_hits in zip(sizes, relevants, strict=True):
+        share = (tied_hits - 1) / (size - 1) if size > 1 else 0.0
+        positions = np.arange(size)
+        total += tied_hits / max(size, 1) * ((hits + 1 + share * positions) / (before + 1 + positions)).sum()
+        before, hits = before + size, hits + tied_hits
     return total / hits if hits else 0.0
 
 
