@@ -1,4 +1,4 @@
-"""A linear hasher whose gradients are known in closed form, and queries to attack it with."""
+"""A linear hasher, whose gradients are known in closed form, and queries to attack."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from retbench import Batch, Facts, HashNetwork, Knowledge, sign
 BITS, SIDE, ITEMS = 8, 6, 30
 
 
-class Linear(HashNetwork):
+class LinearHasher(HashNetwork):
     """Logits W x of the flattened pixels."""
 
     def __init__(self) -> None:
@@ -27,9 +27,9 @@ class Linear(HashNetwork):
 
 @pytest.fixture
 def smooth_activations(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Networks with GELU for every rectifier, to compare two trainings that differ by rounding.
+    """Replace ReLU by GELU in networks, to compare two trainings that differ by rounding.
 
-    Where a rectifier's input lies within a rounding of 0 one of the two may turn it, and they part from there on.
+    With ReLU, an input within rounding of 0 may pass in one training and not in the other, and the two diverge.
     """
     monkeypatch.setattr(nn, "ReLU", nn.GELU)
     monkeypatch.setattr(nn, "LeakyReLU", lambda slope: nn.GELU())
@@ -37,17 +37,17 @@ def smooth_activations(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def knowledge() -> Knowledge:
-    """What a targeted attack needs of the linear hasher, over a database of three label vectors."""
+    """The knowledge of a targeted attack on the linear hasher; the database has three distinct label vectors."""
     labels = torch.eye(3, dtype=torch.uint8)[torch.arange(ITEMS) % 3]
     codes = sign(torch.randn(ITEMS, BITS, generator=torch.Generator().manual_seed(1)))
     sizes = {"train": 1, "query": 8, "database": ITEMS}
     facts = Facts("linear", (SIDE, SIDE), ("a", "b", "c"), sizes, bits=BITS)
-    return Knowledge(Linear(), facts, None, {"database_labels": labels, "database_codes": codes})
+    return Knowledge(LinearHasher(), facts, None, {"database_labels": labels, "database_codes": codes})
 
 
 @pytest.fixture
 def queries(knowledge: Knowledge) -> Callable[[int], Batch]:
-    """Return the first queries, each aimed at the class after its own."""
+    """Return a function that makes a batch of queries; the target of each is the class after its own."""
 
     def make(count: int) -> Batch:
         images = torch.rand(8, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(2))[:count]

@@ -1,4 +1,4 @@
-"""The shipped contract suite on every component of this distribution."""
+"""The contract checks of `retbench.testing` on every attack."""
 
 from __future__ import annotations
 
@@ -53,9 +53,9 @@ SMALL = {"hidden": 8, "semantic": 4, "steps": 5, "batch_size": 8}
     ],
     ids=str,
 )
-def test_an_attack_keeps_its_contract(attack: Attack) -> None:
+def test_attack_fulfills_its_contract(attack: Attack) -> None:
     check_component(attack)
 
 
-def test_all_attacks_are_offered() -> None:
+def test_plugin_lists_all_attacks() -> None:
     assert {attack.name for attack in retbench_attacks()} == {"p2p", "dhta", "prosgan", "tadch", "tha", "hag", "sdha"}

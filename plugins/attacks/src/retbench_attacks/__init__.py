@@ -1,1 +1,1 @@
-"""Attacks on deep hashing for retbench: by descent, and by trained generators."""
+"""Attacks on deep hashing for retbench: gradient descent on images, and trained generators."""

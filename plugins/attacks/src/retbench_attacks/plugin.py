@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 @hookimpl
 def retbench_attacks() -> list[type[Attack]]:
-    """Return the attacks; imported here, so that listing plugins stays light."""
+    """Return the attack classes; the imports are here so that discovery stays fast."""
     from retbench_attacks.generative.prosgan import ProsGAN
     from retbench_attacks.generative.tadch import TADCH
     from retbench_attacks.iterative.dhta import DHTA

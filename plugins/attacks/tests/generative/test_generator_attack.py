@@ -1,4 +1,4 @@
-"""What every attack by a trained generator shares: the schedule, and a training that diverges."""
+"""The learning rate schedule and the check for finite losses of generator attacks."""
 
 from __future__ import annotations
 
@@ -26,64 +26,64 @@ ATTACKS = [
 ]
 
 
-class Breaking(HashNetwork):
-    """Mean colors, projected; not a number from a call on."""
+class DivergingHasher(HashNetwork):
+    """A hasher of mean colors whose logits are NaN from a given call on."""
 
-    def __init__(self, breaks: int) -> None:
+    def __init__(self, first_nan_call: int) -> None:
         super().__init__()
-        self.calls, self.breaks = 0, breaks
+        self.calls, self.first_nan_call = 0, first_nan_call
 
     def image(self, images: Tensor) -> Tensor:
         self.calls += 1
         logits = images.mean(dim=(2, 3)).repeat(1, 3)[:, :BITS] - 0.5
-        return logits * torch.nan if self.calls >= self.breaks else logits
+        return logits * torch.nan if self.calls >= self.first_nan_call else logits
 
 
-class Torn(TrainingData):
-    """Training images that are infinite from a request on."""
+class DivergingTrainingData(TrainingData):
+    """Training images that are infinite from the third request on."""
 
     requests = 0
 
     def images(self, rows: Any) -> Tensor:
-        Torn.requests += 1
-        return super().images(rows) / (0.0 if Torn.requests >= 3 else 1.0)
+        DivergingTrainingData.requests += 1
+        return super().images(rows) / (0.0 if DivergingTrainingData.requests >= 3 else 1.0)
 
 
-def fitted(attack: GeneratorAttack, breaks: int, data: type[TrainingData] = TrainingData) -> None:
+def fit_attack(attack: GeneratorAttack, first_nan_call: int, data: type[TrainingData] = TrainingData) -> None:
     torch.manual_seed(0)
     dataset = ToyDataset(side=16)
     facts = replace(dataset.facts(), bits=BITS, task="i2i")
-    codes = sign(Breaking(1000).image(TrainingData(dataset, facts, CPU).images(range(20))))
+    codes = sign(DivergingHasher(1000).image(TrainingData(dataset, facts, CPU).images(range(20))))
     grants: Any = {"training_codes": codes, "database_labels": dataset.labels("database")}
-    knowledge = Knowledge(Breaking(breaks), facts, TrainingData(dataset, facts, CPU), grants)
+    knowledge = Knowledge(DivergingHasher(first_nan_call), facts, TrainingData(dataset, facts, CPU), grants)
     parts = {"prototypes": attack.prototypes.fit(knowledge, Context(CPU, "float32", Noise(0, ("fit",))))}
     attack.fit(replace(knowledge, data=data(dataset, facts, CPU)), Context(CPU, "float32", Noise(0, ("fit",)), parts))
 
 
 @pytest.mark.parametrize("attack", ATTACKS, ids=str)
-def test_it_stops_at_the_first_loss_that_is_not_finite(attack: GeneratorAttack) -> None:
-    fitted(attack, breaks=1000)
+def test_training_stops_at_a_generator_loss_that_is_not_finite(attack: GeneratorAttack) -> None:
+    fit_attack(attack, first_nan_call=1000)
     with pytest.raises(ValueError, match="generator loss of step 6 is not finite: got nan; lower the learning rate"):
-        fitted(attack, breaks=6)
+        fit_attack(attack, first_nan_call=6)
 
 
 @pytest.mark.parametrize("attack", ATTACKS, ids=str)
-def test_it_stops_at_the_first_loss_of_the_discriminator_that_is_not_finite(attack: GeneratorAttack) -> None:
-    Torn.requests = 0
-    steady = attack.model_copy(update={"critic_every": 1})
-    with pytest.raises(ValueError, match="critic loss of step 3 is not finite: got nan"):
-        fitted(steady, breaks=1000, data=Torn)
+def test_training_stops_at_a_discriminator_loss_that_is_not_finite(attack: GeneratorAttack) -> None:
+    DivergingTrainingData.requests = 0
+    every_step = attack.model_copy(update={"critic_every": 1})
+    with pytest.raises(ValueError, match="discriminator loss of step 3 is not finite: got nan"):
+        fit_attack(every_step, first_nan_call=1000, data=DivergingTrainingData)
 
 
-def test_it_learns() -> None:
+def test_generator_attacks_are_declared_as_learned() -> None:
     assert ProsGAN.learns
     assert TADCH.learns
 
 
 @pytest.mark.parametrize(("epoch", "rate"), [(0, 1.0), (49, 1.0), (50, 1 - 1 / 101), (149, 0.0099)])
-def test_the_rate_falls_after_the_steady_epochs(epoch: int, rate: float) -> None:
-    assert learning_rate_factor(epoch, steady=50, falling=100) == pytest.approx(rate, abs=1e-5)
+def test_learning_rate_decays_after_the_constant_epochs(epoch: int, rate: float) -> None:
+    assert learning_rate_factor(epoch, constant_epochs=50, decay_epochs=100) == pytest.approx(rate, abs=1e-5)
 
 
-def test_the_rate_without_falling_epochs_stays() -> None:
-    assert [learning_rate_factor(epoch, steady=3, falling=0) for epoch in range(3)] == [1, 1, 1]
+def test_learning_rate_without_decay_epochs_is_constant() -> None:
+    assert [learning_rate_factor(epoch, constant_epochs=3, decay_epochs=0) for epoch in range(3)] == [1, 1, 1]

@@ -1,4 +1,4 @@
-"""ProS-GAN: its networks, its schedule, its losses, and a small generator that is really trained."""
+"""ProS-GAN: networks, learning rate schedule, losses, and the training of a small generator."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ CPU = torch.device("cpu")
 PROTOTYPES = ProsGanPrototypes(hidden=16, semantic=8, steps=60, batch_size=32, learning_rate=1e-2)
 NETS: dict[str, Any] = {"width": 4, "blocks": 1, "decoder_width": 16, "critic_width": 4, "critic_depth": 2}
 UNDETERMINED = {f"trunk.{layer}.0.bias" for layer in range(3)}
-"""Biases that the normalization after them takes off again: their gradient is rounding, which Adam makes a step of."""
+"""Biases that the next normalization cancels: their gradient is rounding error, which Adam scales to full steps."""
 
 Curves = dict[str, list[float]]
 ATTACK = ProsGAN(
@@ -31,8 +31,8 @@ ATTACK = ProsGAN(
 )
 
 
-class Linear(HashNetwork):
-    """Logits W x of the pixels, so that every target has a pattern which leads to it."""
+class LinearHasher(HashNetwork):
+    """A linear hasher: for every target code there is a perturbation that reaches it."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -45,7 +45,7 @@ class Linear(HashNetwork):
 
 @pytest.fixture(scope="module")
 def knowledge() -> Knowledge:
-    dataset, network = ToyDataset(side=SIDE), Linear()
+    dataset, network = ToyDataset(side=SIDE), LinearHasher()
     facts = replace(dataset.facts(), bits=BITS, task="i2i")
     training = TrainingData(dataset, facts, CPU)
     codes = sign(network.image(training.images(range(len(training)))))
@@ -61,7 +61,7 @@ def prototypes(knowledge: Knowledge) -> State:
 
 @pytest.fixture
 def fit(knowledge: Knowledge, prototypes: State) -> Callable[..., State]:
-    """Train an attack as the core would."""
+    """Return a function that trains an attack as the core does."""
 
     def run(attack: ProsGAN, **services: Any) -> State:
         torch.manual_seed(0)
@@ -71,7 +71,7 @@ def fit(knowledge: Knowledge, prototypes: State) -> Callable[..., State]:
     return run
 
 
-def attacked(attack: ProsGAN, knowledge: Knowledge, state: State, prototypes: State, target: int) -> Tensor:
+def run_attack(attack: ProsGAN, knowledge: Knowledge, state: State, prototypes: State, target: int) -> Tensor:
     images = knowledge.training.images(range(6))
     labels = torch.eye(3, dtype=torch.uint8)[[target] * 6]
     ids = tuple(map(str, range(6)))
@@ -80,12 +80,12 @@ def attacked(attack: ProsGAN, knowledge: Knowledge, state: State, prototypes: St
     return attack.perturb(knowledge, batch, attack.module(whole, CPU), Noise(0, ids))
 
 
-def transcribed(
-    attack: ProsGAN, knowledge: Knowledge, prototypes: State, rounds: bool = False
+def train_published_loop(
+    attack: ProsGAN, knowledge: Knowledge, prototypes: State, bfloat16: bool = False
 ) -> tuple[Curves, State, State]:
-    """The published loop, of two epochs; returns each epoch's mean losses, and both networks' weights.
+    """Return the mean losses of each of two epochs of the published loop, and the weights of both networks.
 
-    If it `rounds`, generator and hasher run in bfloat16, but the discriminator does not.
+    With `bfloat16`, generator and hasher run in bfloat16; the discriminator always runs in float32.
     """
     noise, training = Noise(0, ("fit",)), knowledge.training
     count, bits, images, labels = len(training), BITS, training.images(range(len(training))), training.labels.float()
@@ -104,30 +104,30 @@ def transcribed(
         steps = -(-count // attack.batch_size)
         for step in range(steps):
             rows = order[step * attack.batch_size : (step + 1) * attack.batch_size]
-            real, lanes = torch.zeros(len(rows), 1), noise.uniform("targets", (len(rows),), epoch * steps + step)[0]
-            aims = torch.stack([vectors[int(lane * len(vectors))] for lane in lanes.tolist()])
-            inner = nn.ReLU()(aims @ prototypes["trunk.0.weight"].T + prototypes["trunk.0.bias"])
+            real, draws = torch.zeros(len(rows), 1), noise.uniform("targets", (len(rows),), epoch * steps + step)[0]
+            targets = torch.stack([vectors[int(draw * len(vectors))] for draw in draws.tolist()])
+            inner = nn.ReLU()(targets @ prototypes["trunk.0.weight"].T + prototypes["trunk.0.bias"])
             semantics = inner @ prototypes["trunk.2.weight"].T + prototypes["trunk.2.bias"]
-            wanted = (semantics @ prototypes["code_head.weight"].T + prototypes["code_head.bias"]).sign()
+            target_codes = (semantics @ prototypes["code_head.weight"].T + prototypes["code_head.bias"]).sign()
             clean = images[rows] * 2 - 1
-            with torch.autocast("cpu", torch.bfloat16, enabled=rounds):
+            with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
                 generated = generator(clean, semantics)
             generated = generated.float()
             if step % 3 == 0:
-                believed = ((critic(clean) - torch.cat([labels[rows], real], dim=1)) ** 2).mean()
-                exposed = ((critic(generated.detach()) - torch.cat([aims, real + 1], dim=1)) ** 2).mean()
-                verdict = 0.5 * (believed + exposed)
+                real_error = ((critic(clean) - torch.cat([labels[rows], real], dim=1)) ** 2).mean()
+                fake_error = ((critic(generated.detach()) - torch.cat([targets, real + 1], dim=1)) ** 2).mean()
+                critic_loss = 0.5 * (real_error + fake_error)
                 critic_adam.zero_grad()
-                verdict.backward()
+                critic_loss.backward()
                 critic_adam.step()
-                losses["critic"].append(verdict.item())
-            with torch.autocast("cpu", torch.bfloat16, enabled=rounds):
+                losses["critic"].append(critic_loss.item())
+            with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
                 logits = knowledge.network.image((generated + 1) / 2)
             outputs = torch.tanh(logits.float())
             terms = {
                 "reconstruction": ((generated - clean) ** 2).mean(),
-                "hamming": 1 - (outputs * wanted).sum() / (len(rows) * bits),
-                "adversarial": ((critic(generated) - torch.cat([aims, real], dim=1)) ** 2).mean(),
+                "hamming": 1 - (outputs * target_codes).sum() / (len(rows) * bits),
+                "adversarial": ((critic(generated) - torch.cat([targets, real], dim=1)) ** 2).mean(),
             }
             loss = attack.reconstruction * terms["reconstruction"] + attack.hamming * terms["hamming"]
             generator_adam.zero_grad()
@@ -140,20 +140,20 @@ def transcribed(
     return curves, generator.state_dict(), critic.state_dict()
 
 
-def weights(net: nn.Module) -> int:
+def count_weights(net: nn.Module) -> int:
     return sum(weight.numel() for weight in net.parameters())
 
 
-def test_the_published_generator_has_as_many_weights() -> None:
+def test_number_of_weights_is_the_published_one() -> None:
     with torch.device("meta"):
         generator = Generator(512, 14 * 14)
-    assert weights(generator.decoder) == 13_044_440
-    assert weights(generator) - weights(generator.decoder) == 8_409_681
-    assert weights(generator) == 21_454_121
+    assert count_weights(generator.decoder) == 13_044_440
+    assert count_weights(generator) - count_weights(generator.decoder) == 8_409_681
+    assert count_weights(generator) == 21_454_121
 
 
 @pytest.mark.parametrize(("size", "cells"), [((32, 32), 4), ((16, 48), 3)])
-def test_images_keep_their_size(size: tuple[int, int], cells: int) -> None:
+def test_generated_images_have_the_input_size(size: tuple[int, int], cells: int) -> None:
     images, semantics = torch.rand(2, 3, *size) * 2 - 1, torch.randn(2, 5)
     assert Decoder(5, cells, width=16)(semantics, size).shape == images.shape
     generated = Generator(5, cells, width=4, blocks=1, decoder_width=16)(images, semantics)
@@ -161,7 +161,7 @@ def test_images_keep_their_size(size: tuple[int, int], cells: int) -> None:
     assert generated.abs().max().item() < 1
 
 
-def test_an_image_is_redrawn_alike_in_any_batch() -> None:
+def test_generated_image_does_not_depend_on_the_batch() -> None:
     generator = Generator(5, 1, width=4, blocks=1, decoder_width=16)
     images, semantics = torch.rand(3, 3, 16, 16), torch.randn(3, 5)
     alone = [generator(images[row : row + 1], semantics[row : row + 1]) for row in range(3)]
@@ -169,7 +169,7 @@ def test_an_image_is_redrawn_alike_in_any_batch() -> None:
 
 
 @pytest.mark.parametrize("size", [(32, 32), (16, 48)])
-def test_the_sizes_of_a_generator_are_read_from_its_weights(size: tuple[int, int], knowledge: Knowledge) -> None:
+def test_generator_for_a_state_has_matching_sizes(size: tuple[int, int], knowledge: Knowledge) -> None:
     trained = ATTACK.build_generator(replace(knowledge.facts, image_size=size))
     like = ATTACK.build_generator_for_state(trained.state_dict())
     like.load_state_dict(trained.state_dict())
@@ -177,7 +177,7 @@ def test_the_sizes_of_a_generator_are_read_from_its_weights(size: tuple[int, int
     assert torch.equal(like(images, semantics), trained(images, semantics))
 
 
-def test_the_networks_are_built_once_and_frozen(knowledge: Knowledge, prototypes: State) -> None:
+def test_module_is_frozen(knowledge: Knowledge, prototypes: State) -> None:
     state = ATTACK.build_generator(knowledge.facts).state_dict()
     module = ATTACK.module(state | {f"prototypes/{name}": weight for name, weight in prototypes.items()}, CPU)
     assert isinstance(module, TargetedGenerator)
@@ -186,14 +186,14 @@ def test_the_networks_are_built_once_and_frozen(knowledge: Knowledge, prototypes
 
 
 @pytest.mark.usefixtures("smooth_activations")
-def test_it_is_the_published_loop(
+def test_training_matches_the_published_loop(
     knowledge: Knowledge, prototypes: State, fit: Callable[..., State], tmp_path: Path
 ) -> None:
     attack = ATTACK.model_copy(update={"epochs": 2, "batch_size": 6, "adversarial": 0.7})  # four steps an epoch
     curves: Curves = {}
     state = fit(attack, record=curves.__setitem__, checkpoints=tmp_path, checkpoint_every=0)
     critic = Context(CPU, "float32", Noise(0, ()), checkpoints=tmp_path).load_checkpoint("training")["moving"]["critic"]
-    expected_curves, expected_state, expected_critic = transcribed(attack, knowledge, prototypes)
+    expected_curves, expected_state, expected_critic = train_published_loop(attack, knowledge, prototypes)
     for name, curve in expected_curves.items():
         assert curves[name] == pytest.approx(curve, rel=1e-5), name
     for got, expected in ((state, expected_state), (critic, expected_critic)):
@@ -202,25 +202,25 @@ def test_it_is_the_published_loop(
                 assert torch.allclose(got[name], weight, rtol=0, atol=1e-4), name
 
 
-def test_the_discriminator_stays_in_float32_at_any_precision(
+def test_discriminator_runs_in_float32_at_any_precision(
     knowledge: Knowledge, prototypes: State, fit: Callable[..., State]
 ) -> None:
-    still = {"epochs": 2, "batch_size": 6, "learning_rate": 1e-12}  # so that no rounding is learned from
-    attack = ATTACK.model_copy(update=still)
+    options = {"epochs": 2, "batch_size": 6, "learning_rate": 1e-12}  # so that rounding does not accumulate
+    attack = ATTACK.model_copy(update=options)
     curves: Curves = {}
     fit(attack, record=curves.__setitem__, precision="bf16")
-    expected, *_ = transcribed(attack, knowledge, prototypes, rounds=True)
+    expected, *_ = train_published_loop(attack, knowledge, prototypes, bfloat16=True)
     for name, curve in expected.items():
         assert curves[name] == pytest.approx(curve, rel=1e-5), name
 
 
 @pytest.mark.parametrize(("number", "rate"), [(1, 1.0), (50, 1.0), (51, 0.980392), (100, 0.019608)])
-def test_the_rate_of_a_hundred_epochs_is_the_published_one(number: int, rate: float) -> None:
+def test_learning_rate_of_100_epochs_is_the_published_one(number: int, rate: float) -> None:
     assert learning_rate_factor(number - 1, *ProsGAN().schedule) == pytest.approx(rate, abs=1e-6)
 
 
 @pytest.mark.parametrize("epochs", [1, 2, 7, 30])
-def test_the_rate_falls_and_stays_above_zero(epochs: int) -> None:
+def test_learning_rate_decays_and_stays_positive(epochs: int) -> None:
     schedule = ProsGAN(epochs=epochs).schedule
     assert sum(schedule) == epochs
     rates = [learning_rate_factor(epoch, *schedule) for epoch in range(epochs)]
@@ -228,13 +228,13 @@ def test_the_rate_falls_and_stays_above_zero(epochs: int) -> None:
     assert 0 < rates[-1] <= rates[0] <= 1
 
 
-def test_the_distance_to_the_prototypes() -> None:
-    codes, wanted = torch.tensor([[0.5, -1.0]]), torch.tensor([[1.0, 1.0]])
-    assert ProsGAN().hamming_loss(codes, wanted).item() == pytest.approx((0.5 + 2) / 2)
-    assert ProsGAN(hamming_form="squared").hamming_loss(codes, wanted).item() == pytest.approx((0.25 + 4) / 2)
+def test_hamming_loss_has_the_value_of_its_formula() -> None:
+    codes, target_codes = torch.tensor([[0.5, -1.0]]), torch.tensor([[1.0, 1.0]])
+    assert ProsGAN().hamming_loss(codes, target_codes).item() == pytest.approx((0.5 + 2) / 2)
+    assert ProsGAN(hamming_form="squared").hamming_loss(codes, target_codes).item() == pytest.approx((0.25 + 4) / 2)
 
 
-def test_codes_get_nearer_to_every_targets_prototype(
+def test_codes_approach_the_prototype_of_every_target(
     knowledge: Knowledge, prototypes: State, fit: Callable[..., State]
 ) -> None:
     curves: Curves = {}
@@ -244,25 +244,25 @@ def test_codes_get_nearer_to_every_targets_prototype(
     assert curves["hamming"][-1] < 0.7 * curves["hamming"][0]
     clean = sign(knowledge.network.image(knowledge.training.images(range(6))))
     for target in range(3):
-        images = attacked(ATTACK, knowledge, state, prototypes, target)
-        wanted = sign(PROTOTYPES.module(prototypes, CPU)(torch.eye(3)[target : target + 1]).codes)
-        moved = sign(knowledge.network.image(images))
-        assert float((moved == wanted).float().mean()) > float((clean == wanted).float().mean()) + 0.1
+        images = run_attack(ATTACK, knowledge, state, prototypes, target)
+        target_codes = sign(PROTOTYPES.module(prototypes, CPU)(torch.eye(3)[target : target + 1]).codes)
+        attacked = sign(knowledge.network.image(images))
+        assert float((attacked == target_codes).float().mean()) > float((clean == target_codes).float().mean()) + 0.1
 
 
-def test_a_heavy_reconstruction_keeps_images_nearer(
+def test_larger_reconstruction_weight_gives_smaller_changes(
     knowledge: Knowledge, prototypes: State, fit: Callable[..., State]
 ) -> None:
     clean = knowledge.training.images(range(6))
     changes = []
     for weight in (0.0, 1000.0):
         attack = ATTACK.model_copy(update={"reconstruction": weight, "epochs": 8})
-        images = attacked(attack, knowledge, fit(attack), prototypes, target=0)
+        images = run_attack(attack, knowledge, fit(attack), prototypes, target=0)
         changes.append(float((images - clean).square().mean()))
     assert changes[1] < changes[0]
 
 
-def test_a_killed_training_resumes_to_the_same_weights(fit: Callable[..., State], tmp_path: Path) -> None:
+def test_interrupted_training_resumes_to_the_same_weights(fit: Callable[..., State], tmp_path: Path) -> None:
     attack = ATTACK.model_copy(update={"epochs": 4})
     whole = fit(attack)
 
@@ -277,14 +277,14 @@ def test_a_killed_training_resumes_to_the_same_weights(fit: Callable[..., State]
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
 
 
-def test_the_hashers_weights_take_no_gradient(knowledge: Knowledge, fit: Callable[..., State]) -> None:
+def test_weights_of_the_hasher_are_not_trained(knowledge: Knowledge, fit: Callable[..., State]) -> None:
     before = knowledge.network.weight.clone()
     fit(ATTACK.model_copy(update={"epochs": 1}))
     assert knowledge.network.weight.grad is None
     assert torch.equal(knowledge.network.weight, before)
 
 
-def test_an_image_size_that_the_networks_cannot_have_is_refused_with_a_reason() -> None:
+def test_unsupported_image_sizes_are_refused_with_a_reason() -> None:
     facts = Facts("toy", (40, 32), ("a",), {"train": 1, "query": 1, "database": 1}, task="i2i")
     assert "got 40x32, expected multiples of 16" in (ProsGAN().supports(facts) or "")
     assert "lower `critic_depth`" in (ProsGAN().supports(replace(facts, image_size=(16, 32))) or "")

@@ -1,4 +1,4 @@
-"""The loop that the iterative attacks share, on objectives whose minimum is known."""
+"""The loop of the iterative attacks, on objectives with a known minimum."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from retbench import Batch, Knowledge, Noise, relax
 
 
-class Darken(BallDescent):
-    """Makes images dark."""
+class DarkeningAttack(BallDescent):
+    """Minimizes the brightness of images."""
 
     name: ClassVar[str] = "darken"
     alpha: Annealing = "relative"
@@ -28,46 +28,48 @@ class Darken(BallDescent):
         return gradient_update("sign", 0.02)
 
 
-class Listen(Darken):
-    """Stays where it is and keeps the codes that it is shown."""
+class RecordingAttack(DarkeningAttack):
+    """Leaves images unchanged and records the relaxed codes passed to its objective."""
 
-    heard: ClassVar[list[Tensor]] = []
+    recorded: ClassVar[list[Tensor]] = []
 
     def objective(self, knowledge: Knowledge, batch: Batch, module: nn.Module, noise: Noise) -> Objective:
-        def keep(codes: Tensor, images: Tensor) -> Tensor:
-            self.heard.append(codes.detach())
+        def objective(codes: Tensor, images: Tensor) -> Tensor:
+            self.recorded.append(codes.detach())
             return 0 * images.sum(dim=(1, 2, 3))
 
-        return keep
+        return objective
 
 
-class Coast(Darken):
-    """Makes images dark with a momentum, which must not outlive a batch."""
+class MomentumAttack(DarkeningAttack):
+    """Minimizes the brightness of images, with momentum."""
 
     def new_update(self) -> Update:
         return Momentum(0.1, 0.9)
 
 
 @pytest.mark.parametrize("start", [False, True])
-def test_it_ends_on_the_border_of_the_ball_or_of_the_range(
+def test_images_end_at_the_limit_of_the_ball_or_of_the_pixel_range(
     start: bool, knowledge: Knowledge, queries: Callable[[int], Batch]
 ) -> None:
     batch = queries(3)
-    images = Darken(eps=0.1, steps=20, random_start=start).perturb(knowledge, batch, nn.Module(), Noise(0, batch.ids))
+    images = DarkeningAttack(eps=0.1, steps=20, random_start=start).perturb(
+        knowledge, batch, nn.Module(), Noise(0, batch.ids)
+    )
     assert torch.equal(images, (batch.images - 0.1).clamp(min=0))
 
 
 def test_alpha_follows_its_schedule(knowledge: Knowledge, queries: Callable[[int], Batch]) -> None:
     batch = queries(2)
-    Listen.heard.clear()
-    Listen(steps=10).perturb(knowledge, batch, nn.Module(), Noise(0, batch.ids))
+    RecordingAttack.recorded.clear()
+    RecordingAttack(steps=10).perturb(knowledge, batch, nn.Module(), Noise(0, batch.ids))
     logits = knowledge.network.image(batch.images)
     slopes = [0.1, 0.1, 0.1, 0.1, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0]
     expected = torch.stack([relax(logits, slope) for slope in slopes])
-    assert torch.allclose(torch.stack(Listen.heard), expected)
+    assert torch.allclose(torch.stack(RecordingAttack.recorded), expected)
 
 
-def test_a_momentum_does_not_outlive_its_batch(knowledge: Knowledge, queries: Callable[[int], Batch]) -> None:
-    attack, batch = Coast(steps=3), queries(2)
+def test_momentum_is_reset_for_each_batch(knowledge: Knowledge, queries: Callable[[int], Batch]) -> None:
+    attack, batch = MomentumAttack(steps=3), queries(2)
     first, second = (attack.perturb(knowledge, batch, nn.Module(), Noise(0, batch.ids)) for _ in range(2))
     assert torch.equal(first, second)

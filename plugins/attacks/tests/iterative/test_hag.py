@@ -1,4 +1,4 @@
-"""HAG's losses against the published codes' values, and what the attack does."""
+"""HAG's losses, compared with values of the published codes, and the effect of the attack."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from retbench_attacks.iterative.hag import HAG, unmasked_loss, masked_loss
+from retbench_attacks.iterative.hag import HAG, masked_loss, unmasked_loss
 from torch import nn
 
 from retbench import Ball, Batch, Knowledge, Noise, sign
@@ -16,7 +16,7 @@ OUTPUTS = torch.arange(1, 25).float().sin().reshape(6, 4)[:3]
 CLEAN = torch.tanh(0.8 * torch.tensor([[1.0, -1, 1, 1], [-1, 1, 1, -1], [1, 1, -1, -1]]))
 
 
-def test_the_loss_of_saat() -> None:
+def test_masked_loss_has_the_value_of_the_code_of_saat() -> None:
     codes = OUTPUTS.clone().requires_grad_()
     loss = masked_loss(codes, CLEAN).mean()
     assert loss.item() == pytest.approx(1.882426, abs=2e-6)
@@ -24,21 +24,21 @@ def test_the_loss_of_saat() -> None:
     assert gradient[0].tolist() == pytest.approx([0.334498, 0, 0.334498, 0], abs=1e-6)
 
 
-def test_the_loss_of_atrdh_pools_a_batch_that_is_one_long_code_here() -> None:
-    codes = OUTPUTS.clone().requires_grad_()
+def test_unmasked_loss_has_the_value_of_the_code_of_atrdh() -> None:
+    codes = OUTPUTS.clone().requires_grad_()  # ATRDH pools the bits of a batch, as if it were one long code
     loss = unmasked_loss(codes.reshape(1, 12), CLEAN.reshape(1, 12)).sum()
     assert loss.item() == pytest.approx(1.185209, abs=2e-6)
     (gradient,) = torch.autograd.grad(loss, codes)
     assert gradient[0].tolist() == pytest.approx([0.180730, -0.180730, 0.180730, 0.180730], abs=1e-6)
 
 
-def test_a_bit_on_the_border_counts_half() -> None:
+def test_bit_at_the_flip_threshold_has_weight_one_half() -> None:
     codes, clean = torch.tensor([[-0.5, 0.5]]), torch.tensor([[1.0, 1.0]])
     assert masked_loss(codes, clean).item() == pytest.approx(((-0.25 + 0.5) / 1.5 + 1) ** 2 + (0.25 / 2) ** 2)
 
 
 @pytest.mark.parametrize(("loss", "value"), [(masked_loss, 1.0), (unmasked_loss, 0.0)], ids=["saat", "atrdh"])
-def test_nothing_is_left_to_push_once_all_bits_have_turned(loss: Callable[..., torch.Tensor], value: float) -> None:
+def test_gradient_is_zero_once_all_bits_have_flipped(loss: Callable[..., torch.Tensor], value: float) -> None:
     codes = (-0.9 * torch.ones(1, 4)).requires_grad_()
     got = loss(codes, torch.ones(1, 4))
     assert got.item() == pytest.approx(value)
@@ -53,11 +53,11 @@ def test_nothing_is_left_to_push_once_all_bits_have_turned(loss: Callable[..., t
     ],
     ids=["saat", "atrdh"],
 )
-def test_it_turns_most_bits_over(attack: HAG, knowledge: Knowledge, queries: Callable[[int], Batch]) -> None:
+def test_most_bits_flip(attack: HAG, knowledge: Knowledge, queries: Callable[[int], Batch]) -> None:
     batch = queries(8)
     images = attack.perturb(knowledge, batch, nn.Module(), Noise(0, batch.ids))
-    clean, moved = (sign(knowledge.network.image(pixels)) for pixels in (batch.images, images))
-    assert float((clean != moved).float().mean()) > 0.7
+    clean, attacked = (sign(knowledge.network.image(pixels)) for pixels in (batch.images, images))
+    assert float((clean != attacked).float().mean()) > 0.7
 
 
 def test_a_step_and_a_momentum_that_are_not_given_are_the_published_ones(

@@ -1,4 +1,4 @@
-"""SDHA's surrogate against the published code's values, and what the attack does."""
+"""SDHA's loss, compared with values of the published code, and the effect of the attack."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from retbench_attacks.iterative.sdha import SDHA, RelevantCodes, find_relevant_codes, surrogate
+from retbench_attacks.iterative.sdha import SDHA, RelevantCodes, find_relevant_codes, surrogate_loss
 from torch import Tensor, nn
 
 from retbench import Ball, Batch, Dataset, Facts, Knowledge, Noise, TrainingData, sign
@@ -15,7 +15,7 @@ from retbench import Ball, Batch, Dataset, Facts, Knowledge, Noise, TrainingData
 OUTPUTS = torch.arange(1, 25).float().sin().reshape(6, 4)
 LABELS = torch.tensor([[1, 0, 0], [0, 1, 0], [1, 1, 0], [0, 0, 1], [0, 1, 1], [0, 0, 0]]).float()
 RELEVANT = (LABELS[:3] @ LABELS.T > 0).float()
-ANSWERS = RelevantCodes(sign(OUTPUTS).float(), RELEVANT / RELEVANT.sum(dim=1, keepdim=True))
+RELEVANT_CODES = RelevantCodes(sign(OUTPUTS).float(), RELEVANT / RELEVANT.sum(dim=1, keepdim=True))
 
 
 @pytest.mark.parametrize(
@@ -25,38 +25,38 @@ ANSWERS = RelevantCodes(sign(OUTPUTS).float(), RELEVANT / RELEVANT.sum(dim=1, ke
         (True, 1.478267, [-5.9e-5, 0.102804, 0.266489, 0.000182]),
     ],
 )
-def test_the_published_surrogates(targeted: bool, loss: float, gradient: list[float]) -> None:
+def test_surrogate_has_the_published_values(targeted: bool, loss: float, gradient: list[float]) -> None:
     codes = OUTPUTS[:3].clone().requires_grad_()
-    value = surrogate(codes, ANSWERS, targeted).mean()
+    value = surrogate_loss(codes, RELEVANT_CODES, targeted).mean()
     assert value.item() == pytest.approx(loss, rel=1e-6)
     assert torch.autograd.grad(value, codes)[0][0].tolist() == pytest.approx(gradient, rel=1e-5, abs=1e-6)
 
 
 @pytest.mark.parametrize("targeted", [False, True])
-def test_two_matrix_products_give_what_a_loop_over_answers_does(targeted: bool) -> None:
+def test_surrogate_equals_a_loop_over_the_relevant_codes(targeted: bool) -> None:
     draw = torch.Generator().manual_seed(0)
     relaxed, codes = torch.randn(5, 16, generator=draw).tanh(), sign(torch.randn(40, 16, generator=draw)).float()
-    shares = (torch.rand(5, 40, generator=draw) < 0.3).float()
-    shares /= shares.sum(dim=1, keepdim=True)
-    expected = torch.stack([by_hand(relaxed[row], codes[shares[row] > 0], targeted) for row in range(5)])
-    assert torch.allclose(surrogate(relaxed, RelevantCodes(codes, shares), targeted), expected, rtol=1e-5)
+    weights = (torch.rand(5, 40, generator=draw) < 0.3).float()
+    weights /= weights.sum(dim=1, keepdim=True)
+    expected = torch.stack([loop_over_codes(relaxed[row], codes[weights[row] > 0], targeted) for row in range(5)])
+    assert torch.allclose(surrogate_loss(relaxed, RelevantCodes(codes, weights), targeted), expected, rtol=1e-5)
 
 
-def by_hand(relaxed: Tensor, codes: Tensor, targeted: bool) -> Tensor:
+def loop_over_codes(relaxed: Tensor, codes: Tensor, targeted: bool) -> Tensor:
     terms = []
     for code in codes:
-        apart = float((sign(relaxed) != code).sum())
-        turn = torch.sigmoid((-10 if targeted else 5) * relaxed * code)
-        distance = (0.5 * (relaxed - code).abs() * turn).sum()
+        hamming = float((sign(relaxed) != code).sum())
+        gate = torch.sigmoid((-10 if targeted else 5) * relaxed * code)
+        distance = (0.5 * (relaxed - code).abs() * gate).sum()
         if targeted:
-            terms.append((apart + 1e-8) ** 0.3 * distance)
+            terms.append((hamming + 1e-8) ** 0.3 * distance)
         else:
-            terms.append(-((apart + 1e-8) ** -0.5) * (distance + (1 - turn).sum()))
+            terms.append(-((hamming + 1e-8) ** -0.5) * (distance + (1 - gate).sum()))
     return torch.stack(terms).mean()
 
 
-class Labeled(Dataset):
-    """Training labels, and no pictures."""
+class LabelsOnly(Dataset):
+    """A dataset of training labels without images."""
 
     def facts(self) -> Facts:
         raise NotImplementedError
@@ -72,37 +72,41 @@ class Labeled(Dataset):
 
 
 @pytest.fixture
-def known(knowledge: Knowledge) -> Knowledge:
-    """What SDHA needs: 30 training codes of the first two of three classes."""
-    training = TrainingData(Labeled(), knowledge.facts, torch.device("cpu"))
+def training_knowledge(knowledge: Knowledge) -> Knowledge:
+    """The knowledge of SDHA: 30 training codes, of the first two of three classes."""
+    training = TrainingData(LabelsOnly(), knowledge.facts, torch.device("cpu"))
     return replace(knowledge, data=training, grants={"training_codes": knowledge.grant("database_codes")})
 
 
-def test_a_query_without_relevant_training_images_answers_itself(
-    known: Knowledge, queries: Callable[[int], Batch]
+def test_query_without_relevant_training_codes_uses_its_own_code(
+    training_knowledge: Knowledge, queries: Callable[[int], Batch]
 ) -> None:
     batch = queries(3)
-    answers = find_relevant_codes(known, batch, batch.labels)
-    assert answers.shares.sum(dim=1).tolist() == pytest.approx([1, 1, 1])
-    assert answers.shares[0].nonzero().flatten().tolist() == list(range(0, 30, 2))
-    assert answers.shares[2].nonzero().flatten().tolist() == [32], "30 training codes, then the queries' own"
-    assert torch.equal(answers.codes[32], sign(known.network.image(batch.images))[2].float())
+    relevant = find_relevant_codes(training_knowledge, batch, batch.labels)
+    assert relevant.weights.sum(dim=1).tolist() == pytest.approx([1, 1, 1])
+    assert relevant.weights[0].nonzero().flatten().tolist() == list(range(0, 30, 2))
+    assert relevant.weights[2].nonzero().flatten().tolist() == [32], (
+        "30 training codes, followed by the codes of the queries"
+    )
+    assert torch.equal(relevant.codes[32], sign(training_knowledge.network.image(batch.images))[2].float())
 
 
 @pytest.mark.parametrize("targeted", [False, True])
-def test_it_moves_as_its_goal_says(targeted: bool, known: Knowledge, queries: Callable[[int], Batch]) -> None:
+def test_distance_to_relevant_codes_follows_the_goal(
+    targeted: bool, training_knowledge: Knowledge, queries: Callable[[int], Batch]
+) -> None:
     batch = queries(8)
     attack = SDHA(steps=40, eps=0.3, targeted=targeted)
-    answers = find_relevant_codes(known, batch, batch.target_labels if targeted else batch.labels)
-    images = attack.perturb(known, batch, nn.Module(), Noise(0, batch.ids))
+    relevant = find_relevant_codes(training_knowledge, batch, batch.target_labels if targeted else batch.labels)
+    images = attack.perturb(training_knowledge, batch, nn.Module(), Noise(0, batch.ids))
 
     def distance(pixels: Tensor) -> Tensor:
-        apart = (8 - sign(known.network.image(pixels)).float() @ answers.codes.T) / 2
-        return (apart * answers.shares).sum(dim=1).mean()
+        hamming = (8 - sign(training_knowledge.network.image(pixels)).float() @ relevant.codes.T) / 2
+        return (hamming * relevant.weights).sum(dim=1).mean()
 
     assert (distance(images) < distance(batch.images)) == targeted
 
 
-def test_it_declares_what_it_is() -> None:
+def test_goal_and_ball_are_declared() -> None:
     assert (SDHA().goal, SDHA(targeted=True).goal) == ("untargeted", "targeted")
     assert (SDHA().ball, SDHA().steps) == (Ball("linf", 8 / 255), 1500)

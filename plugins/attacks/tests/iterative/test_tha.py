@@ -1,4 +1,4 @@
-"""THA aims at the codes of its prototype net."""
+"""THA and the codes of its prototype network."""
 
 from __future__ import annotations
 
@@ -15,33 +15,33 @@ from retbench import Ball, Batch, Knowledge, Noise, State, part_state, sign
 CPU = torch.device("cpu")
 
 
-def state_of(bits: int) -> State:
+def draw_state(bits: int) -> State:
     torch.manual_seed(0)
-    net = PrototypeNetwork(3, bits, hidden=16, semantic=8, reconstruct=False)
-    return {f"prototypes/{name}": weight for name, weight in net.state_dict().items()}
+    network = PrototypeNetwork(3, bits, hidden=16, semantic=8, reconstruct=False)
+    return {f"prototypes/{name}": weight for name, weight in network.state_dict().items()}
 
 
-def test_the_anchor_is_the_sign_of_the_targets_prototype(knowledge: Knowledge, queries: Callable[[int], Batch]) -> None:
-    batch, state = queries(6), state_of(8)
-    net = ThaPrototypes().module(part_state(state, "prototypes"), CPU)
-    anchors = THA().aim(knowledge, batch, THA().module(state, CPU), Noise(0, batch.ids))
-    assert torch.equal(anchors, sign(net(batch.target_labels.float()).codes))
-    assert len(anchors.unique(dim=0)) == 3, "one anchor for each label vector"
+def test_anchor_is_the_sign_of_the_prototype_code(knowledge: Knowledge, queries: Callable[[int], Batch]) -> None:
+    batch, state = queries(6), draw_state(8)
+    network = ThaPrototypes().module(part_state(state, "prototypes"), CPU)
+    anchors = THA().compute_anchors(knowledge, batch, THA().module(state, CPU), Noise(0, batch.ids))
+    assert torch.equal(anchors, sign(network(batch.target_labels.float()).codes))
+    assert len(anchors.unique(dim=0)) == 3, "one anchor per label vector"
 
 
 def test_codes_move_towards_the_anchors(knowledge: Knowledge, queries: Callable[[int], Batch]) -> None:
     attack, batch = THA(steps=30, eps=0.2, alpha_value=0.1), queries(8)
-    module, noise = attack.module(state_of(8), CPU), Noise(0, batch.ids)
-    anchors = attack.aim(knowledge, batch, module, noise)
+    module, noise = attack.module(draw_state(8), CPU), Noise(0, batch.ids)
+    anchors = attack.compute_anchors(knowledge, batch, module, noise)
     images = attack.perturb(knowledge, batch, module, noise)
 
-    def agreeing(pixels: Any) -> float:
+    def agreement(pixels: Any) -> float:
         return float((sign(knowledge.network.image(pixels)) == anchors).float().mean())
 
-    assert agreeing(images) > agreeing(batch.images) + 0.2
+    assert agreement(images) > agreement(batch.images) + 0.2
 
 
-def test_its_net_is_a_part_of_its_own() -> None:
+def test_prototype_network_is_a_part() -> None:
     prototypes = ThaPrototypes(steps=7)
     assert THA(prototypes=prototypes).parts(None) == {"prototypes": prototypes}  # type: ignore[arg-type]  # not read
 

@@ -1,4 +1,4 @@
-"""The moves against torch's optimizers."""
+"""Update rules, compared with torch's optimizers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from retbench_attacks.iterative.updates import Adam, Momentum, Update, gradient_
 from torch import Tensor
 
 
-def gradients() -> list[Tensor]:
+def draw_gradients() -> list[Tensor]:
     return list(torch.randn(20, 2, 3, 4, 4, generator=torch.Generator().manual_seed(0)))
 
 
@@ -25,16 +25,16 @@ def gradients() -> list[Tensor]:
     ],
     ids=["momentum", "no momentum", "adam", "raw"],
 )
-def test_an_update_is_that_of_torch(update: Update, optimizer: Callable[[list[Tensor]], Any]) -> None:
+def test_update_matches_the_optimizer_of_torch(update: Update, optimizer: Callable[[list[Tensor]], Any]) -> None:
     ours, theirs = torch.zeros(2, 3, 4, 4), torch.zeros(2, 3, 4, 4)
     reference = optimizer([theirs])
-    for gradient in gradients():
+    for gradient in draw_gradients():
         theirs.grad = gradient.clone()
         reference.step()
         ours -= update(gradient.clone())
     assert torch.allclose(ours, theirs, atol=1e-6)
 
 
-def test_the_unit_vector_is_taken_over_each_image() -> None:
-    step = gradient_update("l2", 2.0)(gradients()[0])
+def test_l2_step_has_the_given_length_for_each_image() -> None:
+    step = gradient_update("l2", 2.0)(draw_gradients()[0])
     assert step.flatten(1).norm(dim=1).tolist() == pytest.approx([2.0, 2.0], rel=1e-5)

@@ -1,4 +1,4 @@
-"""Sizes and ranges of the prototype net."""
+"""Sizes and output ranges of the prototype network."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ from retbench_attacks.prototypes.prototype_network import PrototypeNetwork
 
 
 @pytest.mark.parametrize(("classes", "count"), [(21, 2_214_965), (38, 2_293_318), (80, 2_486_896)])
-def test_the_published_nets_have_as_many_weights(classes: int, count: int) -> None:
+def test_number_of_weights_is_the_published_one(classes: int, count: int) -> None:
     with torch.device("meta"):
-        net = PrototypeNetwork(classes, bits=32)
-    assert sum(weight.numel() for weight in net.parameters()) == count
+        network = PrototypeNetwork(classes, bits=32)
+    assert sum(weight.numel() for weight in network.parameters()) == count
 
 
-def test_shapes_and_ranges() -> None:
+def test_outputs_have_the_documented_shapes_and_ranges() -> None:
     labels = torch.rand(5, 3, generator=torch.Generator().manual_seed(0))
-    semantics, codes, read_back = PrototypeNetwork(3, 8, hidden=16, semantic=6)(labels)
+    semantics, codes, predicted_labels = PrototypeNetwork(3, 8, hidden=16, semantic=6)(labels)
     assert (semantics.shape, codes.shape) == ((5, 6), (5, 8))
     assert bool((codes.abs() < 1).all())
-    assert read_back is not None
-    assert read_back.shape == (5, 3)
-    assert bool(((read_back > 0) & (read_back < 1)).all())
+    assert predicted_labels is not None
+    assert predicted_labels.shape == (5, 3)
+    assert bool(((predicted_labels > 0) & (predicted_labels < 1)).all())
 
 
-def test_without_a_label_head_labels_are_not_read_back() -> None:
+def test_network_without_label_head_predicts_no_labels() -> None:
     with torch.device("meta"):
-        net = PrototypeNetwork(38, bits=32, reconstruct=False)
-        assert net(torch.rand(2, 38)).labels is None
-    assert sum(weight.numel() for weight in net.parameters()) == 2_293_318 - (512 + 1) * 38
+        network = PrototypeNetwork(38, bits=32, reconstruct=False)
+        assert network(torch.rand(2, 38)).labels is None
+    assert sum(weight.numel() for weight in network.parameters()) == 2_293_318 - (512 + 1) * 38

@@ -1,4 +1,4 @@
-"""The circle loss against values computed with the published codes, and against a loop over pairs."""
+"""The circle loss, compared with values of the published codes and with a loop over pairs."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ def loss_and_gradient(similar: Tensor, **options: Any) -> tuple[float, Tensor]:
         ("softplus", 4.781652, [0.240480, 0.235276, 0.276027, -0.240480]),
     ],
 )
-def test_the_published_losses(form: Any, loss: float, gradient: list[float]) -> None:
+def test_circle_loss_has_the_published_values(form: Any, loss: float, gradient: list[float]) -> None:
     got, slope = loss_and_gradient(SIMILAR, form=form, triangular=True)
     assert got == pytest.approx(loss, abs=2e-6)
     assert slope[0].tolist() == pytest.approx(gradient, abs=1e-6)
 
 
-def test_all_pairs_count_without_the_triangular_filter() -> None:
+def test_without_the_triangular_filter_all_pairs_count() -> None:
     near, far = 0.0, 0.0
     for row in range(3):
         for column in range(6):
@@ -49,7 +49,7 @@ def test_all_pairs_count_without_the_triangular_filter() -> None:
     assert loss_and_gradient(SIMILAR)[0] == pytest.approx(math.log(near) + math.log(far), abs=1e-5)
 
 
-def test_codes_of_the_right_classes_have_a_lower_loss() -> None:
+def test_correct_codes_have_a_lower_loss() -> None:
     codes = torch.tensor([[1.0, 1.0], [-1.0, -1.0]])
     similar = torch.eye(2, dtype=torch.bool)
     assert circle_loss(codes, codes, similar) < circle_loss(-codes, codes, similar)
@@ -57,7 +57,7 @@ def test_codes_of_the_right_classes_have_a_lower_loss() -> None:
 
 @pytest.mark.parametrize("form", ["sum", "softplus"])
 @pytest.mark.parametrize("value", [False, True])
-def test_a_side_without_pairs_is_left_out(form: Any, value: bool) -> None:
+def test_term_without_pairs_is_left_out(form: Any, value: bool) -> None:
     loss, gradient = loss_and_gradient(torch.full((3, 6), value), form=form)
     assert math.isfinite(loss)
     assert bool(torch.isfinite(gradient).all())
@@ -65,5 +65,5 @@ def test_a_side_without_pairs_is_left_out(form: Any, value: bool) -> None:
 
 
 @pytest.mark.parametrize(("form", "nothing"), [("sum", 0.0), ("softplus", math.log(2))])
-def test_no_pairs_at_all(form: Any, nothing: float) -> None:
+def test_loss_without_pairs_is_that_of_empty_sums(form: Any, nothing: float) -> None:
     assert float(circle_loss(OUTPUTS[:0], CODES, SIMILAR[:0], form)) == pytest.approx(nothing)

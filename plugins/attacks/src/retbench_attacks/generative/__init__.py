@@ -1,1 +1,1 @@
-"""Attacks by a trained generator, which redraws a query in one pass."""
+"""Attacks with a trained generator that produces the adversarial image in one forward pass."""

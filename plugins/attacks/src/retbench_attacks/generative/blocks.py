@@ -1,6 +1,6 @@
-"""The blocks that generators are built of.
+"""Convolution blocks of the generators.
 
-Their names inside a block are the keys of trained weights: they stay.
+The attribute names inside a block are keys of stored weights and must not change.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 
 class ResidualBlock(nn.Module):
-    """Two convolutions around which the input is carried.
+    """Two convolutions whose output is added to their input.
 
     Args:
         width: channels.
@@ -25,15 +25,15 @@ class ResidualBlock(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Return features of the same shape."""
-        changed: Tensor = features + self.change(features)
-        return changed
+        output: Tensor = features + self.change(features)
+        return output
 
 
-def conv_norm_relu(convolution: nn.Module) -> nn.Sequential:
-    """Return the convolution, its outputs standardized over each image and channel, then rectified."""
+def conv_norm_relu(convolution: nn.Conv2d | nn.ConvTranspose2d) -> nn.Sequential:
+    """Return the convolution followed by instance normalization and ReLU."""
     return nn.Sequential(convolution, nn.InstanceNorm2d(convolution.out_channels), nn.ReLU())
 
 
-def upsampling_block(before: int, after: int) -> nn.Sequential:
-    """Return a transposed convolution that doubles the resolution, its outputs standardized, then rectified."""
-    return conv_norm_relu(nn.ConvTranspose2d(before, after, 4, stride=2, padding=1, bias=False))
+def upsampling_block(in_channels: int, out_channels: int) -> nn.Sequential:
+    """Return a transposed convolution that doubles the resolution, followed by instance normalization and ReLU."""
+    return conv_norm_relu(nn.ConvTranspose2d(in_channels, out_channels, 4, stride=2, padding=1, bias=False))

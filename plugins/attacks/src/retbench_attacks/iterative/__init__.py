@@ -1,1 +1,1 @@
-"""Attacks by descent: many gradient steps on the pixels of each query, inside a ball."""
+"""Attacks by gradient descent on the pixels of each query, inside an l-infinity ball."""

@@ -16,19 +16,20 @@ from retbench_attacks.iterative.hamming_descent import HammingDescent
 
 
 class DHTA(HammingDescent):
-    """Aims at the majority vote of several database codes whose items carry exactly the target's labels.
+    """Moves the code of a query to the majority vote of several database codes with exactly the target's labels.
 
-    Bai et al. draw the items without replacement; the codes of ProS-GAN, ATRDH and SAAT with, which is the default.
+    Bai et al. draw the items without replacement; the codes of ProS-GAN, ATRDH and SAAT draw with replacement, as the
+    default here.
     """
 
     name: ClassVar[str] = "dhta"
     source: ClassVar[str] = "Bai et al. 2020, point-to-set with component voting; 2000 steps as in RetPur, section 4.1"
     needs: ClassVar[frozenset[Need]] = frozenset({"database_labels", "database_codes"})
 
-    anchors: int = Field(9, ge=1, le=10_000, description="database codes that vote for each anchor (n_t)")
-    replacement: bool = Field(True, description="whether one database item may be drawn for several votes")
+    anchors: int = Field(9, ge=1, le=10_000, description="database codes in the vote for each anchor code (n_t)")
+    replacement: bool = Field(True, description="whether a database item may be drawn for several votes")
 
-    def aim(self, knowledge: Knowledge, batch: Batch, module: nn.Module, noise: Noise) -> Tensor:
+    def compute_anchors(self, knowledge: Knowledge, batch: Batch, module: nn.Module, noise: Noise) -> Tensor:
         labels, codes = knowledge.grant("database_labels"), knowledge.grant("database_codes")
         draws = noise.uniform("anchor", (self.anchors,))
         return compute_majority_codes(batch.target_labels, labels, codes, draws, self.replacement)

@@ -1,9 +1,9 @@
-"""Hash adversary generation: an untargeted attack that turns a query's code over.
+"""Hash adversary generation: an untargeted attack that flips the bits of a query's code.
 
 Yang, Liu, Deng and Tao 2018, "Adversarial Examples for Hamming Space Search", IEEE Transactions on Cybernetics.
 
-Both published codes return the code of the images before their last update, and the images after it. Here the core
-encodes the images that are returned, so the two belong together.
+Both published codes return the adversarial images together with the codes from before the last update. Here the core
+encodes the returned images, so the codes match.
 """
 
 from __future__ import annotations
@@ -20,33 +20,32 @@ from retbench_attacks.iterative.ball_descent import BallDescent, Objective
 from retbench_attacks.iterative.updates import Momentum, Update
 
 FLIP_THRESHOLD = 1.5
-"""How far from its clean sign, of at most 2, a relaxed bit counts as turned over."""
+"""Distance of a relaxed bit from its clean sign, at most 2, above which the bit counts as flipped."""
 
 
 class HAG(BallDescent):
-    """Pushes every relaxed bit away from the clean query's, until it has turned over.
+    """Moves every relaxed bit away from that of the clean query until it has flipped.
 
-    Two published codes are on offer; the default is SAAT's, whose mask stops a bit that has turned. Both average over
-    a batch, which makes their steps depend on its size; the steps here are those of their batches of 128 and 32, for
-    each image alone. The code of ATRDH starts at random and keeps alpha at 1:
-    `{form: atrdh, alpha: constant, random_start: true}`; it ships with no steps at all.
+    `form` selects one of two published codes; the default is SAAT's, which masks flipped bits. Both average the loss
+    over a batch (128 and 32), so their steps depend on its size; here each image takes the steps of that batch size.
+    The code of ATRDH starts at random and keeps alpha at 1: `{form: atrdh, alpha: constant, random_start: true}`. As
+    published, it is called with 0 steps.
     """
 
     name: ClassVar[str] = "hag"
     source: ClassVar[str] = "Yang et al. 2018; loss, step and 2000 steps as in the codes of SAAT and of ATRDH"
 
     alpha: Annealing = Field(
-        "relative", description="slope of tanh: constant, by the step's number, or by the share of steps done"
+        "relative",
+        description="schedule of tanh's slope: constant, by step number (absolute), or by fraction of steps (relative)",
     )
     form: Literal["saat", "atrdh"] = Field(
-        "saat", description="loss: turned bits are masked (saat), or only counted, under a second tanh (atrdh)"
+        "saat", description="loss: flipped bits are masked (saat), or only counted, with a second tanh (atrdh)"
     )
     step_size: float | None = Field(
-        None, gt=0, description="length of a step, times the gradient; none means 100/128 for saat, 1/32 for atrdh"
+        None, gt=0, description="factor of the gradient; null means 100/128 for saat, 1/32 for atrdh"
     )
-    momentum: float | None = Field(
-        None, ge=0, lt=1, description="share of the last move in the next; none means 0.9 for saat, 0 for atrdh"
-    )
+    momentum: float | None = Field(None, ge=0, lt=1, description="momentum; null means 0.9 for saat, 0 for atrdh")
 
     @property
     def goal(self) -> Goal:
@@ -68,9 +67,9 @@ class HAG(BallDescent):
 
 
 def masked_loss(codes: Tensor, clean: Tensor) -> Tensor:
-    """Return (B,): (sum_k m_k c_k h_k / sum_k m_k + 1)^2 + (mean_k m_k c_k)^2, of codes c and clean codes h (B, K).
+    """Return (B,): (sum_k m_k c_k h_k / sum_k m_k + 1)^2 + (mean_k m_k c_k)^2, for codes c and clean codes h (B, K).
 
-    The mask m is 0 for a bit that has turned and 1 for another, takes no gradient; if all have, the first term is 1.
+    The mask m, without gradient, is 0 for flipped bits and 1 for others. If all bits have flipped, the first term is 1.
 
     Source: the code of SAAT.
     """
@@ -80,9 +79,9 @@ def masked_loss(codes: Tensor, clean: Tensor) -> Tensor:
 
 
 def unmasked_loss(codes: Tensor, clean: Tensor) -> Tensor:
-    """Return (B,): (sum_k c_k h_k / sum_k m_k + 1)^2, which counts the bits not turned but pushes on all of them.
+    """Return (B,): (sum_k c_k h_k / sum_k m_k + 1)^2, with a gradient for flipped bits too; m as in `masked_loss`.
 
-    Where all bits have turned it is 0 and pushes no more; the published code divides by zero there.
+    If all bits have flipped, the loss and its gradient are 0; the published code divides by zero.
 
     Source: the code of ATRDH.
     """
@@ -92,5 +91,5 @@ def unmasked_loss(codes: Tensor, clean: Tensor) -> Tensor:
 
 
 def _unflipped_mask(codes: Tensor, clean: Tensor) -> Tensor:
-    """Return float (B, K): 1 for a bit that has not turned, 0 for one that has, 1/2 on the border."""
+    """Return float (B, K): 1 for bits that have not flipped, 0 for flipped bits, 1/2 exactly at the threshold."""
     return (1 - ((codes.detach() - sign(clean)).abs() - FLIP_THRESHOLD).sign()) / 2

@@ -16,7 +16,7 @@ from retbench_attacks.iterative.hamming_descent import HammingDescent
 
 
 class P2P(HammingDescent):
-    """Aims at the code of one database item that carries exactly the target's labels, drawn for each query."""
+    """Moves the code of a query to that of one database item with exactly the target's labels, drawn per query."""
 
     name: ClassVar[str] = "p2p"
     source: ClassVar[str] = "Bai et al. 2020, point-to-point; 500 steps as in RetPur, section 4.1"
@@ -24,7 +24,7 @@ class P2P(HammingDescent):
 
     steps: int = Field(500, ge=1, le=100_000, description="gradient steps")
 
-    def aim(self, knowledge: Knowledge, batch: Batch, module: nn.Module, noise: Noise) -> Tensor:
+    def compute_anchors(self, knowledge: Knowledge, batch: Batch, module: nn.Module, noise: Noise) -> Tensor:
         labels, codes = knowledge.grant("database_labels"), knowledge.grant("database_codes")
         return compute_majority_codes(
             batch.target_labels, labels, codes, noise.uniform("anchor", (1,)), replacement=True

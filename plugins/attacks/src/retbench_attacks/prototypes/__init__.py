@@ -1,1 +1,1 @@
-"""Nets from a target's labels to a code, trained against the attacked hasher; attacks aim at their codes."""
+"""Prototype networks: from a target's labels to the code that an attack approaches, trained for the attacked hasher."""

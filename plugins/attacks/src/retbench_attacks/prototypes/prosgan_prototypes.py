@@ -1,4 +1,4 @@
-"""The prototype net of ProS-GAN.
+"""The losses of ProS-GAN's prototype network.
 
 Wang, Zhang, Wu, Shen and Lu 2021, "Prototype-supervised Adversarial Network for Targeted Attack of Deep Hashing", CVPR.
 """
@@ -12,31 +12,31 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from retbench_attacks.prototypes.prototype_network import Prototypes
-from retbench_attacks.prototypes.prototype_part import PrototypePart, quantization_loss
+from retbench_attacks.prototypes.prototype_part import PrototypePart, label_loss, quantization_loss
 
 
 class ProsGanPrototypes(PrototypePart):
-    """Minimizes J1 + quantization J2 + reconstruction J3.
+    """Trains a prototype network with the loss J1 + quantization J2 + reconstruction J3.
 
-    J1 is the likelihood of the pairs' similarity, J2 the distance of the codes to their signs, J3 the mean squared
-    error of the labels read back.
+    J1 is the negative log likelihood of pairwise similarities, J2 the distance of the codes to their signs, J3 the mean
+    squared error of the predicted labels.
     """
 
     name: ClassVar[str] = "prosgan-prototypes"
     source: ClassVar[str] = "Wang et al. 2021, section 3.2; weights and training as in RetPur, appendix E"
     reconstruct: ClassVar[bool] = True
 
-    quantization: float = Field(1e-4, ge=0, description="alpha_2, weight of J2")
-    reconstruction: float = Field(1.0, ge=0, description="alpha_3, weight of J3")
+    quantization: float = Field(1e-4, ge=0, description="weight of the distance of codes to their signs (alpha_2)")
+    reconstruction: float = Field(1.0, ge=0, description="weight of the error of predicted labels (alpha_3)")
 
     def loss(self, prototypes: Prototypes, labels: Tensor, training_codes: Tensor, similar: Tensor) -> Tensor:
         total = likelihood_loss(prototypes.codes, training_codes, similar)
         total = total + self.quantization * quantization_loss(prototypes.codes)
-        return total + self.reconstruction * F.mse_loss(prototypes.labels, labels)
+        return total + self.reconstruction * label_loss(prototypes, labels)
 
 
 def likelihood_loss(codes: Tensor, training_codes: Tensor, similar: Tensor) -> Tensor:
-    """Return mean_ij [log(1 + exp theta_ij) - s_ij theta_ij], theta_ij half the inner product of codes i and j.
+    """Return mean_ij [log(1 + exp theta_ij) - s_ij theta_ij], theta_ij half the inner product of codes i, j.
 
     Source: Wang et al. 2021, the first term of the prototype loss, with the code's division by N B.
     """

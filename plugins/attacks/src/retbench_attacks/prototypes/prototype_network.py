@@ -1,4 +1,4 @@
-"""The network that turns a label vector into a semantic representation and a prototype code.
+"""The prototype network of ProS-GAN and THA: from a label vector to a semantic vector and a code.
 
 Wang, Zhang, Wu, Shen and Lu 2021, "Prototype-supervised Adversarial Network for Targeted Attack of Deep Hashing", CVPR.
 """
@@ -12,12 +12,12 @@ from torch import Tensor, nn
 
 
 class Prototypes(NamedTuple):
-    """The outputs of a prototype net for a batch of label vectors.
+    """Outputs of a prototype network for a batch of targets.
 
     Attributes:
-        semantics: float (B, semantic), without an activation; TA-DCH's are maps (B, width, 16, 16) in (-1, 1).
+        semantics: float (B, semantic), unbounded; for TA-DCH maps (B, width, 16, 16) in (-1, 1).
         codes: float (B, K) in (-1, 1); their signs are the prototype codes.
-        labels: float (B, C) in (0, 1), the label vectors read back; None of a net that does not reconstruct.
+        labels: float (B, C) in (0, 1), the predicted labels; None for a network without a label head.
     """
 
     semantics: Tensor
@@ -26,16 +26,16 @@ class Prototypes(NamedTuple):
 
 
 class PrototypeNetwork(nn.Module):
-    """Two linear layers from labels to semantics, and a head each for the code and, if `reconstruct`, the labels.
+    """Two linear layers from labels to semantics, a linear head for the code and, if `reconstruct`, one for the labels.
 
-    With 4096 and 512 units it is the "four-layer" net of ProS-GAN; without the label head, that of THA.
+    With 4096 and 512 units it is the "four-layer" network of ProS-GAN; without the label head, that of THA.
 
     Args:
         classes: C, length of a label vector.
         bits: K, length of a code.
         hidden: units of the first layer.
-        semantic: length of the semantic representation.
-        reconstruct: whether there is a head that reads the labels back.
+        semantic: length of the semantic vector.
+        reconstruct: whether there is a label head.
 
     Source: Wang et al. 2021, section 3.2; the code of ProS-GAN.
     """
@@ -49,7 +49,7 @@ class PrototypeNetwork(nn.Module):
         self.label_head = nn.Linear(semantic, classes) if reconstruct else None
 
     def forward(self, labels: Tensor) -> Prototypes:
-        """Return the prototypes of float labels (B, C)."""
+        """Return the outputs for float labels (B, C)."""
         semantics = self.trunk(labels)
         codes = torch.tanh(self.code_head(semantics))
         return Prototypes(semantics, codes, torch.sigmoid(self.label_head(semantics)) if self.label_head else None)

@@ -1,4 +1,4 @@
-"""Label vectors that an attack's networks are trained to aim at."""
+"""Draws of the targets that the networks of an attack are trained on."""
 
 from __future__ import annotations
 
@@ -9,17 +9,18 @@ from retbench import Noise
 
 
 def distinct_label_vectors(labels: Tensor) -> Tensor:
-    """Return float (D, C): each label vector of `labels` (M, C) once, the rare ones and the all-zero one too."""
-    return torch.unique(labels, dim=0).float()
+    """Return float (D, C): the distinct label vectors of `labels` (M, C), the all-zero vector included."""
+    distinct: Tensor = torch.unique(labels, dim=0)
+    return distinct.float()
 
 
-def draw_targets(vectors: Tensor, count: int, noise: Noise, step: int) -> Tensor:
-    """Return (count, C): rows of `vectors` (D, C), each drawn uniformly and with replacement.
+def draw_targets(targets: Tensor, count: int, noise: Noise, step: int) -> Tensor:
+    """Return `count` rows of `targets` (D, ...), drawn uniformly with replacement.
 
-    The draw is keyed by `step`, so that a training that resumes draws what it would have drawn. It is made in float64,
+    The draw is keyed by `step`, so a resumed training draws the same targets. Row numbers are computed in float64,
     because a float32 product could round up to D.
 
     Source: the codes of ProS-GAN and ATRDH.
     """
     fractions = noise.uniform("targets", (count,), step)[0].double()
-    return vectors[(fractions * len(vectors)).long()]
+    return targets[(fractions * len(targets)).long()]

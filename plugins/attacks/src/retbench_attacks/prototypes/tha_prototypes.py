@@ -1,4 +1,4 @@
-"""The prototype net of the targeted attack that comes with ATRDH, and the circle loss that trains it.
+"""The losses of THA's prototype network, among them the circle loss.
 
 Wang, Zhang, Lu and Xu 2021, "Targeted Attack and Defense for Deep Hashing", SIGIR; the loss is that of Sun et al. 2020,
 "Circle Loss", CVPR, without a margin.
@@ -19,18 +19,20 @@ CircleForm = Literal["sum", "softplus"]
 
 
 class ThaPrototypes(PrototypePart):
-    """Minimizes the circle loss divided by the batch, and the distance of the codes to their signs."""
+    """Trains a prototype network with the circle loss, divided by the batch size, and a quantization loss."""
 
     name: ClassVar[str] = "tha-prototypes"
     source: ClassVar[str] = "Wang et al. 2021 (SIGIR); losses and training as in the codes of ATRDH and SAAT"
     reconstruct: ClassVar[bool] = False
 
     batch_size: int = Field(
-        32, ge=1, le=65_536, description="label vectors of one step; 32 in ATRDH's code, 128 in SAAT's"
+        32, ge=1, le=65_536, description="label vectors per step: 32 in ATRDH's code, 128 in SAAT's"
     )
-    form: CircleForm = Field("sum", description="circle loss: a sum of two logarithms (ATRDH), or its softplus (SAAT)")
-    triangular: bool = Field(False, description="leave out the pairs that the published codes leave out by a slip")
-    quantization: float = Field(1e-4, ge=0, description="weight of the distance to the signs")
+    form: CircleForm = Field(
+        "sum", description="circle loss: a sum of two logarithms (ATRDH), or the softplus of it (SAAT)"
+    )
+    triangular: bool = Field(False, description="leave out the pairs that a bug in the published codes leaves out")
+    quantization: float = Field(1e-4, ge=0, description="weight of the distance of codes to their signs")
 
     def loss(self, prototypes: Prototypes, labels: Tensor, training_codes: Tensor, similar: Tensor) -> Tensor:
         circle = circle_loss(prototypes.codes, training_codes, similar, self.form, self.triangular)
@@ -40,23 +42,24 @@ class ThaPrototypes(PrototypePart):
 def circle_loss(
     codes: Tensor, training_codes: Tensor, similar: Tensor, form: CircleForm = "sum", triangular: bool = False
 ) -> Tensor:
-    """Return a scalar, pooled over all pairs and not divided by B; a gradient flows into `codes` alone.
+    """Return the circle loss, a scalar over all pairs, not divided by B; only `codes` receive a gradient.
 
-    With c = codes . training_codes / K, weights a_p = max(0, 2 - c_p) and a_n = max(0, 2 + c_n) that take no gradient,
-    and LSE the log of the sum of exponentials over all similar (p) or dissimilar (n) pairs, it is
+    With c = codes . training_codes / K, weights a_p = max(0, 2 - c_p) and a_n = max(0, 2 + c_n) without gradient, and
+    LSE the log-sum-exp over all similar (p) or dissimilar (n) pairs, it is
 
         LSE(a_n c_n) + LSE(-a_p c_p)        `sum`, the code of ATRDH; can be negative
         softplus of that sum                `softplus`, Sun et al. and the code of SAAT; never negative
 
-    A side without pairs is left out: its empty sum would make the loss minus infinity. No pairs at all give 0 or log 2.
+    If there are no similar or no dissimilar pairs, that term is left out, because an empty sum would make the loss
+    minus infinity. Without any pairs the loss is 0 (`sum`) or log 2 (`softplus`).
 
     Args:
         codes: float (B, K) in [-1, 1].
         training_codes: (N, K) in {-1, +1}, of any dtype.
         similar: bool (B, N).
-        form: which of the two.
-        triangular: whether row i leaves out the columns 0 to i, as both published codes do. That filter is meant for a
-            square matrix of a batch with itself; this one is rectangular, and the filter drops pairs by chance.
+        form: `sum` or `softplus`.
+        triangular: whether row i leaves out the columns 0 to i, as in both published codes. That filter is meant for
+            the square matrix of a batch with itself; on this rectangular matrix it drops arbitrary pairs.
     """
     similarities = codes @ training_codes.to(codes).T / codes.shape[1]
     dissimilar = ~similar
