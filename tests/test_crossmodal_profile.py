@@ -1,4 +1,4 @@
-"""The cross-modal suites at the paper's scale: cells without the data, and all of their steps on ten pairs a split."""
+"""The cross-modal suites at the paper's scale: plans without data, and runs on ten pairs in each split."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ DATASETS = {
     "mscoco": (80, 1024),
     "nuswide": (21, 1000),
 }
-"""Classes and length of a text."""
+"""The number of classes and the length of a text vector."""
 CELLS = 5 * 2 * (2 * 2 * 3 + 2)
 SMALL = {
     **{f"dataset.{name}": {"size": 64} for name in DATASETS},
@@ -31,13 +31,13 @@ SMALL = {
     "defense.ddpm": {"t_p": 2, "denoiser": "weights/tiny"},
     "defense.retpur": {"t_p": 2, "denoiser": "weights/tiny"},
 }
-"""What makes a step of the paper's scale a matter of seconds; everything else stays the profile's."""
+"""Options that let a step at the paper's scale take seconds; all other options are those of the profile."""
 
 
 def write_pairs(root: Path, classes: int, width: int) -> None:
-    """Write a cross-modal edition with ten pairs a split: lists, labels, texts, and pictures of noise.
+    """Write a cross-modal edition with ten pairs in each split: lists, labels, texts, and images of noise.
 
-    A training picture has no label, and another an empty text.
+    One training image has no label, and another an empty text.
     """
     draws = np.random.default_rng(0)
     labels, texts = draws.integers(0, 2, (20, classes)), draws.random((20, width), dtype=np.float32)
@@ -63,16 +63,18 @@ def write_denoiser(folder: Path) -> None:
     diffusers.UNet2DModel(sample_size=96, **blocks, **sizes).save_pretrained(folder)
 
 
-def settings(components: dict[str, dict[str, Any]]) -> list[str]:
+def format_options(components: dict[str, dict[str, Any]]) -> list[str]:
     """Return the words that set these options on the command line."""
-    sets = (
-        f"components.{name}.{option}={value}" for name, told in components.items() for option, value in told.items()
+    assignments = (
+        f"components.{name}.{option}={value}"
+        for name, options in components.items()
+        for option, value in options.items()
     )
-    return [word for assignment in sets for word in ("--set", assignment)]
+    return [word for assignment in assignments for word in ("--set", assignment)]
 
 
 @pytest.mark.parametrize(("suite", "cells"), [("crossmodal", CELLS), ("ablation", 2 * 2 * 9)])
-def test_without_the_data_every_cell_is_planned_and_says_how_to_get_it(
+def test_cells_without_data_are_skipped_with_the_steps_to_get_it(
     run_paper_profile: Callable[..., Any], suite: str, cells: int
 ) -> None:
     planned = run_paper_profile("plan", suite)["cells"]
@@ -82,7 +84,7 @@ def test_without_the_data_every_cell_is_planned_and_says_how_to_get_it(
         assert f"retbench datasets prepare {cell['dataset']}" in cell["reason"]
 
 
-def test_without_the_weights_of_cnn_f_the_cells_say_where_to_put_them(
+def test_cells_without_the_weights_of_cnn_f_are_skipped_with_their_path(
     tmp_path: Path, run_paper_profile: Callable[..., Any]
 ) -> None:
     write_pairs(tmp_path / "data" / "wikipedia", *DATASETS["wikipedia"])
@@ -91,27 +93,27 @@ def test_without_the_weights_of_cnn_f_the_cells_say_where_to_put_them(
     assert all("imagenet-vgg-f.mat" in cell["reason"] for cell in cells)
 
 
-def test_at_the_paper_s_scale_no_option_of_the_small_suite_is_left() -> None:
-    catalog, own = load_catalog(), {"dgcpn": {"hidden", "neighbors", "scale", "validation"}}
+def test_components_at_the_papers_scale_have_the_published_options() -> None:
+    catalog, overridden = load_catalog(), {"dgcpn": {"hidden", "neighbors", "scale", "validation"}}
     path = find_suite("crossmodal")
     cells = expand(read_suite(path, profile="paper"), catalog)
     for hasher in {type(cell.hasher): cell.hasher for cell in cells if cell.dataset.name == "flickr25k"}.values():
         published = type(hasher)(backbone="cnn-f")
         changed = {name for name, value in hasher if value != getattr(published, name)}
-        assert changed <= own.get(hasher.name, set()) | {"extra_padding"}, hasher
+        assert changed <= overridden.get(hasher.name, set()) | {"extra_padding"}, hasher
     for attack in {cell.attack for cell in cells if cell.attack}:
         assert attack == type(attack)()
 
 
 @pytest.mark.slow
-def test_with_ten_pairs_a_split_it_runs(tmp_path: Path, run_paper_profile: Callable[..., Any]) -> None:
+def test_the_suite_runs_on_ten_pairs_in_each_split(tmp_path: Path, run_paper_profile: Callable[..., Any]) -> None:
     for name, sizes in DATASETS.items():
         write_pairs(tmp_path / "data" / name, *sizes)
     write_denoiser(tmp_path / "weights/tiny")
     # Numbers of training pairs that only a whole dataset has; a setting cannot change what an override sets.
-    small = settings(SMALL | {"hasher.dgcpn": {**SMALL["hasher.dgcpn"], "validation": 0}})
-    ended = run_paper_profile("run", "crossmodal", *small)
-    assert ended["failed"] == 0
+    small = format_options(SMALL | {"hasher.dgcpn": {**SMALL["hasher.dgcpn"], "validation": 0}})
+    totals = run_paper_profile("run", "crossmodal", *small)
+    assert totals["failed"] == 0
     rows = run_paper_profile("results")
     assert len(rows) == CELLS
     done = [row for row in rows if row["status"] == "done"]
@@ -122,29 +124,29 @@ def test_with_ten_pairs_a_split_it_runs(tmp_path: Path, run_paper_profile: Calla
 
 
 @pytest.mark.slow
-def test_the_ablation_runs_on_ten_pairs_too(tmp_path: Path, run_paper_profile: Callable[..., Any]) -> None:
+def test_the_ablation_runs_on_ten_pairs_in_each_split(tmp_path: Path, run_paper_profile: Callable[..., Any]) -> None:
     write_pairs(tmp_path / "data" / "wikipedia", *DATASETS["wikipedia"])
     write_denoiser(tmp_path / "weights/tiny")
     names = ("dataset.wikipedia", "hasher.dgcpn", "attack.tadch", "attack.tadch.prototypes")
     small = {name: SMALL[name] for name in names}
     small["defense.retpur"] = {"denoiser": "weights/tiny", "steps": 2}
     small["hasher.dgcpn"] = {**small["hasher.dgcpn"], "validation": 0}
-    ended = run_paper_profile("run", "ablation", *settings(small))
-    assert (ended["failed"], ended["skipped"]) == (0, 0)
-    made = run_paper_profile("report")
-    titles = [table["title"] for table in made["tables"]]
+    totals = run_paper_profile("run", "ablation", *format_options(small))
+    assert (totals["failed"], totals["skipped"]) == (0, 0)
+    report = run_paper_profile("report")
+    titles = [table["title"] for table in report["tables"]]
     assert titles[0].startswith("Distance metric of the guidance (layout of RetPur, Table 4)")
     assert sum("Purify step" in title for title in titles) == 2
 
 
 @pytest.mark.slow
-def test_cnn_f_runs_at_its_own_size(tmp_path: Path, run_paper_profile: Callable[..., Any]) -> None:
+def test_cnn_f_runs_at_its_own_image_size(tmp_path: Path, run_paper_profile: Callable[..., Any]) -> None:
     write_pairs(tmp_path / "data" / "wikipedia", *DATASETS["wikipedia"])
     write_denoiser(tmp_path / "weights/tiny")
-    own = {name: options for name, options in SMALL.items() if not name.startswith("dataset")}
-    own["hasher.dadh"] = {**own["hasher.dadh"], "backbone": "cnn-f", "weights": "random"}
+    options_by_name = {name: options for name, options in SMALL.items() if not name.startswith("dataset")}
+    options_by_name["hasher.dadh"] = {**options_by_name["hasher.dadh"], "backbone": "cnn-f", "weights": "random"}
     only = ("--only", "dataset=wikipedia", "--only", "hasher=dadh")
-    assert run_paper_profile("run", "crossmodal", *settings(own), *only)["failed"] == 0
+    assert run_paper_profile("run", "crossmodal", *format_options(options_by_name), *only)["failed"] == 0
     rows = run_paper_profile("results")
     assert {row["status"] for row in rows} == {"done"}
     assert any("random weights" in caveat for row in rows for caveat in row["caveats"])

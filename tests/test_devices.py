@@ -1,4 +1,4 @@
-"""Every component that computes, on a device, through the command line, with schedules of seconds."""
+"""Every component that computes something, on each device, through the command line, in seconds."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ SUITES = {
 @pytest.mark.parametrize(
     "device", [pytest.param("cpu", marks=pytest.mark.slow), pytest.param("cuda", marks=pytest.mark.gpu)]
 )
-def test_every_cell_is_done(
+def test_every_cell_has_results(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -135,14 +135,14 @@ def test_every_cell_is_done(
 
     def retbench(*words: str) -> str:
         monkeypatch.setattr(sys, "argv", ["retbench", *words, "--device", device, "--precision", precision, "--json"])
-        with pytest.raises(SystemExit) as ended:
+        with pytest.raises(SystemExit) as caught:
             main()
-        told = capsys.readouterr()
-        assert ended.value.code == 0, told.err
-        return told.out.splitlines()[-1]
+        output = capsys.readouterr()
+        assert caught.value.code == 0, output.err
+        return output.out.splitlines()[-1]
 
-    ended = json.loads(retbench("run", "devices.yaml"))
-    assert (ended["failed"], ended["skipped"]) == (0, 0)
+    totals = json.loads(retbench("run", "devices.yaml"))
+    assert (totals["failed"], totals["skipped"]) == (0, 0)
     rows = json.loads(retbench("results"))
     assert len(rows) == cells
     assert {row["status"] for row in rows} == {"done"}

@@ -1,4 +1,4 @@
-"""The suite at the paper's scale: its cells without the data, and all of its steps on ten pictures a split."""
+"""The suite `unimodal` at the paper's scale: plans without data, and a run on ten images in each split."""
 
 from __future__ import annotations
 
@@ -28,23 +28,23 @@ SMALL = {
     "defense.retpur": {"t_p": 2, "denoiser": "weights/tiny"},
     "defense.atrdh": {"epochs": 1, "attack_steps": 1, "hidden": 16, "semantic": 8},
 }
-"""What makes a step of the paper's scale a matter of seconds; everything else stays the profile's."""
+"""Options that let a step at the paper's scale take seconds; all other options are those of the profile."""
 
 
-def write_dataset(root: Path, picture: str, classes: int) -> None:
-    """Write the published lists of a dataset with ten rows a split, and their pictures."""
+def write_dataset(root: Path, name: str, classes: int) -> None:
+    """Write the published lists of a dataset with ten rows in each split, and images with names of this form."""
     labels = np.random.default_rng(0).integers(0, 2, (20, classes))
     for number in range(20):
-        path = root / picture.format(number)
+        path = root / name.format(number)
         path.parent.mkdir(parents=True, exist_ok=True)
         noise = np.random.default_rng(number).integers(0, 256, (4, 5, 3), dtype=np.uint8)
         Image.fromarray(noise).resize((320, 256)).save(path)
     for stem, rows in {"test": range(10), "database": range(10, 20), "train": range(10, 20)}.items():
-        (root / f"{stem}_img.txt").write_text("".join(f"{picture.format(row)}\n" for row in rows))
+        (root / f"{stem}_img.txt").write_text("".join(f"{name.format(row)}\n" for row in rows))
         (root / f"{stem}_label.txt").write_text("".join(" ".join(map(str, labels[row])) + "\n" for row in rows))
 
 
-def test_without_the_data_every_cell_is_planned_and_says_how_to_get_it(run_paper_profile: Callable[..., Any]) -> None:
+def test_cells_without_data_are_skipped_with_the_steps_to_get_it(run_paper_profile: Callable[..., Any]) -> None:
     cells = run_paper_profile("plan", "unimodal")["cells"]
     assert len(cells) == 3 * 2 * 4 * 4
     for cell in cells:
@@ -52,7 +52,7 @@ def test_without_the_data_every_cell_is_planned_and_says_how_to_get_it(run_paper
         assert f"retbench datasets prepare {cell['dataset']}" in cell["reason"]
 
 
-def test_without_weights_the_cells_name_the_command_that_fetches_them(
+def test_cells_without_weights_are_skipped_with_the_command_that_downloads_them(
     tmp_path: Path, run_paper_profile: Callable[..., Any]
 ) -> None:
     write_dataset(tmp_path / "data" / "nuswide", *DATASETS["nuswide"])
@@ -60,28 +60,32 @@ def test_without_weights_the_cells_name_the_command_that_fetches_them(
     assert len(cells) == 32
     assert all("vgg11-8a719046.pth" in cell["reason"] for cell in cells)
     assert all("retbench weights prepare SUITE" in cell["reason"] for cell in cells)
-    files = {file["file"]: file for file in run_paper_profile("weights", "list", "unimodal", "--only", "dataset=nuswide")}
+    files = {
+        file["file"]: file for file in run_paper_profile("weights", "list", "unimodal", "--only", "dataset=nuswide")
+    }
     assert files.keys() == {"vgg11-8a719046.pth", "256x256_diffusion_uncond.pt"}
     assert files["vgg11-8a719046.pth"]["sha256"] == "8a719046"
     assert files["256x256_diffusion_uncond.pt"]["sha256"].startswith("a37c32ff")
 
 
 @pytest.mark.slow
-def test_with_ten_pictures_a_split_it_runs(tmp_path: Path, run_paper_profile: Callable[..., Any]) -> None:
+def test_the_suite_runs_on_ten_images_in_each_split(tmp_path: Path, run_paper_profile: Callable[..., Any]) -> None:
     import diffusers
 
-    for name, (picture, classes) in DATASETS.items():
-        write_dataset(tmp_path / "data" / name, picture, classes)
+    for name, (image_name, classes) in DATASETS.items():
+        write_dataset(tmp_path / "data" / name, image_name, classes)
     blocks: dict[str, Any] = {"down_block_types": ("DownBlock2D",) * 2, "up_block_types": ("UpBlock2D",) * 2}
     sizes: dict[str, Any] = {"block_out_channels": (8, 8), "norm_num_groups": 4, "layers_per_block": 1}
     diffusers.UNet2DModel(sample_size=96, **blocks, **sizes).save_pretrained(tmp_path / "weights/tiny")
-    sets = [
+    assignments = [
         f"components.{component}.{option}={value}"
         for component, options in SMALL.items()
         for option, value in options.items()
     ]
-    ended = run_paper_profile("run", "unimodal", *(word for assignment in sets for word in ("--set", assignment)))
-    assert (ended["failed"], ended["skipped"]) == (0, 0)
+    totals = run_paper_profile(
+        "run", "unimodal", *(word for assignment in assignments for word in ("--set", assignment))
+    )
+    assert (totals["failed"], totals["skipped"]) == (0, 0)
     rows = run_paper_profile("results")
     assert len(rows) == 96
     assert {row["status"] for row in rows} == {"done"}
