@@ -45,21 +45,26 @@ class BundledDataset(Dataset):
         return dataset
 
     def facts(self) -> Facts:
+        """Return name, classes and sizes; the image size is (0, 0)."""
         sizes: dict[Split, int] = {"query": len(self._labels.query), "database": len(self._labels.database)}
         return Facts(self._labels.record.dataset, (0, 0), tuple(self._labels.record.classes), sizes)
 
     def fingerprint(self) -> str:
+        """Return the fingerprint of the original dataset."""
         return self._labels.record.fingerprint
 
     def ids(self, split: Split) -> Sequence[str]:
+        """Return the ids of the query split; raises LookupError for other splits."""
         if split != "query":
             raise LookupError(f"dataset {self._labels.record.dataset}: a bundle has no ids of split {split}")
         return self._labels.record.queries
 
     def labels(self, split: Split) -> Tensor:
+        """Return the label vectors of queries or database; raises LookupError for the training split."""
         if split == "train":
             raise LookupError(f"dataset {self._labels.record.dataset}: a bundle has no labels of split {split}")
         return self._labels.query if split == "query" else self._labels.database
 
     def images(self, split: Split, rows: Sequence[int]) -> Tensor:
+        """Raise LookupError: a bundle has no images."""
         raise LookupError(f"dataset {self._labels.record.dataset}: a bundle has no images")
