@@ -12,8 +12,8 @@ LABELS = torch.tensor([[1, 0, 0], [0, 1, 0], [1, 1, 0]]).float()
 SCORES = torch.sin(0.3 * torch.arange(3)[:, None] + 0.5 * torch.arange(4) + 0.7)
 
 
-def count_weights(net: nn.Module) -> int:
-    return sum(weight.numel() for weight in net.parameters())
+def count_weights(network: nn.Module) -> int:
+    return sum(weight.numel() for weight in network.parameters())
 
 
 @pytest.mark.parametrize(("classes", "count"), [(21, 12_250_048), (38, 13_103_040), (80, 15_210_432)])

@@ -19,10 +19,10 @@ from retbench.testing import ToyDataset
 
 BITS = 8
 CPU = torch.device("cpu")
-NETS: dict[str, Any] = {"width": 4, "blocks": 1, "critic_width": 4, "critic_depth": 2, "batch_size": 5}
+NETWORK_OPTIONS: dict[str, Any] = {"width": 4, "blocks": 1, "critic_width": 4, "critic_depth": 2, "batch_size": 5}
 ATTACKS = [
-    ProsGAN(epochs=2, decoder_width=16, prototypes=ProsGanPrototypes(hidden=8, semantic=4, steps=2), **NETS),
-    TADCH(epochs=1, decay_epochs=1, prototypes=TadchPrototypes(hidden=8, width=16, epochs=1), **NETS),
+    ProsGAN(epochs=2, decoder_width=16, prototypes=ProsGanPrototypes(hidden=8, semantic=4, steps=2), **NETWORK_OPTIONS),
+    TADCH(epochs=1, decay_epochs=1, prototypes=TadchPrototypes(hidden=8, width=16, epochs=1), **NETWORK_OPTIONS),
 ]
 
 

@@ -21,13 +21,13 @@ from retbench.testing import ToyDataset
 BITS, SIDE = 8, 16
 CPU = torch.device("cpu")
 PROTOTYPES = ProsGanPrototypes(hidden=16, semantic=8, steps=60, batch_size=32, learning_rate=1e-2)
-NETS: dict[str, Any] = {"width": 4, "blocks": 1, "decoder_width": 16, "critic_width": 4, "critic_depth": 2}
+NETWORK_OPTIONS: dict[str, Any] = {"width": 4, "blocks": 1, "decoder_width": 16, "critic_width": 4, "critic_depth": 2}
 UNDETERMINED = {f"trunk.{layer}.0.bias" for layer in range(3)}
 """Biases that the next normalization cancels: their gradient is rounding error, which Adam scales to full steps."""
 
 Curves = dict[str, list[float]]
 ATTACK = ProsGAN(
-    epochs=30, batch_size=8, learning_rate=5e-3, reconstruction=2, hamming=5, prototypes=PROTOTYPES, **NETS
+    epochs=30, batch_size=8, learning_rate=5e-3, reconstruction=2, hamming=5, prototypes=PROTOTYPES, **NETWORK_OPTIONS
 )
 
 
@@ -104,7 +104,7 @@ def train_published_loop(
         steps = -(-count // attack.batch_size)
         for step in range(steps):
             rows = order[step * attack.batch_size : (step + 1) * attack.batch_size]
-            real, draws = torch.zeros(len(rows), 1), noise.uniform("targets", (len(rows),), epoch * steps + step)[0]
+            zeros, draws = torch.zeros(len(rows), 1), noise.uniform("targets", (len(rows),), epoch * steps + step)[0]
             targets = torch.stack([vectors[int(draw * len(vectors))] for draw in draws.tolist()])
             inner = nn.ReLU()(targets @ prototypes["trunk.0.weight"].T + prototypes["trunk.0.bias"])
             semantics = inner @ prototypes["trunk.2.weight"].T + prototypes["trunk.2.bias"]
@@ -114,8 +114,8 @@ def train_published_loop(
                 generated = generator(clean, semantics)
             generated = generated.float()
             if step % 3 == 0:
-                real_error = ((critic(clean) - torch.cat([labels[rows], real], dim=1)) ** 2).mean()
-                fake_error = ((critic(generated.detach()) - torch.cat([targets, real + 1], dim=1)) ** 2).mean()
+                real_error = ((critic(clean) - torch.cat([labels[rows], zeros], dim=1)) ** 2).mean()
+                fake_error = ((critic(generated.detach()) - torch.cat([targets, zeros + 1], dim=1)) ** 2).mean()
                 critic_loss = 0.5 * (real_error + fake_error)
                 critic_adam.zero_grad()
                 critic_loss.backward()
@@ -127,7 +127,7 @@ def train_published_loop(
             terms = {
                 "reconstruction": ((generated - clean) ** 2).mean(),
                 "hamming": 1 - (outputs * target_codes).sum() / (len(rows) * bits),
-                "adversarial": ((critic(generated) - torch.cat([targets, real], dim=1)) ** 2).mean(),
+                "adversarial": ((critic(generated) - torch.cat([targets, zeros], dim=1)) ** 2).mean(),
             }
             loss = attack.reconstruction * terms["reconstruction"] + attack.hamming * terms["hamming"]
             generator_adam.zero_grad()
@@ -140,8 +140,8 @@ def train_published_loop(
     return curves, generator.state_dict(), critic.state_dict()
 
 
-def count_weights(net: nn.Module) -> int:
-    return sum(weight.numel() for weight in net.parameters())
+def count_weights(network: nn.Module) -> int:
+    return sum(weight.numel() for weight in network.parameters())
 
 
 def test_number_of_weights_is_the_published_one() -> None:

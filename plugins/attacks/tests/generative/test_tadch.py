@@ -21,13 +21,19 @@ from retbench.testing import ToyDataset
 BITS, SIDE, WORDS = 8, 32, 5
 CPU = torch.device("cpu")
 PROTOTYPES = TadchPrototypes(hidden=8, width=16, epochs=10, batch_size=8, learning_rate=3e-3)
-NETS: dict[str, Any] = {"width": 4, "blocks": 1, "critic_width": 4, "critic_depth": 3}
+NETWORK_OPTIONS: dict[str, Any] = {"width": 4, "blocks": 1, "critic_width": 4, "critic_depth": 3}
 UNDETERMINED = {"entry.0.bias", "halving.0.bias", "core.0.0.bias"}
 """Biases that the next normalization cancels: their gradient is rounding error, which Adam scales to full steps."""
 
 Curves = dict[str, list[float]]
 ATTACK = TADCH(
-    epochs=8, decay_epochs=4, batch_size=8, learning_rate=5e-3, reconstruction=1, prototypes=PROTOTYPES, **NETS
+    epochs=8,
+    decay_epochs=4,
+    batch_size=8,
+    learning_rate=5e-3,
+    reconstruction=1,
+    prototypes=PROTOTYPES,
+    **NETWORK_OPTIONS,
 )
 FACTS = Facts("toy", (SIDE, SIDE), ("a",), {"train": 2, "query": 1, "database": 2}, text_width=WORDS, task="i2t")
 
@@ -90,7 +96,7 @@ def queries(knowledge: Knowledge, count: int) -> Batch:
 
 def train_published_loop(attack: TADCH, knowledge: Knowledge, prototypes: State) -> tuple[Curves, State, State]:
     """Return the mean losses of each of three epochs of the published loop, and the weights of both networks."""
-    noise, training, net = Noise(0, ("fit",)), knowledge.training, PROTOTYPES.module(prototypes, CPU)
+    noise, training, network = Noise(0, ("fit",)), knowledge.training, PROTOTYPES.module(prototypes, CPU)
     images, labels, texts = training.images(range(20)), training.labels.float(), training.texts(range(20))
     torch.manual_seed(0)
     critic = Discriminator(3, (SIDE, SIDE), width=4, depth=3)
@@ -107,7 +113,7 @@ def train_published_loop(attack: TADCH, knowledge: Knowledge, prototypes: State)
             draws = noise.uniform("targets", (len(rows),), 4 * epoch + step)[0].tolist()
             target_rows = [int(draw * 20) for draw in draws]
             real, fake = torch.zeros(len(rows), 1), torch.ones(len(rows), 1)
-            fused, target_codes, _ = net(labels[target_rows], texts[target_rows])
+            fused, target_codes, _ = network(labels[target_rows], texts[target_rows])
             clean = images[rows] * 2 - 1
             generated = generator(clean, fused)
             if step in (0, 3):
@@ -137,8 +143,8 @@ def train_published_loop(attack: TADCH, knowledge: Knowledge, prototypes: State)
     return curves, generator.state_dict(), critic.state_dict()
 
 
-def count_weights(net: nn.Module) -> int:
-    return sum(weight.numel() for weight in net.parameters())
+def count_weights(network: nn.Module) -> int:
+    return sum(weight.numel() for weight in network.parameters())
 
 
 def test_number_of_weights_is_the_published_one() -> None:
@@ -173,7 +179,7 @@ def test_generator_for_a_state_has_matching_sizes(side: int) -> None:
     with torch.device("meta"):
         trained = attack.build_generator(replace(FACTS, image_size=(side, side)))
         like = attack.build_generator_for_state(trained.state_dict())
-    shapes = [{name: weight.shape for name, weight in net.state_dict().items()} for net in (trained, like)]
+    shapes = [{name: weight.shape for name, weight in network.state_dict().items()} for network in (trained, like)]
     assert shapes[0] == shapes[1]
 
 
@@ -258,10 +264,10 @@ def test_codes_approach_the_prototype_of_every_target(
     state = fit(ATTACK, record=curves.__setitem__)
     assert {len(curve) for curve in curves.values()} == {12}
     assert curves["hamming"][-1] < 0.7 * curves["hamming"][0]
-    batch, net = queries(knowledge, 6), PROTOTYPES.module(prototypes, CPU)
+    batch, network = queries(knowledge, 6), PROTOTYPES.module(prototypes, CPU)
     whole = state | {f"prototypes/{name}": weight for name, weight in prototypes.items()}
     images = ATTACK.perturb(knowledge, batch, ATTACK.module(whole, CPU), Noise(0, batch.ids))
-    target_codes = sign(net(batch.target_labels.float(), batch.target_texts).codes)
+    target_codes = sign(network(batch.target_labels.float(), batch.target_texts).codes)
     agreements = [
         float((sign(knowledge.network.image(it)) == target_codes).float().mean()) for it in (batch.images, images)
     ]
