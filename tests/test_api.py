@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -54,14 +54,15 @@ class Unbalanced(ToyPurifier):
 
 
 @pytest.fixture(scope="module")
-def study(tmp_path_factory: pytest.TempPathFactory) -> Iterator[retbench.Study]:
-    """The shipped suite `smoke` on digits, narrowed to clean queries, after a run."""
+def study(tmp_path_factory: pytest.TempPathFactory, copy_trained: Callable[[Path], None]) -> Iterator[retbench.Study]:
+    """The shipped suite `smoke` on digits, narrowed to clean queries, after a run with a hasher that is stored."""
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("RETBENCH_PLUGINS", raising=False)
         store = tmp_path_factory.mktemp("api") / "store"
         study = retbench.open("smoke", only={"attack": "none", "defense": ["none"]}, store=store)
         assert [cell.status for cell in study.plan().cells] == ["planned"]
         assert not store.exists()
+        copy_trained(store)
         assert study.run(progress=False) is study
         yield study
 
@@ -341,14 +342,17 @@ def test_components_of_an_installed_package_need_no_plugin_and_have_no_digest(to
     assert ToyDataset.code == ToyHasher.code == ToyPurifier.code == ""
 
 
-def test_the_example_in_the_readme_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The example runs on the suite `smoke`, whose trainings take seconds."""
+def test_the_example_in_the_readme_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, copy_trained: Callable[[Path], None]
+) -> None:
+    """The example runs on the suite `smoke`, whose hasher is stored."""
     readme = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
     (code,) = re.findall(r"## In Python\n\n```python\n(.*?)```", readme, re.DOTALL)
     code = code.replace('"unimodal"', '"smoke"').replace('dataset="scenes"', 'dataset="digits", like="smoke"')
     monkeypatch.chdir(tmp_path)
     for name in ("RETBENCH_PLUGINS", "RETBENCH_STORE"):
         monkeypatch.delenv(name, raising=False)
+    copy_trained(tmp_path / ".retbench")
     names: dict[str, Any] = {"MyAttack": Brighter}
     exec(f"{code.rstrip()[: code.rindex('retbench.evaluate')]}mine = {code[code.rindex('retbench.evaluate') :]}", names)
     assert {row.status for row in names["study"].rows()} == {"done"}

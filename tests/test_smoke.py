@@ -1,4 +1,4 @@
-"""The smoke suite: the installed plugins, every stage, on real digits, through the command line."""
+"""The suite `smoke`: the installed plugins and every stage, on digits, through the command line."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from retbench.cli.main import main
 
 
 def test_the_smoke_suite_runs_once_and_reports(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    smoke_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("RETBENCH_PLUGINS", raising=False)
 
     def retbench(*words: str) -> str:
-        monkeypatch.setattr(sys, "argv", ["retbench", *words, "--store", str(tmp_path / "store")])
-        with pytest.raises(SystemExit) as ended:
+        monkeypatch.setattr(sys, "argv", ["retbench", *words, "--store", str(smoke_store)])
+        with pytest.raises(SystemExit) as caught:
             main()
-        assert ended.value.code == 0
+        assert caught.value.code == 0
         return capsys.readouterr().out
 
-    first = json.loads(retbench("run", "smoke", "--json").splitlines()[-1])
+    first = json.loads(smoke_store.with_suffix(".jsonl").read_text().splitlines()[-1])
     assert (first["failed"], first["skipped"]) == (0, 0)
     steps = json.loads(retbench("plan", "smoke", "--json"))["steps"]
     assert set(steps) >= {"fit_part", "fit", "targets", "encode", "attack", "purify", "score"}

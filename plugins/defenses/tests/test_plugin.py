@@ -94,7 +94,7 @@ def test_the_plugin_loads_without_torch_and_the_defenses_without_diffusers(loade
 
 
 @pytest.mark.parametrize("suite", ["unimodal", "ablation"])
-def test_planning_a_shipped_suite_loads_no_heavy_module(loaded: Loaded, suite: str) -> None:
+def test_planning_a_shipped_suite_does_not_load_heavy_modules(loaded: Loaded, suite: str) -> None:
     output, modules = loaded.by_command[f"plan {suite}"]
     assert f"{suite}: " in output
     assert "retbench_defenses.diffusion.retpur" in modules
@@ -105,13 +105,13 @@ def test_planning_a_shipped_suite_loads_no_heavy_module(loaded: Loaded, suite: s
     ("command", "expected"),
     [("run", "0 steps run"), ("results", "done"), ("report", "Provenance of this table"), ("page", "</html>")],
 )
-def test_stored_results_are_read_without_a_heavy_module(loaded: Loaded, command: str, expected: str) -> None:
+def test_stored_results_are_read_without_loading_heavy_modules(loaded: Loaded, command: str, expected: str) -> None:
     output, modules = loaded.by_command[command]
     assert expected in output
     assert not modules & HEAVY_MODULES
 
 
-def test_the_probe_sees_that_figures_load_matplotlib(loaded: Loaded) -> None:
+def test_a_report_with_figures_loads_only_matplotlib(loaded: Loaded) -> None:
     output, modules = loaded.by_command["pictures"]
     assert "</html>" in output
     assert modules & HEAVY_MODULES == {"matplotlib"}
