@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import pytest
 import torch
-from retbench_hashers.optimization import Optimization, OptimizerName
+from retbench_hashers.optimizer_settings import OptimizerName, OptimizerSettings
 from retbench_hashers.training import Training, TrainingStep
 from torch import Tensor, nn
 
@@ -17,10 +17,10 @@ CPU = torch.device("cpu")
 
 
 def training(epochs: int = 1, batch: int = 8, optimizer: OptimizerName = "adamw") -> Training:
-    return Training(epochs, batch, Optimization(optimizer, 1e-3, momentum=0.0 if optimizer == "adamw" else 0.9))
+    return Training(epochs, batch, OptimizerSettings(optimizer, 1e-3, momentum=0.0 if optimizer == "adamw" else 0.9))
 
 
-class Seen(NamedTuple):
+class TrainingLog(NamedTuple):
     """Rows, positions, progress and curves of a training."""
 
     rows: list[list[int]]
@@ -29,45 +29,47 @@ class Seen(NamedTuple):
     curves: dict[str, Any]
 
 
-def train(plan: Training, count: int, scale: float = 1.0) -> Seen:
-    seen = Seen([], [], [], {})
+def train(settings: Training, count: int, scale: float = 1.0) -> TrainingLog:
+    log = TrainingLog([], [], [], {})
     network = nn.Linear(1, 1)
 
     def batch_loss(rows: Tensor, step: TrainingStep) -> Tensor:
-        seen.rows.append(rows.tolist())
-        seen.steps.append(step)
+        log.rows.append(rows.tolist())
+        log.steps.append(step)
         return scale * network(rows[:, None].float()).square().mean()
 
-    def watch(done: int, total: int) -> None:
-        seen.progress.append((done, total))
+    def log_progress(done: int, total: int) -> None:
+        log.progress.append((done, total))
 
     noise = Noise(0, ("fit",))
-    plan.run(network, batch_loss, count, Context(CPU, "float32", noise, progress=watch, record=seen.curves.__setitem__))
-    return seen
+    settings.run(
+        network, batch_loss, count, Context(CPU, "float32", noise, progress=log_progress, record=log.curves.__setitem__)
+    )
+    return log
 
 
 @pytest.mark.parametrize(("count", "sizes"), [(9, [5, 4]), (8, [8]), (17, [6, 6, 5]), (1, [1])])
-def test_an_epoch_visits_every_row_once_in_batches_of_equal_size(count: int, sizes: list[int]) -> None:
+def test_an_epoch_visits_every_row_once_in_batches_of_nearly_equal_size(count: int, sizes: list[int]) -> None:
     batches = train(training(), count).rows
     assert [len(rows) for rows in batches] == sizes
     assert sorted(row for rows in batches for row in rows) == list(range(count))
 
 
-def test_epochs_are_shuffled_anew_and_alike_in_every_run() -> None:
+def test_each_epoch_has_a_new_order_that_is_the_same_in_every_run() -> None:
     first, second = (train(training(epochs=2, batch=20), 20).rows for _ in range(2))
     assert first == second
     assert first[0] != first[1]
 
 
-def test_progress_and_positions_count_the_steps() -> None:
-    seen = train(training(epochs=2), 9)
-    assert seen.progress == [(1, 4), (2, 4), (3, 4), (4, 4)]
-    assert seen.steps == [(0, 0), (0, 1), (1, 2), (1, 3)]
+def test_progress_and_positions_count_training_steps() -> None:
+    log = train(training(epochs=2), 9)
+    assert log.progress == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    assert log.steps == [(0, 0), (0, 1), (1, 2), (1, 3)]
 
 
-def test_the_curve_is_the_mean_loss_over_the_rows_of_each_epoch() -> None:
+def test_the_recorded_loss_is_the_mean_over_the_rows_of_an_epoch() -> None:
     torch.manual_seed(0)
-    curve = train(Training(2, 8, Optimization("sgd", 1e-12)), 9).curves["loss"]
+    curve = train(Training(2, 8, OptimizerSettings("sgd", 1e-12)), 9).curves["loss"]
     torch.manual_seed(0)
     network, rows = nn.Linear(1, 1), torch.arange(9.0)[:, None]
     assert curve == pytest.approx([network(rows).square().mean().item()] * 2, rel=1e-5)
@@ -79,11 +81,11 @@ def test_a_loss_that_is_not_finite_stops_the_training() -> None:
 
 
 class Killed(BaseException):
-    """No code catches it."""
+    """Interruption of a training; no code catches it."""
 
 
-def resumable(
-    plan: Training, folder: Path | None, kill_at: int | None = None
+def train_resumable(
+    settings: Training, folder: Path | None, kill_at: int | None = None
 ) -> tuple[dict[str, Tensor], Tensor, list[float], int]:
     """Return weights, memory, curve and the number of steps of a training with dropout and batch normalization."""
     torch.manual_seed(0)
@@ -101,19 +103,19 @@ def resumable(
         return (outputs - memory.mean() - step.step).square().mean()
 
     services: dict[str, Any] = {"record": curves.__setitem__, "checkpoints": folder, "checkpoint_every": 0.0}
-    plan.run(network, batch_loss, 20, Context(CPU, "float32", Noise(0, ("fit",)), **services), memory)
+    settings.run(network, batch_loss, 20, Context(CPU, "float32", Noise(0, ("fit",)), **services), memory)
     return network.state_dict(), memory, curves["loss"], steps
 
 
 @pytest.mark.parametrize("optimizer", ["adamw", "sgd", "rmsprop"])
-def test_a_training_that_was_killed_goes_on_to_the_same_bits(tmp_path: Path, optimizer: OptimizerName) -> None:
-    plan = training(epochs=6, optimizer=optimizer)
-    whole, memory, curve, steps = resumable(plan, None)
+def test_a_resumed_training_ends_with_the_same_bits(tmp_path: Path, optimizer: OptimizerName) -> None:
+    settings = training(epochs=6, optimizer=optimizer)
+    uninterrupted, memory, curve, steps = train_resumable(settings, None)
     for kill_at in (8, 14):
         with pytest.raises(Killed):
-            resumable(plan, tmp_path, kill_at)
-    resumed, resumed_memory, resumed_curve, resumed_steps = resumable(plan, tmp_path)
+            train_resumable(settings, tmp_path, kill_at)
+    resumed, resumed_memory, resumed_curve, resumed_steps = train_resumable(settings, tmp_path)
     assert (steps, resumed_steps) == (18, 6)
-    assert all(torch.equal(tensor, resumed[name]) for name, tensor in whole.items())
+    assert all(torch.equal(tensor, resumed[name]) for name, tensor in uninterrupted.items())
     assert torch.equal(memory, resumed_memory)
     assert curve == resumed_curve

@@ -1,1 +1,1 @@
-"""Hashers trained on labels, cross-modal hashers, and the backbones under them."""
+"""Supervised hashers of images, cross-modal hashers, and their backbones."""

@@ -1,4 +1,4 @@
-"""Which training items share a class."""
+"""Similarity of training items by their classes."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from torch import Tensor
 
 
 def pair_similarity(labels: Tensor, rows: Tensor) -> Tensor:
-    """Return float32 (B, N): 1 where training item `rows[i]` shares a class with item j, else 0.
+    """Return which training items share a class: float32 (B, N), 1 if item `rows[i]` shares one with item j, else 0.
 
-    An item without labels is similar to none, itself included.
+    An item without labels is similar to no item, not even to itself.
     """
     counts = labels[rows].float() @ labels.T.float()
     return (counts > 0).float()

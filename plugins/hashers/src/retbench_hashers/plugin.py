@@ -1,4 +1,4 @@
-"""The hashers that this distribution offers to retbench."""
+"""The plugin of this distribution: its hashers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 @hookimpl
 def retbench_hashers() -> list[type[Hasher]]:
-    """Return the hashers; imported here, because listing plugins must not load torch."""
+    """Return the hashers, imported here because listing plugins must not load torch."""
     from retbench_hashers.cross_modal.dadh import DADH
     from retbench_hashers.cross_modal.dcmh import DCMH
     from retbench_hashers.cross_modal.dgcpn import DGCPN

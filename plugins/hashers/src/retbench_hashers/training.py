@@ -1,4 +1,4 @@
-"""Training in epochs of shuffled batches, with one optimizer under a learning rate schedule."""
+"""Training in epochs of shuffled batches, with one optimizer and its learning rate schedule."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ import torch
 from torch import Tensor, nn
 
 from retbench import Context, Course
-from retbench_hashers.optimization import Optimization
+from retbench_hashers.optimizer_settings import OptimizerSettings
 
 
 class TrainingStep(NamedTuple):
-    """Position of a batch in a training.
+    """Position of a batch in a training, counted from 0.
 
     Attributes:
-        epoch: epochs closed before it.
-        step: steps taken before it, in all epochs.
+        epoch: number of completed epochs.
+        step: number of completed steps, over all epochs.
     """
 
     epoch: int
@@ -26,22 +26,22 @@ class TrainingStep(NamedTuple):
 
 
 BatchLoss = Callable[[Tensor, TrainingStep], Tensor]
-"""From training rows int64 (B,), on the CPU, to their scalar loss."""
+"""Function from training rows, int64 (B,) on the CPU, to their scalar loss."""
 
 
 class Training(NamedTuple):
-    """Epochs over a training split in shuffled batches, resumable from checkpoints between epochs.
+    """Settings of a training in epochs of shuffled batches, which resumes from checkpoints between epochs.
 
     Attributes:
         epochs: passes over the training split.
-        batch_size: most rows in a step; the batches of an epoch are of equal size up to one row, because batch
-            normalization learns nothing from the single row that a full split can leave over.
-        optimization: optimizer and learning rate schedule.
+        batch_size: maximum number of rows per step; the batches of an epoch differ in size by at most one row, so that
+            batch normalization never gets a last batch of a single row.
+        optimizer: settings of the optimizer and of its learning rate schedule.
     """
 
     epochs: int
     batch_size: int
-    optimization: Optimization
+    optimizer: OptimizerSettings
 
     def run(
         self, network: nn.Module, batch_loss: BatchLoss, count: int, ctx: Context, memory: Tensor | None = None
@@ -49,17 +49,17 @@ class Training(NamedTuple):
         """Train `network` in place, and record the mean `loss` of each epoch.
 
         Args:
-            network: left in training mode.
-            batch_loss: called once a step.
-            count: rows of the training split.
+            network: the network; it stays in training mode.
+            batch_loss: the loss of a batch, called once per step.
+            count: number of rows of the training split.
             ctx: device, shuffling noise, progress and checkpoints.
-            memory: tensor that `batch_loss` writes in place and reads in later steps; part of the checkpoints.
+            memory: a tensor that `batch_loss` modifies in place; it becomes part of the checkpoints.
 
         Raises:
             ValueError: a loss is not finite.
         """
         batches = math.ceil(count / self.batch_size)
-        optimizer, schedule = self.optimization.start(network.parameters(), self.epochs, batches)
+        optimizer, schedule = self.optimizer.build(network.parameters(), self.epochs, batches)
         course = Course(
             ctx,
             {"network": network, "optimizer": optimizer, "schedule": schedule},
@@ -68,7 +68,7 @@ class Training(NamedTuple):
         network.train()
         for epoch in range(course.epoch, self.epochs):
             total = torch.zeros((), device=ctx.device)
-            # Rows stay on the CPU, where images are read by them.
+            # Rows stay on the CPU, where images are read.
             for rows in course.shuffle(count).tensor_split(batches):
                 loss = batch_loss(rows, TrainingStep(epoch, course.step))
                 total += course.descend(optimizer, loss) * len(rows)

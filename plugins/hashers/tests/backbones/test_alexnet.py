@@ -12,12 +12,12 @@ CONVOLUTIONS = {0: (64, 3, 11), 3: (192, 64, 5), 6: (384, 192, 3), 8: (256, 384,
 
 
 class Narrow(AlexNet):
-    """Small enough to run: hidden layers of 8."""
+    """The network with hidden layers of 8, small enough to run."""
 
     width = 8
 
 
-def by_the_table(weights: dict[str, Tensor], images: Tensor) -> Tensor:
+def reference_features(weights: dict[str, Tensor], images: Tensor) -> Tensor:
     def convolution(maps: Tensor, index: int, stride: int, padding: int) -> Tensor:
         kernel, bias = weights[f"features.{index}.weight"], weights[f"features.{index}.bias"]
         return F.conv2d(maps, kernel, bias, stride, padding).relu()
@@ -31,13 +31,13 @@ def by_the_table(weights: dict[str, Tensor], images: Tensor) -> Tensor:
     return hidden
 
 
-def test_it_has_the_size_of_the_published_model_but_for_the_classifier() -> None:
+def test_the_number_of_weights_is_the_published_one_without_the_classifier() -> None:
     with torch.device("meta"):
         network = nn.ModuleList([AlexNet(), nn.Linear(4096, 1000)])
     assert sum(weight.numel() for weight in network.parameters()) == 61_100_840
 
 
-def test_its_weights_are_named_and_shaped_as_the_published_ones() -> None:
+def test_names_and_shapes_of_weights_are_the_published_ones() -> None:
     with torch.device("meta"):
         found = {name: tuple(tensor.shape) for name, tensor in AlexNet().state_dict().items()}
     expected: dict[str, tuple[int, ...]] = {}
@@ -49,12 +49,12 @@ def test_its_weights_are_named_and_shaped_as_the_published_ones() -> None:
 
 
 @pytest.mark.parametrize("size", [(224, 224), (63, 63), (96, 130)])
-def test_it_computes_what_the_table_says(size: tuple[int, int]) -> None:
+def test_features_equal_the_reference(size: tuple[int, int]) -> None:
     torch.manual_seed(0)
     network, images = Narrow().eval(), torch.rand(2, 3, *size)
     with torch.no_grad():
         features = network(images)
-        torch.testing.assert_close(features, by_the_table(network.state_dict(), images))
+        torch.testing.assert_close(features, reference_features(network.state_dict(), images))
     assert features.std() > 0
 
 
@@ -63,9 +63,9 @@ def test_pictures_of_224_pixels_leave_the_grid_that_the_hidden_layers_take() -> 
         assert AlexNet().features(torch.empty(1, 3, 224, 224)).shape == (1, 256, 6, 6)
 
 
-def test_smaller_images_than_it_says_do_not_pass() -> None:
+def test_images_below_the_minimum_side_fail() -> None:
     with torch.device("meta"), pytest.raises(RuntimeError, match="too small"):
-        AlexNet()(torch.empty(1, 3, AlexNet.smallest_side - 1, 224))
+        AlexNet()(torch.empty(1, 3, AlexNet.min_side - 1, 224))
 
 
 def test_dropout_comes_before_both_hidden_layers() -> None:

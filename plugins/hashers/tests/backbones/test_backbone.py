@@ -1,4 +1,4 @@
-"""What every backbone does with its weights."""
+"""Loading of weights and minimum image size of every backbone."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ BACKBONES = [Conv(), Pretrained(architecture="resnet18", weights="random")]
 
 
 @pytest.mark.parametrize("backbone", BACKBONES, ids=str)
-def test_loading_weights_draws_no_random_number_and_gives_a_frozen_network(backbone: Backbone) -> None:
+def test_the_module_is_frozen_and_building_it_draws_no_random_number(backbone: Backbone) -> None:
     state, before = backbone.build().state_dict(), torch.random.get_rng_state()
     features = backbone.module(state, CPU)
     assert torch.equal(before, torch.random.get_rng_state())
@@ -30,10 +30,8 @@ def test_loading_weights_draws_no_random_number_and_gives_a_frozen_network(backb
     ("backbone", "side"),
     [*zip(BACKBONES, (8, 32), strict=True), (Pretrained(architecture="alexnet", weights="random"), 63)],
 )
-def test_images_of_which_nothing_is_left_are_refused(backbone: Backbone, side: int) -> None:
+def test_images_that_are_too_small_are_refused(backbone: Backbone, side: int) -> None:
     facts = ToyDataset().facts()
     small, large = (replace(facts, image_size=(lower, 224)) for lower in (side - 1, side))
-    assert backbone.supports(small) == (
-        f"nothing is left of images of {side - 1} x 224; take images of {side} x {side} or larger"
-    )
+    assert backbone.supports(small) == (f"images too small: got {side - 1}x224, expected at least {side}x{side} pixels")
     assert backbone.supports(large) is None

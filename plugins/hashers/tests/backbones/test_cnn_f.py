@@ -1,4 +1,4 @@
-"""CNN-F against its table, published values and a forward pass written from the paper; the weights it starts from."""
+"""CNN-F against its table, published values and a reference written from the paper; its weight files."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 from retbench_hashers.backbones import cnn_f
-from retbench_hashers.backbones.cnn_f import CnnF, CnnFBackbone, Lrn
+from retbench_hashers.backbones.cnn_f import CnnF, CnnFBackbone, LrnVariant
 from safetensors.torch import save_file
 from scipy.io import savemat
 from torch import Tensor, nn
@@ -37,12 +37,12 @@ SIX_CHANNELS = torch.tensor([38.9418, 96.3558, 80.8496, 4.1581, 75.6803, 98.2453
 
 
 class Narrow(CnnF):
-    """Small enough to run: hidden layers of 8."""
+    """The network with hidden layers of 8, small enough to run."""
 
     width = 8
 
 
-def with_a_mean(lrn: Lrn = "port", extra_padding: bool = False) -> CnnF:
+def build_with_random_mean(lrn: LrnVariant = "port", extra_padding: bool = False) -> CnnF:
     """Return a narrow network whose mean image differs from pixel to pixel."""
     torch.manual_seed(0)
     network = Narrow(lrn, extra_padding).eval().requires_grad_(False)
@@ -50,24 +50,24 @@ def with_a_mean(lrn: Lrn = "port", extra_padding: bool = False) -> CnnF:
     return network
 
 
-def windowed(maps: Tensor, lrn: Lrn) -> Tensor:
-    """Return the normalized maps by the definition, a loop over channels."""
+def normalize_channels(maps: Tensor, lrn: LrnVariant) -> Tensor:
+    """Return the maps after local response normalization by its definition, in a loop over channels."""
     before, after, alpha = (1, 0, 5e-5) if lrn == "port" else (2, 2, 1e-4)
     squares, channels = maps.double().square(), maps.shape[1]
     sums = [squares[:, max(c - before, 0) : c + after + 1].sum(dim=1) for c in range(channels)]
     return (maps.double() / (2 + alpha * torch.stack(sums, dim=1)) ** 0.75).float()
 
 
-def by_the_table(network: CnnF, images: Tensor, lrn: Lrn, extra_padding: bool) -> Tensor:
+def reference_features(network: CnnF, images: Tensor, lrn: LrnVariant, extra_padding: bool) -> Tensor:
     weights = network.state_dict()
 
     def layer(maps: Tensor, name: str, stride: int = 1, padding: int = 0) -> Tensor:
         return F.conv2d(maps, weights[f"{name}.weight"], weights[f"{name}.bias"], stride, padding).relu()
 
-    maps = windowed(layer(images * 255 - weights["mean"], "conv1", stride=4), lrn)
+    maps = normalize_channels(layer(images * 255 - weights["mean"], "conv1", stride=4), lrn)
     border = int(extra_padding)
     maps = F.max_pool2d(F.pad(maps, (border, border + 1, border, border + 1)), 3, 2)
-    maps = F.max_pool2d(windowed(layer(maps, "conv2", padding=2), lrn), 3, 2)
+    maps = F.max_pool2d(normalize_channels(layer(maps, "conv2", padding=2), lrn), 3, 2)
     for name in ("conv3", "conv4", "conv5"):
         maps = layer(maps, name, padding=1)
     hidden = F.max_pool2d(maps, 3, 2).flatten(1)
@@ -76,7 +76,7 @@ def by_the_table(network: CnnF, images: Tensor, lrn: Lrn, extra_padding: bool) -
     return hidden
 
 
-def test_its_weights_are_those_of_the_table() -> None:
+def test_names_and_shapes_of_weights_are_those_of_the_table() -> None:
     with torch.device("meta"):
         network = CnnF()
     expected = {f"{name}.weight": shape for name, shape in KERNELS.items()}
@@ -85,20 +85,20 @@ def test_its_weights_are_those_of_the_table() -> None:
     assert round(sum(weight.numel() for weight in network.parameters()) / 1e6, 2) == 56.74
 
 
-def test_the_mean_image_moves_with_the_weights_and_is_saved_with_them() -> None:
+def test_the_mean_image_is_a_buffer_in_the_state() -> None:
     with torch.device("meta"):
         network = CnnF()
     assert network.mean.device.type == "meta"
     assert network.state_dict()["mean"].shape == (3, 224, 224)
 
 
-def test_a_fresh_mean_image_has_the_color_of_imagenet_everywhere() -> None:
+def test_the_initial_mean_image_has_the_mean_color_of_imagenet() -> None:
     colors = torch.tensor([123.675, 116.28, 103.53])
     torch.testing.assert_close(Narrow().mean, colors.reshape(3, 1, 1).expand(3, 224, 224))
 
 
 @pytest.mark.parametrize("extra_padding", [False, True])
-def test_its_maps_have_the_sizes_of_the_table(extra_padding: bool) -> None:
+def test_sizes_of_maps_are_those_of_the_table(extra_padding: bool) -> None:
     sizes: list[tuple[str, tuple[int, ...]]] = []
     with torch.device("meta"):
         network = CnnF(extra_padding=extra_padding)
@@ -113,7 +113,7 @@ def test_its_maps_have_the_sizes_of_the_table(extra_padding: bool) -> None:
     ]
 
 
-def test_an_image_takes_1_44_gflop() -> None:
+def test_an_image_costs_1_44_gflop() -> None:
     with torch.device("meta"), FlopCounterMode(display=False) as counter:
         CnnF()(torch.empty(1, 3, 224, 224))
     assert round(counter.get_total_flops() / 1e9, 2) == 1.44
@@ -126,29 +126,29 @@ def test_an_image_takes_1_44_gflop() -> None:
         ("exact", [14.4980, 35.8606, 27.0367, 1.2213, 25.8262, 38.0704]),
     ],
 )
-def test_its_normalization_has_the_published_values(lrn: Lrn, expected: list[float]) -> None:
+def test_local_response_normalization_has_the_published_values(lrn: LrnVariant, expected: list[float]) -> None:
     found = Narrow(lrn).norm(SIX_CHANNELS).flatten()
     torch.testing.assert_close(found, torch.tensor(expected), rtol=0, atol=1e-4)
 
 
 @pytest.mark.parametrize("extra_padding", [False, True])
 @pytest.mark.parametrize("lrn", ["port", "exact"])
-def test_it_computes_what_the_table_says(lrn: Lrn, extra_padding: bool) -> None:
-    network, images = with_a_mean(lrn, extra_padding), torch.rand(2, 3, 224, 224)
+def test_features_equal_the_reference(lrn: LrnVariant, extra_padding: bool) -> None:
+    network, images = build_with_random_mean(lrn, extra_padding), torch.rand(2, 3, 224, 224)
     features = network(images)
-    torch.testing.assert_close(features, by_the_table(network, images, lrn, extra_padding))
+    torch.testing.assert_close(features, reference_features(network, images, lrn, extra_padding))
     assert features.std() > 0
 
 
 def test_both_options_change_the_features() -> None:
     images = torch.rand(1, 3, 224, 224, generator=torch.Generator().manual_seed(1))
-    plain = with_a_mean()(images)
-    for changed in (with_a_mean(lrn="exact"), with_a_mean(extra_padding=True)):
+    plain = build_with_random_mean()(images)
+    for changed in (build_with_random_mean(lrn="exact"), build_with_random_mean(extra_padding=True)):
         assert (changed(images) - plain).norm() > 1e-2 * plain.norm()
 
 
 def test_transposing_kernels_mean_and_images_together_changes_nothing() -> None:
-    network, images = with_a_mean(), torch.rand(2, 3, 224, 224)
+    network, images = build_with_random_mean(), torch.rand(2, 3, 224, 224)
     upright = network(images)
     transposed_images_alone = network(images.mT)
     for layer in network.modules():
@@ -161,11 +161,11 @@ def test_transposing_kernels_mean_and_images_together_changes_nothing() -> None:
         assert (different - upright).norm() > 1e-2 * upright.norm()
 
 
-def test_a_gradient_reaches_every_pixel() -> None:
+def test_every_pixel_that_a_convolution_covers_has_a_gradient() -> None:
     images = torch.rand(1, 3, 224, 224, requires_grad=True)
-    with_a_mean()(images).sum().backward()
+    build_with_random_mean()(images).sum().backward()
     assert images.grad is not None
-    # The last convolution of conv1 ends at pixel 53 * 4 + 11 = 223: the outermost row and column are not looked at.
+    # The last convolution of conv1 ends at pixel 53 * 4 + 11 = 223: no convolution covers the last row and column.
     assert (images.grad[..., :223, :223] != 0).all()
     assert (images.grad[..., 223, :] == 0).all()
     assert (images.grad[..., :, 223] == 0).all()
@@ -179,7 +179,7 @@ LAYERS = ("conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc7")
 
 @pytest.fixture
 def narrow(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Give hidden layers of 8, so that a file of weights has 10 MB in place of 227, and no published weights."""
+    """Shrink hidden layers to 8, so that a weight file has 10 MB instead of 227, and hide published weights."""
     monkeypatch.setattr(CnnF, "width", 8)
     monkeypatch.setenv("RETBENCH_WEIGHTS", str(tmp_path / "weights"))
 
@@ -193,7 +193,7 @@ def state(narrow: None) -> State:
 
 @pytest.fixture
 def published(state: State, tmp_path: Path) -> Iterator[Path]:
-    """Write a file in the current layout, where the published one belongs."""
+    """Write a file in the current layout to the location of the published one."""
     path = tmp_path / "weights" / "imagenet-vgg-f.mat"
     path.parent.mkdir()
     write(path, state)
@@ -222,19 +222,19 @@ def fit(part: CnnFBackbone) -> State:
     return part.fit(TrainingData(DATASET, DATASET.facts(), CPU), context)
 
 
-def same(one: State, other: State) -> bool:
-    return one.keys() == other.keys() and all(torch.equal(tensor, other[name]) for name, tensor in one.items())
+def equal(first: State, second: State) -> bool:
+    return first.keys() == second.keys() and all(torch.equal(tensor, second[name]) for name, tensor in first.items())
 
 
 def test_the_published_file_is_read_from_the_folder_of_weights(published: Path, state: State) -> None:
     part = CnnFBackbone()
     assert part.supports(FACTS) is None
-    assert same(fit(part), state)
+    assert equal(fit(part), state)
     digest = hashlib.sha256(published.read_bytes()).hexdigest()
     assert part.spec(FACTS)["options"] == {"weights": f"sha256:{digest}", "lrn": "port", "extra_padding": False}
 
 
-def test_its_module_computes_with_the_files_weights_and_the_options(published: Path, state: State) -> None:
+def test_the_module_has_the_weights_of_the_file_and_the_options(published: Path, state: State) -> None:
     images = torch.rand(1, 3, 224, 224)
     for options in ({}, {"lrn": "exact"}, {"extra_padding": True}):
         network = CnnF(**options).requires_grad_(False).eval()
@@ -244,7 +244,7 @@ def test_its_module_computes_with_the_files_weights_and_the_options(published: P
 
 
 @pytest.mark.usefixtures("narrow")
-def test_published_weights_that_are_not_there_skip_the_cell_and_say_where_they_belong(tmp_path: Path) -> None:
+def test_missing_published_weights_are_reported_with_their_location(tmp_path: Path) -> None:
     part = CnnFBackbone()
     (published,) = part.downloads(FACTS)
     assert published.path == tmp_path / "weights/imagenet-vgg-f.mat"
@@ -260,7 +260,7 @@ def test_published_weights_that_are_not_there_skip_the_cell_and_say_where_they_b
         fit(part)
 
 
-def test_a_file_under_the_published_name_with_another_md5_is_a_caveat(
+def test_a_file_with_another_md5_than_the_published_one_has_a_caveat(
     published: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     md5 = hashlib.md5(published.read_bytes(), usedforsecurity=False).hexdigest()
@@ -273,19 +273,19 @@ def test_a_file_under_the_published_name_with_another_md5_is_a_caveat(
 
 
 @pytest.mark.parametrize("name", ["mine.mat", "mine.pth", "mine.pt", "mine.safetensors"])
-def test_a_file_of_ones_own_is_identified_by_its_bytes_not_its_path(tmp_path: Path, state: State, name: str) -> None:
+def test_a_given_file_is_identified_by_its_bytes_not_its_path(tmp_path: Path, state: State, name: str) -> None:
     path, copy = tmp_path / name, tmp_path / f"copy-{name}"
     save = {".mat": lambda: write(path, state), ".safetensors": lambda: save_file(state, path)}
     save.get(path.suffix, lambda: torch.save(state, path))()
     copy.write_bytes(path.read_bytes())
-    one, other = (CnnFBackbone(weights=str(where)) for where in (path, copy))
-    assert one.supports(FACTS) is None
-    assert one.spec(FACTS) == other.spec(FACTS)
-    assert one.caveats(FACTS) == one.downloads(FACTS) == ()
-    assert same(fit(one), state)
+    first, second = (CnnFBackbone(weights=str(file)) for file in (path, copy))
+    assert first.supports(FACTS) is None
+    assert first.spec(FACTS) == second.spec(FACTS)
+    assert first.caveats(FACTS) == first.downloads(FACTS) == ()
+    assert equal(fit(first), state)
 
 
-def test_a_file_of_another_network_is_refused_before_anything_runs(tmp_path: Path, state: State) -> None:
+def test_a_file_of_another_network_is_refused_in_planning(tmp_path: Path, state: State) -> None:
     path = tmp_path / "mine.mat"
     write(path, {**state, "conv2.weight": torch.ones(64, 64, 5, 5)})
     with pytest.raises(UserError, match=r"not the weights of cnn-f \(current layout\): kernel of conv2: got float32 "):
@@ -297,28 +297,28 @@ def test_a_file_of_another_network_is_refused_before_anything_runs(tmp_path: Pat
 
 def test_a_last_layer_in_a_state_dict_is_dropped(tmp_path: Path, state: State) -> None:
     torch.save({**state, "fc8.weight": torch.ones(1000, 8, 1, 1), "fc8.bias": torch.ones(1000)}, tmp_path / "mine.pth")
-    assert same(fit(CnnFBackbone(weights=str(tmp_path / "mine.pth"))), state)
+    assert equal(fit(CnnFBackbone(weights=str(tmp_path / "mine.pth"))), state)
 
 
 @pytest.mark.usefixtures("narrow")
-def test_a_file_of_ones_own_that_is_not_there_skips_the_cell(tmp_path: Path) -> None:
+def test_a_missing_given_file_skips_the_cell(tmp_path: Path) -> None:
     part = CnnFBackbone(weights=str(tmp_path / "mine.mat"))
     assert part.supports(FACTS) == (
-        f"no weights are there: got '{tmp_path}/mine.mat', expected a file; or take imagenet or random"
+        f"weight file missing: got '{tmp_path}/mine.mat', expected an existing file, imagenet or random"
     )
     assert part.files(FACTS) == {}
 
 
 @pytest.mark.parametrize("size", [(32, 32), (224, 225), (256, 256)])
-def test_images_of_another_size_than_its_mean_image_are_refused(size: tuple[int, int]) -> None:
+def test_images_of_another_size_than_the_mean_image_are_refused(size: tuple[int, int]) -> None:
     part = CnnFBackbone(weights="random")
     assert part.supports(replace(FACTS, image_size=size)) == (
-        f"it has a mean image of 224 x 224: got images of {size[0]} x {size[1]}; take 224 x 224"
+        f"wrong image size: got {size[0]}x{size[1]}, expected 224x224, the size of its mean image"
     )
 
 
 @pytest.mark.usefixtures("narrow")
-def test_random_weights_need_no_file_and_are_a_caveat() -> None:
+def test_random_weights_need_no_file_and_have_a_caveat() -> None:
     part = CnnFBackbone(weights="random")
     assert part.supports(FACTS) is None
     assert part.files(FACTS) == {}
@@ -326,16 +326,16 @@ def test_random_weights_need_no_file_and_are_a_caveat() -> None:
     torch.manual_seed(0)
     first, second = fit(part), fit(part)
     torch.manual_seed(0)
-    assert same(fit(part), first)
+    assert equal(fit(part), first)
     assert not torch.equal(first["conv1.weight"], second["conv1.weight"])
 
 
 @pytest.mark.parametrize("weights", ["imagenett", "weights", "weights.bin", ""])
-def test_what_is_neither_a_name_nor_a_path_is_an_option_error(weights: str) -> None:
+def test_invalid_weights_are_an_option_error(weights: str) -> None:
     with pytest.raises(OptionError, match=r"part cnn-f: weights: .*or a path that ends in .mat, .pth, .pt, .safet"):
         CnnFBackbone.create({"weights": weights})
 
 
 @pytest.mark.usefixtures("narrow")
-def test_it_keeps_the_contract_of_a_part() -> None:
+def test_it_meets_the_contract_of_a_part() -> None:
     check_component(CnnFBackbone(weights="random"), ToyDataset(side=224, database=2))

@@ -1,4 +1,4 @@
-"""Published backbones: the files they start from, and the reasons and errors where a file is missing or wrong."""
+"""Published backbones: their weight files, and the messages for missing or wrong files."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def fit(part: Pretrained) -> State:
 
 @pytest.fixture(scope="module")
 def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a ResNet-18 under the name that torchvision published it by, its classifier included."""
+    """Return a folder with a ResNet-18, including its classifier, under the name of torchvision's file."""
     torch.manual_seed(0)
     state = {**ResNet(18).state_dict(), "fc.weight": torch.ones(1000, 512), "fc.bias": torch.ones(1000)}
     folder = tmp_path_factory.mktemp("weights")
@@ -34,7 +34,7 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_each_architecture_names_its_published_file_and_digest() -> None:
+def test_each_architecture_has_its_published_file_and_digest() -> None:
     downloads = {name: Pretrained(architecture=name).downloads(FACTS) for name in ARCHITECTURES}
     assert {name: (weights.file, weights.sha256) for name, (weights,) in downloads.items()} == {
         "alexnet": ("alexnet-owt-7be5be79.pth", "7be5be79"),
@@ -47,9 +47,7 @@ def test_each_architecture_names_its_published_file_and_digest() -> None:
     assert weights.url == "https://download.pytorch.org/models/vgg11-8a719046.pth"
 
 
-def test_the_published_weights_are_read_without_their_classifier(
-    published: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_published_weights_are_read_without_the_classifier(published: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RETBENCH_WEIGHTS", str(published))
     state = fit(Pretrained(architecture="resnet18"))
     saved = torch.load(published / "resnet18-f37072fd.pth", weights_only=True)
@@ -59,39 +57,39 @@ def test_the_published_weights_are_read_without_their_classifier(
     assert Pretrained(architecture="resnet18").spec(FACTS)["options"]["weights"] == f"sha256:{digest}"
 
 
-def test_a_published_file_that_is_not_there_is_a_clear_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_published_file_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RETBENCH_WEIGHTS", str(tmp_path))
     with pytest.raises(UserError, match=r"weights .*vgg11-8a719046.pth: no such file"):
         fit(Pretrained(architecture="vgg11"))
 
 
-def test_a_file_of_ones_own_is_identified_by_its_bytes_not_its_path(published: Path, tmp_path: Path) -> None:
+def test_a_given_file_is_identified_by_its_bytes_not_its_path(published: Path, tmp_path: Path) -> None:
     path = published / "resnet18-f37072fd.pth"
     copy = tmp_path / "copy.pth"
     copy.write_bytes(path.read_bytes())
-    one, other = (Pretrained(architecture="resnet18", weights=str(where)) for where in (path, copy))
-    assert one.supports(FACTS) is None
-    assert one.spec(FACTS) == other.spec(FACTS)
-    assert str(one.spec(FACTS)["options"]).count("sha256:") == 1
-    assert one.downloads(FACTS) == one.caveats(FACTS) == ()
-    assert fit(one).keys() == ResNet(18).state_dict().keys()
+    first, second = (Pretrained(architecture="resnet18", weights=str(file)) for file in (path, copy))
+    assert first.supports(FACTS) is None
+    assert first.spec(FACTS) == second.spec(FACTS)
+    assert str(first.spec(FACTS)["options"]).count("sha256:") == 1
+    assert first.downloads(FACTS) == first.caveats(FACTS) == ()
+    assert fit(first).keys() == ResNet(18).state_dict().keys()
 
 
-def test_a_file_of_another_architecture_is_refused_before_anything_runs(published: Path) -> None:
+def test_a_file_of_another_architecture_is_refused_in_planning(published: Path) -> None:
     part = Pretrained(architecture="resnet50", weights=str(published / "resnet18-f37072fd.pth"))
     with pytest.raises(
-        UserError, match=r"not the weights of resnet50: missing layer1.0.conv3.weight and .* of another"
+        UserError, match=r"not the weights of resnet50: missing layer1.0.conv3.weight and .* wrong shape of"
     ):
         part.supports(FACTS)
 
 
-def test_a_file_that_is_not_there_skips_the_cell(tmp_path: Path) -> None:
+def test_a_missing_given_file_skips_the_cell(tmp_path: Path) -> None:
     part = Pretrained(weights=str(tmp_path / "mine.pth"))
-    assert "no weights are there" in (part.supports(FACTS) or "")
+    assert "weight file missing" in (part.supports(FACTS) or "")
     assert part.files(FACTS) == {}
 
 
-def test_random_weights_need_no_file_and_are_a_caveat() -> None:
+def test_random_weights_need_no_file_and_have_a_caveat() -> None:
     part = Pretrained(architecture="resnet18", weights="random")
     assert part.supports(FACTS) is None
     assert part.downloads(FACTS) == ()
@@ -103,11 +101,11 @@ def test_random_weights_need_no_file_and_are_a_caveat() -> None:
     assert not torch.equal(first["conv1.weight"], second["conv1.weight"])
 
 
-def test_imagenet_weights_need_no_caveat() -> None:
+def test_imagenet_weights_have_no_caveat() -> None:
     assert Pretrained().caveats(FACTS) == ()
 
 
 @pytest.mark.parametrize("weights", ["imagenett", "weights", "weights.bin", ""])
-def test_what_is_neither_a_name_nor_a_path_is_an_option_error(weights: str) -> None:
+def test_invalid_weights_are_an_option_error(weights: str) -> None:
     with pytest.raises(OptionError, match=r"part pretrained: weights: .*expected imagenet, random, or a path"):
         Pretrained.create({"weights": weights})

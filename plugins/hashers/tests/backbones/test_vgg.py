@@ -17,13 +17,13 @@ ROWS = {
 
 
 class Narrow(VGG):
-    """Small enough to run: hidden layers of 8."""
+    """The network with hidden layers of 8, small enough to run."""
 
     width = 8
 
 
 def convolutions(depth: int) -> dict[int, tuple[int, int]]:
-    """Return outputs and inputs of each convolution, by its number among the layers: each has a rectifier after it."""
+    """Return outputs and inputs of each convolution by its layer number; a rectifier follows each convolution."""
     found, number, inputs = {}, 0, 3
     for word in ROWS[depth].split():
         if word == "M":
@@ -34,7 +34,7 @@ def convolutions(depth: int) -> dict[int, tuple[int, int]]:
     return found
 
 
-def by_the_table(weights: dict[str, Tensor], images: Tensor, depth: int) -> Tensor:
+def reference_features(weights: dict[str, Tensor], images: Tensor, depth: int) -> Tensor:
     numbers, maps = iter(convolutions(depth)), images
     for word in ROWS[depth].split():
         if word == "M":
@@ -49,14 +49,14 @@ def by_the_table(weights: dict[str, Tensor], images: Tensor, depth: int) -> Tens
 
 
 @pytest.mark.parametrize(("depth", "size"), [(11, 132_863_336), (16, 138_357_544)])
-def test_it_has_the_size_of_the_published_model_but_for_the_classifier(depth: Literal[11, 16], size: int) -> None:
+def test_the_number_of_weights_is_the_published_one_without_the_classifier(depth: Literal[11, 16], size: int) -> None:
     with torch.device("meta"):
         network = nn.ModuleList([VGG(depth), nn.Linear(4096, 1000)])
     assert sum(weight.numel() for weight in network.parameters()) == size
 
 
 @pytest.mark.parametrize("depth", [11, 16])
-def test_its_weights_are_named_and_shaped_as_the_published_ones(depth: Literal[11, 16]) -> None:
+def test_names_and_shapes_of_weights_are_the_published_ones(depth: Literal[11, 16]) -> None:
     with torch.device("meta"):
         found = {name: tuple(tensor.shape) for name, tensor in VGG(depth).state_dict().items()}
     expected: dict[str, tuple[int, ...]] = {}
@@ -68,23 +68,23 @@ def test_its_weights_are_named_and_shaped_as_the_published_ones(depth: Literal[1
 
 
 @pytest.mark.parametrize(("depth", "size"), [(11, (64, 96)), (11, (32, 32)), (16, (40, 32))])
-def test_it_computes_what_the_table_says(depth: Literal[11, 16], size: tuple[int, int]) -> None:
+def test_features_equal_the_reference(depth: Literal[11, 16], size: tuple[int, int]) -> None:
     torch.manual_seed(0)
     network, images = Narrow(depth).eval(), torch.rand(2, 3, *size)
     with torch.no_grad():
         features = network(images)
-        torch.testing.assert_close(features, by_the_table(network.state_dict(), images, depth))
+        torch.testing.assert_close(features, reference_features(network.state_dict(), images, depth))
     assert features.std() > 0
 
 
-def test_pictures_of_224_pixels_leave_the_grid_that_the_hidden_layers_take() -> None:
+def test_the_last_maps_of_224_pixels_have_the_size_of_the_hidden_layers_input() -> None:
     with torch.device("meta"):
         assert VGG(11).features(torch.empty(1, 3, 224, 224)).shape == (1, 512, 7, 7)
 
 
-def test_smaller_images_than_it_says_do_not_pass() -> None:
+def test_images_below_the_minimum_side_fail() -> None:
     with torch.device("meta"), pytest.raises(RuntimeError, match="too small"):
-        VGG(11)(torch.empty(1, 3, VGG.smallest_side - 1, 224))
+        VGG(11)(torch.empty(1, 3, VGG.min_side - 1, 224))
 
 
 def test_dropout_comes_after_both_hidden_layers() -> None:
@@ -92,8 +92,8 @@ def test_dropout_comes_after_both_hidden_layers() -> None:
     assert kinds == ["Linear", "ReLU", "Dropout", "Linear", "ReLU", "Dropout"]
 
 
-def test_fresh_weights_pass_a_signal_through_all_layers() -> None:
-    """Drawn as `nn.Conv2d` draws them, two pictures of noise end 1e-6 apart."""
+def test_initial_weights_pass_a_signal_through_all_layers() -> None:
+    """With the initialization of `nn.Conv2d`, the maps of two noise images differ by 1e-6."""
     torch.manual_seed(0)
     with torch.no_grad():
         maps = Narrow(16).features(torch.randn(2, 3, 64, 64))

@@ -1,4 +1,4 @@
-"""Weight files of other programs: the tensors that are read, and the errors for files that do not fit."""
+"""Weight files of other programs: reading them, and the messages for wrong files."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from retbench import State, UserError
 
 
 class Small(Features):
-    """A layer, a normalization, and a last layer that is left out."""
+    """A network of one layer and a normalization, without its last layer."""
 
     width = 3
-    smallest_side = 1
-    replaced = "top"
+    min_side = 1
+    replaced_layer = "top"
 
     def __init__(self) -> None:
         super().__init__()
@@ -31,7 +31,7 @@ class Small(Features):
 
 @pytest.fixture
 def published() -> State:
-    """The weights as somebody published them: with the last layer."""
+    """Return published weights, with the last layer."""
     return {**Small().state_dict(), "top.weight": torch.ones(5, 3), "top.bias": torch.ones(5)}
 
 
@@ -40,21 +40,21 @@ def save(path: Path, content: Any) -> WeightFile:
     return WeightFile(path, "small")
 
 
-def problem(file: WeightFile) -> str:
-    """Return the error for a file, which `check` and `read` share."""
+def read_error(file: WeightFile) -> str:
+    """Return the message for a file, the same from `check` and `read`."""
     with pytest.raises(UserError) as checked:
         file.check(Small())
     with pytest.raises(UserError) as read:
         file.read(Small())
     assert str(checked.value) == str(read.value)
-    where, _, message = str(read.value).partition(": ")
-    assert where == f"weights {file.path}"
+    location, _, message = str(read.value).partition(": ")
+    assert location == f"weights {file.path}"
     assert "\n" not in message
     return message
 
 
 @pytest.mark.parametrize("name", ["w.pth", "w.pt", "w.safetensors"])
-def test_all_but_the_last_layer_is_read(tmp_path: Path, published: State, name: str) -> None:
+def test_the_last_layer_is_not_read(tmp_path: Path, published: State, name: str) -> None:
     file = save(tmp_path / name, published)
     file.check(Small())
     state = file.read(Small())
@@ -62,12 +62,12 @@ def test_all_but_the_last_layer_is_read(tmp_path: Path, published: State, name: 
     assert all(torch.equal(tensor, published[name]) for name, tensor in state.items())
 
 
-def test_a_file_without_the_last_layer_is_read_too(tmp_path: Path, published: State) -> None:
+def test_a_file_without_the_last_layer_is_read(tmp_path: Path, published: State) -> None:
     del published["top.weight"], published["top.bias"]
     assert save(tmp_path / "w.pth", published).read(Small()).keys() == published.keys()
 
 
-def test_half_precision_is_widened_and_absent_batch_counters_are_zero(tmp_path: Path, published: State) -> None:
+def test_half_precision_becomes_float32_and_missing_batch_counters_zero(tmp_path: Path, published: State) -> None:
     half = {name: tensor.half() for name, tensor in published.items() if not name.endswith("num_batches_tracked")}
     file = save(tmp_path / "w.pth", half)
     file.check(Small())
@@ -76,59 +76,61 @@ def test_half_precision_is_widened_and_absent_batch_counters_are_zero(tmp_path: 
     assert torch.equal(state["norm.num_batches_tracked"], torch.tensor(0))
 
 
-def test_the_weights_of_another_network_are_named(tmp_path: Path, published: State) -> None:
+def test_missing_unexpected_and_wrong_weights_are_listed(tmp_path: Path, published: State) -> None:
     other = {**published, "first.weight": torch.ones(3, 7), "extra.a": torch.ones(1), "extra.b": torch.ones(1)}
     del other["first.bias"]
-    assert problem(save(tmp_path / "w.pth", other)) == (
+    assert read_error(save(tmp_path / "w.pth", other)) == (
         "not the weights of small: missing first.bias; unexpected extra.a and 1 more; "
-        "of another shape first.weight (got (3, 7), expected (3, 2))"
+        "wrong shape of first.weight (got (3, 7), expected (3, 2))"
     )
 
 
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
-        ({"state_dict": {"first.weight": torch.ones(1)}}, "not a state dict: got dict at 'state_dict'"),
+        (
+            {"state_dict": {"first.weight": torch.ones(1)}},
+            "not a state dict: got dict at 'state_dict', expected a tensor",
+        ),
         (torch.ones(3), "not a state dict: got Tensor, expected names and tensors"),
         (
             {"at": datetime.timedelta(1)},
-            "it runs code when it is opened: got a pickled datetime.timedelta, expected names and tensors alone",
+            "contains pickled code: got datetime.timedelta, expected names and tensors only",
         ),
         (
             nn.Linear(1, 1),
-            "it runs code when it is opened: got a pickled torch.nn.modules.linear.Linear, "
-            "expected names and tensors alone",
+            "contains pickled code: got torch.nn.modules.linear.Linear, expected names and tensors only",
         ),
     ],
     ids=["nested", "a tensor", "an object", "a whole module"],
 )
-def test_what_is_no_state_dict_is_refused(tmp_path: Path, content: object, expected: str) -> None:
-    assert problem(save(tmp_path / "w.pth", content)) == expected
+def test_a_file_without_a_state_dict_is_refused(tmp_path: Path, content: object, expected: str) -> None:
+    assert read_error(save(tmp_path / "w.pth", content)) == expected
 
 
 @pytest.mark.parametrize("name", ["w.pth", "w.safetensors"])
-@pytest.mark.parametrize("kept", [0, 7, 200, -20], ids=["empty", "a stub", "a head", "all but the tail"])
+@pytest.mark.parametrize("kept", [0, 7, 200, -20], ids=["empty", "first bytes", "header", "without the end"])
 def test_a_damaged_file_is_refused(tmp_path: Path, published: State, name: str, kept: int) -> None:
     file = save(tmp_path / name, published)
     file.path.write_bytes(file.path.read_bytes()[:kept])
-    assert problem(file).startswith("neither a PyTorch nor a safetensors file, or a damaged one: got ")
+    assert read_error(file).startswith("not a PyTorch or safetensors file, or damaged: got ")
 
 
 @pytest.mark.parametrize("name", ["w.pth", "w.safetensors"])
-def test_a_file_that_is_not_there_is_reported_as_missing(tmp_path: Path, name: str) -> None:
-    assert problem(WeightFile(tmp_path / name, "small")) == "no such file"
+def test_a_missing_file_is_reported(tmp_path: Path, name: str) -> None:
+    assert read_error(WeightFile(tmp_path / name, "small")) == "no such file"
 
 
-def test_a_check_loads_no_tensor(tmp_path: Path, published: State, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_check_loads_no_tensor_data(tmp_path: Path, published: State, monkeypatch: pytest.MonkeyPatch) -> None:
     devices: list[str] = []
     file = save(tmp_path / "w.pth", published)
     load = torch.load
 
-    def watch(*args: Any, **options: Any) -> dict[str, Tensor]:
+    def record_devices(*args: Any, **options: Any) -> dict[str, Tensor]:
         found: dict[str, Tensor] = load(*args, **options)
         devices.extend(tensor.device.type for tensor in found.values())
         return found
 
-    monkeypatch.setattr(torch, "load", watch)
+    monkeypatch.setattr(torch, "load", record_devices)
     file.check(Small())
     assert set(devices) == {"meta"}

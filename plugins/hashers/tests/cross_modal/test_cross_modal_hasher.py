@@ -23,7 +23,7 @@ TOY = ToyDataset().facts()
 
 
 class Untrained(CrossModalHasher):
-    """Heads as they were drawn."""
+    """A hasher with random heads."""
 
     name: ClassVar[str] = "untrained"
     source: ClassVar[str] = "made for tests"
@@ -36,7 +36,7 @@ class Untrained(CrossModalHasher):
         return nn.Linear(width, bits)
 
     def fit(self, data: TrainingData, ctx: Context) -> State:
-        return self.begin(data, ctx).state_dict()
+        return self.initial_network(data, ctx).state_dict()
 
 
 class Labeled(Untrained):
@@ -44,7 +44,7 @@ class Labeled(Untrained):
 
 
 @pytest.mark.parametrize("warmup", ["labels", "texts"])
-def test_it_keeps_its_contract(warmup: str) -> None:
+def test_it_meets_the_contract(warmup: str) -> None:
     check_component(Untrained.create({"warmup": warmup, "warmup_epochs": 1}))
 
 
@@ -57,39 +57,39 @@ def test_it_keeps_its_contract(warmup: str) -> None:
         ({"backbone": "alexnet", "weights": "random"}, Pretrained(architecture="alexnet", weights="random")),
         ({"backbone": "vgg11"}, Pretrained(architecture="vgg11", weights="imagenet")),
     ],
-    ids=["an unsupervised one learns from texts", "labels, if asked to", "cnn-f", "alexnet", "vgg11"],
+    ids=["texts by default", "labels on request", "cnn-f", "alexnet", "vgg11"],
 )
-def test_the_options_name_the_part_whose_features_are_stored(options: dict[str, Any], expected: object) -> None:
+def test_the_options_determine_the_backbone_part(options: dict[str, Any], expected: object) -> None:
     hasher = Untrained.create(options)
     assert hasher.parts(TOY) == {"backbone": expected}
     assert hasher.cached == "backbone"
 
 
-def test_labels_teach_the_backbone_of_a_supervised_one() -> None:
+def test_a_hasher_that_uses_labels_warms_up_on_labels() -> None:
     assert Labeled().warmup == "labels"
     assert Labeled().parts(TOY) == {"backbone": Conv()}
 
 
-def test_a_warm_up_on_labels_under_an_unsupervised_hasher_is_a_caveat() -> None:
+def test_a_warm_up_on_labels_is_a_caveat_of_an_unsupervised_hasher() -> None:
     assert Untrained(warmup="labels").caveats(TOY) == (SUPERVISED_WARM_UP,)
     assert Untrained().caveats(TOY) == Labeled().caveats(TOY) == ()
 
 
-def test_weights_and_backbone_go_together() -> None:
+def test_weights_that_the_backbone_does_not_have_are_an_option_error() -> None:
     for options in ({"weights": "imagenet"}, {"backbone": "alexnet", "weights": "warm-up"}):
-        with pytest.raises(OptionError, match="conv starts from its warm-up, and every other backbone from published"):
+        with pytest.raises(OptionError, match="conv takes warm-up only, and every other backbone imagenet"):
             Untrained.create(options)
 
 
-def test_a_dataset_without_texts_is_not_supported() -> None:
-    reason = "it learns from pairs of an image and a text, and dataset toy has no texts"
+def test_a_dataset_without_texts_is_refused() -> None:
+    reason = "needs images with texts: dataset toy has no texts; take one with texts"
     assert Untrained().supports(replace(TOY, text_width=0)) == reason
     assert Untrained().supports(TOY) is None
 
 
-def test_the_network_is_built_again_from_its_state_alone() -> None:
+def test_the_network_is_rebuilt_from_its_state() -> None:
     hasher = Untrained()
-    first = hasher.assemble(ConvFeatures(), text_width=3, bits=12).eval()
+    first = hasher.build_network(ConvFeatures(), text_width=3, bits=12).eval()
     second = hasher.network(first.state_dict(), CPU).eval()
     images, texts = torch.rand(2, 3, 16, 16), torch.rand(2, 3)
     assert torch.equal(first.image(images), second.image(images))
@@ -97,18 +97,18 @@ def test_the_network_is_built_again_from_its_state_alone() -> None:
     assert torch.equal(second.from_features(second.features(images)), second.image(images))
 
 
-def test_a_file_of_weights_counts_by_its_bytes(tmp_path: Path) -> None:
+def test_a_weight_file_is_identified_by_its_bytes(tmp_path: Path) -> None:
     specs = []
     for name in ("first.pth", "second.pth"):
         (tmp_path / name).write_bytes(b"weights")
         specs.append(Untrained.create({"backbone": "alexnet", "weights": str(tmp_path / name)}).spec(TOY))
     assert specs[0] == specs[1]
-    assert str(specs[0]["options"]["weights"]).startswith("sha256:")  # type: ignore[index, call-overload]  # JSON of a kind
+    assert str(specs[0]["options"]["weights"]).startswith("sha256:")  # type: ignore[index, call-overload]  # options are JSON
 
 
 @pytest.mark.parametrize(
     ("backbone", "expected"), [("alexnet", ".pth, .pt, .safetensors"), ("cnn-f", ".mat, .pth, .pt, .safetensors")]
 )
-def test_weights_that_no_backbone_can_start_from_are_an_error_of_the_option(backbone: str, expected: str) -> None:
+def test_invalid_weights_are_an_option_error(backbone: str, expected: str) -> None:
     with pytest.raises(OptionError, match=f"expected imagenet, random, or a path that ends in {expected}"):
         Untrained.create({"backbone": backbone, "weights": "nonsense"})

@@ -1,4 +1,4 @@
-"""DADH: the order of its steps, its schedule, its networks, and the result of a fit."""
+"""DADH: order of training steps, schedule, networks, and results of a fit."""
 
 from __future__ import annotations
 
@@ -11,7 +11,14 @@ from typing import Any
 import pytest
 import torch
 from retbench_hashers.backbones.conv import Conv
-from retbench_hashers.cross_modal.dadh import DADH, Branch, Scaling, discriminator, scheduled_rate, split_rows
+from retbench_hashers.cross_modal.dadh import (
+    DADH,
+    Branch,
+    Scaling,
+    build_discriminator,
+    scheduled_learning_rate,
+    split_batches,
+)
 from torch import Tensor, nn
 from torch.nn.functional import cosine_similarity, logsigmoid
 
@@ -29,8 +36,8 @@ TINY: dict[str, Any] = {
 }
 
 
-class Gaps(ToyDataset):
-    """The toy with a third of its rows without a label, and with texts without a word."""
+class IncompleteDataset(ToyDataset):
+    """A dataset with a third of its rows without labels and without text."""
 
     def labels(self, split: Split) -> Tensor:
         labels = super().labels(split)
@@ -42,106 +49,108 @@ class Gaps(ToyDataset):
 
 
 @cache
-def warm() -> State:
+def warm_backbone() -> State:
     data = TrainingData(ToyDataset(side=16), ToyDataset(side=16).facts(), CPU)
     torch.manual_seed(0)
     return Conv(epochs=4, batch_size=8).fit(data, Context(CPU, "float32", Noise(0, ("conv",))))
 
 
-def training(dataset: ToyDataset) -> TrainingData:
-    """Return the training split with the features of the warm backbone."""
+def training_data(dataset: ToyDataset) -> TrainingData:
+    """Return the training split with the features of the trained backbone."""
     facts = replace(dataset.facts(), bits=BITS)
     images = unit_images(dataset.images("train", range(facts.sizes["train"])), CPU)
     with torch.no_grad():
-        features = Conv().module(warm(), CPU)(images)
+        features = Conv().module(warm_backbone(), CPU)(images)
     return TrainingData(dataset, facts, CPU, shards=tuple(features.split(7)))
 
 
 def fit(hasher: DADH, dataset: ToyDataset | None = None, precision: Any = "float32", **services: Any) -> Any:
-    """Return state and curves of a hasher on a backbone that is warm."""
+    """Return state and curves of a hasher on a trained backbone."""
     curves: dict[str, Any] = {}
-    context = Context(CPU, precision, Noise(0, ("fit",)), {"backbone": warm()}, record=curves.__setitem__)
+    context = Context(CPU, precision, Noise(0, ("fit",)), {"backbone": warm_backbone()}, record=curves.__setitem__)
     torch.manual_seed(0)
-    return hasher.fit(training(dataset or ToyDataset(side=16)), replace(context, **services)), curves
+    return hasher.fit(training_data(dataset or ToyDataset(side=16)), replace(context, **services)), curves
 
 
-def equal(one: State, other: State) -> bool:
-    return one.keys() == other.keys() and all(torch.equal(tensor, other[name]) for name, tensor in one.items())
+def equal(first: State, second: State) -> bool:
+    return first.keys() == second.keys() and all(torch.equal(tensor, second[name]) for name, tensor in first.items())
 
 
-def apart(network: nn.Module, state: State) -> dict[str, float]:
-    """Return how far the heads of a fitted state are from those of a network, by name.
+def head_differences(network: nn.Module, state: State) -> dict[str, float]:
+    """Return the largest differences between the heads of a network and those of a fitted state, by tensor name.
 
-    Left out are what a layer adds in front of batch normalization, which takes it away again, and the mean that it
-    takes away: no loss hangs on them, so that their gradient is rounding noise, which Adam scales up to whole steps.
+    Biases before a batch normalization and its running means are left out: the normalization cancels such biases, so
+    that their gradient is rounding noise, which Adam scales up to whole steps.
     """
-    mine = {name: tensor for name, tensor in network.state_dict().items() if not name.startswith("features.")}
-    silent = [f"hidden.{layer}.{name}" for layer in range(3) for name in ("0.bias", "1.running_mean")]
-    heard = [name for name in mine if not name.endswith(tuple(silent))]
-    return {name: (state[name].double() - mine[name].double()).abs().max().item() for name in heard}
+    expected = {name: tensor for name, tensor in network.state_dict().items() if not name.startswith("features.")}
+    left_out = [f"hidden.{layer}.{name}" for layer in range(3) for name in ("0.bias", "1.running_mean")]
+    names = [name for name in expected if not name.endswith(tuple(left_out))]
+    return {name: (state[name].double() - expected[name].double()).abs().max().item() for name in names}
 
 
 @pytest.mark.parametrize("triplet", ["weighted", "unweighted", "none"])
 @pytest.mark.parametrize("between", ["element", "sample"])
-def test_an_epoch_is_the_published_steps_in_their_order(triplet: str, between: str, tmp_path: Path) -> None:
-    """Three epochs of one step, and the codes after each, written out from the formulas."""
+def test_a_fit_takes_the_published_steps_in_their_order(triplet: str, between: str, tmp_path: Path) -> None:
+    """Three epochs of one step each, and the codes after them, written from the formulas."""
     options = {"batch_size": 20, "epochs": 3, "weight_decay": 0.05, "critic_weight_decay": 0.1}
     hasher = DADH.create({**TINY, **options, "triplet": triplet, "interpolation": between})
     state, _ = fit(hasher, checkpoints=tmp_path, checkpoint_every=0.0)
 
     torch.manual_seed(0)
-    data = training(ToyDataset(side=16))
-    network = hasher.begin(data, Context(CPU, "float32", Noise(0, ("fit",)), {"backbone": warm()}))
+    data = training_data(ToyDataset(side=16))
+    network = hasher.initial_network(data, Context(CPU, "float32", Noise(0, ("fit",)), {"backbone": warm_backbone()}))
     image, text = network.image_head, network.text_head
     assert isinstance(image, Branch)
     assert isinstance(text, Branch)
-    by_features, by_codes = discriminator((8, 6)), discriminator((BITS, 5))
+    feature_critic, code_critic = build_discriminator((8, 6)), build_discriminator((BITS, 5))
     codes = 2.0 * torch.randint(2, (20, BITS)) - 1
-    moves = torch.optim.Adam([*image.parameters(), *text.parameters()], lr=1e-3, weight_decay=0.05)
-    critics = [
+    branch_optimizer = torch.optim.Adam([*image.parameters(), *text.parameters()], lr=1e-3, weight_decay=0.05)
+    critic_optimizers = [
         torch.optim.Adam(critic.parameters(), lr=1e-3, betas=(0.5, 0.9), weight_decay=0.1)
-        for critic in (by_features, by_codes)
+        for critic in (feature_critic, code_critic)
     ]
     shuffle = Noise(0, ("fit",)).generator("shuffle")
     for epoch in range(3):
-        moves.param_groups[0]["lr"] = 1e-3 * (0.8 if epoch else 1)
+        branch_optimizer.param_groups[0]["lr"] = 1e-3 * (0.8 if epoch else 1)
         rows = torch.randperm(20, generator=shuffle)
         texts, labels = data.texts(rows.tolist()), data.labels[rows].float()
         f_v, f_t = image.features(data.features(rows.tolist())), text.features(texts)
         h_v, h_t = torch.tanh(image.hash(f_v)), torch.tanh(text.hash(f_t))
-        for critic, optimizer, real, fake in zip((by_features, by_codes), critics, (f_v, h_v), (f_t, h_t), strict=True):
+        for critic, optimizer, real, fake in zip(
+            (feature_critic, code_critic), critic_optimizers, (f_v, h_v), (f_t, h_t), strict=True
+        ):
             loss = critic_loss(critic, real.detach(), fake.detach(), between)
             optimizer.zero_grad()
             torch.autograd.backward(loss)
             optimizer.step()
-        again = torch.tanh(text.hash(text.features(texts).detach()))
-        adversarial = -logsigmoid(by_features(f_t)).mean() - logsigmoid(by_codes(again)).mean()
+        second_codes = torch.tanh(text.hash(text.features(texts).detach()))
+        adversarial = -logsigmoid(feature_critic(f_t)).mean() - logsigmoid(code_critic(second_codes)).mean()
         distance = (codes[rows] - h_v).square().sum() + (codes[rows] - h_t).square().sum()
-        total = 10 * (triplets(h_v, h_t, labels, triplet) + triplets(h_t, h_v, labels, triplet))
+        total = 10 * (triplet_loss_in_full(h_v, h_t, labels, triplet) + triplet_loss_in_full(h_t, h_v, labels, triplet))
         total = total + 1.1 * distance + adversarial
-        moves.zero_grad()
+        branch_optimizer.zero_grad()
         torch.autograd.backward(total)
-        moves.step()
+        branch_optimizer.step()
         outputs = torch.empty(20, BITS)
         outputs[rows] = (h_v + h_t).detach()
-        named = data.labels.float()
-        projection = torch.linalg.inv(named.T @ named + torch.eye(3)) @ named.T @ codes
-        codes = (named @ projection + 0.5 * 1e-5 * outputs).sign()
+        label_vectors = data.labels.float()
+        projection = torch.linalg.inv(label_vectors.T @ label_vectors + torch.eye(3)) @ label_vectors.T @ codes
+        codes = (label_vectors @ projection + 0.5 * 1e-5 * outputs).sign()
 
-    distances = apart(network, state)
+    distances = head_differences(network, state)
     assert len(distances) == 39
     assert max(distances.values()) < 2e-5, distances
-    kept = torch.load(tmp_path / "training.pt", weights_only=True)
-    for name, critic in (("feature_critic", by_features), ("code_critic", by_codes)):
-        for weight, expected in zip(kept["moving"][name].values(), critic.state_dict().values(), strict=True):
+    checkpoint = torch.load(tmp_path / "training.pt", weights_only=True)
+    for name, critic in (("feature_critic", feature_critic), ("code_critic", code_critic)):
+        for weight, expected in zip(checkpoint["moving"][name].values(), critic.state_dict().values(), strict=True):
             torch.testing.assert_close(weight, expected, rtol=0, atol=2e-5)
-    assert torch.equal(kept["tensors"]["codes"], codes)
-    counted = state["text_head.hidden.0.1.num_batches_tracked"], state["image_head.hidden.0.1.num_batches_tracked"]
-    assert counted == (6, 3), "the texts of each step are counted twice"
+    assert torch.equal(checkpoint["tensors"]["codes"], codes)
+    batch_counts = state["text_head.hidden.0.1.num_batches_tracked"], state["image_head.hidden.0.1.num_batches_tracked"]
+    assert batch_counts == (6, 3), "the texts of each step are counted twice"
 
 
 def critic_loss(critic: nn.Module, real: Tensor, fake: Tensor, between: str) -> Tensor:
-    """Return what a discriminator minimizes, written out."""
+    """Return the loss of a discriminator, written from its formula."""
     share = torch.rand(real.shape) if between == "element" else torch.rand(len(real), 1)
     points = (share * real + (1 - share) * fake).requires_grad_()
     (slopes,) = torch.autograd.grad(critic(points).sum(), points, create_graph=True)
@@ -149,14 +158,14 @@ def critic_loss(critic: nn.Module, real: Tensor, fake: Tensor, between: str) -> 
     return entropy + 10 * (slopes.square().sum(dim=1).sqrt() - 1).square().mean()
 
 
-def triplets(anchors: Tensor, candidates: Tensor, labels: Tensor, form: str) -> Tensor:
-    """Return the sum over all triplets, written out as tensors of B^3 numbers."""
+def triplet_loss_in_full(anchors: Tensor, candidates: Tensor, labels: Tensor, form: str) -> Tensor:
+    """Return the triplet loss, computed with tensors of B^3 elements."""
     if form == "none":
         return torch.zeros(())
     common = labels @ labels.T
-    apart = (1 - cosine_similarity(anchors[:, None], candidates[None], dim=2)).clamp(min=0)
+    distances = (1 - cosine_similarity(anchors[:, None], candidates[None], dim=2)).clamp(min=0)
     chosen = (common[:, :, None] > 0) & (common[:, None, :] == 0)
-    hinges = apart[:, :, None] - apart[:, None, :] + 0.4
+    hinges = distances[:, :, None] - distances[:, None, :] + 0.4
     if form == "unweighted":
         return torch.relu(1.1 * chosen * hinges).sum()
     ranks = torch.arange(1, len(labels) + 1)
@@ -167,7 +176,7 @@ def triplets(anchors: Tensor, candidates: Tensor, labels: Tensor, form: str) -> 
 
 @pytest.mark.parametrize("precision", ["float32", "bf16"])
 @pytest.mark.parametrize("options", [{}, {"triplet": "none", "standardize": True}], ids=["triplets", "standardized"])
-def test_codes_of_items_that_share_a_class_are_nearer_in_every_direction(
+def test_codes_of_items_that_share_a_class_are_closer_in_every_direction(
     options: dict[str, Any], precision: str
 ) -> None:
     hasher, dataset = DADH.create({**TINY, **options, "epochs": 15, "learning_rate": 1e-2}), ToyDataset(side=16)
@@ -178,8 +187,8 @@ def test_codes_of_items_that_share_a_class_are_nearer_in_every_direction(
         images = sign(network.image(unit_images(dataset.images("database", rows), CPU))).float()
         texts = sign(network.text(dataset.texts("database", rows))).float()
     related = labels.float() @ labels.T.float() > 0
-    for one, other in ((images, images), (images, texts), (texts, texts)):
-        agreement = one @ other.T / BITS
+    for queries, items in ((images, images), (images, texts), (texts, texts)):
+        agreement = queries @ items.T / BITS
         assert agreement[related].mean() > agreement[~related].mean() + 0.3
     assert {len(curve) for curve in curves.values()} == {15}
     parts = {"quantization", "adversarial", *(() if options else ("triplet",))}
@@ -188,30 +197,30 @@ def test_codes_of_items_that_share_a_class_are_nearer_in_every_direction(
 
 
 @pytest.mark.parametrize("dropout", [False, True])
-def test_a_fit_that_was_killed_goes_on_to_the_same_bits(dropout: bool, tmp_path: Path) -> None:
+def test_a_resumed_fit_ends_with_the_same_bits(dropout: bool, tmp_path: Path) -> None:
     hasher = DADH.create({**TINY, "epochs": 4, "dropout": dropout})
 
     def kill(done: int, total: int) -> None:
         if done == 8:
             raise InterruptedError
 
-    whole, curves = fit(hasher)
+    uninterrupted, curves = fit(hasher)
     with pytest.raises(InterruptedError):
         fit(hasher, checkpoints=tmp_path, checkpoint_every=0.0, progress=kill)
     resumed, resumed_curves = fit(hasher, checkpoints=tmp_path, checkpoint_every=0.0)
-    assert equal(whole, resumed)
+    assert equal(uninterrupted, resumed)
     assert curves == resumed_curves
 
 
 @pytest.mark.parametrize("triplet", ["weighted", "unweighted", "none"])
-def test_rows_without_labels_and_texts_without_words_leave_everything_finite(triplet: str) -> None:
-    state, curves = fit(DADH.create({**TINY, "epochs": 3, "triplet": triplet}), Gaps(side=16))
+def test_rows_without_labels_or_text_leave_weights_and_losses_finite(triplet: str) -> None:
+    state, curves = fit(DADH.create({**TINY, "epochs": 3, "triplet": triplet}), IncompleteDataset(side=16))
     assert all(tensor.isfinite().all() for tensor in state.values())
     assert all(torch.tensor(curve).isfinite().all() for curve in curves.values())
 
 
 @pytest.mark.parametrize("database", [4, 8, 18, 34])
-def test_training_splits_of_any_size_are_learned_from(database: int) -> None:
+def test_a_fit_works_with_small_training_splits(database: int) -> None:
     """Two rows, four, nine and seventeen, in batches of eight: the last batch of one row joins the one before."""
     state, _ = fit(DADH.create({**TINY, "epochs": 2}), ToyDataset(side=16, database=database))
     assert all(tensor.isfinite().all() for tensor in state.values())
@@ -221,42 +230,42 @@ def test_training_splits_of_any_size_are_learned_from(database: int) -> None:
     ("count", "sizes"), [(9, [9]), (8, [8]), (17, [8, 9]), (18, [8, 8, 2]), (3, [3]), (2, [2]), (1, [1])]
 )
 def test_only_a_last_batch_of_one_row_joins_the_one_before(count: int, sizes: list[int]) -> None:
-    batches = split_rows(torch.arange(count), 8)
+    batches = split_batches(torch.arange(count), 8)
     assert [len(rows) for rows in batches] == sizes
     assert torch.equal(torch.cat(batches), torch.arange(count))
 
 
 def test_a_single_training_row_is_refused() -> None:
     facts = ToyDataset(database=2).facts()
-    assert "two training rows or more" in str(DADH().supports(facts))
+    assert "too few training rows: got 1, expected at least 2" in str(DADH().supports(facts))
     assert DADH().supports(ToyDataset(database=4).facts()) is None
 
 
-def test_data_without_texts_are_refused() -> None:
+def test_a_dataset_without_texts_is_refused() -> None:
     assert "has no texts" in str(DADH().supports(replace(ToyDataset().facts(), text_width=0)))
 
 
-def test_the_rate_falls_after_epochs_1_101_and_201_down_to_its_floor() -> None:
-    rates = [scheduled_rate(5e-5, epoch) for epoch in (0, 1, 100, 101, 200, 201, 300)]
+def test_the_rate_decays_after_epochs_1_101_and_201_down_to_its_minimum() -> None:
+    rates = [scheduled_learning_rate(5e-5, epoch) for epoch in (0, 1, 100, 101, 200, 201, 300)]
     assert rates == pytest.approx([5e-5, 4e-5, 4e-5, 3.2e-5, 3.2e-5, 2.56e-5, 2.56e-5])
-    assert scheduled_rate(5e-5, 9_999) == 1e-6
-    assert scheduled_rate(1e-7, 500) == 1e-7
+    assert scheduled_learning_rate(5e-5, 9_999) == 1e-6
+    assert scheduled_learning_rate(1e-7, 500) == 1e-7
 
 
-def test_the_rate_of_an_epoch_is_the_branches_own() -> None:
-    """At a rate of 1e-12 nothing moves but the statistics of batch normalization."""
+def test_a_tiny_rate_leaves_all_weights_unchanged() -> None:
+    """At a rate of 1e-12 nothing changes but the statistics of batch normalization."""
     state, _ = fit(DADH.create({**TINY, "epochs": 1, "learning_rate": 1e-12}))
     torch.manual_seed(0)
-    context = Context(CPU, "float32", Noise(0, ("fit",)), {"backbone": warm()})
-    start = DADH.create(TINY).begin(training(ToyDataset(side=16)), context)
-    distances = apart(start, state)
+    context = Context(CPU, "float32", Noise(0, ("fit",)), {"backbone": warm_backbone()})
+    start = DADH.create(TINY).initial_network(training_data(ToyDataset(side=16)), context)
+    distances = head_differences(start, state)
     assert max(value for name, value in distances.items() if name.endswith(("weight", "bias"))) < 1e-9
     assert distances["image_head.hidden.0.1.running_var"] > 1e-3
 
 
-def test_features_are_standardized_by_two_numbers_of_the_training_images() -> None:
+def test_features_are_standardized_by_mean_and_deviation_of_the_training_images() -> None:
     state, _ = fit(DADH.create({**TINY, "epochs": 1, "standardize": True}))
-    features = training(ToyDataset(side=16)).features(range(20))
+    features = training_data(ToyDataset(side=16)).features(range(20))
     assert state["image_head.scaling.mean"].item() == pytest.approx(features.mean().item(), rel=1e-5)
     assert state["image_head.scaling.deviation"].item() == pytest.approx(features.std(correction=0).item(), rel=1e-5)
     assert state["text_head.scaling.deviation"] == 1
@@ -264,17 +273,17 @@ def test_features_are_standardized_by_two_numbers_of_the_training_images() -> No
     assert plain["image_head.scaling.mean"] == 0
 
 
-def test_gradients_reach_the_pixels_and_the_backbone_stays() -> None:
+def test_pixels_have_a_gradient_and_the_backbone_is_unchanged() -> None:
     hasher = DADH.create({**TINY, "epochs": 1})
     state, _ = fit(hasher)
-    assert equal(warm(), {name[9:]: tensor for name, tensor in state.items() if name.startswith("features.")})
+    assert equal(warm_backbone(), {name[9:]: tensor for name, tensor in state.items() if name.startswith("features.")})
     images = torch.rand(3, 3, 16, 16).requires_grad_()
     torch.autograd.backward(hasher.network(state, CPU).eval().image(images).sum())
     assert images.grad is not None
     assert images.grad.abs().sum() > 0
 
 
-def test_the_defaults_are_the_published() -> None:
+def test_the_defaults_are_the_published_values() -> None:
     hasher = DADH()
     assert (hasher.hidden, hasher.feature_critic, hasher.code_critic) == ((8192, 4096, 2048), (1024, 512), (512,))
     assert (hasher.learning_rate, hasher.batch_size, hasher.epochs, hasher.margin) == (5e-5, 128, 300, 0.4)
@@ -302,32 +311,32 @@ def test_options_outside_their_range_are_errors(options: dict[str, Any], problem
 PUBLISHED = (8192, 4096, 2048)
 
 
-def weights(*networks: nn.Module) -> int:
+def count_weights(*networks: nn.Module) -> int:
     return sum(weight.numel() for network in networks for weight in network.parameters())
 
 
 @pytest.mark.parametrize(
     ("text_width", "millions"), [(10, 117.7), (1024, 126.0), (1386, 129.0), (1000, 125.8)], ids=str
 )
-def test_the_published_branches_have_as_many_weights(text_width: int, millions: float) -> None:
-    """Those of WIKI, of IAPR TC-12 and MS-COCO, of FLICKR-25K and of NUS-WIDE, over 4096 features of an image."""
+def test_the_published_branches_have_their_number_of_weights(text_width: int, millions: float) -> None:
+    """For WIKI, for IAPR TC-12 and MS-COCO, for FLICKR-25K and for NUS-WIDE, with 4096 features per image."""
     with torch.device("meta"):
         branches = [Branch(width, PUBLISHED, 32, dropout=False) for width in (4096, text_width)]
-    assert round(weights(*branches) / 1e6, 1) == millions
+    assert round(count_weights(*branches) / 1e6, 1) == millions
     assert branches[0](torch.empty(2, 4096, device="meta")).shape == (2, 32)
 
 
-def test_the_discriminators_are_drawn_as_he_et_al_and_start_without_bias() -> None:
+def test_discriminators_are_initialized_as_he_et_al_with_zero_biases() -> None:
     torch.manual_seed(0)
-    network = discriminator((2048, 1024, 512))
-    assert weights(network) == 2048 * 1024 + 1024 + 1024 * 512 + 512 + 512 + 1
+    network = build_discriminator((2048, 1024, 512))
+    assert count_weights(network) == 2048 * 1024 + 1024 + 1024 * 512 + 512 + 512 + 1
     assert [type(layer) for layer in network] == [nn.Linear, nn.ReLU, nn.Linear, nn.ReLU, nn.Linear]
     for layer in (network[0], network[2]):
         assert layer.weight.std().item() == pytest.approx((2 / layer.in_features) ** 0.5, rel=0.01)
         assert not layer.bias.any()
 
 
-def test_dropout_drops_half_of_each_hidden_layer_in_training_alone() -> None:
+def test_dropout_is_active_in_training_only() -> None:
     torch.manual_seed(0)
     inputs = torch.randn(64, 8)
     plain, dropping = (Branch(8, (40, 30, 20), 4, dropout=dropout) for dropout in (False, True))
@@ -337,7 +346,7 @@ def test_dropout_drops_half_of_each_hidden_layer_in_training_alone() -> None:
     assert torch.equal(dropping.eval()(inputs), dropping(inputs))
 
 
-def test_inputs_are_scaled_by_two_numbers_that_are_part_of_the_state() -> None:
+def test_inputs_are_scaled_by_mean_and_deviation_in_the_state() -> None:
     branch = Branch(3, (4, 4, 4), 2, dropout=False)
     inputs = torch.tensor([[1.0, 2.0, 6.0]])
     assert torch.equal(branch.scaling(inputs), inputs)
@@ -346,13 +355,13 @@ def test_inputs_are_scaled_by_two_numbers_that_are_part_of_the_state() -> None:
     assert branch.state_dict()["scaling.deviation"] == 4
 
 
-def test_features_that_are_all_alike_are_scaled_by_nothing() -> None:
+def test_constant_features_are_not_divided_by_their_deviation() -> None:
     scaling = Scaling()
     scaling.set(3.0, 0.0)
     assert scaling(torch.tensor([3.0, 4.0])).tolist() == [0.0, 1.0]
 
 
-def test_features_are_what_the_hash_layer_reads() -> None:
+def test_features_are_the_inputs_of_the_hash_layer() -> None:
     branch = Branch(3, (6, 5, 4), 2, dropout=False).eval()
     inputs = torch.randn(7, 3)
     features = branch.features(inputs)

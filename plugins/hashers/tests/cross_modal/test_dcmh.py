@@ -1,4 +1,4 @@
-"""DCMH's loss, schedule and training against the formulas of its paper, written out pair by pair."""
+"""DCMH's loss, schedule and training against the formulas of its paper, computed in loops over pairs."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ BITS = 4
 TINY = {"hidden": 6, "epochs": 2, "batch_size": 8, "learning_rate": 0.5, "last_learning_rate": 0.1}
 
 
-class Wordless(ToyDataset):
-    """Its first training item has no text, its second no label."""
+class IncompleteDataset(ToyDataset):
+    """A dataset whose first training item has no text and whose second has no label."""
 
     def texts(self, split: Any, rows: Sequence[int]) -> Tensor:
         return super().texts(split, rows) * (torch.tensor(list(rows)) > 0)[:, None]
@@ -38,14 +38,14 @@ class Wordless(ToyDataset):
 
 
 def training_data(rows: int = 20) -> TrainingData:
-    toys = Wordless(side=16, database=2 * rows)
-    return TrainingData(toys, replace(toys.facts(), bits=BITS), CPU)
+    dataset = IncompleteDataset(side=16, database=2 * rows)
+    return TrainingData(dataset, replace(dataset.facts(), bits=BITS), CPU)
 
 
 class Smooth(Features):
-    """A backbone without kinks, whose gradients two ways of rounding cannot set apart."""
+    """A smooth backbone, whose gradients do not depend on rounding."""
 
-    width, smallest_side = 12, 16
+    width, min_side = 12, 16
 
     def __init__(self) -> None:
         super().__init__()
@@ -56,8 +56,8 @@ class Smooth(Features):
 
 
 class SmoothDCMH(DCMH):
-    def begin(self, data: TrainingData, ctx: Context) -> CrossModalNetwork:
-        return self.assemble(Smooth().requires_grad_(False).eval(), data.facts.text_width, data.facts.bits)
+    def initial_network(self, data: TrainingData, ctx: Context) -> CrossModalNetwork:
+        return self.build_network(Smooth().requires_grad_(False).eval(), data.facts.text_width, data.facts.bits)
 
 
 CONTEXT = Context(CPU, "float32", Noise(0, ("fit",)))
@@ -68,8 +68,8 @@ def fit(hasher: DCMH, rows: int = 20, **services: Any) -> State:
     return hasher.fit(training_data(rows), replace(CONTEXT, **services))
 
 
-def by_hand(f: Tensor, rows: list[int], own: Tensor, other: Tensor, codes: Tensor, labels: Tensor) -> Tensor:
-    """Return the loss of outputs f (b, K) of `rows`, gamma = eta = 1, the logarithm taken as it is written."""
+def loss_in_loops(f: Tensor, rows: list[int], own: Tensor, other: Tensor, codes: Tensor, labels: Tensor) -> Tensor:
+    """Return the loss of outputs f (b, K) of `rows` with gamma = eta = 1, computed in loops over pairs."""
     total = torch.zeros(())
     for i, row in enumerate(rows):
         for j in range(len(own)):
@@ -81,7 +81,7 @@ def by_hand(f: Tensor, rows: list[int], own: Tensor, other: Tensor, codes: Tenso
     return (total + (f.sum(dim=0) + own[rest].sum(dim=0)).square().sum()) / (len(rows) * len(own))
 
 
-def test_the_loss_and_its_gradient_are_those_of_the_pairs() -> None:
+def test_loss_and_gradient_equal_those_of_the_loops() -> None:
     generator = torch.Generator().manual_seed(1)
     own, other = (torch.randn(9, BITS, generator=generator) for _ in range(2))
     labels = (torch.rand(9, 3, generator=generator) < 0.3).to(torch.uint8)
@@ -90,7 +90,7 @@ def test_the_loss_and_its_gradient_are_those_of_the_pairs() -> None:
     similarity = (labels[rows].float() @ labels.T.float() > 0).float()
     own[rows] = outputs.detach()
     loss = DCMH().branch_loss(outputs, torch.tensor(rows), similarity, Memory(own, other, codes))
-    expected = by_hand(outputs, rows, own, other, codes, labels)
+    expected = loss_in_loops(outputs, rows, own, other, codes, labels)
     torch.testing.assert_close(loss, expected)
     torch.testing.assert_close(*(torch.autograd.grad(value, outputs) for value in (loss, expected)))
 
@@ -105,11 +105,11 @@ def test_outputs_beyond_the_range_of_exp_have_a_finite_loss() -> None:
     torch.testing.assert_close(gradient, torch.full((1, BITS), 50.0 + 2 * 99 + 2 * 100))
 
 
-def transcribed(hasher: DCMH) -> State:
+def reference_training(hasher: DCMH) -> State:
     """Return the network after two epochs of two steps on images and two on texts, batches of 8 of 20 rows."""
     data = training_data()
     torch.manual_seed(5)
-    network = hasher.begin(data, CONTEXT).requires_grad_(True).train()
+    network = hasher.initial_network(data, CONTEXT).requires_grad_(True).train()
     texts = data.texts(range(20))
     if hasher.center_texts:
         network.text_head.mean.copy_(texts.sum(dim=0) / 20)
@@ -125,7 +125,7 @@ def transcribed(hasher: DCMH) -> State:
             for _ in range(2):
                 rows = torch.randperm(20, generator=shuffle)[:8].tolist()
                 f = network.image(data.images(rows)) if modality == "image" else network.text(texts[rows])
-                loss = by_hand(f, rows, own[modality], own[other], codes, data.labels)
+                loss = loss_in_loops(f, rows, own[modality], own[other], codes, data.labels)
                 own[modality][rows] = f.detach()
                 descend(weights[modality], loss, rate, hasher.weight_decay)
     return network.state_dict()
@@ -138,38 +138,38 @@ def descend(weights: list[nn.Parameter], loss: Tensor, rate: float, decay: float
 
 
 @pytest.mark.parametrize("options", [{}, {"center_texts": True, "weight_decay": 0.01}], ids=["defaults", "centered"])
-def test_two_epochs_are_those_of_the_formulas(options: dict[str, Any]) -> None:
+def test_two_epochs_equal_the_reference_training(options: dict[str, Any]) -> None:
     hasher = SmoothDCMH.create({**TINY, **options})
     state = fit(hasher)
-    torch.testing.assert_close(state, transcribed(hasher), rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(state, reference_training(hasher), rtol=1e-4, atol=1e-6)
     assert bool(state["text_head.mean"].any()) == hasher.center_texts
 
 
 @pytest.mark.parametrize(("rows", "steps"), [(20, 4), (17, 4), (8, 2), (5, 2), (1, 2)])
-def test_an_epoch_takes_as_many_whole_batches_as_there_are_and_at_least_one(rows: int, steps: int) -> None:
-    seen: list[tuple[int, int]] = []
+def test_an_epoch_takes_all_full_batches_and_at_least_one(rows: int, steps: int) -> None:
+    progress: list[tuple[int, int]] = []
 
-    def watch(done: int, total: int) -> None:
-        seen.append((done, total))
+    def log_progress(done: int, total: int) -> None:
+        progress.append((done, total))
 
     curves: dict[str, Any] = {}
-    state = fit(SmoothDCMH.create(TINY), rows, progress=watch, record=curves.__setitem__)
-    assert seen == [(step + 1, 2 * steps) for step in range(2 * steps)]
+    state = fit(SmoothDCMH.create(TINY), rows, progress=log_progress, record=curves.__setitem__)
+    assert progress == [(step + 1, 2 * steps) for step in range(2 * steps)]
     assert {name: len(curve) for name, curve in curves.items()} == {"image_loss": 2, "text_loss": 2}
     assert all(torch.isfinite(tensor).all() for tensor in state.values())
 
 
-def test_rates_fall_as_in_both_published_codes() -> None:
+def test_both_schedules_are_the_published_ones() -> None:
     linear, epochs = DCMH(), 500
     expected = np.linspace(10**-1.5, 1e-6, epochs + 1)[:epochs]
-    assert [linear.scheduled_rate(epoch) for epoch in range(epochs)] == pytest.approx(expected.tolist())
+    assert [linear.scheduled_learning_rate(epoch) for epoch in range(epochs)] == pytest.approx(expected.tolist())
     logarithmic = DCMH(schedule="logarithmic", last_learning_rate=1e-3)
     expected = np.logspace(-1.5, -3, epochs)
-    assert [logarithmic.scheduled_rate(epoch) for epoch in range(epochs)] == pytest.approx(expected.tolist())
-    assert DCMH(schedule="logarithmic", epochs=1).scheduled_rate(0) == pytest.approx(10**-1.5)
+    assert [logarithmic.scheduled_learning_rate(epoch) for epoch in range(epochs)] == pytest.approx(expected.tolist())
+    assert DCMH(schedule="logarithmic", epochs=1).scheduled_learning_rate(0) == pytest.approx(10**-1.5)
 
 
-def test_a_fit_that_was_killed_goes_on_to_the_same_bits(tmp_path: Path) -> None:
+def test_a_resumed_fit_ends_with_the_same_bits(tmp_path: Path) -> None:
     hasher = SmoothDCMH.create({**TINY, "epochs": 4})
     curves: dict[str, Any] = {}
     resumed_curves: dict[str, Any] = {}
@@ -178,11 +178,11 @@ def test_a_fit_that_was_killed_goes_on_to_the_same_bits(tmp_path: Path) -> None:
         if done == 11:
             raise InterruptedError
 
-    whole = fit(hasher, record=curves.__setitem__)
+    uninterrupted = fit(hasher, record=curves.__setitem__)
     with pytest.raises(InterruptedError):
         fit(hasher, checkpoints=tmp_path, checkpoint_every=0.0, progress=kill)
     resumed = fit(hasher, checkpoints=tmp_path, checkpoint_every=0.0, record=resumed_curves.__setitem__)
-    assert all(torch.equal(tensor, resumed[name]) for name, tensor in whole.items())
+    assert all(torch.equal(tensor, resumed[name]) for name, tensor in uninterrupted.items())
     assert curves == resumed_curves
 
 
@@ -191,7 +191,7 @@ def test_it_trains_in_bf16() -> None:
     assert all(torch.isfinite(tensor).all() and tensor.dtype != torch.bfloat16 for tensor in state.values())
 
 
-def test_the_whole_backbone_is_trained_and_the_part_is_not_changed_in_place() -> None:
+def test_the_whole_backbone_is_trained_without_changing_the_part_in_place() -> None:
     torch.manual_seed(0)
     start = Conv().build().state_dict()
     kept = {name: tensor.clone() for name, tensor in start.items()}
@@ -200,11 +200,11 @@ def test_the_whole_backbone_is_trained_and_the_part_is_not_changed_in_place() ->
     assert not any(torch.equal(kept[name], state[f"features.{name}"]) for name in kept)
 
 
-def test_codes_of_items_that_share_a_class_are_nearer_across_modalities() -> None:
-    """Few hidden units that start small leave the saddle at 0, where all outputs are alike, only after long."""
+def test_codes_of_items_that_share_a_class_are_closer_across_modalities() -> None:
+    """With few hidden units, training takes long to leave the saddle at 0, where all outputs are equal."""
     options = {**TINY, "epochs": 60, "hidden": 1024, "last_learning_rate": 0.5}
     hasher, data = SmoothDCMH.create(options), training_data()
-    network = hasher.begin(data, CONTEXT).eval()
+    network = hasher.initial_network(data, CONTEXT).eval()
     network.load_state_dict(fit(hasher))
     with torch.no_grad():
         images = sign(network.image(data.images(range(2, 20)))).float()
@@ -214,7 +214,7 @@ def test_codes_of_items_that_share_a_class_are_nearer_across_modalities() -> Non
     assert agreement[related].mean() > agreement[~related].mean() + 0.3
 
 
-def test_published_heads_have_the_published_sizes_and_start_small() -> None:
+def test_heads_have_the_published_sizes_and_initialization() -> None:
     with torch.device("meta"):
         images, texts = DCMH().image_head(4096, 32), DCMH().text_head(1386, 32)
     assert sum(weight.numel() for weight in images.parameters()) == 4097 * 32
@@ -226,6 +226,6 @@ def test_published_heads_have_the_published_sizes_and_start_small() -> None:
         assert float(layer.bias.detach().std()) == pytest.approx(0.01, rel=0.05)
 
 
-def test_its_features_are_not_stored_and_labels_warm_it_up() -> None:
+def test_features_are_not_cached_and_the_warm_up_uses_labels() -> None:
     assert DCMH.cached is None
     assert DCMH().warmup == "labels"

@@ -1,4 +1,4 @@
-"""DJSRH against values of its published code, and what it trains."""
+"""DJSRH against values of its published code, and its trained layers."""
 
 from __future__ import annotations
 
@@ -23,58 +23,58 @@ FEATURES, TEXTS = grid(8, 5, 0.5, 1.1, 0.1).abs(), grid(8, 6, 1.2, 0.4, 0.9).abs
 IMAGE_CODES, TEXT_CODES = grid(8, 4, 0.7, 1.3, 0.2).tanh(), grid(8, 4, 0.9, -0.8, 0.5).tanh()
 
 
-def test_similarity_and_loss_are_those_of_the_published_code() -> None:
+def test_similarity_and_loss_equal_those_of_the_published_code() -> None:
     hasher = DJSRH()
     similarity = hasher.similarity(FEATURES, TEXTS)
     torch.testing.assert_close(similarity[0, :4], torch.tensor([1.20833, 0.98698, 0.64366, 0.39783]), rtol=0, atol=1e-5)
     images, texts = IMAGE_CODES.clone().requires_grad_(), TEXT_CODES.clone().requires_grad_()
-    loss = hasher.mismatch(images, texts, similarity)
+    loss = hasher.similarity_loss(images, texts, similarity)
     assert float(loss.detach()) == pytest.approx(1.422368, abs=1e-5)
     assert all(torch.isfinite(gradient).all() for gradient in torch.autograd.grad(loss, [images, texts]))
 
 
-def test_the_second_order_is_a_mean_over_the_batch_at_hand() -> None:
-    """Of one pair, S~ is its cosine with itself, 1; of an empty text and dead features, -1."""
+def test_the_second_order_is_a_mean_over_the_batch() -> None:
+    """For one pair, S~ is 1, its cosine with itself; for an empty text and zero features, -1."""
     pair = DJSRH().similarity(torch.ones(1, 3), torch.ones(1, 2))
     torch.testing.assert_close(pair, torch.tensor([[1.5 * (0.6 + 0.4)]]))
-    nothing = DJSRH().similarity(torch.zeros(2, 3), torch.zeros(2, 2))
-    torch.testing.assert_close(nothing, torch.full((2, 2), 1.5 * (-0.6 + 0.4)))
+    zeros = DJSRH().similarity(torch.zeros(2, 3), torch.zeros(2, 2))
+    torch.testing.assert_close(zeros, torch.full((2, 2), 1.5 * (-0.6 + 0.4)))
 
 
-def test_shares_and_weights_are_what_they_multiply() -> None:
-    of_texts = DJSRH(image_share=0, second_order=0, scale=1).similarity(FEATURES, TEXTS)
-    torch.testing.assert_close(of_texts, DJSRH(image_share=1, second_order=0, scale=1).similarity(TEXTS, FEATURES))
+def test_shares_and_weights_multiply_their_terms() -> None:
+    text_similarity = DJSRH(image_share=0, second_order=0, scale=1).similarity(FEATURES, TEXTS)
+    torch.testing.assert_close(
+        text_similarity, DJSRH(image_share=1, second_order=0, scale=1).similarity(TEXTS, FEATURES)
+    )
     similarity = DJSRH().similarity(FEATURES, TEXTS)
     losses = {
         weights: float(
-            DJSRH(image_weight=weights[0], text_weight=weights[1]).mismatch(IMAGE_CODES, TEXT_CODES, similarity)
+            DJSRH(image_weight=weights[0], text_weight=weights[1]).similarity_loss(IMAGE_CODES, TEXT_CODES, similarity)
         )
         for weights in [(0, 0), (1, 0), (0, 1), (0.3, 0.2)]
     }
-    of_images, of_words = losses[1, 0] - losses[0, 0], losses[0, 1] - losses[0, 0]
-    assert losses[0.3, 0.2] == pytest.approx(losses[0, 0] + 0.3 * of_images + 0.2 * of_words)
-    assert of_images != pytest.approx(of_words)
+    image_term, text_term = losses[1, 0] - losses[0, 0], losses[0, 1] - losses[0, 0]
+    assert losses[0.3, 0.2] == pytest.approx(losses[0, 0] + 0.3 * image_term + 0.2 * text_term)
+    assert image_term != pytest.approx(text_term)
 
 
 @pytest.mark.parametrize("backbone", HIDDEN_LAYERS)
-def test_every_backbone_has_hidden_layers_and_the_rest_stays(backbone: str) -> None:
+def test_trained_hidden_trains_all_fully_connected_layers_of_every_backbone(backbone: str) -> None:
     hasher = DJSRH.create({"backbone": backbone, "trained": "hidden"})
     with torch.device("meta"):
-        network = hasher.assemble(hasher.part().build(), 10, 16)
-    head, *hidden = hasher.learners(network)
+        network = hasher.build_network(hasher.backbone_part().build(), 10, 16)
+    head, *hidden = hasher.trained_image_modules(network)
     assert head is network.image_head
     kinds = {type(module) for layers in hidden for module in layers.modules()}
     assert kinds & {nn.Linear, nn.Conv2d}
     learned = sum(weight.numel() for layers in hidden for weight in layers.parameters())
     rest = [w for name, w in network.features.named_parameters() if not name.startswith(HIDDEN_LAYERS[backbone])]
     assert learned + sum(weight.numel() for weight in rest) == sum(w.numel() for w in network.features.parameters())
-    assert all(weight.ndim in (1, 4) for weight in rest), "a fully connected layer is left out"
+    assert all(weight.ndim in (1, 4) for weight in rest), "a fully connected layer is not trained"
 
 
 @pytest.mark.parametrize(("trained", "learned"), [("all", "features."), ("hidden", "features.hidden"), ("none", ())])
-def test_batch_normalization_follows_the_images_where_the_backbone_is_trained_alone(
-    trained: str, learned: str | tuple[str, ...]
-) -> None:
+def test_only_trained_layers_of_the_backbone_change(trained: str, learned: str | tuple[str, ...]) -> None:
     toys = ToyDataset(side=16)
     data = TrainingData(toys, replace(toys.facts(), bits=4), torch.device("cpu"))
     torch.manual_seed(0)
@@ -87,6 +87,6 @@ def test_batch_normalization_follows_the_images_where_the_backbone_is_trained_al
     }
 
 
-def test_its_features_are_not_stored_and_texts_warm_it_up() -> None:
+def test_features_are_not_cached_and_the_warm_up_uses_texts() -> None:
     assert DJSRH.cached is None
     assert DJSRH().warmup == "texts"

@@ -17,24 +17,24 @@ FEATURES, TEXTS = grid(8, 5, 0.5, 1.1, 0.1).abs(), grid(8, 6, 1.2, 0.4, 0.9).abs
 IMAGE_CODES, TEXT_CODES = grid(8, 4, 0.7, 1.3, 0.2).tanh(), grid(8, 4, 0.9, -0.8, 0.5).tanh()
 
 
-def test_similarity_and_loss_are_those_of_the_published_code() -> None:
+def test_similarity_and_loss_equal_those_of_the_published_code() -> None:
     hasher = JDSH()
     assert hasher.thresholds == pytest.approx((-0.528, -0.138))
     similarity = hasher.similarity(FEATURES, TEXTS)
     torch.testing.assert_close(similarity[0, :4], torch.tensor([1.67859, 1.37113, 1.03136, 0.82871]), rtol=0, atol=1e-5)
     images, texts = IMAGE_CODES.clone().requires_grad_(), TEXT_CODES.clone().requires_grad_()
-    loss = hasher.mismatch(images, texts, similarity)
+    loss = hasher.similarity_loss(images, texts, similarity)
     assert float(loss.detach()) == pytest.approx(4.385344, abs=1e-5)
     assert all(torch.isfinite(gradient).all() for gradient in torch.autograd.grad(loss, [images, texts]))
 
 
-def test_clear_cases_are_made_clearer_and_the_others_are_scaled_alone() -> None:
-    """S_T is left out by its share, and the features' angles give s = cos on three sides of the thresholds."""
+def test_clear_cases_are_amplified_and_the_others_only_scaled() -> None:
+    """The share of S_T is 0, and the angles of the features give s below, between and above the thresholds."""
     angles = torch.tensor([0.0, 0.6, 1.4, 2.8])
     features = torch.stack([angles.cos(), angles.sin()], dim=1)
     options = {"image_share": 1, "text_share": 0, "high_order": 0, "lowest": -3, "highest": 1}
-    places = {"left_location": -2, "left_scale": 0.25, "right_location": 0, "right_scale": 0.05}
-    found = JDSH.create({**options, **places}).similarity(features, torch.ones(4, 1))[0]
+    thresholds = {"left_location": -2, "left_scale": 0.25, "right_location": 0, "right_scale": 0.05}
+    found = JDSH.create({**options, **thresholds}).similarity(features, torch.ones(4, 1))[0]
     expected = []
     for angle in angles.tolist():
         s = 2 * float(torch.tensor(angle).cos()) - 1
@@ -47,7 +47,7 @@ def test_clear_cases_are_made_clearer_and_the_others_are_scaled_alone() -> None:
     torch.testing.assert_close(found, torch.tensor(expected))
 
 
-def test_a_pair_without_text_and_dead_features_has_a_finite_similarity() -> None:
+def test_a_pair_of_zero_features_and_an_empty_text_has_a_finite_similarity() -> None:
     features, texts = FEATURES.clone(), TEXTS.clone()
     features[0], texts[0] = 0, 0
     similarity = JDSH().similarity(features, texts)
@@ -55,16 +55,16 @@ def test_a_pair_without_text_and_dead_features_has_a_finite_similarity() -> None
     torch.testing.assert_close(similarity, similarity.T)
 
 
-def test_features_are_normalized_in_front_of_the_head_on_demand_alone() -> None:
+def test_features_are_normalized_before_the_head_on_request() -> None:
     for unit in (False, True):
         torch.manual_seed(0)
         head = JDSH(unit_features=unit).image_head(5, 4)
         with torch.no_grad():
-            alike = torch.allclose(head(FEATURES), head(7 * FEATURES), atol=1e-6)
+            equal = torch.allclose(head(FEATURES), head(7 * FEATURES), atol=1e-6)
             assert torch.isfinite(head(torch.zeros(1, 5))).all()
-        assert alike == unit
+        assert equal == unit
 
 
-def test_it_learns_from_stored_features_and_texts_warm_it_up() -> None:
+def test_features_are_cached_and_the_warm_up_uses_texts() -> None:
     assert JDSH.cached == "backbone"
     assert JDSH().warmup == "texts"

@@ -1,4 +1,4 @@
-"""Pairs held out of a training, and their score."""
+"""Validation pairs held out of a training, and their score."""
 
 from __future__ import annotations
 
@@ -38,20 +38,20 @@ def network(images: Tensor, texts: Tensor) -> CrossModalNetwork:
     return CrossModalNetwork(nn.Identity(), linear(images), linear(texts), 3, BITS).eval()
 
 
-def drawn(seed: int) -> Tensor:
+def random_weight(seed: int) -> Tensor:
     return torch.randn(BITS, 3, generator=torch.Generator().manual_seed(seed))
 
 
 @pytest.mark.parametrize("count", [0, 1, 10])
-def test_every_row_is_either_trained_or_a_query(count: int) -> None:
+def test_every_row_is_either_a_training_row_or_a_query(count: int) -> None:
     split = ValidationSplit.draw(training_data(), count, context())
-    assert len(split.queries) == count
-    assert torch.cat([split.trained, split.queries]).sort().values.tolist() == list(range(30))
+    assert len(split.query_rows) == count
+    assert torch.cat([split.training_rows, split.query_rows]).sort().values.tolist() == list(range(30))
 
 
-def test_the_draw_hangs_on_the_seed_alone() -> None:
-    first, again, other = (ValidationSplit.draw(training_data(), 10, context(seed)).queries for seed in (0, 0, 1))
-    assert torch.equal(first, again)
+def test_the_draw_depends_on_the_seed() -> None:
+    first, same, other = (ValidationSplit.draw(training_data(), 10, context(seed)).query_rows for seed in (0, 0, 1))
+    assert torch.equal(first, same)
     assert not torch.equal(first, other)
 
 
@@ -63,22 +63,24 @@ def average_precision_of(query: Tensor, items: Tensor, relevant: Tensor) -> floa
     return float(precisions[ranked].mean()) if ranked.any() else 0.0
 
 
-def test_the_score_is_the_sum_of_both_directions_by_their_definition() -> None:
+def test_the_score_is_the_sum_of_map_in_both_directions() -> None:
     data = training_data()
     split = ValidationSplit.draw(data, 6, context())
-    net = network(drawn(0), drawn(1))
+    net = network(random_weight(0), random_weight(1))
     rows = list(range(30))
     codes = relax(net.from_features(data.features(rows))) >= 0, relax(net.text(data.texts(rows))) >= 0
     relevant = data.labels.float() @ data.labels.float().T > 0
     expected = 0.0
-    for query in split.queries.tolist():
-        for asked, answering in ((0, 1), (1, 0)):
-            items = codes[answering][split.trained]
-            expected += average_precision_of(codes[asked][query], items, relevant[query, split.trained]) / 6
+    for query in split.query_rows.tolist():
+        for query_modality, item_modality in ((0, 1), (1, 0)):
+            items = codes[item_modality][split.training_rows]
+            expected += (
+                average_precision_of(codes[query_modality][query], items, relevant[query, split.training_rows]) / 6
+            )
     assert split.score(net, context()) == pytest.approx(expected)
 
 
-def test_opposite_heads_score_less_than_equal_ones() -> None:
+def test_opposite_heads_score_lower_than_equal_heads() -> None:
     split = ValidationSplit.draw(training_data(), 10, context())
-    same, opposite = (split.score(network(drawn(0), sign * drawn(0)), context()) for sign in (1, -1))
+    same, opposite = (split.score(network(random_weight(0), sign * random_weight(0)), context()) for sign in (1, -1))
     assert 0 < opposite < same <= 2

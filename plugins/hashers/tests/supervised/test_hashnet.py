@@ -1,4 +1,4 @@
-"""HashNet's continuation, and its weights where a kind of pairs is absent."""
+"""HashNet's continuation, and its loss without similar or without dissimilar pairs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ CODES = torch.arange(1, 25).float().cos().reshape(6, 4)
 
 
 def scale(hasher: HashNet, epoch: int, step: int) -> float:
-    """Return how much steeper than tanh the codes of a training step are."""
+    """Return the scale inside tanh in a training step."""
     outputs = hasher.outputs(LOGITS.double(), TrainingStep(epoch, step))
     return float((torch.atanh(outputs) / LOGITS).mean())
 
@@ -25,33 +25,33 @@ def scale(hasher: HashNet, epoch: int, step: int) -> float:
 @pytest.mark.parametrize(
     ("step", "expected"), [(0, 1), (198, 1), (199, 1.4142136), (399, 1.7320508), (598, 1.7320508), (999, 2.4494897)]
 )
-def test_the_scale_grows_with_every_two_hundredth_step(step: int, expected: float) -> None:
+def test_the_scale_grows_every_200_steps(step: int, expected: float) -> None:
     assert scale(HashNet(), epoch=70, step=step) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(("epoch", "expected"), [(0, 1), (19, 1), (20, 1.4142136), (149, 8**0.5)])
-def test_the_scale_of_deephash_grows_every_twenty_epochs(epoch: int, expected: float) -> None:
+def test_the_scale_can_grow_every_20_epochs(epoch: int, expected: float) -> None:
     assert scale(HashNet(continuation="epochs"), epoch, step=10_000) == pytest.approx(expected)
 
 
-def test_continuation_may_be_off() -> None:
+def test_the_scale_is_constant_without_continuation() -> None:
     assert scale(HashNet(continuation="none"), epoch=100, step=10_000) == pytest.approx(1)
 
 
 @pytest.mark.parametrize(("label", "similarity"), [(1, 1.0), (0, 0.0)], ids=["all similar", "all dissimilar"])
 @pytest.mark.parametrize("pairs", ["memory", "batch"])
-def test_without_a_kind_of_pairs_the_loss_is_the_mean_of_the_other(
+def test_if_all_pairs_are_of_one_kind_the_loss_is_their_mean(
     label: int, similarity: float, pairs: Literal["memory", "batch"]
 ) -> None:
     labels, rows = torch.full((6, 1), label, dtype=torch.uint8), torch.arange(3)
-    inner = 0.1 * CODES[rows] @ (CODES if pairs == "memory" else CODES[rows]).T
-    expected = (softplus(inner) - similarity * inner).mean()
+    inner_products = 0.1 * CODES[rows] @ (CODES if pairs == "memory" else CODES[rows]).T
+    expected = (softplus(inner_products) - similarity * inner_products).mean()
     for weighted in (True, False):
         hasher = HashNet(class_weighted=weighted, pairs=pairs)
         torch.testing.assert_close(hasher.loss(CODES[rows], labels, rows, CODES), expected)
 
 
-def test_pairs_inside_the_batch_give_both_codes_a_gradient() -> None:
+def test_with_pairs_in_the_batch_both_codes_have_a_gradient() -> None:
     labels, rows = torch.eye(6, dtype=torch.uint8), torch.tensor([1, 4])
     outputs = CODES[rows].requires_grad_()
     loss = HashNet(pairs="batch", class_weighted=False).loss(outputs, labels, rows, torch.full((6, 4), torch.nan))
@@ -63,6 +63,6 @@ def test_pairs_inside_the_batch_give_both_codes_a_gradient() -> None:
 
 
 @pytest.mark.parametrize("slope", ["1/K", 0, -1])
-def test_a_slope_that_is_neither_positive_nor_ten_over_the_bits_is_an_option_error(slope: object) -> None:
+def test_an_invalid_slope_is_an_option_error(slope: object) -> None:
     with pytest.raises(OptionError, match="hasher hashnet: slope"):
         HashNet.create({"slope": slope})

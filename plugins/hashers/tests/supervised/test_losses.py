@@ -1,4 +1,4 @@
-"""Values and gradients of the losses against those of the published code, on one small problem."""
+"""Values and gradients of the losses against those of published code, on one small example."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from torch import Tensor
 
 LABELS = torch.tensor([[1, 0, 0], [0, 1, 0], [1, 1, 0], [0, 0, 1], [0, 1, 1], [0, 0, 0]], dtype=torch.uint8)
 MEMORY = torch.arange(1, 25).float().sin().reshape(6, 4)
-# The published values of CSQ break ties by the bits + - + -.
-SEED = next(seed for seed in range(1000) if draw_codebook(3, 4, seed).ties.tolist() == [1, -1, 1, -1])
+# The published values of CSQ have the tie bits + - + -.
+SEED = next(seed for seed in range(1000) if draw_codebook(3, 4, seed).tie_bits.tolist() == [1, -1, 1, -1])
 
 
-def loss_of(hasher: SupervisedHasher, rows: Tensor, logits: bool = False) -> tuple[Tensor, Tensor]:
-    """Return the loss of some rows of the memory and its gradient; the code of DeepHash hands in logits."""
+def loss_and_gradient(hasher: SupervisedHasher, rows: Tensor, logits: bool = False) -> tuple[Tensor, Tensor]:
+    """Return the loss of some rows of the memory and its gradient; the loss of DeepHash's code takes logits."""
     inputs = MEMORY[rows].requires_grad_()
     outputs = hasher.outputs(inputs, TrainingStep(0, 0)) if logits else inputs
     loss = hasher.loss(outputs, LABELS, rows, MEMORY)
@@ -54,19 +54,19 @@ GOLDEN: dict[str, tuple[SupervisedHasher, bool, float, list[float]]] = {
     "csq as in DeepHash": (CSQ(seed=SEED), True, 0.877002, [-0.026120, -0.023269, -0.071665, -0.136596]),
     "dsh": (DSH(), True, 1.528233, [-0.108176, -0.040124, 0.057156, 0.110892]),
 }
-"""Hasher, whether it is handed logits, its loss on rows 0 to 2, and the gradient of row 0."""
+"""Hasher, whether its inputs are logits, its loss on rows 0 to 2, and the gradient of row 0."""
 
 
 @pytest.mark.parametrize(("hasher", "logits", "value", "gradient"), GOLDEN.values(), ids=GOLDEN)
-def test_a_loss_is_that_of_the_published_code(
+def test_losses_equal_those_of_published_code(
     hasher: SupervisedHasher, logits: bool, value: float, gradient: list[float]
 ) -> None:
-    loss, gradients = loss_of(hasher, torch.arange(3), logits)
+    loss, gradients = loss_and_gradient(hasher, torch.arange(3), logits)
     assert float(loss) == pytest.approx(value, abs=2e-6)
     assert gradients[0].tolist() == pytest.approx(gradient, abs=2e-6)
 
 
-EVERY = [
+HASHERS = [
     DPSH(),
     DPSH(quantization_form="published"),
     DPH(),
@@ -78,24 +78,24 @@ EVERY = [
 ]
 
 
-@pytest.mark.parametrize("hasher", EVERY, ids=repr)
+@pytest.mark.parametrize("hasher", HASHERS, ids=repr)
 @pytest.mark.parametrize("rows", [[5, 5], [0, 0], [3]], ids=["without labels", "one class", "one row"])
-def test_a_batch_without_contrast_has_a_finite_loss(hasher: SupervisedHasher, rows: list[int]) -> None:
-    loss, gradients = loss_of(hasher, torch.tensor(rows))
+def test_a_batch_of_one_kind_of_pairs_has_a_finite_loss(hasher: SupervisedHasher, rows: list[int]) -> None:
+    loss, gradients = loss_and_gradient(hasher, torch.tensor(rows))
     assert torch.isfinite(loss)
     assert torch.isfinite(gradients).all()
 
 
-@pytest.mark.parametrize("hasher", EVERY, ids=repr)
+@pytest.mark.parametrize("hasher", HASHERS, ids=repr)
 @pytest.mark.parametrize("labels", [torch.ones(6, 1), torch.zeros(6, 3)], ids=["one class for all", "no labels at all"])
-def test_a_data_set_without_contrast_has_a_finite_loss(hasher: SupervisedHasher, labels: Tensor) -> None:
+def test_a_dataset_of_one_kind_of_pairs_has_a_finite_loss(hasher: SupervisedHasher, labels: Tensor) -> None:
     outputs = MEMORY[:3].clone().requires_grad_()
     loss = hasher.loss(outputs, labels.to(torch.uint8), torch.arange(3), MEMORY)
     assert torch.isfinite(loss)
     assert torch.isfinite(torch.autograd.grad(loss, outputs)[0]).all()
 
 
-@pytest.mark.parametrize("hasher", EVERY, ids=repr)
+@pytest.mark.parametrize("hasher", HASHERS, ids=repr)
 def test_saturated_codes_have_a_finite_gradient(hasher: SupervisedHasher) -> None:
     logits = (100 * MEMORY[:3]).requires_grad_()
     loss = hasher.loss(torch.tanh(logits), LABELS, torch.arange(3), MEMORY.sign())
@@ -104,8 +104,8 @@ def test_saturated_codes_have_a_finite_gradient(hasher: SupervisedHasher) -> Non
 
 
 @pytest.mark.parametrize("bits", [12, 48, 128])
-@pytest.mark.parametrize("hasher", EVERY, ids=repr)
-def test_every_code_length_is_learned(hasher: SupervisedHasher, bits: int) -> None:
+@pytest.mark.parametrize("hasher", HASHERS, ids=repr)
+def test_a_gradient_step_lowers_the_loss_at_any_code_length(hasher: SupervisedHasher, bits: int) -> None:
     codes = torch.tanh(torch.randn(6, bits, generator=torch.Generator().manual_seed(0)))
     outputs = codes[:3].clone().requires_grad_()
     loss = hasher.loss(outputs, LABELS, torch.arange(3), codes)
@@ -114,7 +114,7 @@ def test_every_code_length_is_learned(hasher: SupervisedHasher, bits: int) -> No
 
 
 @pytest.mark.parametrize("hasher", [DPSH(quantization=0), DPH(), HashNet(class_weighted=False)], ids=str)
-def test_rows_that_were_never_visited_pull_on_nothing(hasher: SupervisedHasher) -> None:
+def test_memory_rows_without_a_visit_have_no_effect_on_the_gradient(hasher: SupervisedHasher) -> None:
     outputs = MEMORY[:2].clone().requires_grad_()
     loss = hasher.loss(outputs, LABELS, torch.arange(2), torch.zeros(6, 4))
     assert not torch.autograd.grad(loss, outputs)[0].any()

@@ -1,4 +1,4 @@
-"""Options, training and network that the hashers of class labels share."""
+"""Options, training and network that the supervised hashers share."""
 
 from __future__ import annotations
 
@@ -32,42 +32,44 @@ DATASET = ToyDataset(side=16)
 
 
 def fit(hasher: SupervisedHasher, precision: Any = "float32", **services: Any) -> tuple[State, dict[str, Any]]:
-    """Return state and curves of a hasher of 12 bits on a backbone that is warm."""
+    """Return state and curves of a hasher of 12 bits on a trained backbone."""
     curves: dict[str, Any] = {}
     data = TrainingData(DATASET, replace(DATASET.facts(), bits=12), CPU)
     torch.manual_seed(0)
-    context = Context(CPU, precision, Noise(0, ("fit",)), {"backbone": warm(precision)}, record=curves.__setitem__)
+    context = Context(
+        CPU, precision, Noise(0, ("fit",)), {"backbone": warm_backbone(precision)}, record=curves.__setitem__
+    )
     return hasher.fit(data, replace(context, **services)), curves
 
 
 @cache
-def warm(precision: Any) -> State:
+def warm_backbone(precision: Any) -> State:
     data = TrainingData(DATASET, DATASET.facts(), CPU)
     return Conv(epochs=4, batch_size=8).fit(data, Context(CPU, precision, Noise(0, ("conv",))))
 
 
-class Watched(DPSH):
-    """Keep what the loss was given."""
+class RecordingDPSH(DPSH):
+    """Records the arguments of the loss."""
 
-    seen: ClassVar[list[tuple[Tensor, Tensor, Tensor]]] = []
-    places: ClassVar[set[int]] = set()
+    calls: ClassVar[list[tuple[Tensor, Tensor, Tensor]]] = []
+    memory_addresses: ClassVar[set[int]] = set()
 
     def loss(self, outputs: Tensor, labels: Tensor, rows: Tensor, memory: Tensor) -> Tensor:
-        self.seen.append((outputs.detach(), rows, memory.clone()))
-        self.places.add(memory.data_ptr())
+        self.calls.append((outputs.detach(), rows, memory.clone()))
+        self.memory_addresses.add(memory.data_ptr())
         return super().loss(outputs, labels, rows, memory)
 
 
-def test_the_memory_starts_empty_and_takes_each_batch_before_its_loss() -> None:
-    Watched.seen.clear()
-    Watched.places.clear()
-    fit(Watched(epochs=1, batch_size=8))
-    (first, rows, memory), *_, (_, _, full) = Watched.seen
+def test_the_memory_starts_at_zero_and_stores_each_batch_before_its_loss() -> None:
+    RecordingDPSH.calls.clear()
+    RecordingDPSH.memory_addresses.clear()
+    fit(RecordingDPSH(epochs=1, batch_size=8))
+    (first, rows, memory), *_, (_, _, full) = RecordingDPSH.calls
     assert torch.equal(memory[rows], first)
     assert int(memory.any(dim=1).sum()) == len(rows)
     assert full.any(dim=1).all()
     assert not memory.requires_grad
-    assert len(Watched.places) == 1, "the memory was copied"
+    assert len(RecordingDPSH.memory_addresses) == 1, "the memory was copied"
 
 
 class RecordingHashNet(HashNet):
@@ -90,7 +92,7 @@ def test_outputs_are_relaxed_once_in_each_training_step_and_not_in_encoding() ->
 
 @pytest.mark.parametrize("precision", ["float32", "bf16"])
 @pytest.mark.parametrize("kind", [DPSH, DPH, HashNet, CSQ, DSH])
-def test_codes_of_items_that_share_a_class_are_nearer(kind: type[SupervisedHasher], precision: str) -> None:
+def test_codes_of_images_that_share_a_class_are_closer(kind: type[SupervisedHasher], precision: str) -> None:
     hasher = kind.create({"epochs": 8, "batch_size": 8})
     state, curves = fit(hasher, precision)
     labels = DATASET.labels("database")
@@ -103,27 +105,27 @@ def test_codes_of_items_that_share_a_class_are_nearer(kind: type[SupervisedHashe
     assert len(curves["loss"]) == 8
 
 
-def test_the_backbone_is_trained_further_and_not_changed_in_place() -> None:
+def test_the_backbone_is_trained_further_without_changing_the_part_in_place() -> None:
     data = TrainingData(DATASET, replace(DATASET.facts(), bits=12), CPU)
-    warm = Conv().features().to_empty(device=CPU)
-    for weight in warm.parameters():
+    backbone = Conv().features().to_empty(device=CPU)
+    for weight in backbone.parameters():
         torch.nn.init.normal_(weight, std=0.1)
-    for buffer in warm.buffers():
+    for buffer in backbone.buffers():
         buffer.fill_(1)
-    state = warm.state_dict()
+    state = backbone.state_dict()
     before = {name: tensor.clone() for name, tensor in state.items()}
     after = DPSH(epochs=1).fit(data, Context(CPU, "float32", Noise(0, ("fit",)), {"backbone": state}))
     assert all(torch.equal(before[name], state[name]) for name in state)
     assert not torch.equal(after["features.hidden.weight"], state["hidden.weight"])
 
 
-def test_hashers_with_one_warm_up_share_it() -> None:
+def test_hashers_with_the_same_warm_up_share_the_backbone() -> None:
     facts = DATASET.facts()
     assert DPSH(epochs=3).parts(facts) == DPH(peak_learning_rate=1e-4).parts(facts)
     assert DPSH(warmup_epochs=3).parts(facts) != DPSH().parts(facts)
 
 
-def test_hashers_on_one_pretrained_backbone_share_it_whatever_their_training() -> None:
+def test_hashers_on_the_same_pretrained_backbone_share_it_with_any_training_options() -> None:
     facts = DATASET.facts()
     hashers = DPSH(backbone="vgg11", batch_size=24, normalize=True), CSQ(backbone="vgg11", warmup_epochs=1)
     assert {hasher.parts(facts)["backbone"] for hasher in hashers} == {Pretrained(architecture="vgg11")}
@@ -132,7 +134,7 @@ def test_hashers_on_one_pretrained_backbone_share_it_whatever_their_training() -
 @pytest.mark.parametrize(
     ("backbone", "weights"), [("conv", "warm-up"), ("vgg11", "imagenet"), ("resnet50", "imagenet")]
 )
-def test_each_backbone_starts_from_what_it_is_used_with(backbone: str, weights: str) -> None:
+def test_auto_weights_depend_on_the_backbone(backbone: str, weights: str) -> None:
     hasher = DPSH.create({"backbone": backbone})
     assert hasher.weights == weights
     assert hasher == DPSH.create({"backbone": backbone, "weights": weights})
@@ -142,20 +144,20 @@ def test_each_backbone_starts_from_what_it_is_used_with(backbone: str, weights: 
     ("options", "problem"),
     [
         ({"backbone": "resnet"}, "backbone: "),
-        ({"backbone": "conv", "weights": "imagenet"}, "weights: .*conv starts from its warm-up"),
-        ({"backbone": "vgg11", "weights": "warm-up"}, "weights: .*every other backbone from published or given"),
+        ({"backbone": "conv", "weights": "imagenet"}, "weights: .*conv takes warm-up only"),
+        ({"backbone": "vgg11", "weights": "warm-up"}, "weights: .*every other backbone imagenet, random"),
         ({"backbone": "vgg11", "weights": "imagenett"}, "weights: .*expected imagenet, random, or a path"),
-        ({"backbone": "conv", "normalize": True}, r"normalize: .*conv moves pixels to \[-1, 1\] itself"),
+        ({"backbone": "conv", "normalize": True}, r"normalize: .*conv scales pixels to \[-1, 1\] itself"),
         ({"optimizer": "adam"}, "optimizer: "),
         ({"momentum": 1}, "momentum: "),
     ],
 )
-def test_options_that_contradict_each_other_are_errors(options: dict[str, Any], problem: str) -> None:
+def test_invalid_or_contradictory_options_are_errors(options: dict[str, Any], problem: str) -> None:
     with pytest.raises(OptionError, match=f"hasher dpsh: {problem}"):
         DPSH.create(options)
 
 
-def test_a_file_of_weights_is_identified_by_its_bytes_in_the_hashers_recipe_too(tmp_path: Path) -> None:
+def test_the_recipe_of_a_hasher_holds_the_digest_of_its_weight_file(tmp_path: Path) -> None:
     path = tmp_path / "mine.pth"
     path.write_bytes(b"weights")
     facts = DATASET.facts()
@@ -164,7 +166,7 @@ def test_a_file_of_weights_is_identified_by_its_bytes_in_the_hashers_recipe_too(
 
 
 @pytest.mark.parametrize("backbone", ["alexnet", "vgg11", "vgg16", "resnet18", "resnet50"])
-def test_every_backbone_encodes_pictures_of_224_pixels(backbone: str) -> None:
+def test_every_backbone_encodes_images_of_224_pixels(backbone: str) -> None:
     hasher = DPH.create({"backbone": backbone, "normalize": True})
     meta = torch.device("meta")
     with meta:
@@ -175,38 +177,38 @@ def test_every_backbone_encodes_pictures_of_224_pixels(backbone: str) -> None:
 
 
 @pytest.mark.parametrize("optimizer", ["adamw", "sgd", "rmsprop"])
-def test_a_fit_that_was_killed_goes_on_to_the_same_bits(optimizer: str, tmp_path: Path) -> None:
+def test_a_resumed_fit_ends_with_the_same_bits(optimizer: str, tmp_path: Path) -> None:
     hasher = DPSH.create({"epochs": 4, "batch_size": 8, "optimizer": optimizer, "learning_rate": 1e-3, "momentum": 0.9})
 
     def kill(done: int, total: int) -> None:
         if done == 8:
             raise InterruptedError
 
-    whole, curves = fit(hasher)
+    uninterrupted, curves = fit(hasher)
     with pytest.raises(InterruptedError):
         fit(hasher, checkpoints=tmp_path, checkpoint_every=0.0, progress=kill)
     resumed, resumed_curves = fit(hasher, checkpoints=tmp_path, checkpoint_every=0.0)
-    assert all(torch.equal(tensor, resumed[name]) for name, tensor in whole.items())
+    assert all(torch.equal(tensor, resumed[name]) for name, tensor in uninterrupted.items())
     assert curves == resumed_curves
 
 
-def test_the_optimizer_takes_its_own_rate() -> None:
-    """With a rate of 1e-12 the weights stay where the backbone's fit left them; `peak_learning_rate` is not read."""
-    still, _ = fit(
+def test_sgd_and_rmsprop_use_learning_rate_and_not_the_peak() -> None:
+    """With a rate of 1e-12 the weights stay at those of the backbone; `peak_learning_rate` is not used."""
+    unchanged, _ = fit(
         DPSH(epochs=1, batch_size=8, optimizer="sgd", learning_rate=1e-12, weight_decay=0, peak_learning_rate=1)
     )
     moved, _ = fit(DPSH(epochs=1, batch_size=8, optimizer="sgd", learning_rate=0.05))
     start, _ = fit(DPSH(epochs=1, batch_size=8, optimizer="rmsprop", learning_rate=1e-12))
     name = "features.hidden.weight"
-    torch.testing.assert_close(still[name], start[name], rtol=0, atol=1e-9)
+    torch.testing.assert_close(unchanged[name], start[name], rtol=0, atol=1e-9)
     assert not torch.allclose(moved[name], start[name], rtol=0, atol=1e-6)
 
 
-class Means(Features):
+class ChannelMeans(Features):
     """The mean of each channel."""
 
     width = 3
-    smallest_side = 1
+    min_side = 1
 
     def forward(self, images: Tensor) -> Tensor:
         return images.mean(dim=(2, 3))
@@ -219,32 +221,32 @@ def test_a_vgg_hasher_of_32_bits_has_the_published_number_of_weights() -> None:
 
 
 @pytest.mark.parametrize("bits", [12, 48, 128])
-def test_it_gives_a_logit_for_each_bit(bits: int) -> None:
+def test_the_network_returns_one_logit_per_bit(bits: int) -> None:
     assert SupervisedNetwork(ConvFeatures(), bits).eval().image(torch.rand(2, 3, 8, 8)).shape == (2, bits)
 
 
-def test_normalizing_takes_imagenets_mean_and_deviation_off_each_channel() -> None:
-    network = SupervisedNetwork(Means(), 8, normalize=True)
+def test_normalize_standardizes_each_channel_by_imagenets_mean_and_deviation() -> None:
+    network = SupervisedNetwork(ChannelMeans(), 8, normalize=True)
     images = torch.rand(4, 3, 5, 5)
-    moved = torch.stack(
+    normalized = torch.stack(
         [(images[:, 0] - 0.485) / 0.229, (images[:, 1] - 0.456) / 0.224, (images[:, 2] - 0.406) / 0.225], dim=1
     )
-    torch.testing.assert_close(network.image(images), network.hash(moved.mean(dim=(2, 3))))
+    torch.testing.assert_close(network.image(images), network.hash(normalized.mean(dim=(2, 3))))
 
 
-def test_without_it_the_backbone_sees_the_pixels_as_they_are() -> None:
-    network, images = SupervisedNetwork(Means(), 8), torch.rand(4, 3, 5, 5)
+def test_without_normalize_the_backbone_gets_raw_pixels() -> None:
+    network, images = SupervisedNetwork(ChannelMeans(), 8), torch.rand(4, 3, 5, 5)
     assert torch.equal(network.image(images), network.hash(images.mean(dim=(2, 3))))
 
 
 def test_normalization_is_not_trained_and_survives_the_meta_device() -> None:
-    network = SupervisedNetwork(Means(), 8, normalize=True)
+    network = SupervisedNetwork(ChannelMeans(), 8, normalize=True)
     assert {name for name, _ in network.named_parameters()} == {"hash.weight", "hash.bias"}
     with torch.device("meta"):
-        twin = SupervisedNetwork(Means(), 8, normalize=True)
-    twin.to_empty(device="cpu").load_state_dict(network.state_dict())
+        copy = SupervisedNetwork(ChannelMeans(), 8, normalize=True)
+    copy.to_empty(device="cpu").load_state_dict(network.state_dict())
     images = torch.rand(2, 3, 4, 4)
-    assert torch.equal(network.image(images), twin.image(images))
+    assert torch.equal(network.image(images), copy.image(images))
 
 
 def test_the_hash_layer_over_a_residual_network_starts_near_zero() -> None:

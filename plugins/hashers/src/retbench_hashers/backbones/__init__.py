@@ -1,1 +1,1 @@
-"""Networks under a hash layer, and the weights that their training starts from."""
+"""Networks under a hash layer, and their initial weights."""

@@ -13,12 +13,12 @@ from retbench_hashers.backbones.features import Features
 class AlexNet(Features):
     """Five convolutions and two hidden layers of 4096; names and shapes of the weights are torchvision's.
 
-    An image of 224 x 224 leaves 6 x 6 maxima; those of other sizes are averaged to that grid.
+    The last maps of a 224 x 224 image are 6 x 6; those of other image sizes are averaged to that size.
     """
 
     width = 4096
-    smallest_side = 63
-    replaced = "classifier.6"
+    min_side = 63
+    replaced_layer = "classifier.6"
 
     def __init__(self) -> None:
         super().__init__()
@@ -48,6 +48,6 @@ class AlexNet(Features):
         )
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return features (B, 4096), none negative."""
+        """Return non-negative features (B, 4096)."""
         features: Tensor = self.classifier(self.avgpool(self.features(images)).flatten(1))
         return features

@@ -11,17 +11,17 @@ from retbench_hashers.backbones.features import Features
 
 
 class Backbone(Part):
-    """Features with the weights that a hasher's training starts from.
+    """The network under a hash layer, with its initial weights.
 
-    Its state holds the weights under the names of its `Features`.
+    The names of its state are those of the `Features`.
     """
 
     @abstractmethod
     def build(self) -> Features:
-        """Return the network, its weights fresh from torch's global generator."""
+        """Return the network with random weights from torch's global generator."""
 
     def features(self) -> Features:
-        """Return the network without weights, on the meta device: nothing is initialized, no random number drawn."""
+        """Return the network on the meta device, without weights; no random number is drawn."""
         with torch.device("meta"):
             return self.build()
 
@@ -32,8 +32,8 @@ class Backbone(Part):
         return features.requires_grad_(False).eval()
 
     def supports(self, facts: Facts) -> str | None:
-        side = self.features().smallest_side
+        side = self.features().min_side
         height, width = facts.image_size
         if min(height, width) < side:
-            return f"nothing is left of images of {height} x {width}; take images of {side} x {side} or larger"
+            return f"images too small: got {height}x{width}, expected at least {side}x{side} pixels"
         return None

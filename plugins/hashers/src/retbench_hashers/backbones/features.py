@@ -1,25 +1,25 @@
-"""The interface of the networks under a hash layer, and the color statistics of the images they were published for."""
+"""The interface of the networks under a hash layer, and the color statistics of ImageNet."""
 
 from __future__ import annotations
 
 from torch import nn
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-"""Of the red, green and blue of ImageNet's training images in [0, 1], as torchvision's weights were trained with."""
+"""Mean and deviation of red, green and blue in ImageNet's training images in [0, 1], as used by torchvision."""
 
 
 class Features(nn.Module):
     """A network from float images (B, 3, H, W) to features (B, `width`).
 
     Attributes:
-        width: features of one image.
-        smallest_side: the smallest height and width in pixels that its strides leave something of.
-        hash_std: standard deviation of the hash layer's first weights, whose bias is then zero; None for the bounds
-            that `nn.Linear` draws from.
-        replaced: name of the published network's last layer, which the hash layer replaces; empty if there is none.
+        width: number of features of an image.
+        min_side: smallest height and width of an image, in pixels.
+        hash_layer_std: standard deviation of the initial weights of the hash layer, whose bias then starts at 0; None
+            for the initialization of `nn.Linear`.
+        replaced_layer: name of the last layer of the published network, which the hash layer replaces; empty if none.
     """
 
     width: int
-    smallest_side: int
-    hash_std: float | None = None
-    replaced: str = ""
+    min_side: int
+    hash_layer_std: float | None = None
+    replaced_layer: str = ""

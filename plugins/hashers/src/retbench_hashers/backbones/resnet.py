@@ -16,15 +16,15 @@ CHANNELS = (64, 128, 256, 512)
 
 
 class ResNet(Features):
-    """Four stages of residual blocks, a mean over the grid; names and shapes of the weights are torchvision's.
+    """Four stages of residual blocks and global average pooling; names and shapes of the weights are torchvision's.
 
-    The stride of a bottleneck is that of its 3 x 3 convolution, as in torchvision, not of its first one, as in the
-    paper. The hash layer above starts from N(0, 0.01^2), as in the code of ProS-GAN.
+    The 3 x 3 convolution of a bottleneck has the stride, as in torchvision; in the paper the first convolution has it.
+    The hash layer is initialized from N(0, 0.01^2), as in the code of ProS-GAN.
     """
 
-    smallest_side = 32
-    hash_std = 0.01
-    replaced = "fc"
+    min_side = 32
+    hash_layer_std = 0.01
+    replaced_layer = "fc"
 
     def __init__(self, depth: Literal[18, 50]) -> None:
         super().__init__()
@@ -40,15 +40,15 @@ class ResNet(Features):
         self.apply(_initialize)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return features (B, 512) of 18 layers or (B, 2048) of 50, none negative."""
+        """Return non-negative features: (B, 512) with 18 layers, (B, 2048) with 50."""
         maps = self.maxpool(torch.relu(self.bn1(self.conv1(images))))
         maps = self.layer4(self.layer3(self.layer2(self.layer1(maps))))
         features: Tensor = self.avgpool(maps).flatten(1)
         return features
 
 
-class _Basic(nn.Module):
-    """Two 3 x 3 convolutions, added to what came in."""
+class _BasicBlock(nn.Module):
+    """Two 3 x 3 convolutions, added to the input."""
 
     expansion = 1
 
@@ -65,8 +65,8 @@ class _Basic(nn.Module):
         return torch.relu(residual + self.downsample(maps))
 
 
-class _Bottleneck(nn.Module):
-    """A 3 x 3 convolution between two 1 x 1 ones, the last four times as wide, added to what came in."""
+class _BottleneckBlock(nn.Module):
+    """A 3 x 3 convolution between two 1 x 1 ones, the last four times as wide, added to the input."""
 
     expansion = 4
 
@@ -87,20 +87,22 @@ class _Bottleneck(nn.Module):
         return torch.relu(self.bn3(self.conv3(residual)) + self.downsample(maps))
 
 
-BLOCKS: dict[int, tuple[type[_Basic | _Bottleneck], tuple[int, ...]]] = {
-    18: (_Basic, (2, 2, 2, 2)),
-    50: (_Bottleneck, (3, 4, 6, 3)),
+BLOCKS: dict[int, tuple[type[_BasicBlock | _BottleneckBlock], tuple[int, ...]]] = {
+    18: (_BasicBlock, (2, 2, 2, 2)),
+    50: (_BottleneckBlock, (3, 4, 6, 3)),
 }
-"""The block, and how many of them each stage has, by depth."""
+"""Kind of block and number of blocks in each stage, by depth."""
 
 
-def _stage(block: type[_Basic | _Bottleneck], inputs: int, channels: int, count: int, stride: int) -> nn.Sequential:
+def _stage(
+    block: type[_BasicBlock | _BottleneckBlock], inputs: int, channels: int, count: int, stride: int
+) -> nn.Sequential:
     first = block(inputs, channels, stride)
     return nn.Sequential(first, *(block(channels * block.expansion, channels, 1) for _ in range(count - 1)))
 
 
 def _shortcut(inputs: int, outputs: int, stride: int) -> nn.Sequential:
-    """Return the identity, without a weight, or a projection where a block changes the shape."""
+    """Return a projection if the block changes the shape, otherwise the identity, which has no weights."""
     if stride == 1 and inputs == outputs:
         return nn.Sequential()
     projection = nn.Conv2d(inputs, outputs, kernel_size=1, stride=stride, bias=False)
@@ -108,6 +110,6 @@ def _shortcut(inputs: int, outputs: int, stride: int) -> nn.Sequential:
 
 
 def _initialize(layer: nn.Module) -> None:
-    """Draw a convolution's weights as torchvision does (He et al. 2015)."""
+    """Initialize the weights of a convolution as torchvision does (He et al. 2015)."""
     if isinstance(layer, nn.Conv2d):
         nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")

@@ -22,14 +22,14 @@ STAGES: dict[int, tuple[tuple[int, ...], ...]] = {
 class VGG(Features):
     """3 x 3 convolutions, five halvings, two hidden layers of 4096; names and shapes of the weights are torchvision's.
 
-    An image of 224 x 224 leaves 7 x 7 maxima; those of other sizes are averaged to that grid. Fresh weights are drawn
-    as torchvision draws them (He et al. 2015); with those of `nn.Conv2d`, sixteen layers give all images the same
-    features.
+    The last maps of a 224 x 224 image are 7 x 7; those of other image sizes are averaged to that size. Weights are
+    initialized as in torchvision (He et al. 2015); with the initialization of `nn.Conv2d`, sixteen layers give all
+    images the same features.
     """
 
     width = 4096
-    smallest_side = 32
-    replaced = "classifier.6"
+    min_side = 32
+    replaced_layer = "classifier.6"
 
     def __init__(self, depth: Literal[11, 16]) -> None:
         super().__init__()
@@ -46,7 +46,7 @@ class VGG(Features):
         self.apply(_initialize)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return features (B, 4096), none negative."""
+        """Return non-negative features (B, 4096)."""
         features: Tensor = self.classifier(self.avgpool(self.features(images)).flatten(1))
         return features
 

@@ -1,4 +1,4 @@
-"""A weight file in safetensors or PyTorch format that another program wrote."""
+"""Weight files of other programs, in safetensors or PyTorch format."""
 
 from __future__ import annotations
 
@@ -16,47 +16,47 @@ from retbench import State, UserError
 from retbench_hashers.backbones.features import Features
 
 SUFFIXES = (".pth", ".pt", ".safetensors")
-COUNTER = "num_batches_tracked"
+BATCH_COUNTER = "num_batches_tracked"
 
 
 class WeightFile(NamedTuple):
-    """A state dict in a safetensors file or, without any other pickled object, in PyTorch's own format.
+    """A state dict in a safetensors file, or in a PyTorch file without other pickled objects.
 
     Attributes:
-        path: location of the file; its suffix decides the format.
-        architecture: the network whose weights it should hold, for the messages.
+        path: location of the file; the suffix determines the format.
+        architecture: name of the expected network, for messages.
     """
 
     path: Path
     architecture: str
 
     def check(self, features: Features) -> None:
-        """Check that the file holds the weights of `features`, by names and shapes; no tensor data are loaded.
+        """Check names and shapes of the weights in the file against `features`, without loading the weights.
 
         Raises:
-            UserError: the file cannot be read, holds pickled objects, or the weights of another network.
+            UserError: the file cannot be read, or holds pickled objects or the weights of another network.
         """
-        self._fit_of(self._load("meta"), features)
+        self._match(self._load("meta"), features)
 
     def read(self, features: Features) -> State:
-        """Return the weights of `features`, float32 on the CPU; those of the replaced last layer are dropped.
+        """Return the weights of `features`, float32 on the CPU, without those of the replaced last layer.
 
-        Batch normalizations that count no batches, as those of files from before torch 0.4.1, start at zero.
+        Batch counters of batch normalizations, missing in files from before torch 0.4.1, start at zero.
 
         Raises:
             UserError: as `check` does.
         """
-        return self._fit_of(self._load("cpu"), features)
+        return self._match(self._load("cpu"), features)
 
-    def _fit_of(self, found: Mapping[str, Tensor], features: Features) -> State:
+    def _match(self, found: Mapping[str, Tensor], features: Features) -> State:
         expected = features.state_dict()
-        counters = {name: torch.zeros((), dtype=torch.int64) for name in expected if name.endswith(COUNTER)}
+        counters = {name: torch.zeros((), dtype=torch.int64) for name in expected if name.endswith(BATCH_COUNTER)}
         found = {**counters, **found}
-        kept = {name: tensor for name, tensor in found.items() if not name.startswith(f"{features.replaced}.")}
+        kept = {name: tensor for name, tensor in found.items() if not name.startswith(f"{features.replaced_layer}.")}
         problems = [
-            _listing("missing", (name for name in expected if name not in kept)),
-            _listing("unexpected", (name for name in kept if name not in expected)),
-            _listing("of another shape", _misshapen(kept, expected)),
+            _list_names("missing", (name for name in expected if name not in kept)),
+            _list_names("unexpected", (name for name in kept if name not in expected)),
+            _list_names("wrong shape of", _wrong_shapes(kept, expected)),
         ]
         if any(problems):
             raise self._error(f"not the weights of {self.architecture}: {'; '.join(filter(None, problems))}")
@@ -66,10 +66,11 @@ class WeightFile(NamedTuple):
         try:
             found = self._open(device)
         except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, SafetensorError) as error:
-            raise self._error(_reason(error)) from None
-        strange = [name for name, tensor in found.items() if not isinstance(tensor, Tensor)]
-        if strange:
-            raise self._error(f"not a state dict: got {type(found[strange[0]]).__name__} at {strange[0]!r}")
+            raise self._error(_describe_error(error)) from None
+        other_values = [name for name, tensor in found.items() if not isinstance(tensor, Tensor)]
+        if other_values:
+            kind = type(found[other_values[0]]).__name__
+            raise self._error(f"not a state dict: got {kind} at {other_values[0]!r}, expected a tensor")
         return found
 
     def _open(self, device: str) -> Mapping[str, Any]:
@@ -88,22 +89,22 @@ class WeightFile(NamedTuple):
         return UserError(f"weights {self.path}: {problem}")
 
 
-def _reason(error: Exception) -> str:
-    """Return in one line why a file could not be opened, which torch explains in a paragraph."""
+def _describe_error(error: Exception) -> str:
+    """Return in one line why a file could not be opened; torch's own message is a paragraph."""
     if isinstance(error, FileNotFoundError):
         return "no such file"
     if pickled := re.search(r"Unsupported (?:global|class): (?:GLOBAL )?(\S+)", str(error)):
-        return f"it runs code when it is opened: got a pickled {pickled[1]}, expected names and tensors alone"
-    return f"neither a PyTorch nor a safetensors file, or a damaged one: got {type(error).__name__}"
+        return f"contains pickled code: got {pickled[1]}, expected names and tensors only"
+    return f"not a PyTorch or safetensors file, or damaged: got {type(error).__name__}"
 
 
-def _misshapen(found: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> Iterable[str]:
+def _wrong_shapes(found: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> Iterable[str]:
     for name, tensor in expected.items():
         if name in found and found[name].shape != tensor.shape:
             yield f"{name} (got {tuple(found[name].shape)}, expected {tuple(tensor.shape)})"
 
 
-def _listing(what: str, names: Iterable[str]) -> str:
-    """Return `what` with the first of the names and the number of the others; empty for no names."""
+def _list_names(problem: str, names: Iterable[str]) -> str:
+    """Return `problem` with the first name and the number of the others; empty for no names."""
     first, *more = list(names) or [""]
-    return first and f"{what} {first}" + (f" and {len(more)} more" if more else "")
+    return first and f"{problem} {first}" + (f" and {len(more)} more" if more else "")

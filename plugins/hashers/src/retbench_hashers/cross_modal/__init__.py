@@ -1,1 +1,1 @@
-"""Hashers whose images and texts share one code."""
+"""Hashers that encode images and texts into the same code space."""

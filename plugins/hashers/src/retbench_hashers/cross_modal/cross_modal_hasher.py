@@ -16,21 +16,22 @@ from retbench_hashers.backbones.cnn_f import CnnFBackbone
 from retbench_hashers.backbones.conv import Conv
 from retbench_hashers.backbones.conv_words import ConvWords
 from retbench_hashers.backbones.pretrained import Pretrained
-from retbench_hashers.backbones.starting_weights import starting_weights
+from retbench_hashers.backbones.weights_option import resolve_weights
 
-SUPERVISED_WARM_UP = "conv starts from a warm-up on the labels, so that nothing here is unsupervised"
+SUPERVISED_WARM_UP = "the warm-up of conv learned from labels, so this result is not unsupervised"
+"""Caveat of an unsupervised hasher with `warmup: labels`."""
 
 
 class CrossModalHasher(Hasher):
-    """A head above the features of a backbone for images, and a head for texts, with one code of K bits for both.
+    """A head on the features of an image backbone, and a head for texts, both with codes of K bits.
 
-    The backbone is a part that most of these do not train (`cached`). `weights: auto` becomes `warm-up` for `conv`,
-    else `imagenet`. The warm-up of `conv` learns from labels, or from the paired texts, which an unsupervised hasher
-    may see (`warmup`).
+    The backbone is a part. Hashers that do not train it further declare it as `cached`. `weights: auto` becomes
+    `warm-up` for `conv`, else `imagenet`. The warm-up of `conv` learns from labels or from the paired texts (`warmup`);
+    an unsupervised hasher must not use labels.
 
     Class attributes:
-        uses_labels: whether training reads class labels. Not `supervised`: none of these hashers has a `loss`
-            that takes relaxed codes of a batch and of the training split.
+        uses_labels: whether training reads class labels. It differs from `supervised`, which declares a `loss` on
+            relaxed codes of a batch and of the training split; none of these hashers has one.
     """
 
     modalities: ClassVar[frozenset[Modality]] = frozenset({"image", "text"})
@@ -38,35 +39,37 @@ class CrossModalHasher(Hasher):
     uses_labels: ClassVar[bool]
 
     backbone: Literal["conv", "cnn-f", "alexnet", "vgg11"] = Field(
-        "conv", description="network whose features of an image the hasher starts from"
+        "conv", description="network from images to the features under the image head"
     )
     weights: str = Field(
         "auto",
-        description="what the backbone starts from: warm-up (conv alone), imagenet, random, or the path of a file; "
+        description="initial weights of the backbone: warm-up (conv only), imagenet, random, or the path of a file; "
         "auto is warm-up for conv, else imagenet",
     )
     lrn: Literal["port", "exact"] = Field(
-        "port", description="local response norm of cnn-f: that of the PyTorch ports, or of the original network"
+        "port", description="local response normalization of cnn-f: port (PyTorch code) or exact (as published)"
     )
-    extra_padding: bool = Field(False, description="cnn-f pads once more before its first pooling, as DADH's code does")
+    extra_padding: bool = Field(False, description="extra padding of cnn-f before its first pooling, as in DADH's code")
     warmup: Literal["auto", "labels", "texts"] = Field(
         "auto",
-        description="what the warm-up of conv learns from; auto is labels where the hasher uses labels, else texts",
+        description="what the warm-up of conv learns from; auto is labels if the hasher uses labels, else texts",
     )
     warmup_epochs: int = Field(8, ge=1, le=10_000, description="passes over the training split in the warm-up of conv")
     warmup_peak_learning_rate: float = Field(
         2e-3, gt=0, le=1, description="highest learning rate of the warm-up of conv"
     )
-    warmup_batch_size: int = Field(32, ge=2, le=65_536, description="training images of a step of the warm-up, at most")
+    warmup_batch_size: int = Field(
+        32, ge=2, le=65_536, description="maximum number of training images per step of the warm-up"
+    )
 
     @field_validator("weights")
     @classmethod
-    def _resolved(cls, value: str, info: ValidationInfo) -> str:
-        return starting_weights(value, info.data.get("backbone", ""))
+    def _resolve_weights(cls, value: str, info: ValidationInfo) -> str:
+        return resolve_weights(value, info.data.get("backbone", ""))
 
     @field_validator("warmup")
     @classmethod
-    def _resolved_warmup(cls, value: str) -> str:
+    def _resolve_warmup(cls, value: str) -> str:
         if value == "auto":
             return "labels" if cls.uses_labels else "texts"
         return value
@@ -80,27 +83,27 @@ class CrossModalHasher(Hasher):
         """Return the untrained head from texts (B, width) to logits (B, bits)."""
 
     def parts(self, facts: Facts) -> dict[str, Part]:
-        return {"backbone": self.part()}
+        return {"backbone": self.backbone_part()}
 
     def files(self, facts: Facts) -> dict[str, Path]:
-        return self.part().files(facts)
+        return self.backbone_part().files(facts)
 
     def supports(self, facts: Facts) -> str | None:
         if not facts.text_width:
-            return f"it learns from pairs of an image and a text, and dataset {facts.dataset} has no texts"
+            return f"needs images with texts: dataset {facts.dataset} has no texts; take one with texts"
         return super().supports(facts)
 
     def caveats(self, facts: Facts) -> tuple[str, ...]:
         from_labels = self.backbone == "conv" and self.warmup == "labels" and not self.uses_labels
         return (SUPERVISED_WARM_UP,) if from_labels else ()
 
-    def begin(self, data: TrainingData, ctx: Context) -> CrossModalNetwork:
-        """Return the network that a fit starts from, on its device: frozen features and untrained heads."""
-        features = self.part().module(ctx.parts["backbone"], ctx.device)
-        return self.assemble(features, data.facts.text_width, data.facts.bits).to(ctx.device)
+    def initial_network(self, data: TrainingData, ctx: Context) -> CrossModalNetwork:
+        """Return the network before training, on the device of `ctx`: frozen features and untrained heads."""
+        features = self.backbone_part().module(ctx.parts["backbone"], ctx.device)
+        return self.build_network(features, data.facts.text_width, data.facts.bits).to(ctx.device)
 
-    def assemble(self, features: nn.Module, text_width: int, bits: int) -> CrossModalNetwork:
-        """Return the network with untrained heads above `features`."""
+    def build_network(self, features: nn.Module, text_width: int, bits: int) -> CrossModalNetwork:
+        """Return a network of `features` and untrained heads."""
         width: int = features.width  # type: ignore[assignment]  # nn.Module's attributes have no types
         heads = self.image_head(width, bits), self.text_head(text_width, bits)
         return CrossModalNetwork(features, *heads, text_width, bits)
@@ -108,12 +111,12 @@ class CrossModalHasher(Hasher):
     def network(self, state: State, device: torch.device) -> CrossModalNetwork:
         text_width, bits = (int(size) for size in state["sizes"])
         with torch.device("meta"):
-            network = self.assemble(self.part().features(), text_width, bits)
+            network = self.build_network(self.backbone_part().features(), text_width, bits)
         network.to_empty(device=device).load_state_dict(state)
         return network
 
-    def part(self) -> Backbone:
-        """Return the backbone."""
+    def backbone_part(self) -> Backbone:
+        """Return the backbone with the options of this hasher."""
         if self.backbone == "conv":
             warm_up = Conv if self.warmup == "labels" else ConvWords
             return warm_up(
@@ -127,7 +130,7 @@ class CrossModalHasher(Hasher):
 
 
 class CrossModalNetwork(HashNetwork):
-    """A branch for images, features and a head, and a branch for texts, a head, with codes of the same length.
+    """A backbone and a head for images, and a head for texts, with codes of the same length.
 
     Args:
         features: float images (B, 3, H, W) in [0, 1] to features (B, F).
@@ -144,7 +147,7 @@ class CrossModalNetwork(HashNetwork):
     ) -> None:
         super().__init__()
         self.features, self.image_head, self.text_head = features, image_head, text_head
-        # Part of the state: the network is rebuilt from the state alone.
+        # In the state, so that `network` can rebuild the heads from the state alone.
         self.register_buffer("sizes", torch.tensor([text_width, bits]))
 
     def image(self, images: Tensor) -> Tensor:

@@ -19,25 +19,25 @@ from retbench_hashers.pair_similarity import pair_similarity
 
 
 class DCMH(CrossModalHasher):
-    """The likelihood of the pairs' similarity across modalities, under the inner products of unbounded outputs.
+    """Negative log-likelihood of the pairs' similarity given inner products across modalities, without tanh.
 
-    F and G (N, K) hold the latest output of each training image and text, and are N(0, 1) at first. B = sign(F + G) is
-    taken at the start of each epoch. A step on a batch of images with outputs f, s_ij = 1 for a shared class and
-    theta_ij = f_i . G_j / 2 goes down
+    F and G (N, K) hold the latest output of each training image and text; they start as N(0, 1). B = sign(F + G) is
+    updated at the start of each epoch. A step on a batch of images with outputs f, s_ij = 1 for a shared class and
+    theta_ij = f_i . G_j / 2 minimizes
 
         L = { sum_ij [ log(1 + exp theta_ij) - s_ij theta_ij ] + gamma |B - f|^2 + eta |sum_i F_i|^2 } / (b N),
 
-    where b rows of F are f itself; the step on texts is the same with F and G exchanged. An epoch takes N // b steps on
-    images, then as many on texts, each on b rows drawn afresh; a split smaller than a batch is one batch.
+    where the rows of the batch in F are f. The step on texts is the same with F and G exchanged. An epoch takes N // b
+    steps on images, then as many on texts, each on b newly drawn rows. A split smaller than a batch is one batch.
 
-    Outputs have no tanh. The core takes their sign, and attacks see their tanh, where the published attack on this
-    hasher sees the outputs themselves. The text branch is published as convolutions over a map of 1 x T x 1, which
-    compute the same as linear layers. The whole backbone is trained, so no features are stored for it.
+    Outputs have no tanh. The core takes their sign, and attacks get their tanh; the published attack on this hasher
+    gets the outputs themselves. The published text branch is convolutions over a map of 1 x T x 1, which are equivalent
+    to linear layers. The whole backbone is trained, so no features are cached.
 
-    The defaults are those of the PyTorch code. In that code the texts' term of eta has no gradient, because it
-    sums detached outputs; here it has one, as in the paper and the MATLAB code. The latter has `schedule: logarithmic`,
-    `last_learning_rate: 1e-3`, `weight_decay: 5e-4`, `center_texts: true`, F = G = 0 at first, and takes N / b steps
-    rounded up, texts first; those last three are not offered.
+    The defaults are those of the PyTorch code. In that code the eta term of the texts has no gradient, because it sums
+    detached outputs; here it has one, as in the paper and the MATLAB code. The latter uses `schedule: logarithmic`,
+    `last_learning_rate: 1e-3`, `weight_decay: 5e-4` and `center_texts: true`. It also starts with F = G = 0, takes
+    N / b steps rounded up, and steps on texts first; these three have no option.
     """
 
     name: ClassVar[str] = "dcmh"
@@ -49,24 +49,24 @@ class DCMH(CrossModalHasher):
     epochs: int = Field(
         500, ge=1, le=10_000, description="rounds of N // batch_size steps on images and as many on texts"
     )
-    batch_size: int = Field(128, ge=2, le=65_536, description="rows a step, at most")
+    batch_size: int = Field(128, ge=2, le=65_536, description="maximum number of rows per step")
     learning_rate: float = Field(10**-1.5, gt=0, le=10, description="learning rate of the first epoch")
-    last_learning_rate: float = Field(1e-6, gt=0, le=10, description="learning rate that the schedule ends at")
+    last_learning_rate: float = Field(1e-6, gt=0, le=10, description="last learning rate of the schedule")
     schedule: Literal["linear", "logarithmic"] = Field(
-        "linear", description="how the rate falls from epoch to epoch; linear stops one epoch short of its end"
+        "linear", description="decay of the learning rate over the epochs; linear ends one step before its last rate"
     )
-    weight_decay: float = Field(0.0, ge=0, le=1, description="weight decay of the gradient descent")
+    weight_decay: float = Field(0.0, ge=0, le=1, description="weight decay of both optimizers")
     quantization: float = Field(1.0, ge=0, le=1000, description="gamma, weight of the distance to the binary codes")
-    balance: float = Field(1.0, ge=0, le=1000, description="eta, weight of the squared sum of all outputs of a bit")
+    balance: float = Field(1.0, ge=0, le=1000, description="eta, weight of the squared sum of the outputs of each bit")
     center_texts: bool = Field(False, description="subtract the mean text of the training split")
 
     def image_head(self, width: int, bits: int) -> nn.Module:
-        return _drawn(nn.Linear(width, bits))
+        return _initialized(nn.Linear(width, bits))
 
     def text_head(self, width: int, bits: int) -> nn.Module:
         return _TextHead(width, self.hidden, bits)
 
-    def scheduled_rate(self, epoch: int) -> float:
+    def scheduled_learning_rate(self, epoch: int) -> float:
         """Return the learning rate of `epoch`, counted from 0."""
         if self.schedule == "linear":
             return self.learning_rate + (self.last_learning_rate - self.learning_rate) * epoch / self.epochs
@@ -77,35 +77,35 @@ class DCMH(CrossModalHasher):
         """Return the scalar L of one modality.
 
         Args:
-            outputs: float32 (b, K), with a gradient, already written into `memory.own`.
+            outputs: float32 (b, K), with a gradient; `memory.own` already holds them.
             rows: int64 (b,), the training rows of the batch.
             similarity: float32 (b, N).
-            memory: F, G and B as this modality sees them.
+            memory: F, G and B, with F as `own` for images and G for texts.
         """
         theta = outputs @ memory.other.T / 2
         likelihood = (softplus(theta) - similarity * theta).sum()
         distance = (memory.codes[rows] - outputs).square().sum()
-        # The difference is 0; it gives the sum a gradient in the rows of the batch.
+        # Adding zeros with a gradient gives the sum a gradient in the rows of the batch.
         sums = memory.own.sum(dim=0) + (outputs - outputs.detach()).sum(dim=0)
         loss = likelihood + self.quantization * distance + self.balance * sums.square().sum()
         return loss / (len(outputs) * len(memory.own))
 
     def fit(self, data: TrainingData, ctx: Context) -> State:
-        """Return the weights of both branches; records the mean `image_loss` and `text_loss` of each epoch."""
-        run = _Run(self, data, ctx)
+        """Return the weights of both branches; record the mean `image_loss` and `text_loss` of each epoch."""
+        run = _TrainingRun(self, data, ctx)
         for epoch in range(run.course.epoch, self.epochs):
-            run.epoch(epoch)
+            run.run_epoch(epoch)
         run.course.record()
         return run.network.state_dict()
 
 
 class Memory(NamedTuple):
-    """Outputs and codes that a step compares its batch with, each float32 (N, K).
+    """Outputs and codes of the training split, each float32 (N, K).
 
     Attributes:
-        own: the latest outputs of the modality that is trained.
-        other: those of the other one.
-        codes: B.
+        own: latest outputs of the modality that is trained.
+        other: latest outputs of the other modality.
+        codes: binary codes B.
     """
 
     own: Tensor
@@ -113,42 +113,47 @@ class Memory(NamedTuple):
     codes: Tensor
 
 
-class _Run:
-    """Networks, optimizers, memories and progress of a training of both branches."""
+class _TrainingRun:
+    """State of a training: network, optimizers, latest outputs and progress."""
 
     def __init__(self, hasher: DCMH, data: TrainingData, ctx: Context) -> None:
         self.hasher, self.data, self.ctx = hasher, data, ctx
         self.steps = max(1, len(data) // hasher.batch_size)
-        self.network = hasher.begin(data, ctx).requires_grad_(True).train()
+        self.network = hasher.initial_network(data, ctx).requires_grad_(True).train()
         self.texts = data.texts(range(len(data)))
         if hasher.center_texts:
             cast("_TextHead", self.network.text_head).mean.copy_(self.texts.mean(dim=0))
         image = [*self.network.features.parameters(), *self.network.image_head.parameters()]
-        self.image_descent = torch.optim.SGD(image, lr=hasher.learning_rate, weight_decay=hasher.weight_decay)
+        self.image_optimizer = torch.optim.SGD(image, lr=hasher.learning_rate, weight_decay=hasher.weight_decay)
         text = self.network.text_head.parameters()
-        self.text_descent = torch.optim.SGD(text, lr=hasher.learning_rate, weight_decay=hasher.weight_decay)
+        self.text_optimizer = torch.optim.SGD(text, lr=hasher.learning_rate, weight_decay=hasher.weight_decay)
         shape = len(data), data.facts.bits
-        self.images, self.words = (torch.randn(shape).to(ctx.device) for _ in range(2))
+        self.image_outputs, self.text_outputs = (torch.randn(shape).to(ctx.device) for _ in range(2))
         self.course = Course(
             ctx,
-            {"network": self.network, "image": self.image_descent, "text": self.text_descent},
-            {"images": self.images, "texts": self.words},
+            {"network": self.network, "image": self.image_optimizer, "text": self.text_optimizer},
+            {"images": self.image_outputs, "texts": self.text_outputs},
         )
 
-    def epoch(self, epoch: int) -> None:
-        """Take the steps of an epoch, those on images first."""
-        for descent in (self.image_descent, self.text_descent):
-            descent.param_groups[0]["lr"] = self.hasher.scheduled_rate(epoch)
-        codes = sign(self.images + self.words).float()
-        image_memory, text_memory = Memory(self.images, self.words, codes), Memory(self.words, self.images, codes)
+    def run_epoch(self, epoch: int) -> None:
+        """Take the steps of an epoch, first on images, then on texts."""
+        for optimizer in (self.image_optimizer, self.text_optimizer):
+            optimizer.param_groups[0]["lr"] = self.hasher.scheduled_learning_rate(epoch)
+        codes = sign(self.image_outputs + self.text_outputs).float()
+        image_memory, text_memory = (
+            Memory(self.image_outputs, self.text_outputs, codes),
+            Memory(self.text_outputs, self.image_outputs, codes),
+        )
         losses = {
-            "image_loss": self.train("image_loss", self.image_logits, self.image_descent, image_memory),
-            "text_loss": self.train("text_loss", self.text_logits, self.text_descent, text_memory),
+            "image_loss": self.train_modality("image_loss", self.image_logits, self.image_optimizer, image_memory),
+            "text_loss": self.train_modality("text_loss", self.text_logits, self.text_optimizer, text_memory),
         }
         self.course.close_epoch(losses)
 
-    def train(self, name: str, logits: Callable[[Tensor], Tensor], descent: torch.optim.SGD, memory: Memory) -> float:
-        """Take the steps of one modality in an epoch, and return the mean of its loss."""
+    def train_modality(
+        self, name: str, logits: Callable[[Tensor], Tensor], optimizer: torch.optim.SGD, memory: Memory
+    ) -> float:
+        """Take the steps of one modality in an epoch, and return its mean loss."""
         total = torch.zeros((), device=self.ctx.device)
         for _ in range(self.steps):
             rows = self.course.shuffle(len(self.data))[: self.hasher.batch_size]
@@ -157,7 +162,7 @@ class _Run:
             outputs, rows = outputs.float(), rows.to(self.ctx.device)
             memory.own[rows] = outputs.detach()
             loss = self.hasher.branch_loss(outputs, rows, pair_similarity(self.data.labels, rows), memory)
-            total += self.course.descend(descent, loss, name)
+            total += self.course.descend(optimizer, loss, name)
             self.course.advance(2 * self.hasher.epochs * self.steps)
         return float(total) / self.steps
 
@@ -171,21 +176,23 @@ class _Run:
 
 
 class _TextHead(nn.Module):
-    """Two linear layers on texts less their mean, which is 0 unless texts are centered."""
+    """Two linear layers; the mean is subtracted from the texts and is 0 unless texts are centered."""
 
     mean: Tensor
 
     def __init__(self, width: int, hidden: int, bits: int) -> None:
         super().__init__()
         self.register_buffer("mean", torch.zeros(width))
-        self.layers = nn.Sequential(_drawn(nn.Linear(width, hidden)), nn.ReLU(), _drawn(nn.Linear(hidden, bits)))
+        self.layers = nn.Sequential(
+            _initialized(nn.Linear(width, hidden)), nn.ReLU(), _initialized(nn.Linear(hidden, bits))
+        )
 
     def forward(self, texts: Tensor) -> Tensor:
         logits: Tensor = self.layers(texts - self.mean)
         return logits
 
 
-def _drawn(layer: nn.Linear) -> nn.Linear:
+def _initialized(layer: nn.Linear) -> nn.Linear:
     """Return the layer with weights and biases from N(0, 0.01^2)."""
     nn.init.normal_(layer.weight, std=0.01)
     nn.init.normal_(layer.bias, std=0.01)

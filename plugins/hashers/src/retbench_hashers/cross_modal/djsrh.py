@@ -18,7 +18,7 @@ from retbench_hashers.cross_modal.cross_modal_hasher import CrossModalNetwork
 from retbench_hashers.cross_modal.joint_similarity_hasher import ImageBatch, ImageReader, JointSimilarityHasher, cosines
 
 HIDDEN_LAYERS = {"conv": ("hidden",), "cnn-f": ("fc6", "fc7"), "alexnet": ("classifier",), "vgg11": ("classifier",)}
-"""Names of the fully connected layers of each backbone."""
+"""Modules with the fully connected layers of each backbone."""
 
 
 class DJSRH(JointSimilarityHasher):
@@ -29,8 +29,8 @@ class DJSRH(JointSimilarityHasher):
         S~ = beta S_I + (1 - beta) S_T,    S = mu [ (1 - eta) S~ + eta S~ S~' / m ],
         L  = l1 mse(cos(u, u), S) + mse(cos(u, v), S) + l2 mse(cos(v, v), S)
 
-    for relaxed codes u of images and v of texts. The features in S are computed once, by the backbone before training;
-    the backbone under the codes is trained (`trained`), so no features are stored for it. Published values:
+    for relaxed codes u of images and v of texts. The features in S are computed once, by the backbone before training.
+    The backbone itself is trained further (`trained`), so no features are cached. Published values:
 
     | dataset | image_share | intra weights | epochs | image_learning_rate | text_learning_rate | trained |
     | --- | --- | --- | --- | --- | --- | --- |
@@ -38,7 +38,7 @@ class DJSRH(JointSimilarityHasher):
     | NUS-WIDE | 0.6 | 0.1 | 80 | 0.001 | 0.01 | all |
     | WIKI | 0.3 | 0.3 | 200 | 0.01 | 0.01 | hidden |
 
-    They are for AlexNet. Its dropout is active where it is trained and off where it is not.
+    They are for AlexNet. Its dropout is active in trained layers only.
     """
 
     name: ClassVar[str] = "djsrh"
@@ -55,36 +55,36 @@ class DJSRH(JointSimilarityHasher):
     )
 
     def similarity(self, features: Tensor, texts: Tensor) -> Tensor:
-        of_images, of_texts = (2 * cosines(rows, rows) - 1 for rows in (features, texts))
-        joint = self.image_share * of_images + (1 - self.image_share) * of_texts
+        image_similarity, text_similarity = (2 * cosines(rows, rows) - 1 for rows in (features, texts))
+        joint = self.image_share * image_similarity + (1 - self.image_share) * text_similarity
         return self.scale * ((1 - self.second_order) * joint + self.second_order * (joint @ joint.T) / len(joint))
 
-    def mismatch(self, images: Tensor, texts: Tensor, similarity: Tensor) -> Tensor:
-        across = mse_loss(cosines(images, texts), similarity)
+    def similarity_loss(self, images: Tensor, texts: Tensor, similarity: Tensor) -> Tensor:
+        cross_modal = mse_loss(cosines(images, texts), similarity)
         within_images = mse_loss(cosines(images, images), similarity)
         within_texts = mse_loss(cosines(texts, texts), similarity)
-        return across + self.image_weight * within_images + self.text_weight * within_texts
+        return cross_modal + self.image_weight * within_images + self.text_weight * within_texts
 
-    def learners(self, network: CrossModalNetwork) -> list[nn.Module]:
+    def trained_image_modules(self, network: CrossModalNetwork) -> list[nn.Module]:
         if self.trained == "none":
             return [network.image_head]
         if self.trained == "all":
             return [network.image_head, network.features]
         return [network.image_head, *(network.features.get_submodule(name) for name in HIDDEN_LAYERS[self.backbone])]
 
-    def reader(self, network: CrossModalNetwork, data: TrainingData, ctx: Context) -> ImageReader:
-        features = start_features(network, data, ctx)
+    def image_reader(self, network: CrossModalNetwork, data: TrainingData, ctx: Context) -> ImageReader:
+        features = initial_features(network, data, ctx)
 
         def read(rows: Tensor) -> ImageBatch:
-            start = features[rows.to(ctx.device)]
+            initial = features[rows.to(ctx.device)]
             if self.trained == "none":
-                return ImageBatch(start, network.from_features(start))
-            return ImageBatch(start, network.image(data.images(rows.tolist())))
+                return ImageBatch(initial, network.from_features(initial))
+            return ImageBatch(initial, network.image(data.images(rows.tolist())))
 
         return read
 
 
-def start_features(network: CrossModalNetwork, data: TrainingData, ctx: Context) -> Tensor:
-    """Return float32 (N, F): the features of all training images, by the backbone before training."""
+def initial_features(network: CrossModalNetwork, data: TrainingData, ctx: Context) -> Tensor:
+    """Return the features of all training images by the backbone before training: float32 (N, F)."""
     with torch.no_grad(), ctx.autocast():
         return torch.cat([network.features(data.images(rows)).float() for rows in ctx.batches(len(data))])

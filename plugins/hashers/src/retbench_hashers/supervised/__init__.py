@@ -1,1 +1,1 @@
-"""Hashers of images whose loss reads class labels."""
+"""Hashers of images that learn from class labels."""

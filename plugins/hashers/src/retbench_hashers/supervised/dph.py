@@ -1,4 +1,4 @@
-"""The pairwise hasher that the literature on attacks calls DPH.
+"""The pairwise hasher that papers on attacks call DPH.
 
 Yang, Liu, Deng and Tao 2018, "Adversarial Examples for Hamming Space Search", IEEE Transactions on Cybernetics (HAG).
 """
@@ -15,20 +15,20 @@ from retbench_hashers.supervised.supervised_hasher import SupervisedHasher
 
 
 class DPH(SupervisedHasher):
-    """The squared error of the codes' inner products against +1 for a shared class and -1 for none.
+    """Squared error of the codes' inner products from +1 for pairs that share a class, -1 for others.
 
     With u the relaxed codes of a batch, U the memory and s_ij = 1 for a shared class,
 
         L = mean_ij ( u_i . U_j / K - (2 s_ij - 1) )^2.
 
-    There is no quantization penalty. The codes of ProS-GAN, ATRDH, SAAT and CgAT all train this loss under the name
-    DPH. RetPur cites Cao et al. 2018 for it, whose Deep Priority Hashing is another loss: a cross-entropy that weighs
-    confident pairs down, with a priority quantization term.
+    There is no quantization penalty. The code of ProS-GAN, ATRDH, SAAT and CgAT calls this loss DPH. RetPur cites Cao
+    et al. 2018 for it, but their Deep Priority Hashing is another loss: a cross-entropy that gives confident pairs less
+    weight, with a priority quantization term.
     """
 
     name: ClassVar[str] = "dph"
     source: ClassVar[str] = "Yang et al. 2018 (HAG), the target model's pairwise loss; not Cao et al. 2018"
 
     def loss(self, outputs: Tensor, labels: Tensor, rows: Tensor, memory: Tensor) -> Tensor:
-        inner = outputs @ memory.T / outputs.shape[1]
-        return mse_loss(inner, 2 * pair_similarity(labels, rows) - 1)
+        inner_products = outputs @ memory.T / outputs.shape[1]
+        return mse_loss(inner_products, 2 * pair_similarity(labels, rows) - 1)

@@ -17,15 +17,15 @@ from retbench_hashers.supervised.supervised_hasher import SupervisedHasher
 
 
 class DPSH(SupervisedHasher):
-    """The likelihood of the pairs' similarity under their codes' inner products, with a quantization penalty.
+    """Negative log-likelihood of the pairs' similarity given their inner products, and a quantization penalty.
 
     With u the relaxed codes of a batch, U the memory, s_ij = 1 for a shared class and theta_ij = u_i . U_j / 2,
 
         L = mean_ij [ log(1 + exp theta_ij) - s_ij theta_ij ] + penalty.
 
-    The penalty `mean` is eta * mean_ik (sign u_ik - u_ik)^2, as the code of CgAT has it (eta 0.001). The penalty
-    `published` is eta / (N B) * sum_i |sign u_i - u_i|^2, as the codes of ProS-GAN, ATRDH and SAAT have it (eta 50);
-    it is eta K / N of the other, 0.32 of it for 5000 training images and 32 bits and eta 50.
+    The penalty `mean` is eta * mean_ik (sign u_ik - u_ik)^2, as in the code of CgAT (eta 0.001). The penalty
+    `published` is eta / (N B) * sum_i |sign u_i - u_i|^2, as in the code of ProS-GAN, ATRDH and SAAT (eta 50). It is
+    equal to `mean` with eta K / N: 0.32 for eta 50, 32 bits and 5000 training images.
     """
 
     name: ClassVar[str] = "dpsh"

@@ -16,19 +16,19 @@ from retbench_hashers.training import TrainingStep
 
 
 class DSH(SupervisedHasher):
-    """A contrastive loss on the squared distances of unbounded outputs, which are drawn to -1 and +1 (section 3).
+    """Contrastive loss on squared distances of unbounded outputs, and a penalty that pulls them to -1 and +1.
 
     With u the outputs of a batch, U the memory, D_ij = |u_i - U_j|^2 and s_ij = 1 for a shared class,
 
-        L = mean_ij [ s_ij D_ij + (1 - s_ij) max(2K - D_ij, 0) ] / 2 + eta mean_ik | 1 - |u_ik| |.
+        L = mean_ij [ s_ij D_ij + (1 - s_ij) max(2K - D_ij, 0) ] / 2 + eta mean_ik | 1 - |u_ik| |    (section 3).
 
-    It trains on its logits as they are, without tanh: the second term draws them to -1 and +1. `loss` also takes
-    relaxed codes in (-1, 1), which adversarial training passes to every hasher.
+    Training uses the logits without tanh. `loss` also accepts relaxed codes in (-1, 1), which adversarial training
+    passes to every hasher.
 
-    A row of the memory that was never visited counts as dissimilar, as in the code of DeepHash, where labels join the
-    memory with the codes: otherwise it would draw the codes of its class to zero.
+    A row of the memory counts as dissimilar until its first visit, as in the code of DeepHash, which stores the labels
+    with the codes. Otherwise it would pull the codes of its class to zero.
 
-    D is |u|^2 + |U|^2 - 2 u . U: no tensor of B x N x K is built.
+    D is computed as |u|^2 + |U|^2 - 2 u . U, so that no tensor of B x N x K is built.
     """
 
     name: ClassVar[str] = "dsh"

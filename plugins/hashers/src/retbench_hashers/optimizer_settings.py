@@ -1,4 +1,4 @@
-"""An optimizer and the schedule of its learning rate."""
+"""Settings of an optimizer and of its learning rate schedule."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR
 OptimizerName = Literal["adamw", "sgd", "rmsprop"]
 
 
-class Optimization(NamedTuple):
-    """An optimizer with the learning rate schedule that the published codes pair it with.
+class OptimizerSettings(NamedTuple):
+    """Settings of an optimizer and of the learning rate schedule that published code uses with it.
 
-    `adamw` (weight decay 0.01) follows one cycle: up to `learning_rate` over 30 % of the steps, then down to zero by a
-    cosine. `sgd` starts at `learning_rate` and steps down as the codes of ProS-GAN, ATRDH, SAAT and CgAT do. `rmsprop`
-    stays at `learning_rate`, as in the code of DeepHash.
+    `adamw` (weight decay 0.01) follows one cycle: up to `learning_rate` over 30 % of the steps, then down to zero along
+    a cosine. `sgd` starts at `learning_rate` and decays in steps (`step_decay`), as in the code of ProS-GAN, ATRDH,
+    SAAT and CgAT. `rmsprop` keeps `learning_rate`, as in the code of DeepHash.
 
     Attributes:
-        optimizer: its name.
+        optimizer: name of the optimizer.
         learning_rate: the highest learning rate.
-        weight_decay: of `sgd` and `rmsprop`, as a multiple of the weights added to their gradient.
+        weight_decay: of `sgd` and `rmsprop`; this multiple of the weights is added to the gradient.
         momentum: of `sgd` and `rmsprop`.
 
     Source: Loshchilov and Hutter 2019 (AdamW); Smith and Topin 2018 (one cycle).
@@ -34,8 +34,8 @@ class Optimization(NamedTuple):
     weight_decay: float = 0.0
     momentum: float = 0.0
 
-    def start(self, parameters: Iterable[nn.Parameter], epochs: int, batches: int) -> tuple[Optimizer, LRScheduler]:
-        """Return the optimizer and its schedule, to be stepped once after each of `epochs * batches` steps."""
+    def build(self, parameters: Iterable[nn.Parameter], epochs: int, batches: int) -> tuple[Optimizer, LRScheduler]:
+        """Return the optimizer and its schedule; step the schedule after each of `epochs * batches` training steps."""
         if self.optimizer == "adamw":
             adamw = torch.optim.AdamW(parameters, lr=self.learning_rate)
             return adamw, OneCycleLR(adamw, max_lr=self.learning_rate, total_steps=epochs * batches)
@@ -51,10 +51,10 @@ class Optimization(NamedTuple):
 
 
 def step_decay(epoch: int, epochs: int) -> float:
-    """Return the share of the learning rate in `epoch`, counted from 0: a tenth every third of `epochs`.
+    """Return the factor of the learning rate in `epoch`, counted from 0: a tenth after each third of `epochs`.
 
-    The published codes change it after an epoch, from that epoch's number, so the first share lasts one epoch longer:
-    100 epochs are 34, 33 and 33. A third is rounded down, and is at least one epoch.
+    The published code updates it after an epoch, so the first third is one epoch longer: 100 epochs are 34, 33 and 33.
+    A third is rounded down and lasts at least one epoch.
     """
     third = max(1, epochs // 3)
     return float(0.1 ** (max(0, epoch - 1) // third))

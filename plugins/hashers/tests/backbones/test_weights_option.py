@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from retbench_hashers.backbones.starting_weights import starting_weights
+from retbench_hashers.backbones.weights_option import resolve_weights
 
 
 @pytest.mark.parametrize(
@@ -17,14 +17,14 @@ from retbench_hashers.backbones.starting_weights import starting_weights
         ("net.pth", "alexnet", "net.pth"),
     ],
 )
-def test_it_is_what_the_backbone_can_start_from(value: str, backbone: str, expected: str) -> None:
-    assert starting_weights(value, backbone) == expected
+def test_valid_weights_are_accepted_and_auto_is_resolved(value: str, backbone: str, expected: str) -> None:
+    assert resolve_weights(value, backbone) == expected
 
 
 @pytest.mark.parametrize(
     ("value", "backbone"),
     [("imagenet", "conv"), ("warm-up", "alexnet"), ("net.mat", "alexnet"), ("nonsense", "cnn-f")],
 )
-def test_anything_else_is_refused(value: str, backbone: str) -> None:
-    with pytest.raises(ValueError, match=r"starts from its warm-up|expected imagenet, random, or a path that ends in"):
-        starting_weights(value, backbone)
+def test_invalid_weights_are_refused(value: str, backbone: str) -> None:
+    with pytest.raises(ValueError, match=r"conv takes warm-up only|expected imagenet, random, or a path that ends in"):
+        resolve_weights(value, backbone)
