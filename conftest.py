@@ -1,4 +1,4 @@
-"""How all tests run: on one thread each, because `make test` starts a process for each core; and what they share."""
+"""How all tests run (one thread each, because `make test` starts a process per core), and what they share."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import fcntl
 import io
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 for library in ("OMP", "MKL", "OPENBLAS", "NUMBA"):
@@ -18,6 +18,14 @@ from hypothesis import settings  # noqa: E402  as above
 
 settings.register_profile("retbench", deadline=None, max_examples=100)
 settings.load_profile("retbench")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def without_fsync() -> Iterator[None]:
+    """Skip `os.fsync`, which protects files from a power failure; no test continues after one."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda handle: None)
+        yield
 
 
 @pytest.fixture(scope="session")
