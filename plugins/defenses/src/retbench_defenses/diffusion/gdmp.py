@@ -4,7 +4,7 @@ Source: Wang, Lyu, Lin, Dai and Fu 2022, Guided diffusion model for adversarial 
 configurations of the published code.
 
 - `setting: cifar`: 4 passes over the chain of 1000, from level 35 after noising to 36 (the code's off-by-one), beta as
-  variance, guided by MSE to the query noised anew, scale 60 000 for attacks of 8/255.
+  variance, guided by MSE to the query with new noise at each step, scale 60 000 for attacks of 8/255.
 - `setting: imagenet`: one pass of 45 steps of 250, learned variance, guided by SSIM to the query itself, scale 1000 for
   attacks of 4/255.
 
