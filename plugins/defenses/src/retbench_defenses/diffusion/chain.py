@@ -12,7 +12,7 @@ class ReverseStep(NamedTuple):
 
     Attributes:
         level: noise level before the step, as the U-Net counts it: 0 is the lowest of 1000.
-        alpha_bar: alpha-bar at `level`.
+        alpha_bar: alpha-bar at `level`, the square of the clean image's factor in the noised one.
         alpha_bar_prev: alpha-bar after the step (that of t - 1 in the papers); 1 is the clean image.
         fallback_variance: the small variance of the step before; replaces the zero of the last step where its logarithm
             is taken (Nichol and Dhariwal 2021, their code).
