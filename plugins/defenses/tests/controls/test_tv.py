@@ -38,7 +38,7 @@ def minimize_by_lbfgs(values: Tensor, keep: Tensor, weight: float) -> Tensor:
     values, keep = values.double(), keep.double()
     image = torch.full_like(values, 0.5).requires_grad_()
     for smoothing in (1e-1, 1e-2, 1e-3, 1e-4):
-        optimizer = torch.optim.LBFGS([image], max_iter=200, tolerance_change=1e-14, line_search_fn="strong_wolfe")
+        optimizer = torch.optim.LBFGS([image], max_iter=60, tolerance_change=1e-14, line_search_fn="strong_wolfe")
 
         def loss(smoothing: float = smoothing, optimizer: torch.optim.LBFGS = optimizer) -> Tensor:
             optimizer.zero_grad()
