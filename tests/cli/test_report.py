@@ -20,7 +20,7 @@ def test_the_last_suite_is_reported_by_default(retbench: RunCommand) -> None:
     assert "### Attacked queries, image to image (layout of RetPur, Table 1)" in out
     assert "### Clean queries behind a defense, image to image (layout of RetPur, Table 7)" in out
     assert "| T-MAP" in out
-    assert "- **protocol**: image to image; 10 queries, MAP full, ties stable, " in out
+    assert "- **protocol**: image to image; 10 queries, MAP rule full, tie-breaking stable, " in out
 
 
 def test_a_report_is_written_to_a_folder(retbench: RunCommand, toys: Path) -> None:

@@ -40,8 +40,9 @@ def protocol_of(row: Row) -> str:
     source = str(targets["file"])[:15] if targets["file"] else f"seed {targets['seed']}"
     queries = protocol.get("ranked_queries", protocol["queries"])
     return (
-        f"{queries} queries, MAP {protocol['map']}{depth}, ties {protocol['ties']}, relevance {protocol['relevance']}, "
-        f"targets {targets['rule']}{above} ({source}), {'8-bit' if protocol['quantize'] else 'float'} images"
+        f"{queries} queries, MAP rule {protocol['map']}{depth}, tie-breaking {protocol['ties']}, "
+        f"relevance {protocol['relevance']}, "
+        f"target rule {targets['rule']}{above} ({source}), {'8-bit' if protocol['quantize'] else 'float'} images"
     )
 
 

@@ -132,7 +132,7 @@ def _chances(rows: Sequence[Row]) -> Lines:
     chances = ((row.dataset, cast(Any, row.protocol["chance"])["t_map"]) for row in rows)
     levels = dict.fromkeys(f"{100 * chance:.2f} % ({dataset})" for dataset, chance in chances if chance is not None)
     if levels:
-        yield "chance", f"a random ranking has a T-MAP of about {', '.join(levels)}"
+        yield "chance level", f"a random ranking has a T-MAP of about {', '.join(levels)}"
 
 
 def _options(rows: Sequence[Row]) -> Lines:
@@ -145,7 +145,7 @@ def _options(rows: Sequence[Row]) -> Lines:
             text = ", ".join(f"{name.replace('_', ' ')} {_plain(value)}" for name, value in plain.items())
             attacks_by_text[text][f"{row.attack} on {row.dataset}"] = None
     for text, attacks in attacks_by_text.items():
-        yield "options", f"{', '.join(attacks)}: {text}"
+        yield "attack options", f"{', '.join(attacks)}: {text}"
 
 
 def _details(rows: Sequence[Row]) -> Lines:
@@ -159,7 +159,7 @@ def _details(rows: Sequence[Row]) -> Lines:
             swept = f" {row.variant}" if row.variant and name in str(getattr(row, kind, "")).split("+") else ""
             owners[details][f"{name}{swept}"] = None
     for details, names in owners.items():
-        yield "details", f"{', '.join(names)}: {details}"
+        yield "derived values", f"{', '.join(names)}: {details}"
 
 
 def _plain(value: Json) -> str:
@@ -182,7 +182,7 @@ def _collapsed(rows: Sequence[Row]) -> Lines:
             lines[
                 f"{row.hasher}{defense}: only {codes} distinct {plural} for {size} database items of {row.dataset}"
             ] = None
-    yield from (("collapsed", line) for line in lines)
+    yield from (("collapsed hasher", line) for line in lines)
 
 
 def _machines(steps: Sequence[StepRecord]) -> Lines:

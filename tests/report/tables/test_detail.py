@@ -21,7 +21,10 @@ def test_the_details_of_a_clean_cell_are_cell_protocol_and_key(scored: Rows) -> 
         ("cell", "digits/dpsh/32/i2i/none/none/none/oblivious/0"),
         (
             "protocol",
-            "10 queries, MAP full, ties stable, relevance share-a-class, targets zero-overlap (seed 0), float images",
+            "10 queries, MAP rule full, tie-breaking stable, relevance share-a-class, "
+            "target rule zero-overlap (seed 0), float images",
+        ), "
+            "float images",
         ),
         ("key", row.key[:16]),
     )
@@ -50,8 +53,8 @@ def test_the_details_of_a_pooled_cell_include_the_key_of_every_seed(scored: Rows
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
-        ({"map": "top-k", "depth": 50}, "MAP top-k at 50, "),
-        ({"ties": "expected"}, "ties expected, "),
+        ({"map": "top-k", "depth": 50}, "MAP rule top-k at 50, "),
+        ({"ties": "expected"}, "tie-breaking expected, "),
         ({"quantize": True}, "8-bit images"),
         ({"ranked_queries": 7}, "7 queries, "),
         (

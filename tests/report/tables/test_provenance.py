@@ -72,7 +72,7 @@ def test_it_starts_with_suite_protocol_intervals_and_seeds(provenance_of: Report
     lines = provenance_of({"attack": "toy"})
     assert [label for label, _ in lines[:4]] == ["suite", "protocol", "intervals", "seeds"]
     assert lines[0][1] == "toys, digest 0123456789abcdef"
-    assert lines[1][1].startswith("image to image; 10 queries, MAP full, ties stable, ")
+    assert lines[1][1].startswith("image to image; 10 queries, MAP rule full, tie-breaking stable, ")
     assert lines[2][1].startswith("95 % bootstrap over queries; for numbers that depend on the target, ")
     assert lines[3][1] == "0"
 
@@ -94,12 +94,12 @@ def test_the_chance_level_and_the_number_of_distinct_targets_are_those_of_the_sc
     summary: Any = store.summary(plan.cells[0].key or "")
     lines = lines_of(plan, store)
     chance = f"a random ranking has a T-MAP of about {100 * summary['chance']['t_map']:.2f} % (toy)"
-    assert texts_of(lines, "chance") == [chance]
+    assert texts_of(lines, "chance level") == [chance]
     assert f"(distinct target labels: toy {summary['target_labels']})" in texts_of(lines, "intervals")[0]
 
 
 def test_plain_options_of_attacks_are_listed(provenance_of: Report) -> None:
-    lines = texts_of(provenance_of({"attack": ["none", "toy"]}), "options")
+    lines = texts_of(provenance_of({"attack": ["none", "toy"]}), "attack options")
     assert len(lines) == 1
     assert lines[0].startswith("toy on toy: ")
     assert "eps 0.2" in lines[0]
@@ -161,7 +161,7 @@ def test_equal_details_are_printed_once_with_all_their_components(provenance_of:
     lines = provenance_of(
         {"attack": ["none", "toy"], "defense": ["none", "detailed", swept, "same-details"]}, Detailed, SameDetails
     )
-    assert texts_of(lines, "details") == [
+    assert texts_of(lines, "derived values") == [
         "detailed, same-details: alpha bar 0.1235, start level 5",
         "detailed strength=0.1: alpha bar 0.1235, start level 1",
         "detailed strength=0.2: alpha bar 0.1235, start level 2",
@@ -193,8 +193,8 @@ class Flat(ToyHasher):
 
 def test_a_collapsed_hasher_is_reported(provenance_of: Report) -> None:
     lines = provenance_of({"hasher": "flat", "attack": ["none", "toy"]}, Flat)
-    assert texts_of(lines, "collapsed") == ["flat: only 1 distinct code for 40 database items of toy"]
-    assert texts_of(provenance_of({"bits": 32}), "collapsed") == []
+    assert texts_of(lines, "collapsed hasher") == ["flat: only 1 distinct code for 40 database items of toy"]
+    assert texts_of(provenance_of({"bits": 32}), "collapsed hasher") == []
 
 
 @pytest.fixture
@@ -306,7 +306,7 @@ def test_a_collapse_is_reported_once_for_each_hasher_and_defense(row: Rows, evid
     data = {"distinct_codes": 2, "database": 40}
     cells = [("none", "none", "dph"), ("p2p", "none", "dph"), ("p2p", "atrdh", "dph"), ("p2p", "none", "dpsh")]
     rows = [replace(row(attack, defense, 0.5, hasher=hasher), data=data) for attack, defense, hasher in cells]
-    assert texts_of(list(table_provenance(rows, evidence(rows))), "collapsed") == [
+    assert texts_of(list(table_provenance(rows, evidence(rows))), "collapsed hasher") == [
         "dph: only 2 distinct codes for 40 database items of digits",
         "dph with defense atrdh: only 2 distinct codes for 40 database items of digits",
         "dpsh: only 2 distinct codes for 40 database items of digits",

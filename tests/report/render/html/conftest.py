@@ -56,7 +56,7 @@ def measured(line: int, column: int, targeted: bool) -> Value:
     value = min(value, 0.9999)
     spread = 0.2 * value * (1 - value) + 0.0002
     details = (
-        ("protocol", "100 queries; MAP full, ties stable; targets zero-overlap, seed 0"),
+        ("protocol", "100 queries; MAP rule full, tie-breaking stable; target rule zero-overlap, seed 0"),
         ("threat", "targeted, oblivious, linf 32/255"),
         ("seconds", f"attack {0.2 + line / 50:.2f}, purify {0.05 * line:.2f} per image"),
         ("key", f"{line:02x}{column:02x}{int(targeted):02x}9f3a71c0de5b"),
@@ -92,7 +92,7 @@ def attacked() -> Table:
         for at, label in enumerate(LABELS)
     )
     provenance = (
-        ("Protocol", "100 queries, image to image; MAP full, ties stable."),
+        ("Protocol", "100 queries, image to image; MAP rule full, tie-breaking stable."),
         ("Store", "key 00009f3a71c0de5b"),
     )
     rows = (*lines("MAP", targeted=False), *lines("T-MAP", targeted=True))
