@@ -23,8 +23,6 @@ def test_the_details_of_a_clean_cell_are_cell_protocol_and_key(scored: Rows) -> 
             "protocol",
             "10 queries, MAP rule full, tie-breaking stable, relevance share-a-class, "
             "target rule zero-overlap (seed 0), float images",
-        ), "
-            "float images",
         ),
         ("key", row.key[:16]),
     )
