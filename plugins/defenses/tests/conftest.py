@@ -44,17 +44,17 @@ def facts() -> Facts:
     return RampDataset().facts()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def data() -> TrainingData:
     return TrainingData(RampDataset(), RampDataset().facts(), torch.device("cpu"))
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def tiny_denoiser() -> TrainedDenoiser:
     return TrainedDenoiser(channels=(8, 8), steps=30, batch_size=8, warmup=2, learning_rate=0.01)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def train(data: TrainingData) -> Callable[..., State]:
     """Return a function that fits a part as the core does, with torch's global generator seeded.
 

@@ -1,5 +1,6 @@
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 import torch
@@ -22,21 +23,32 @@ class Killed(BaseException):
     """Interrupts a training as a signal to its process would."""
 
 
-def test_training_lowers_the_loss(train: Train, tiny_denoiser: TrainedDenoiser) -> None:
+class Training(NamedTuple):
+    """A finished training: its weights and its losses."""
+
+    weights: State
+    losses: list[float]
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(train: Train, tiny_denoiser: TrainedDenoiser) -> Training:
     curves: dict[str, list[float]] = {}
-    train(tiny_denoiser, record=curves.__setitem__)
-    losses = torch.tensor(curves["loss"])
+    return Training(train(tiny_denoiser, record=curves.__setitem__), curves["loss"])
+
+
+def test_training_lowers_the_loss(uninterrupted: Training, tiny_denoiser: TrainedDenoiser) -> None:
+    losses = torch.tensor(uninterrupted.losses)
     assert len(losses) == tiny_denoiser.steps
     assert losses[-10:].mean() < 0.7 * losses[:10].mean()
 
 
-def test_training_is_reproducible(train: Train, tiny_denoiser: TrainedDenoiser) -> None:
-    first, second = train(tiny_denoiser), train(tiny_denoiser)
-    assert all(torch.equal(first[name], second[name]) for name in first)
+def test_training_is_reproducible(uninterrupted: Training, train: Train, tiny_denoiser: TrainedDenoiser) -> None:
+    again = train(tiny_denoiser)
+    assert all(torch.equal(again[name], tensor) for name, tensor in uninterrupted.weights.items())
 
 
 def test_an_interrupted_training_resumes_to_the_weights_of_an_uninterrupted_one(
-    train: Train, tiny_denoiser: TrainedDenoiser, tmp_path: Path
+    uninterrupted: Training, train: Train, tiny_denoiser: TrainedDenoiser, tmp_path: Path
 ) -> None:
     steps: list[int] = []
 
@@ -48,10 +60,9 @@ def test_an_interrupted_training_resumes_to_the_weights_of_an_uninterrupted_one(
         train(tiny_denoiser, tmp_path, progress=kill)
     curves: dict[str, list[float]] = {}
     resumed = train(tiny_denoiser, tmp_path, progress=lambda done, total: steps.append(done), record=curves.__setitem__)
-    uninterrupted = train(tiny_denoiser)
     assert len(curves["loss"]) == tiny_denoiser.steps
     assert steps[0] == 20
-    assert all(torch.equal(resumed[name], uninterrupted[name]) for name in resumed)
+    assert all(torch.equal(resumed[name], tensor) for name, tensor in uninterrupted.weights.items())
 
 
 def test_training_stops_at_the_first_loss_that_is_not_finite(
@@ -98,7 +109,7 @@ def test_channels_that_are_no_multiple_of_the_norm_groups_are_an_option_error() 
 
 def test_the_picture_of_samples_shows_noised_and_denoised_images(train: Train, tiny_denoiser: TrainedDenoiser) -> None:
     recorded: dict[str, torch.Tensor] = {}
-    train(tiny_denoiser.model_copy(update={"levels": 80, "steps": 200}), record=recorded.__setitem__)
+    train(tiny_denoiser.model_copy(update={"levels": 80, "steps": 60}), record=recorded.__setitem__)
     picture = recorded["samples"]
     assert picture.dtype == torch.uint8
     assert picture.shape == (3, 8 * 16, 7 * 16)

@@ -33,4 +33,5 @@ FEW_STEPS = {"denoiser": "train", "t_p": 3}
 def test_the_purifiers_fulfill_the_contract(
     purifier: DiffusionPurifier, data: TrainingData, tiny_denoiser: TrainedDenoiser
 ) -> None:
-    check_component(purifier.model_copy(update={"training": tiny_denoiser}), data.dataset)
+    short = tiny_denoiser.model_copy(update={"steps": 3})
+    check_component(purifier.model_copy(update={"training": short}), data.dataset)
