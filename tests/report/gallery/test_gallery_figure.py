@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import re
 from functools import cache
 
 import matplotlib
@@ -203,6 +204,15 @@ def test_each_dataset_has_a_picture_of_its_first_three_exhibits() -> None:
     change = "(median change of all queries)"
     assert f"query q-1 {change}: T-AP before the attack 25.0 %, under attack \u2013, behind" in pictures[0].alt
     assert f"query q-9 {change}: AP before the attack 100.0 %, under attack 50.0 %, behind" in pictures[1].alt
+
+
+def test_a_picture_has_the_first_exhibit_of_each_attack_before_others() -> None:
+    attacks = ("P2P", "P2P", "DHTA", "DHTA", "ProS-GAN")
+    exhibits = tuple(EXHIBIT._replace(attack=attack, query=f"q-{index}") for index, attack in enumerate(attacks))
+    for count, shown in ((5, ["q-0", "q-2", "q-4"]), (4, ["q-0", "q-1", "q-2"]), (2, ["q-0", "q-1"])):
+        with without_pdf():
+            (picture,) = make_gallery_pictures(GALLERY._replace(exhibits=exhibits[:count]), "My suite")
+        assert re.findall(r"query (q-\d)", picture.alt) == shown
 
 
 def test_an_empty_gallery_has_no_pictures() -> None:
