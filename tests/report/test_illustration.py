@@ -11,6 +11,7 @@ from retbench.report.figures.sweep import curve_picture
 from retbench.report.gallery.exhibit import Gallery
 from retbench.report.illustration import illustrate
 from retbench.results import Evidence, Row
+from tests.report.pixels import without_pdf
 
 LAYOUT = Layout(
     title="Strength [percent]",
@@ -54,6 +55,7 @@ def test_the_curves_of_the_tables_come_first_with_unique_stems(report: Report, s
 
 @pytest.mark.parametrize("gallery", [None, Gallery((), ())])
 def test_without_exhibits_there_is_no_gallery(report: Report, swept: Evidence, gallery: Gallery | None) -> None:
-    illustrated = illustrate(report, swept, "suite", lambda: gallery)
+    with without_pdf():
+        illustrated = illustrate(report, swept, "suite", lambda: gallery)
     assert (illustrated.gallery, illustrated.gallery_pictures) == (None, ())
     assert illustrated.tables == report.tables
