@@ -158,7 +158,7 @@ def test_float64_weights_and_row_biases_are_read_as_float32(tmp_path: Path, stat
 
 
 @pytest.mark.parametrize(
-    ("layout", "layout_name"), [(legacy, "legacy"), (current, "current"), (vgg_net, "vgg_net.mat's")], ids=str
+    ("layout", "layout_name"), [(legacy, "legacy"), (current, "current"), (vgg_net, "vgg_net.mat's")]
 )
 def test_a_kernel_of_another_network_is_reported_with_the_layout(
     tmp_path: Path, state: State, layout: Callable[[State], Struct], layout_name: str
