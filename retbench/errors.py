@@ -139,11 +139,11 @@ def suggest(name: str, choices: Iterable[str]) -> str:
 
     Args:
         name: the unknown name.
-        choices: all valid names; without any, the text is `expected nothing here`.
+        choices: all valid names; without any, the text is `but none are defined`.
     """
     names = sorted(choices)
     if not names:
-        return "expected nothing here"
+        return "but none are defined"
     nearest = difflib.get_close_matches(name, names, n=2, cutoff=0.5)
     tail = f"; nearest: {', '.join(nearest)}" if nearest else ""
     return f"expected one of {', '.join(names)}{tail}"

@@ -71,7 +71,7 @@ def test_a_contract_breach_holds_its_culprit() -> None:
 @pytest.mark.parametrize(
     ("name", "choices", "message"),
     [
-        ("eps", [], "expected nothing here"),
+        ("eps", [], "but none are defined"),
         ("zzz", ["b", "a"], "expected one of a, b"),
         ("step", {"steps", "eps"}, "expected one of eps, steps; nearest: steps, eps"),
     ],

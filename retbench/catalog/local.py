@@ -146,7 +146,7 @@ def _load(path: Path) -> ModuleType:
             spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:  # a user's file may raise anything
         del sys.modules[name]
-        raise UserError(f"{location}: it does not import: {type(error).__name__}: {error}") from error
+        raise UserError(f"{location}: cannot be imported: {type(error).__name__}: {error}") from error
     if any(hasattr(value, "retbench_impl") for value in vars(module).values()):
         return module
     classes = [value for value in vars(module).values() if _is_component_of(module, value)]

@@ -60,8 +60,8 @@ def list_datasets(as_json: bool) -> None:
 def check(name: str, sets: tuple[str, ...], no_images: bool, as_json: bool) -> None:
     """Check the dataset NAME for errors.
 
-    Prints sizes, classes and labels, and reads every image and text. Findings are notes, warnings and errors. An error
-    makes results wrong; the exit code is then 1, else 0.
+    Prints sizes, classes and labels, and reads every image and text. Findings are notes, warnings and errors. The exit
+    code is 1 if there are errors, which would make results wrong, else 0.
     """
     from retbench.errors import UserError
     from retbench.survey import Finding, read_texts, survey

@@ -48,7 +48,7 @@ def cli() -> None:
     """Measure defenses of hash-based image retrieval.
 
     A suite is a YAML file with datasets, hashers, attacks and defenses. retbench runs every combination once and stores
-    the results. A SUITE is the path of such a file, or the name of a shipped one.
+    the results. A SUITE is the path of such a file, or the name of an included one.
 
     Start with `retbench plan unimodal`, then `retbench run unimodal` and `retbench report`.
     """

@@ -29,12 +29,12 @@ if TYPE_CHECKING:
     "--step-timeout",
     type=click.FloatRange(min=0, min_open=True),
     metavar="SECONDS",
-    help="Limit for the time of one step.",
+    help="Fail each step that takes longer.",
 )
 @store_option
 @json_option
 def run(suite: str, store: Path, as_json: bool, step_timeout: float | None, **options: Any) -> int:
-    """Run a SUITE, the path of a file or the name of a shipped one.
+    """Run a SUITE, the path of a file or the name of an included one.
 
     The same command starts a run, resumes it after an interruption, and does nothing once everything is stored.
     """

@@ -21,8 +21,8 @@ def why(cell: str, suite: str | None, store: Path, as_json: bool, **options: Any
     """Explain a CELL of a SUITE, for example digits/dpsh/dhta/retpur.
 
     Prints whether the cell is stored, to run, skipped or failed, the option or recipe field that changed since its
-    last result, and its steps. CELL is the name of a cell, or those parts of it that no other cell has. SUITE is by
-    default the last suite run in the store.
+    last result, and its steps. CELL is the name of a cell, or some of its parts that together match only this cell.
+    SUITE is by default the last suite run in the store.
     """
     from retbench.study import opening
     from retbench.study.explanation import explain, find_cell

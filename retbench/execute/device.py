@@ -27,7 +27,9 @@ def pick_device(name: str = "auto") -> torch.device:
         torch.zeros(1, device=device).item()
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
-        raise UserError(f"{option_name('device')}: not usable on this machine: got {name!r}: {reason}") from None
+        raise UserError(
+            f"{option_name('device')}: not usable on this machine: got {name!r}: {reason}; use auto or cpu"
+        ) from None
     return device
 
 

@@ -121,8 +121,10 @@ def continue_run(request: StudyRequest, store: Store) -> StudyRequest:
     """
     runs = store.runs()
     if not runs:
-        example = "`retbench run unimodal`" if on_command_line() else 'retbench.open("unimodal")'
-        raise UserError(f"store {store.root}: no suite was run in it: name one, for example {example}")
+        advice = (
+            "run one first: `retbench run unimodal`" if on_command_line() else 'name one: retbench.open("unimodal")'
+        )
+        raise UserError(f"store {store.root}: no suite was run in it; {advice}")
     requests = {name: cast(dict[str, Any], record["request"]) for name, record in runs.items()}
     last = next((recorded for recorded in requests.values() if recorded["suite"]), None)
     if last is None:

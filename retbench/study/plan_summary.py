@@ -161,8 +161,8 @@ def describe_skipped(cells: Iterable[tuple[str, str]]) -> Iterator[str]:
 def _describe_forecast(forecast: Forecast) -> str:
     unknown, seconds = forecast.unknown, round(forecast.seconds, 1)
     if unknown and not seconds:
-        return f"forecast: none: this store has no times for the kinds of the {unknown} steps to run"
-    excluded = f"; without {unknown} steps of kinds that this store has no times for" if unknown else ""
+        return f"forecast: none yet: no step like the {unknown} steps to run was timed in this store"
+    excluded = f"; without {unknown} steps of kinds that were never timed in this store" if unknown else ""
     memory, disk = forecast.peak_memory / 1e9, forecast.disk / 1e6
     return f"forecast: {format_duration(seconds)}, {memory:.1f} GB of memory, {disk:.0f} MB of disk{excluded}"
 

@@ -197,8 +197,8 @@ def test_private_base_classes_in_a_file_are_not_components(tmp_path: Path) -> No
     ("text", "message"),
     [
         ("x = 1\n", "it defines no dataset, hasher, attack or defense, and no hook of a plugin"),
-        ("import nothing_like_it\n", "it does not import: ModuleNotFoundError"),
-        ("def broken(:\n", "it does not import: SyntaxError"),
+        ("import nothing_like_it\n", "cannot be imported: ModuleNotFoundError"),
+        ("def broken(:\n", "cannot be imported: SyntaxError"),
         (FILE.replace("'mine'", "'Mine'"), "must be lower-case words with dashes"),
         (
             "import retbench\n@retbench.hookimpl\ndef retbench_attakcs():\n    return []\n",

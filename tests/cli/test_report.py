@@ -76,7 +76,7 @@ def test_a_report_before_a_run_names_the_command_to_run(retbench: RunCommand) ->
 def test_a_command_without_a_suite_is_refused_in_an_empty_store(retbench: RunCommand, command: str) -> None:
     result = retbench(*([command, "some/cell"] if command == "why" else [command]))
     assert result.code == 2
-    assert "no suite was run in it: name one, for example `retbench run unimodal`" in result.err
+    assert "no suite was run in it; run one first: `retbench run unimodal`" in result.err
 
 
 def test_a_row_has_axes_confidence_intervals_and_protocol(retbench: RunCommand) -> None:

@@ -43,7 +43,7 @@ def test_cells_and_steps_to_run_and_stored_are_counted(toys: Path) -> None:
 
 def test_a_forecast_counts_the_steps_that_were_never_timed(toys: Path) -> None:
     steps = len(open_suite("toy.yaml").planned.steps)
-    assert f"forecast: none: this store has no times for the kinds of the {steps} steps to run" in str(
+    assert f"forecast: none yet: no step like the {steps} steps to run was timed in this store" in str(
         open_suite("toy.yaml").plan()
     )
     study = open_suite("toy.yaml").run(progress=False)

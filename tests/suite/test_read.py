@@ -134,7 +134,7 @@ def test_an_unknown_profile_is_refused_with_the_nearest_name(load: Load) -> None
         UnknownName, match=r"suite.yaml:10:1: .*got 'papr', expected one of 7, paper, same; nearest: paper"
     ):
         load(PROFILED, "papr")
-    with pytest.raises(UnknownName, match=r"got 'paper', expected nothing here"):
+    with pytest.raises(UnknownName, match=r"got 'paper', but none are defined"):
         load("", "paper")
 
 
