@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -36,22 +36,30 @@ class Document:
         name: the file's name in messages.
         data: plain dictionaries, lists and scalars.
         marks: `file:line:column` of each value, by its path.
+        typed_paths: the path that the user typed for a value, if it differs from the value's path in `data`.
     """
 
     name: str
     data: dict[str, Any]
     marks: dict[KeyPath, str]
+    typed_paths: dict[KeyPath, KeyPath] = field(default_factory=dict)
 
     def locate(self, path: KeyPath) -> str:
         """Return `file:line:column: dotted.path` of a value.
 
         A value that the file does not contain has the line and column of the nearest value around it.
         """
-        dotted = ".".join(str(step) for step in path)
+        dotted = ".".join(str(step) for step in self._typed_path(path))
         for end in range(len(path), -1, -1):
             if path[:end] in self.marks:
                 return f"{self.marks[path[:end]]}: {dotted}" if dotted else self.marks[path[:end]]
         return f"{self.name}: {dotted}"
+
+    def _typed_path(self, path: KeyPath) -> KeyPath:
+        for end in range(len(path), 0, -1):
+            if path[:end] in self.typed_paths:
+                return (*self.typed_paths[path[:end]], *path[end:])
+        return path
 
     def merge(self, data: Any, path: KeyPath, source: KeyPath) -> None:
         """Merge `data` into the value at `path`: mappings merge key by key, any other value replaces the old one.

@@ -37,7 +37,8 @@ def find_suite(name: str) -> Path:
     if path.suffix in {".yaml", ".yml"} or path.is_file():
         if path.is_file():
             return path
-        neighbors = [str(other) for other in sorted(path.parent.glob("*.yaml"))] if path.parent.is_dir() else []
+        found = sorted(path.parent.glob("*.yaml")) if path.parent.is_dir() else []
+        neighbors = [str(other) for other in found if not other.name.startswith(".")]
         raise UnknownName("suite: no such file", name, [*neighbors, *shipped_suites()])
     shipped = shipped_suites()
     if name not in shipped:
@@ -81,7 +82,7 @@ def _apply_profile(document: Document, profile: str) -> None:
     if not profile:
         return
     if profile not in names:
-        raise UnknownName(f"{document.locate(('profiles',))}: {option_name('profile')}", profile, names)
+        raise UnknownName(option_name("profile"), profile, names)
     chosen = profiles[names[profile]]
     if not isinstance(chosen, dict | None):
         raise SuiteError(f"{document.locate(('profiles', names[profile]))}: expected a mapping: got {chosen!r}")
@@ -120,6 +121,7 @@ def _append_override(document: Document, steps: tuple[str, ...], value: Any, sou
         value = {step: value}
     document.data["overrides"] = [*overrides, {"when": {}, "components": value}]
     document.marks["overrides", len(overrides)] = source
+    document.typed_paths["overrides", len(overrides)] = ()
 
 
 def _locate_error(document: Document, error: ErrorDetails) -> SuiteError:

@@ -109,11 +109,10 @@ def test_the_error_of_an_unknown_component_mentions_broken_plugins(load: Load) -
 
 def test_an_error_in_a_set_option_names_the_set(cells: Cells) -> None:
     for name, message in {
-        "toy.eps=7": "attack toy: input should be less than or equal to 1: got 7",
-        "toy.esp=1": "unknown option: got 'esp', expected one of eps; nearest: eps",
-        "typo.eps=1": "unknown attack: got 'typo', expected one of faulty, toy, toy-untargeted; nearest: toy",
+        "toy.eps=7": "toy.eps: attack toy: input should be less than or equal to 1: got 7",
+        "toy.esp=1": "toy.esp: attack toy: unknown option: got 'esp', expected one of eps; nearest: eps",
+        "typo.eps=1": "typo: unknown attack: got 'typo', expected one of faulty, toy, toy-untargeted; nearest: toy",
     }.items():
         with pytest.raises(SuiteError) as caught:
-            cells("  attack: toy\n", sets=[f"components.attack.{name}"])
-        assert str(caught.value).startswith(f"set components.attack.{name}: ")
-        assert message in str(caught.value)
+            cells("  attack: toy\noverrides: [{components: {}}]\n", sets=[f"components.attack.{name}"])
+        assert str(caught.value).startswith(f"set components.attack.{name}: components.attack.{message}")

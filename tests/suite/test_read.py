@@ -131,10 +131,10 @@ def test_the_name_of_a_profile_may_be_a_number(load: Load) -> None:
 
 def test_an_unknown_profile_is_refused_with_the_nearest_name(load: Load) -> None:
     with pytest.raises(
-        UnknownName, match=r"suite.yaml:10:1: .*got 'papr', expected one of 7, paper, same; nearest: paper"
+        UnknownName, match=r"^profile: unknown name: got 'papr', expected one of 7, paper, same; nearest: paper$"
     ):
         load(PROFILED, "papr")
-    with pytest.raises(UnknownName, match=r"got 'paper', but none are defined"):
+    with pytest.raises(UnknownName, match=r"^profile: unknown name: got 'paper', but none are defined$"):
         load("", "paper")
 
 
@@ -197,8 +197,8 @@ def test_set_wins_over_the_profile_and_the_last_set_wins(load: Load) -> None:
         ("matrix.bits=[16", "set matrix.bits=[16:1:4: not valid YAML: "),
         ("matrix.atack=toy", "set matrix.atack=toy: matrix.atack: unknown key: got 'atack'"),
         ("matrix.attack=[none, 5]", "set matrix.attack=[none, 5]: matrix.attack.1: expected a name"),
-        ("components.atack.toy.eps=1", "set components.atack.toy.eps=1: overrides.0.components: unknown name: "),
-        ("components.attack.toy=5", "set components.attack.toy=5: overrides.0.components.attack.toy: input should"),
+        ("components.atack.toy.eps=1", "set components.atack.toy.eps=1: components: unknown name: "),
+        ("components.attack.toy=5", "set components.attack.toy=5: components.attack.toy: input should"),
     ],
 )
 def test_the_error_of_a_bad_set_is_one_line_that_begins_with_it(load: Load, assignment: str, message: str) -> None:
@@ -267,6 +267,13 @@ def test_the_error_of_a_missing_file_lists_its_neighbors(shipped: Path, tmp_path
     assert str(caught.value).endswith(f"nearest: {tmp_path / 'mine.yaml'}")
     with pytest.raises(UnknownName, match="no such file"):
         find_suite(str(tmp_path / "nowhere" / "mine.yaml"))
+
+
+def test_hidden_files_are_not_suggested(shipped: Path, tmp_path: Path) -> None:
+    (tmp_path / ".mine.yaml").write_text("repos: []\n")
+    with pytest.raises(UnknownName) as caught:
+        find_suite(str(tmp_path / "mine.yaml"))
+    assert caught.value.choices == ["smoke", "unimodal"]
 
 
 def test_a_folder_is_refused(tmp_path: Path) -> None:
