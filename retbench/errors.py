@@ -47,12 +47,13 @@ class UnknownName(UserError):
         location: the place of the name, first in the message (`suite.yaml:4:12: matrix.attack`).
         name: the name as written.
         choices: all valid names.
+        listing: the command that lists the names, if they are too many for a message.
     """
 
-    def __init__(self, location: str, name: str, choices: Iterable[str]) -> None:
+    def __init__(self, location: str, name: str, choices: Iterable[str], listing: str = "") -> None:
         self.name = name
         self.choices = sorted(choices)
-        super().__init__(f"{location}: unknown name: got {name!r}, {suggest(name, self.choices)}")
+        super().__init__(f"{location}: unknown name: got {name!r}, {suggest(name, self.choices, listing)}")
 
 
 class OptionError(UserError):
@@ -134,19 +135,21 @@ class ArtifactCorrupt(ArtifactError):
     """The bytes of an artifact changed after they were written."""
 
 
-def suggest(name: str, choices: Iterable[str]) -> str:
+def suggest(name: str, choices: Iterable[str], listing: str = "") -> str:
     """Return the end of a message about an unknown name: `expected one of …; nearest: …`.
 
     Args:
         name: the unknown name.
         choices: all valid names; without any, the text is `but none are defined`.
+        listing: the command that lists the names; if given, the text has the number of names and this command.
     """
     names = sorted(choices)
     if not names:
         return "but none are defined"
-    nearest = difflib.get_close_matches(name, names, n=2, cutoff=0.5)
+    nearest = difflib.get_close_matches(name, names, n=3 if listing else 2, cutoff=0.5)
     tail = f"; nearest: {', '.join(nearest)}" if nearest else ""
-    return f"expected one of {', '.join(names)}{tail}"
+    expected = f"{len(names)} names, see `{listing}`" if listing else ", ".join(names)
+    return f"expected one of {expected}{tail}"
 
 
 @contextmanager

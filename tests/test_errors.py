@@ -80,5 +80,14 @@ def test_a_suggestion_lists_the_valid_names(name: str, choices: list[str], messa
     assert suggest(name, choices) == message
 
 
+def test_a_suggestion_from_many_names_refers_to_the_command_that_lists_them() -> None:
+    names = ["alpha", "beta", "betas", "bet", "best"]
+    assert suggest("beta1", names, "show all") == "expected one of 5 names, see `show all`; nearest: beta, betas, bet"
+    assert suggest("zzz", names, "show all") == "expected one of 5 names, see `show all`"
+    assert str(UnknownName("show", "zzz", names, "show all")).endswith(
+        "got 'zzz', expected one of 5 names, see `show all`"
+    )
+
+
 def test_the_examples_give_the_documented_results() -> None:
     assert doctest.testmod(errors).failed == 0

@@ -13,29 +13,41 @@ if TYPE_CHECKING:
     from retbench.study.study import Study
 
 
+MAX_LISTED = 5
+"""Matching cells that a message lists."""
+
+
 def find_cell(study: Study, text: str) -> PlannedCell:
     """Return the cell with this name, or the only cell whose name has all parts of the text.
 
     Raises:
-        UnknownName: no cell matches.
-        UserError: several cells match.
+        UnknownName: no cell has one of the parts.
+        UserError: no cell has all parts, or several cells have them.
     """
     cells = {planned.cell.name: planned for planned in study.planned.cells}
-    parts = set(text.split("/"))
-    matches = [text] if text in cells else [name for name in cells if parts <= _parts(name)]
+    if text in cells:
+        return cells[text]
+    parts, parts_of_cells = _split(text), {name: set(_split(name)) for name in cells}
+    known = set[str]().union(*parts_of_cells.values())
+    for part in parts:
+        if part not in known:
+            raise UnknownName("why: cell", part, known, study.format_command("results"))
+    matches = [name for name in cells if parts_of_cells[name].issuperset(parts)]
     if not matches:
-        raise UnknownName("why: cell", text, cells)
+        nearest = sorted(cells, key=lambda name: len(parts_of_cells[name].intersection(parts)), reverse=True)[:3]
+        raise UserError(f"why: cell: no cell has all these values: got {text!r}; nearest: {', '.join(nearest)}")
     if len(matches) > 1:
+        more = f" and {len(matches) - MAX_LISTED} more" if len(matches) > MAX_LISTED else ""
         raise UserError(
-            f"why: cell: {text!r} matches {len(matches)} cells: got {', '.join(matches[:8])}, expected one; add the "
-            "value of another axis"
+            f"why: cell: {text!r} matches {len(matches)} cells: got {', '.join(matches[:MAX_LISTED])}{more}, expected "
+            "one; add the value of another axis"
         )
     return cells[matches[0]]
 
 
-def _parts(name: str) -> set[str]:
-    """Return the axes of a cell's name, with the variant in brackets as one part."""
-    return set(name.replace("[", "/[").split("/"))
+def _split(name: str) -> list[str]:
+    """Return the values in a cell's name, with the variant in brackets as one part."""
+    return [part for part in name.replace("[", "/[").split("/") if part]
 
 
 def explain(study: Study, planned: PlannedCell) -> dict[str, Any]:

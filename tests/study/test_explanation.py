@@ -26,14 +26,36 @@ def test_a_variant_is_a_part_of_the_name(toys: Path) -> None:
     assert find_cell(study, "toy/[eps=0.5]").cell.variant == "eps=0.5"
 
 
-def test_an_unknown_or_ambiguous_cell_is_refused(toys: Path) -> None:
-    study = open_suite("toy.yaml")
+def test_a_part_that_no_cell_has_is_named_with_the_nearest_values(toys: Path) -> None:
+    study = open_suite("toy.yaml", set={"matrix.attack": [{"toy": {"sweep": {"eps": [0.25, 0.5]}}}]})
+    for text, part, nearest in (
+        (CELL.replace("i2i", "i2j"), "i2j", "i2i"),
+        ("toy/tooy", "tooy", "toy"),
+        (f"{CELL}[eps=0.7]", "[eps=0.7]", "[eps=0.5], [eps=0.25]"),
+    ):
+        with pytest.raises(UnknownName) as caught:
+            find_cell(study, text)
+        listing = f"`{study.format_command('results')}`"
+        expected = f"got '{part}', expected one of 8 names, see {listing}; nearest: {nearest}"
+        assert str(caught.value) == f"why: cell: unknown name: {expected}"
+
+
+def test_parts_that_no_cell_has_together_are_refused_with_the_cells_that_share_most(toys: Path) -> None:
+    study = open_suite("toy.yaml", set={"matrix.exclude": [{"attack": "none"}], "matrix.include": [{"bits": 32}]})
+    with pytest.raises(UserError) as caught:
+        find_cell(study, "32/16")
+    assert str(caught.value).startswith("why: cell: no cell has all these values: got '32/16'; nearest: toy/toy/")
+    assert str(caught.value).count("toy/toy/") == 3
+
+
+def test_an_ambiguous_cell_is_refused_with_at_most_five_cells(toys: Path) -> None:
     with pytest.raises(
         UserError, match=r"^why: cell: 'toy/none' matches 4 cells: got .*, expected one; add the value of another axis$"
     ):
-        find_cell(study, "toy/none")
-    with pytest.raises(UnknownName, match=r"^why: cell: unknown name: got 'tooy', "):
-        find_cell(study, "tooy")
+        find_cell(open_suite("toy.yaml"), "toy/none")
+    with pytest.raises(UserError, match=r"'toy' matches 12 cells: got .* and 7 more, expected one; ") as caught:
+        find_cell(open_suite("toy.yaml", set={"matrix.seed": [0, 1, 2]}), "toy")
+    assert str(caught.value).count("oblivious") == 5
 
 
 def test_the_status_of_a_cell_before_a_run_after_it_and_after_a_change(toys: Path) -> None:
