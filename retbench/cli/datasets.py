@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from retbench.cli.group import CommandGroup
 from retbench.cli.options import json_option, unused_store_option
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from retbench.survey import Finding, Survey
 
 
-@click.group()
+@click.group(cls=CommandGroup)
 def datasets() -> None:
     """List, check and prepare datasets."""
 
@@ -113,10 +114,15 @@ def make_dataset(name: str, sets: Sequence[str]) -> Dataset:
     from retbench.catalog import load_catalog
     from retbench.contracts import Dataset
     from retbench.document import parse_assignment
+    from retbench.errors import UnknownName
 
     options = dict(parse_assignment(assignment, "option=value") for assignment in sets)
     base: type[Any] = Dataset
-    dataset: Dataset = load_catalog().create(base, name, options)
+    try:
+        dataset: Dataset = load_catalog().create(base, name, options)
+    except UnknownName as error:
+        command = click.get_current_context().info_name
+        raise UnknownName(f"datasets {command}", error.name, error.choices) from None
     return dataset
 
 

@@ -11,13 +11,15 @@ import sys
 
 import click
 
+from retbench.cli.group import CommandGroup
+
 COMMANDS = (
     *("run", "plan", "report", "pictures", "results", "verify", "why"),
     *("plugins", "datasets", "weights", "gc"),
 )
 
 
-class LazyGroup(click.Group):
+class LazyGroup(CommandGroup):
     """Imports the module of a command when the command is called or its help is listed."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -30,16 +32,6 @@ class LazyGroup(click.Group):
             return None
         command = getattr(importlib.import_module(f"retbench.cli.{cmd_name}"), cmd_name)
         return command if isinstance(command, click.Command) else None
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Return the command and its arguments; raises a usage error with the nearest names for an unknown one."""
-        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
-            from retbench.errors import suggest
-
-            raise click.UsageError(f"unknown command: got {args[0]!r}, {suggest(args[0], COMMANDS)}", ctx)
-        return super().resolve_command(ctx, args)
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

@@ -26,10 +26,8 @@ def store_option(command: F) -> F:
 
 
 def unused_store_option(command: F) -> F:
-    """Add a `--store` without effect to a command that needs no store, so that scripts can pass it to every command."""
-    return click.option(
-        "--store", type=click.Path(), expose_value=False, help="Accepted, but not used by this command."
-    )(command)
+    """Add a hidden `--store` to a command that needs no store, so that scripts can pass it to every command."""
+    return click.option("--store", type=click.Path(), expose_value=False, hidden=True)(command)
 
 
 def json_option(command: F) -> F:

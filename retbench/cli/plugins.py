@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from retbench.cli.group import CommandGroup
 from retbench.cli.options import json_option, unused_store_option
 
 if TYPE_CHECKING:
     from retbench.catalog import Catalog, Entry
 
 
-@click.group()
+@click.group(cls=CommandGroup)
 def plugins() -> None:
     """List components and show their options."""
 
@@ -59,7 +60,7 @@ def show(name: str, as_json: bool) -> None:
     catalog = load_catalog()
     entries = {key: entry for key, entry in catalog.entries().items() if key[1] == name}
     if not entries:
-        raise UnknownName("plugins show", name, {known for _, known in catalog.entries()})
+        raise UnknownName("plugins show", name, {known for _, known in catalog.entries()}, "retbench plugins list")
     if as_json:
         click.echo(json.dumps([_describe_component(kind, entry) for (kind, _), entry in entries.items()]))
         return

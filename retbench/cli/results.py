@@ -16,8 +16,21 @@ class DefaultListGroup(click.Group):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Insert `list` where the command is left out."""
-        has_command = args and args[0] in {*self.commands, *ctx.help_option_names}
-        return super().parse_args(ctx, args if has_command else ["list", *args])
+        if args and args[0] in {*self.commands, *ctx.help_option_names}:
+            return super().parse_args(ctx, args)
+        ctx.obj = args[0] if args else None
+        return super().parse_args(ctx, ["list", *args])
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; if the first word is neither a suite nor a command, the error lists both."""
+        from retbench.errors import UnknownName
+
+        try:
+            return super().invoke(ctx)
+        except UnknownName as error:
+            if error.name != ctx.obj or Path(error.name).suffix:
+                raise
+            raise UnknownName("results: suite or command", error.name, [*error.choices, *self.commands]) from None
 
 
 @click.group(cls=DefaultListGroup, no_args_is_help=False)

@@ -162,8 +162,8 @@ def test_prepare_without_the_files_prints_the_steps_and_exits_with_1(retbench: R
 @pytest.mark.parametrize(
     ("words", "problem"),
     [
-        (("check", "toi"), "nearest: toy"),
-        (("prepare", "toi"), "nearest: toy"),
+        (("check", "toi"), "error: datasets check: unknown name: got 'toi', expected one of toy; nearest: toy\n"),
+        (("prepare", "toi"), "error: datasets prepare: unknown name: got 'toi', expected one of toy; nearest: toy\n"),
         (("check", "toy", "--set", "queries"), "--set: expected option=value, got 'queries'"),
         (("check", "toy", "--set", "side=2"), "dataset toy: side: "),
         (("check", "toy", "--set", "sides=20"), "nearest: side"),

@@ -17,8 +17,32 @@ def test_an_unknown_command_names_the_nearest(retbench: RunCommand) -> None:
     assert "nearest: run" in result.err
 
 
+@pytest.mark.parametrize(
+    ("group", "commands"),
+    [("plugins", "list, show"), ("datasets", "check, list, prepare"), ("weights", "list, prepare")],
+)
+def test_an_unknown_subcommand_names_those_that_exist(retbench: RunCommand, group: str, commands: str) -> None:
+    result = retbench(group, "lst")
+    assert result.code == 2
+    assert f"unknown command: got 'lst', expected one of {commands}; nearest: list\n" in result.err
+
+
 def test_an_unknown_option_is_a_usage_error(retbench: RunCommand) -> None:
     assert retbench("run", "toy.yaml", "--sets", "a=1").code == 2
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["plugins list", "plugins show", "datasets list", "datasets check", "datasets prepare", "weights list", "verify"],
+)
+def test_help_leaves_out_a_store_option_without_effect(retbench: RunCommand, command: str) -> None:
+    result = retbench(*command.split(), "--help")
+    assert result.code == 0
+    assert "--store" not in result.out
+
+
+def test_a_store_option_without_effect_is_accepted(retbench: RunCommand) -> None:
+    assert retbench("plugins", "list", "--store", "elsewhere").code == 0
 
 
 def test_the_version_is_printed(retbench: RunCommand, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -62,4 +62,8 @@ def test_show_prints_the_options_of_a_nested_component(monkeypatch: pytest.Monke
 def test_show_of_an_unknown_name_suggests_the_nearest(retbench: RunCommand) -> None:
     result = retbench("plugins", "show", "toi")
     assert result.code == 2
-    assert "nearest: toy" in result.err
+    count = len({line.split()[1] for line in retbench("plugins", "list").out.splitlines()[2:]})
+    assert result.err.startswith(
+        f"error: plugins show: unknown name: got 'toi', expected one of {count} names, see `retbench plugins list`; "
+        "nearest: toy"
+    )

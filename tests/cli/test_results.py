@@ -42,6 +42,15 @@ def test_help_names_both_commands(retbench: RunCommand) -> None:
     assert "--force" in retbench("results", "export", "-h").out
 
 
+def test_an_unknown_suite_names_the_commands_too(retbench: RunCommand) -> None:
+    result = retbench("results", "exprt")
+    assert result.code == 2
+    assert result.err.startswith("error: results: suite or command: unknown name: got 'exprt', expected one of ")
+    assert result.err.endswith("; nearest: export\n")
+    assert retbench("results", "list", "exprt").err.startswith("error: suite: unknown name: got 'exprt'")
+    assert "suite: no such file" in retbench("results", "exprt.yaml").err
+
+
 def test_an_export_can_be_opened_and_verified(retbench: RunCommand, toys: Path) -> None:
     retbench("run", "toy.yaml")
     result = retbench(*EXPORT)
