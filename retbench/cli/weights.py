@@ -7,13 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from retbench.cli.group import CommandGroup
 from retbench.cli.options import json_option, suite_options, unused_store_option
 
 if TYPE_CHECKING:
     from retbench.contracts import Weights
 
 
-@click.group()
+NOTHING_NEEDED = "no cell whose dataset is on disk needs published weights"
+
+
+@click.group(cls=CommandGroup)
 def weights() -> None:
     """List and download the published weights that a suite needs."""
 
@@ -34,7 +38,7 @@ def list_weights(suite: str, as_json: bool, **options: Any) -> None:
     rows = [(file.file, file.problem() or "ready", component, file.license) for file, component in files.items()]
     click.echo(tabulate(rows, ("file", "state", "for", "license"), "simple", disable_numparse=True, maxcolwidths=60))
     if not rows:
-        click.echo("no cell whose dataset is on disk needs published weights")
+        click.echo(NOTHING_NEEDED)
 
 
 @weights.command("prepare")
@@ -47,7 +51,10 @@ def prepare(suite: str, yes: bool, **options: Any) -> None:
 
     Each download needs a confirmation, and the sha256 of each file is checked.
     """
-    for file, component in _find_weights(suite, options).items():
+    files = _find_weights(suite, options)
+    if not files:
+        click.echo(NOTHING_NEEDED)
+    for file, component in files.items():
         if file.problem() is None:
             click.echo(f"{file.path}: ready")
             continue
