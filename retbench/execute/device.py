@@ -24,9 +24,14 @@ def pick_device(name: str = "auto") -> torch.device:
         return accelerator or torch.device("cpu")
     try:
         device = torch.device(name)
+    except RuntimeError:
+        expected = "expected auto, cpu, cuda or cuda:N"
+        raise UserError(f"{option_name('device')}: unknown device: got {name!r}, {expected}") from None
+    try:
         torch.zeros(1, device=device).item()
     except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
+        unsupported = isinstance(error, NotImplementedError)
+        reason = "torch does not support it here" if unsupported else str(error).splitlines()[0].partition(". ")[0]
         raise UserError(
             f"{option_name('device')}: not usable on this machine: got {name!r}: {reason}; use auto or cpu"
         ) from None

@@ -47,11 +47,18 @@ def test_auto_is_the_accelerator_if_there_is_one() -> None:
     assert pick_device() == torch.device(expected or "cpu")
 
 
-@pytest.mark.parametrize("name", ["gpu", "", "cuda:99", "meta"])
+@pytest.mark.parametrize("name", ["gpu", "", "cuda:x"])
+def test_the_error_of_an_unknown_device_lists_the_forms_of_a_device(name: str) -> None:
+    with pytest.raises(UserError, match=f"^device: unknown device: got '{name}', expected auto, cpu, cuda or cuda:N$"):
+        pick_device(name)
+
+
+@pytest.mark.parametrize("name", ["cuda:99", "meta", "vulkan"])
 def test_an_unusable_device_is_a_user_error(name: str) -> None:
     with pytest.raises(UserError, match=f"^device: not usable on this machine: got '{name}': ") as caught:
         pick_device(name)
     assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 150
 
 
 @pytest.mark.parametrize("precision", ["float32", "bf16"])
