@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from multiprocessing.connection import Connection
+from multiprocessing.context import ForkServerContext, ForkServerProcess
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 import torch
@@ -94,3 +97,44 @@ def run_paper_profile(
         return json.loads(output.out.splitlines()[-1])
 
     return run
+
+
+class Worker(NamedTuple):
+    """A process that runs a program, and the pipe to it."""
+
+    process: ForkServerProcess
+    pipe: Connection
+
+
+StartProgram = Callable[..., Worker]
+
+
+@pytest.fixture(scope="session")
+def server() -> ForkServerContext:
+    """Return a context whose processes have retbench and torch loaded, so that they start in milliseconds."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["retbench.cli.run", "retbench.study.study", "retbench.testing.toy_plugin"])
+    return context
+
+
+@pytest.fixture
+def start_program(server: ForkServerContext) -> Iterator[StartProgram]:
+    """Return a function that runs a program in another process, with the given names and a `pipe` to this one.
+
+    All processes end with the test.
+    """
+    workers: list[Worker] = []
+
+    def start(program: str, **names: Any) -> Worker:
+        pipe, worker_pipe = server.Pipe()
+        process = server.Process(target=exec, args=(program, {**names, "pipe": worker_pipe}), daemon=True)
+        process.start()
+        worker_pipe.close()
+        workers.append(Worker(process, pipe))
+        return workers[-1]
+
+    yield start
+    for worker in workers:
+        worker.process.kill()
+        worker.process.join()
+        worker.pipe.close()

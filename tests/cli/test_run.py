@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 import pytest
 
 from retbench.store import Store
+from tests.conftest import StartProgram, Worker
 
 from .conftest import RunCommand
 
@@ -158,69 +160,84 @@ def reset_interrupts() -> None:
 
 
 @pytest.fixture
-def slow_run(toys: Path) -> Callable[..., subprocess.Popen[str]]:
-    """A function that starts a run with a slow attack in another process."""
+def slow_toys(toys: Path) -> Path:
+    """The folder of `toys`, with a slow attack."""
     (toys / "plugins/slow_toys.py").write_text(SLOW_TOY)
     (toys / "plugins/toys-0.1.dist-info/entry_points.txt").write_text("[retbench]\ntoys = slow_toys\n")
     (toys / "toy.yaml").write_text((toys / "toy.yaml").read_text().replace("shard: 4", "shard: 1"))
-    path = os.pathsep.join([str(toys / "plugins"), *filter(None, sys.path)])
-    command = [sys.executable, "-m", "retbench.cli.main", "run", "toy.yaml", "--json"]
-    environment = {**os.environ, "PYTHONPATH": path}
-
-    def start(*, wait: bool = True) -> subprocess.Popen[str]:
-        process = subprocess.Popen(
-            command,
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            cwd=toys,
-            preexec_fn=reset_interrupts,
-        )
-        assert process.stdout is not None
-        if not wait:
-            return process
-        for line in process.stdout:
-            if json.loads(line)["event"] == "step_done" and json.loads(line)["stage"] == "attack":
-                return process
-        raise AssertionError(f"the run result early: {process.stderr and process.stderr.read()}")
-
-    return start
+    return toys
 
 
-def test_ctrl_c_ends_the_run_and_prints_how_to_resume(
-    slow_run: Callable[..., subprocess.Popen[str]], retbench: RunCommand, toys: Path
-) -> None:
-    process = slow_run()
+RUN = """
+import os, sys
+from retbench.cli.main import main
+
+for stream, name in ((1, "out"), (2, "err")):
+    os.dup2(os.open(folder / f"{number}.{name}", os.O_CREAT | os.O_WRONLY), stream)
+os.chdir(folder)
+os.environ["RETBENCH_PLUGINS"] = "toys"
+os.environ.pop("RETBENCH_STORE", None)
+sys.path.insert(0, str(folder / "plugins"))
+sys.argv = ["retbench", "run", "toy.yaml", "--json"]
+main()
+"""
+"""`retbench run` in a process that has retbench loaded, with its output in files."""
+
+
+@pytest.fixture
+def start_run(slow_toys: Path, start_program: StartProgram) -> Callable[[int], Worker]:
+    """Return a function that starts a run with a slow attack in another process."""
+    return lambda number: start_program(RUN, folder=slow_toys, number=number)
+
+
+def ends_attack(line: str) -> bool:
+    """Return whether a line of a run's output is a whole event that ends an attack step."""
+    return line.endswith("\n") and (json.loads(line)["event"], json.loads(line).get("stage")) == ("step_done", "attack")
+
+
+def test_ctrl_c_ends_the_run_and_prints_how_to_resume(slow_toys: Path, retbench: RunCommand) -> None:
+    path = os.pathsep.join([str(slow_toys / "plugins"), *filter(None, sys.path)])
+    process = subprocess.Popen(
+        [sys.executable, "-m", "retbench.cli.main", "run", "toy.yaml", "--json"],
+        env={**os.environ, "PYTHONPATH": path},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=slow_toys,
+        preexec_fn=reset_interrupts,
+    )
+    assert process.stdout is not None
+    assert any(map(ends_attack, process.stdout)), process.stderr and process.stderr.read()
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
-    assert (
-        sum(event["event"] == "step_done" for event in parse_events(out)) <= 1
-    )  # a step may end while the signal arrives
+    ended = [event["event"] for event in parse_events(out)]
+    assert ended.count("step_done") <= 1  # a step may end while the signal arrives
     assert process.returncode == 130
     assert "run the same command again to resume" in err
-    kept = len(Store(toys / ".retbench").keys())
+    kept = len(Store(slow_toys / ".retbench").keys())
     assert parse_events(retbench("run", "toy.yaml", "--json").out)[-1]["stored"] == kept
 
 
 def test_a_killed_run_loses_only_the_running_step(
-    slow_run: Callable[..., subprocess.Popen[str]], retbench: RunCommand, toys: Path
+    start_run: Callable[[int], Worker], retbench: RunCommand, slow_toys: Path
 ) -> None:
-    process = slow_run()
+    process = start_run(0).process
+    output = slow_toys / "0.out"
+    while not (output.exists() and any(map(ends_attack, output.read_text().splitlines(keepends=True)))):
+        assert process.is_alive(), (slow_toys / "0.err").read_text()
+        time.sleep(0.01)
     process.kill()
-    process.communicate()
-    kept = len(Store(toys / ".retbench").keys())
+    process.join()
+    kept = len(Store(slow_toys / ".retbench").keys())
     assert kept > 0
     end = parse_events(retbench("run", "toy.yaml", "--json").out)[-1]
     assert (end["stored"], end["failed"]) == (kept, 0)
-    assert not list((toys / ".retbench/tmp").iterdir())
+    assert not list((slow_toys / ".retbench/tmp").iterdir())
 
 
-def test_two_runs_on_one_store_both_succeed(
-    slow_run: Callable[..., subprocess.Popen[str]], retbench: RunCommand
-) -> None:
-    first, second = slow_run(wait=False), slow_run(wait=False)
-    for process in (first, second):
-        process.communicate(timeout=120)
-    assert (first.returncode, second.returncode) == (0, 0)
+def test_two_runs_on_one_store_both_succeed(start_run: Callable[[int], Worker], retbench: RunCommand) -> None:
+    processes = [start_run(number).process for number in range(2)]
+    for process in processes:
+        process.join(timeout=120)
+    assert [process.exitcode for process in processes] == [0, 0]
     assert parse_events(retbench("run", "toy.yaml", "--json").out)[-1]["executed"] == 0
