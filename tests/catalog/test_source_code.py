@@ -20,6 +20,7 @@ from retbench.catalog.local import set_code
 from retbench.catalog.source_code import collect_source
 from retbench.errors import UserError
 from retbench.testing import ToyAttack
+from tests.conftest import StartProgram
 
 SECONDS = count(1_000_000_000, 10)
 HEAD = "from retbench.testing import ToyAttack\n"
@@ -91,7 +92,17 @@ def test_a_module_counts_with_everything_that_it_imports(write: Write, head: str
     assert (code(*packages) != second) is ("labpkg" in head + body)
 
 
-def test_the_digest_does_not_depend_on_earlier_imports(write: Write, site: Path) -> None:
+DIGEST = """
+import sys
+from retbench.canon import digest
+from retbench.catalog.source_code import collect_source
+
+def find_digest(component):
+    return digest(collect_source(component).definitions)
+"""
+
+
+def test_the_digest_does_not_depend_on_earlier_imports(write: Write, site: Path, start_program: StartProgram) -> None:
     body = "import labpkg.nets; return labpkg.nets.GAIN"
     write(mine=f"{HEAD}{MINE.format(body)}", labpkg_init="", labpkg__nets="from labpkg.layers import GAIN\n")
     write(labpkg__layers="GAIN = 1\n")
@@ -99,18 +110,8 @@ def test_the_digest_does_not_depend_on_earlier_imports(write: Write, site: Path)
     assert "labpkg" not in sys.modules
     importlib.import_module("mine").Mine().perturb()
     assert code() == before
-    assert run(site, "import mine, test_code; print(test_code.of(mine.Mine))") == before
-
-
-def run(site: Path, text: str, seed: str = "0") -> str:
-    """Return the output of a new process."""
-    (site / "test_code.py").write_text(
-        "from retbench.canon import digest\nfrom retbench.catalog.source_code import collect_source\n"
-        "def of(component):\n    return digest(collect_source(component).definitions)\n"
-    )
-    environment = {**os.environ, "PYTHONPATH": f"{site}:{os.environ.get('PYTHONPATH', '')}", "PYTHONHASHSEED": seed}
-    process = subprocess.run([sys.executable, "-c", text], env=environment, capture_output=True, text=True, check=True)
-    return process.stdout.strip()
+    program = f"{DIGEST}\nsys.path.insert(0, site)\nimport mine\npipe.send(find_digest(mine.Mine))"
+    assert start_program(program, site=str(site)).pipe.recv() == before
 
 
 VALUES = """\
@@ -144,14 +145,23 @@ CHANGES = (
 )
 
 
-def test_networks_and_objects_with_tensors_have_the_same_digest_in_every_process(write: Write, site: Path) -> None:
+def test_networks_and_objects_with_tensors_have_the_same_digest_in_every_process(
+    write: Write, site: Path, start_program: StartProgram
+) -> None:
     write(mine=f"{HEAD}{VALUES}{MINE.format('return NET, BOX, WORDS')}")
-    text = "import mine, test_code\n"
-    for change in CHANGES:
-        text += f"from mine import NET, BOX\n{change}\nprint(test_code.of(mine.Mine))\n"
-    first = run(site, text, seed="1")
-    assert run(site, text, seed="2") == first
-    assert len(set(first.split())) == len(CHANGES)
+    program = f"{DIGEST}\nsys.path.insert(0, site)\nimport mine\nfrom mine import NET, BOX\ndigests = []\n"
+    program += "".join(f"{change}\ndigests.append(find_digest(mine.Mine))\n" for change in CHANGES)
+    digests = start_program(f"{program}\npipe.send(digests)", site=str(site)).pipe.recv()
+    seed = "2" if os.environ.get("PYTHONHASHSEED") == "1" else "1"
+    process = subprocess.run(
+        [sys.executable, "-c", f"site = {str(site)!r}\n{program}\nprint(*digests)"],
+        env={**os.environ, "PYTHONHASHSEED": seed},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert process.stdout.split() == digests
+    assert len(set(digests)) == len(CHANGES)
 
 
 def make(gain: float, **members: Any) -> type[ToyAttack]:
