@@ -16,10 +16,10 @@ from retbench.report.figures import canvas
 
 @contextmanager
 def without_pdf() -> Iterator[None]:
-    """Draw figures with an empty PDF."""
+    """Draw figures whose PDF is its signature alone."""
     render = canvas._render
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(canvas, "_render", lambda *drawn: b"" if "pdf" in drawn else render(*drawn))
+        patch.setattr(canvas, "_render", lambda *drawn: b"%PDF-" if "pdf" in drawn else render(*drawn))
         yield
 
 
