@@ -12,6 +12,8 @@ from pathlib import Path
 
 for library in ("OMP", "MKL", "OPENBLAS", "NUMBA"):
     os.environ.setdefault(f"{library}_NUM_THREADS", "1")  # before torch is imported, and for processes that tests start
+for name in ("RETBENCH_PLUGINS", "RETBENCH_STORE"):
+    os.environ.pop(name, None)
 
 import pytest  # noqa: E402  it loads plugins, which may import what reads the variables above
 from hypothesis import settings  # noqa: E402  as above

@@ -97,7 +97,7 @@ def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     assert "cannot be read: No such file" in read_error(tmp_path / "none.zip")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(share=st.floats(0, 1, exclude_max=True))
 def test_a_file_cut_short_anywhere_is_refused(tmp_path_factory: pytest.TempPathFactory, share: float) -> None:
     path = tmp_path_factory.mktemp("cut") / "run.zip"
@@ -106,7 +106,7 @@ def test_a_file_cut_short_anywhere_is_refused(tmp_path_factory: pytest.TempPathF
     assert "not a zip file, or one that was cut short" in read_error(path)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(position=st.floats(0, 1, exclude_max=True), value=st.integers(0, 255))
 def test_a_flipped_byte_gives_the_same_members_or_an_error_of_one_line(
     tmp_path_factory: pytest.TempPathFactory, position: float, value: int
@@ -119,7 +119,7 @@ def test_a_flipped_byte_gives_the_same_members_or_an_error_of_one_line(
     assert "\n" not in result if isinstance(result, str) else {name: result[name] for name in MEMBERS} == MEMBERS
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(name=st.text(min_size=1, max_size=30) | st.from_regex(r"[./\\A-Za-z:]{1,12}", fullmatch=True))
 def test_a_name_that_is_not_plain_and_relative_is_refused(tmp_path_factory: pytest.TempPathFactory, name: str) -> None:
     path = tmp_path_factory.mktemp("names") / "run.zip"

@@ -35,7 +35,7 @@ def test_the_generator_gives_the_published_sequence_of_splitmix64() -> None:
 @given(
     chosen=st.lists(st.sampled_from(IDS), unique=True, max_size=8), seed=st.integers(0, 2**40), step=st.integers(0, 999)
 )
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_an_id_has_the_same_numbers_in_every_batch(kind: str, chosen: list[str], seed: int, step: int) -> None:
     together = draw(Noise(seed, tuple(chosen)), kind, step=step)
     assert together.shape == (len(chosen), 3, 5)
@@ -46,7 +46,7 @@ def test_an_id_has_the_same_numbers_in_every_batch(kind: str, chosen: list[str],
 
 @pytest.mark.parametrize("kind", DRAWS)
 @given(cuts=st.lists(st.integers(0, len(IDS)), max_size=5))
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 def test_the_shards_of_a_batch_have_the_numbers_of_the_batch(kind: str, cuts: list[int]) -> None:
     noise = Noise(3, IDS).copy(1)
     edges = [0, *sorted(cuts), len(IDS)]

@@ -16,7 +16,7 @@ def random_codes(count: int, bits: int, seed: int = 0) -> Tensor:
 
 
 @given(count=st.integers(0, 9), bits=st.integers(1, 520), seed=st.integers(0, 99))
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_unpacking_undoes_packing(count: int, bits: int, seed: int) -> None:
     codes = random_codes(count, bits, seed)
     packed = pack(codes)

@@ -74,7 +74,7 @@ def random_retrieval(
     sets=st.integers(0, 3),
     chosen=st.lists(st.sampled_from(MEASURES), max_size=6),
 )
-@settings(deadline=None, max_examples=80)
+@settings(max_examples=80)
 def test_one_pass_gives_the_values_of_each_function(
     seed: int, queries: int, items: int, bits: int, classes: int, sets: int, chosen: list[Measure]
 ) -> None:

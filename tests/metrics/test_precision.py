@@ -71,7 +71,7 @@ def every_order(groups: list[list[int]]) -> Iterator[list[int]]:
 
 @pytest.mark.parametrize("ties", ["stable", "best", "worst"])
 @given(seed=st.integers(0, 10**6), items=st.integers(0, 60), bits=st.integers(1, 9))
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 def test_tie_rules_with_a_fixed_order_match_a_plain_loop(ties: str, seed: int, items: int, bits: int) -> None:
     task = random_task(seed, 2, items, bits)
     depths = precision_at(**task.inputs(), depths=DEPTHS, ties=ties)
@@ -86,7 +86,7 @@ def test_tie_rules_with_a_fixed_order_match_a_plain_loop(ties: str, seed: int, i
 
 
 @given(seed=st.integers(0, 10**6), items=st.integers(0, 9), bits=st.integers(1, 3))
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_expected_precisions_are_means_over_every_order(seed: int, items: int, bits: int) -> None:
     task = random_task(seed, 1, items, bits)
     orders = list(every_order(task.groups(0)))
@@ -133,7 +133,7 @@ def test_a_recall_counts_as_its_decimal_number_in_any_precision(dtype: torch.dty
 
 
 @given(seed=st.integers(0, 10**6))
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 def test_best_and_worst_are_bounds_for_the_other_tie_rules(seed: int) -> None:
     task, levels = random_task(seed, 3, 50, 4), torch.tensor(LEVELS)
     for scores in (

@@ -138,7 +138,7 @@ def test_scores_under_a_fixed_order_match_a_sort(definition: str, ties: str, bit
 
 @pytest.mark.parametrize("definition", DEFINITIONS)
 @given(seed=st.integers(0, 10**6), items=st.integers(0, 9), bits=st.integers(1, 3), depth=st.integers(1, 10))
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_the_expected_score_is_the_mean_over_every_order(
     definition: str, seed: int, items: int, bits: int, depth: int
 ) -> None:
@@ -184,7 +184,7 @@ def test_the_expected_score_of_a_tie_at_the_depth_matches_random_orders(depth: i
 
 
 @given(seed=st.integers(0, 10**6), items=st.integers(0, 60), bits=st.integers(1, 9), depth=st.integers(1, 70))
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_best_and_worst_are_bounds_for_the_other_tie_rules(seed: int, items: int, bits: int, depth: int) -> None:
     task = random_task(seed, 3, items, bits)
     for options in ({}, {"definition": "first-k-relevant", "depth": depth}):
@@ -204,7 +204,7 @@ def test_under_top_k_a_later_hit_can_raise_the_score() -> None:
 
 @pytest.mark.parametrize("definition", DEFINITIONS)
 @given(seed=st.integers(0, 10**6), items=st.integers(1, 60), depth=st.integers(1, 70))
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 def test_scores_are_in_the_unit_interval_and_do_not_depend_on_the_database_order(
     definition: str, seed: int, items: int, depth: int
 ) -> None:

@@ -21,7 +21,7 @@ def random_labels(count: int, classes: int, seed: int) -> Tensor:
 
 
 @given(queries=st.integers(0, 9), items=st.integers(0, 40), classes=st.integers(1, 140), seed=st.integers(0, 99))
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_counts_match_an_inner_product(queries: int, items: int, classes: int, seed: int) -> None:
     left, right = random_labels(queries, classes, seed), random_labels(items, classes, seed + 100)
     counts = relevant_counts(left, right)

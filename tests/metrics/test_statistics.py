@@ -225,7 +225,7 @@ def test_infinite_values_stay_infinite() -> None:
     assert all(map(math.isnan, bootstrap_interval(torch.tensor([math.inf, -math.inf, 1.0]))))
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.data(), st.integers(1, 3), st.integers(1, 12), st.sampled_from([1, 2, 50]))
 def test_bounds_include_the_value_and_scale_with_it(
     data: st.DataObject, seeds: int, queries: int, resamples: int

@@ -132,7 +132,7 @@ def test_precision_is_recorded_at_depths_up_to_the_database_size(ties: Order) ->
     items=st.sampled_from([0, 1, 30, 600]),
     bits=st.sampled_from([1, 7, 32]),
 )
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 def test_every_tensor_equals_that_of_its_metric_alone(
     ties: TieRule, definition: Any, seed: int, queries: int, items: int, bits: int
 ) -> None:

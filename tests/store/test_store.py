@@ -153,7 +153,7 @@ def test_the_first_of_two_artifacts_with_the_same_key_is_kept(store: Store) -> N
 
 
 @given(file=st.sampled_from(FILES), position=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7))
-@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_a_flipped_bit_is_detected(store: Store, file: str, position: float, bit: int) -> None:
     store.put(make_artifact())
     path = folder(store) / file

@@ -6,7 +6,7 @@ import math
 from decimal import ROUND_HALF_EVEN, Context
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from retbench.metrics import Interval
@@ -66,21 +66,18 @@ def test_infinity_is_printed() -> None:
     assert format_quantity(math.inf, Unit.SECONDS) == "inf"
 
 
-@settings(deadline=None)
 @given(st.floats(-1e6, 1e6), st.sampled_from(Unit))
 def test_no_quantity_is_printed_as_negative_zero(quantity: float, unit: Unit) -> None:
     text = format_quantity(quantity, unit)
     assert not text.startswith("-") or float(text) < 0
 
 
-@settings(deadline=None)
 @given(st.floats(1e-6, 999))
 def test_seconds_agree_with_decimal_arithmetic(seconds: float) -> None:
     rounded = Context(prec=3, rounding=ROUND_HALF_EVEN).create_decimal_from_float(seconds)
     assert float(format_quantity(seconds, Unit.SECONDS)) == pytest.approx(float(rounded), rel=1e-12)
 
 
-@settings(deadline=None)
 @given(st.floats(1000, 1e9))
 def test_seconds_from_1000_have_no_decimals(seconds: float) -> None:
     assert format_quantity(seconds, Unit.SECONDS) == str(round(seconds))
@@ -120,7 +117,6 @@ def test_ends_that_print_alike_are_one_number() -> None:
     assert format_range([0.02101, 0.02102], Unit.SECONDS) == "0.0210"
 
 
-@settings(deadline=None)
 @given(st.text())
 def test_one_line_has_no_line_breaks_and_is_idempotent(text: str) -> None:
     line = one_line(text)

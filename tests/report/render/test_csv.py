@@ -7,7 +7,7 @@ import io
 import math
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from retbench.metrics import Interval
@@ -48,7 +48,6 @@ def test_without_tables_there_are_only_headers() -> None:
     assert as_csv([]) == ",".join(FIELDS) + "\n"
 
 
-@settings(deadline=None)
 @given(st.tuples(NUMBERS, NUMBERS, NUMBERS), st.sampled_from(Unit), NUMBERS)
 def test_numbers_read_back_in_full_precision(ends: tuple[float, float, float], unit: Unit, difference: float) -> None:
     published = PublishedValue((ends[0],), difference, "differs", "s")
@@ -78,7 +77,6 @@ def test_a_text_that_a_spreadsheet_would_evaluate_starts_with_an_apostrophe(name
     assert (row["value"], row["difference"]) == ("-50.0", "-2.5")
 
 
-@settings(deadline=None)
 @given(st.text())
 def test_no_name_adds_a_line_or_a_field(name: str) -> None:
     text = as_csv([small(Value(None, "missing"), name)])

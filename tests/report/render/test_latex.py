@@ -9,7 +9,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from retbench.metrics import Interval
@@ -148,7 +148,6 @@ def test_a_document_splits_a_long_table_into_parts(table: Table) -> None:
     assert text.count("Cost per image") == text.count("two cores") == 1
 
 
-@settings(deadline=None)
 @given(st.lists(NAMES, min_size=6, max_size=6))
 def test_no_name_breaks_the_structure(names: list[str]) -> None:
     title, block, label, outer, inner, note = names

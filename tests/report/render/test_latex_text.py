@@ -6,7 +6,7 @@ import re
 import unicodedata
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from retbench.report.render.cell import one_line
@@ -61,21 +61,18 @@ def test_characters_have_their_latex_source(text: str, spelled: str) -> None:
     assert tex(text) == spelled
 
 
-@settings(deadline=None)
 @given(NAMES)
 def test_no_text_is_read_as_a_command(text: str) -> None:
     read = "".join(pieces(tex(text)))  # fails on an unexpected command
     assert len(read) <= len(unicodedata.normalize("NFC", one_line(text)))
 
 
-@settings(deadline=None)
 @given(st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E, exclude_characters="'")))
 def test_ascii_is_printed_unchanged(text: str) -> None:
     """Apostrophes are left out: LaTeX itself reads two of them as a closing quotation mark."""
     assert "".join(pieces(tex(text))) == one_line(text)
 
 
-@settings(deadline=None)
 @given(NAMES)
 def test_only_characters_of_the_fonts_remain(text: str) -> None:
     assert {*tex(text)} <= AVAILABLE

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from itertools import pairwise
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
@@ -98,20 +98,17 @@ def test_an_underscore_inside_a_word_is_not_escaped() -> None:
     assert escape("guide_form=literal_eps _x_ **") == "guide_form=literal_eps \\_x\\_ \\*\\*"
 
 
-@settings(deadline=None)
 @given(NAMES)
 def test_an_escaped_text_is_shown_unchanged(name: str) -> None:
     assert shown(parsed(escape(name)), "paragraph") == ([one_line(name)] if one_line(name) else [])
     assert shown(parsed(f"- **x**: {escape(name)}"), "paragraph") == [f"x: {one_line(name)}".rstrip()]
 
 
-@settings(deadline=None)
 @given(NAMES)
 def test_an_escaped_title_is_shown_unchanged(name: str) -> None:
     assert shown(parsed(f"### {escape(name)}"), "heading") == [one_line(name)]
 
 
-@settings(deadline=None)
 @given(st.lists(NAMES, min_size=7, max_size=7))
 def test_no_name_breaks_the_grid(names: list[str]) -> None:
     title, block, label, outer, inner, note, cost = names

@@ -66,7 +66,7 @@ def test_zero_gradient_gives_no_step(update: Any, knowledge: Knowledge, queries:
     assert torch.equal(run_attack(DHTA(steps=3, update=update), knowledge, batch), batch.images)
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(eps=st.floats(1 / 255, 1.0), update=st.sampled_from(["sign", "l2", "raw"]), start=st.booleans())
 def test_images_stay_in_the_ball_and_in_range(
     knowledge: Knowledge, queries: Queries, eps: float, update: Any, start: bool

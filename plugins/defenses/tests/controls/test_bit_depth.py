@@ -24,7 +24,7 @@ def test_one_bit_is_a_threshold_at_one_half() -> None:
     assert torch.equal(purify(images, 1), torch.tensor([0.0, 0.0, 1.0, 1.0]).expand(1, 3, 1, 4))
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(st.integers(0, 2**32), st.integers(1, 8))
 def test_values_are_rounded_to_the_nearest_level_and_then_stay(seed: int, bits: int) -> None:
     images = random_images(seed)

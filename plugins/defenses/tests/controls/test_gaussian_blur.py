@@ -23,7 +23,7 @@ def random_images(seed: int) -> Tensor:
     return torch.rand(1, 3, 12, 17, generator=torch.Generator().manual_seed(seed))
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(st.integers(0, 2**32), st.floats(0.2, 3.5))
 def test_the_blur_equals_that_of_scipy(seed: int, sigma: float) -> None:
     images = random_images(seed)
@@ -42,7 +42,7 @@ def test_the_response_to_an_impulse_is_symmetric_and_has_the_variance_of_sigma()
     assert torch.allclose(response, response.T)
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(st.integers(0, 2**32), st.floats(0.1, 3.5), st.floats(0, 1))
 def test_blur_commutes_with_flips_and_keeps_flat_images(seed: int, sigma: float, value: float) -> None:
     images = random_images(seed)

@@ -72,7 +72,7 @@ def test_the_gradient_is_that_of_the_identity_and_does_not_change_the_values(ima
     assert torch.equal(output.detach(), compress(images))
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(st.integers(0, 255), st.integers(1, 20), st.integers(1, 20), st.sampled_from(SUBSAMPLINGS))
 def test_flat_gray_images_of_any_size_are_kept(level: int, height: int, width: int, subsampling: str) -> None:
     images = torch.full((1, 3, height, width), level / 255)

@@ -20,7 +20,7 @@ def random_images(seed: int, height: int = 7, width: int = 9) -> Tensor:
     return torch.rand(1, 3, height, width, generator=torch.Generator().manual_seed(seed))
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(st.integers(0, 2**32), st.integers(2, 3), st.integers(1, 9), st.integers(1, 9))
 def test_the_filter_equals_that_of_scipy(seed: int, window: int, height: int, width: int) -> None:
     images = random_images(seed, height, width)
@@ -41,7 +41,7 @@ def test_a_single_outlier_is_removed() -> None:
     assert torch.equal(purify(with_outlier), images)
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(st.integers(0, 2**32))
 def test_a_window_of_three_commutes_with_flips_transposition_and_inversion(seed: int) -> None:
     images = random_images(seed)

@@ -47,7 +47,7 @@ def test_the_smallest_intermediate_size_is_one_pixel(images: Tensor) -> None:
     assert torch.allclose(resize(images, 1e-3), mean.expand_as(images), atol=1e-6)
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(st.floats(0, 1), st.floats(0.1, 4), st.integers(1, 40), st.integers(1, 40))
 def test_a_flat_image_is_kept(value: float, factor: float, height: int, width: int) -> None:
     images = torch.full((1, 3, height, width), value)

@@ -85,7 +85,7 @@ def test_the_default_iterations_reach_almost_the_minimum() -> None:
     assert short / long < 1.001  # without the acceleration it is 1.0015
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(st.integers(0, 2**32), st.floats(0.01, 1))
 def test_the_mean_is_kept_and_the_energy_decreases(seed: int, weight: float) -> None:
     images = random_images(seed)
@@ -95,7 +95,7 @@ def test_the_mean_is_kept_and_the_energy_decreases(seed: int, weight: float) -> 
     assert images.min() - 1e-2 <= output.min() <= output.max() <= images.max() + 1e-2
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(st.floats(0, 1), st.floats(0.01, 10), st.sampled_from([0.0, 0.5, 0.9]))
 def test_a_flat_image_is_kept(value: float, weight: float, drop: float) -> None:
     flat = torch.full((1, 3, 6, 7), value)
