@@ -97,7 +97,7 @@ def _print(kind: str, entry: Entry) -> None:
     click.echo(f"source: {component.source}\n\n{inspect.getdoc(component)}\n")
     schema = component.model_json_schema()
     rows = list(_options(schema, schema.get("$defs", {}), ""))
-    headers, widths = ("option", "type", "default", "meaning"), (None, 44, 24, 80)
+    headers, widths = ("option", "type", "default", "meaning"), [None, 44, 24, 80]
     table = tabulate(rows, headers, "simple", disable_numparse=True, maxcolwidths=widths)
     click.echo(f"{table}\n" if rows else "no options\n")
 

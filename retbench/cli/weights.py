@@ -36,9 +36,9 @@ def list_weights(suite: str, as_json: bool, **options: Any) -> None:
         click.echo(json.dumps([_record(file, component) for file, component in files.items()]))
         return
     rows = [(file.file, file.problem() or "ready", component, file.license) for file, component in files.items()]
-    click.echo(tabulate(rows, ("file", "state", "for", "license"), "simple", disable_numparse=True, maxcolwidths=60))
-    if not rows:
-        click.echo(NOTHING_NEEDED)
+    headers = ("file", "state", "for", "license")
+    table = tabulate(rows, headers, "simple", disable_numparse=True, maxcolwidths=60) if rows else NOTHING_NEEDED
+    click.echo(table)
 
 
 @weights.command("prepare")

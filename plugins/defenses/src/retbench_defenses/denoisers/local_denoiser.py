@@ -110,14 +110,14 @@ class LocalDenoiser(Denoiser):
 
 def _find_file(path: str, name: str) -> Path | None:
     """Return a file of the folder or of the hub's cache; None if it does not exist."""
-    from huggingface_hub import try_to_load_from_cache
+    from huggingface_hub import constants, try_to_load_from_cache
     from huggingface_hub.errors import HFValidationError
 
     for relative_path in (folder + name for folder in PIPELINE_FOLDERS):
         if (file := Path(path, relative_path)).is_file():
             return file
         try:
-            cached = try_to_load_from_cache(path, relative_path)
+            cached = try_to_load_from_cache(path, relative_path, constants.HF_HUB_CACHE)
         except HFValidationError:  # a path that cannot be a hub id
             continue
         if isinstance(cached, str):
