@@ -3,11 +3,11 @@
 from retbench.contracts.attack import Attack, AttackPart, Knowledge, Need
 from retbench.contracts.component import Component
 from retbench.contracts.context import Context
-from retbench.contracts.course import Course
 from retbench.contracts.dataset import Dataset, data_root
 from retbench.contracts.defense import Defense, Hardening, Purifier, part_state
 from retbench.contracts.event import Event
 from retbench.contracts.facts import SPLITS, Facts, Split
+from retbench.contracts.fitting.course import Course
 from retbench.contracts.hasher import Hasher, HashNetwork, Modality, relax, sign
 from retbench.contracts.noise import Noise
 from retbench.contracts.part import Part
@@ -15,7 +15,7 @@ from retbench.contracts.protocol import Protocol, TargetRule
 from retbench.contracts.threat import Ball, Goal, Threat
 from retbench.contracts.training import TrainingData, unit_images
 from retbench.contracts.types import Batch, State
-from retbench.contracts.weights import Weights, weights_root
+from retbench.contracts.weights import Weights, load_weights, match_weights, read_weights, weights_root
 
 __all__ = [
     "SPLITS",
@@ -48,7 +48,10 @@ __all__ = [
     "TrainingData",
     "Weights",
     "data_root",
+    "load_weights",
+    "match_weights",
     "part_state",
+    "read_weights",
     "relax",
     "sign",
     "unit_images",

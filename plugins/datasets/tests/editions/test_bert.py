@@ -129,9 +129,30 @@ def test_missing_tensors_are_refused_except_the_pooler(folder: Path) -> None:
     np.testing.assert_array_equal(encode(folder, TEXTS), before)
     del tensors["encoder.layer.1.output.dense.weight"]
     save_file(tensors, path, {"format": "pt"})
+    with pytest.raises(UserError, match=r"BERT is incomplete: missing encoder\.layer\.1\.output\.dense\.weight$"):
+        encode(folder, TEXTS)
+
+
+def test_the_heads_for_pretraining_may_stand_in_the_file_but_no_other_tensor(folder: Path) -> None:
+    path = folder / "model.safetensors"
+    before, tensors = encode(folder, TEXTS), load_file(path)
+    tensors |= {"cls.predictions.bias": torch.ones(3), "cls.seq_relationship.bias": torch.ones(2)}
+    save_file(tensors, path, {"format": "pt"})
+    np.testing.assert_array_equal(encode(folder, TEXTS), before)
+    tensors |= {f"encoder.layer.{layer}.output.dense.bias": torch.ones(32) for layer in (2, 3)}
+    save_file(tensors, path, {"format": "pt"})
     with pytest.raises(
-        UserError, match=r"BERT is incomplete: 1 missing tensors, first encoder.layer.1.output.dense.weight"
+        UserError, match=r"another network: unexpected \S*encoder\.layer\.2\.output\.dense\.bias and 1 more$"
     ):
+        encode(folder, TEXTS)
+
+
+def test_weights_that_are_not_finite_are_refused(folder: Path) -> None:
+    path = folder / "model.safetensors"
+    tensors = load_file(path)
+    tensors["encoder.layer.0.output.dense.bias"][3] = float("nan")
+    save_file(tensors, path, {"format": "pt"})
+    with pytest.raises(UserError, match=r"damaged: NaN or infinity in encoder\.layer\.0\.output\.dense\.bias$"):
         encode(folder, TEXTS)
 
 

@@ -134,9 +134,12 @@ def test_the_reason_names_a_missing_checkpoint(facts: Facts) -> None:
 @pytest.mark.parametrize(
     ("write", "message"),
     [
-        (lambda path: path.write_bytes(b"no zip"), "not a checkpoint of tensors written by torch.save"),
-        (lambda path: torch.save([torch.zeros(1)], path), "not a checkpoint: got list, expected tensors by name"),
-        (lambda path: torch.save({"a": Path("x")}, path), "not a checkpoint of tensors written by torch.save"),
+        (
+            lambda path: path.write_bytes(b"no zip"),
+            "or damaged: got UnpicklingError",
+        ),
+        (lambda path: torch.save([torch.zeros(1)], path), "not a state dict: got list, expected names and tensors"),
+        (lambda path: torch.save({"a": Path("x")}, path), "contains pickled code: got pathlib"),
         (lambda path: torch.save({"a": torch.zeros(1)}, path), "adm checkpoint: "),
     ],
 )

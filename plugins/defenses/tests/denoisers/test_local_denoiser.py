@@ -1,4 +1,5 @@
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,8 +9,9 @@ from diffusers import UNet2DModel
 from retbench_defenses.denoisers.local_denoiser import LocalDenoiser
 from retbench_defenses.denoisers.schedule import betas
 from retbench_defenses.diffusion.ddpm import Ddpm
+from safetensors.torch import save_file
 
-from retbench import Context, Facts, Noise, TrainingData
+from retbench import Context, Facts, Noise, State, TrainingData, UserError
 
 SaveUNet = Callable[..., UNet2DModel]
 NO_LEARNED_VARIANCE = (
@@ -25,9 +27,12 @@ def hub_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "hub"
 
 
+def fit(denoiser: LocalDenoiser, data: TrainingData) -> State:
+    return denoiser.fit(data, Context(torch.device("cpu"), "float32", Noise(0, ("fit",))))
+
+
 def predicts_like(denoiser: LocalDenoiser, unet: UNet2DModel, data: TrainingData) -> bool:
-    ctx = Context(torch.device("cpu"), "float32", Noise(0, ("fit",)))
-    predictor = denoiser.module(denoiser.fit(data, ctx), ctx.device)
+    predictor = denoiser.module(fit(denoiser, data), torch.device("cpu"))
     x = torch.randn(2, 3, 16, 16, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
         return torch.allclose(predictor(x, 44).eps, unet.eval()(x, 44).sample, atol=1e-5)
@@ -166,7 +171,7 @@ def test_the_reason_for_an_unreadable_folder_is_one_line(save_unet: SaveUNet, tm
 
     weights = "diffusion_pytorch_model.safetensors"
     assert "JSONDecodeError" in reason_after(lambda folder: (folder / "config.json").write_text("{"))
-    assert "SafetensorError" in reason_after(lambda folder: (folder / weights).write_bytes(b"short"))
+    assert "damaged: got SafetensorError" in reason_after(lambda folder: (folder / weights).write_bytes(b"short"))
     assert "got (3, 8, 3, 3), expected (6, 8, 3, 3)" in reason_after(set_options(out_channels=6))
     assert "TypeError" in reason_after(set_options(no_such_option=1))
     assert "needs a class: got 10" in reason_after(set_options(num_class_embeds=10))
@@ -222,3 +227,73 @@ def test_betas_rounded_to_float32_are_accepted(
     save_unet(tmp_path)
     (tmp_path / "scheduler_config.json").write_text(json.dumps(options))
     assert LocalDenoiser(path=str(tmp_path)).supports(facts) is None
+
+
+def without(*prefixes: str) -> Callable[[State], State]:
+    return lambda state: {name: tensor for name, tensor in state.items() if not name.startswith(prefixes)}
+
+
+@pytest.mark.parametrize("file", ["diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.bin"])
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        (without("mid_block.resnets.0.conv1.weight"), r"missing mid_block\.resnets\.0\.conv1\.weight$"),
+        (without("up_blocks."), r"missing up_blocks\.0\.\S+ and \d+ more$"),
+        (lambda state: {**state, "ema.decay": torch.ones(1)}, r"unexpected ema\.decay$"),
+        (lambda state: {**state, "conv_out.bias": torch.zeros(3, dtype=torch.int32)}, r"wrong type of conv_out\.bias"),
+    ],
+    ids=["a tensor", "a block", "surplus", "integers"],
+)
+def test_a_folder_with_other_tensors_is_refused_before_anything_runs(
+    change: Callable[[State], State],
+    problem: str,
+    file: str,
+    save_unet: SaveUNet,
+    tmp_path: Path,
+    data: TrainingData,
+) -> None:
+    weights = change(save_unet(tmp_path).state_dict())
+    (tmp_path / "diffusion_pytorch_model.safetensors").unlink()
+    save_file(weights, tmp_path / file) if file.endswith(".safetensors") else torch.save(weights, tmp_path / file)
+    reason = Ddpm(denoiser=str(tmp_path)).supports(data.facts)
+    assert reason is not None
+    assert re.search(f"{re.escape(str(tmp_path / file))}: not those of the configured U-Net: {problem}", reason)
+    with pytest.raises(UserError, match=problem):
+        fit(LocalDenoiser(path=str(tmp_path)), data)
+
+
+def test_weights_that_are_not_finite_are_refused_at_the_start_of_the_fit(
+    save_unet: SaveUNet, tmp_path: Path, data: TrainingData
+) -> None:
+    weights = save_unet(tmp_path).state_dict()
+    weights["conv_in.weight"][0, 0, 0, 0] = float("nan")
+    save_file(weights, tmp_path / "diffusion_pytorch_model.safetensors")
+    with pytest.raises(UserError, match=r"NaN or infinity in conv_in\.weight$"):
+        fit(LocalDenoiser(path=str(tmp_path)), data)
+
+
+def test_a_web_page_in_place_of_the_weights_is_reported(save_unet: SaveUNet, tmp_path: Path, facts: Facts) -> None:
+    save_unet(tmp_path)
+    (tmp_path / "diffusion_pytorch_model.safetensors").write_text("<html>Sign in</html>")
+    reason = LocalDenoiser(path=str(tmp_path)).supports(facts)
+    assert reason is not None
+    assert "got a web page; download it again" in reason
+
+
+def test_attention_of_old_checkpoints_is_read_under_its_new_names(
+    save_unet: SaveUNet, tmp_path: Path, data: TrainingData
+) -> None:
+    unet = save_unet(tmp_path, add_attention=True, attention_head_dim=8)
+    old = {name: re.sub(r"\.to_out\.0\.", ".proj_attn.", name) for name in unet.state_dict()}
+    for now, before in (("to_q", "query"), ("to_k", "key"), ("to_v", "value")):
+        old = {name: written.replace(f".{now}.", f".{before}.") for name, written in old.items()}
+    assert {"query", "proj_attn"} <= {part for written in old.values() for part in written.split(".")}
+    weights = {written: unet.state_dict()[name] for name, written in old.items()}
+    save_file(weights, tmp_path / "diffusion_pytorch_model.safetensors")
+    assert LocalDenoiser(path=str(tmp_path)).supports(data.facts) is None
+    assert predicts_like(LocalDenoiser(path=str(tmp_path)), unet, data)
+    weights["mid_block.attentions.0.to_q.weight"] = weights["mid_block.attentions.0.query.weight"].clone()
+    save_file(weights, tmp_path / "diffusion_pytorch_model.safetensors")
+    reason = LocalDenoiser(path=str(tmp_path)).supports(data.facts)
+    assert reason is not None
+    assert reason.endswith("unexpected mid_block.attentions.0.query.weight")

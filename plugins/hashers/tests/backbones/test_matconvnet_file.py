@@ -27,6 +27,7 @@ class Small(Features):
 
     width = 7
     min_side = 1
+    replaced_layer = "fc8"
     mean: Tensor
 
     def __init__(self) -> None:
@@ -301,3 +302,18 @@ def test_a_file_is_checked_again_only_after_a_change(
     save(tmp_path, {"layers": current(state)["layers"]})
     with pytest.raises(UserError, match="mean image is missing"):
         file.check(Small())
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_another_layer_with_weights_is_refused(layout: Callable[[State], Struct], state: State, tmp_path: Path) -> None:
+    content = layout(state)
+    holder = content.get("net", content)
+    extra = {"name": "conv2", "type": "conv", "weights": weights(state, "conv1")}
+    holder["layers"] = cell(*holder["layers"].flat, extra)
+    assert read_error(save(tmp_path, content)).endswith(": unexpected layer conv2")
+
+
+@pytest.mark.parametrize(("name", "part"), [("fc7.bias", "bias of fc7"), ("conv1.weight", "kernel of conv1")])
+def test_weights_that_are_not_finite_are_refused(name: str, part: str, state: State, tmp_path: Path) -> None:
+    state[name].view(-1)[0] = float("inf")
+    assert read_error(save(tmp_path, current(state))).endswith(f": {part}: NaN or infinity")

@@ -105,7 +105,8 @@ class GeneratorAttack(PixelAttack):
     def module(self, state: State, device: torch.device) -> nn.Module:
         with torch.device("meta"):
             generator = self.build_generator_for_state(state)
-        generator.load_state_dict({name: state[name] for name in generator.state_dict()}, assign=True)
+        own = {name: tensor for name, tensor in state.items() if not name.startswith("prototypes/")}
+        generator.load_state_dict(own, assign=True)
         prototypes = self.prototypes.module(part_state(state, "prototypes"), device)
         return TargetedGenerator(_channels_last(generator, device), prototypes).eval().requires_grad_(False)
 

@@ -19,6 +19,12 @@ MODEL = "bert-large-uncased"
 """The model with 1024 numbers per text."""
 MAX_TOKENS = 512
 """Number of tokens of a text that are read, the two special ones included."""
+UNUSED = "pooler."
+"""Beginning of the names of a layer that the features do not use, and that some files leave out."""
+HEADS = ("cls.predictions.", "cls.seq_relationship.")
+"""Beginnings of the names of the layers for pre-training, which published files contain."""
+POSITIONS = "embeddings.position_ids"
+"""End of the name of a constant in files of old versions."""
 VOCABULARY_FILES = ("tokenizer.json", "vocab.txt")
 """Either file holds the vocabulary."""
 
@@ -77,13 +83,34 @@ def _load_bert(folder: Path) -> tuple[Any, Any]:
         )
     except Exception as error:  # config, vocabulary and weights raise exceptions of several packages
         raise UserError(f"{folder}: BERT cannot be read: {' '.join(str(error).split())}") from error
-    # transformers fills missing tensors with random numbers; the pooler is not used here, and some files leave it out.
-    if missing := sorted(name for name in loading["missing_keys"] if not name.startswith("pooler.")):
-        raise UserError(
-            f"{folder / 'model.safetensors'}: BERT is incomplete: {len(missing)} missing tensors, first {missing[0]}"
-        )
+    _check_weights(model, loading, folder / "model.safetensors")
     device = "cuda" if torch.cuda.is_available() else "cpu"
     return tokenizer, model.float().to(device).eval()
+
+
+def _check_weights(model: Any, loading: dict[str, Any], path: Path) -> None:
+    """Raise UserError unless the file held exactly the weights of the model, all of them finite.
+
+    transformers fills missing tensors with random numbers, and leaves others out with a note at most.
+    """
+    problems = (
+        ("is incomplete: missing", [name for name in loading["missing_keys"] if not name.startswith(UNUSED)]),
+        ("has another shape:", [str(name) for name, *_ in loading.get("mismatched_keys", ())]),
+        ("is another network: unexpected", [name for name in loading["unexpected_keys"] if not _is_known(name)]),
+        ("is damaged: NaN or infinity in", [name for name, value in model.state_dict().items() if not _finite(value)]),
+    )
+    for problem, names in problems:
+        if names:
+            more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+            raise UserError(f"{path}: BERT {problem} {min(names)}{more}")
+
+
+def _is_known(name: str) -> bool:
+    return name.startswith((UNUSED, *HEADS)) or name.endswith(POSITIONS)
+
+
+def _finite(values: Tensor) -> bool:
+    return not values.is_floating_point() or bool(values.isfinite().all())
 
 
 @torch.inference_mode()

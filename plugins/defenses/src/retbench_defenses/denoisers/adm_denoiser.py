@@ -9,11 +9,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import ClassVar
 
-import torch
 from pydantic import Field
-from torch import Tensor
 
-from retbench import Context, Facts, State, TrainingData, UserError, Weights
+from retbench import Context, Facts, State, TrainingData, UserError, Weights, read_weights
 from retbench_defenses.denoisers.adm_conversion import adm_config, convert_adm
 from retbench_defenses.denoisers.denoiser import Denoiser, DenoiserMetadata, pack_state
 from retbench_defenses.denoisers.schedule import LEVELS
@@ -86,7 +84,8 @@ class AdmDenoiser(Denoiser):
 
     def fit(self, inputs: TrainingData, ctx: Context) -> State:
         metadata = self.metadata(inputs.facts)
-        return pack_state(convert_adm(_read_checkpoint(self._path, "cpu"), self.head_width), metadata)
+        weights = convert_adm(read_weights(self._path), self.head_width)
+        return pack_state(weights, metadata, str(self._path))
 
     @property
     def _path(self) -> Path:
@@ -96,21 +95,4 @@ class AdmDenoiser(Denoiser):
 @lru_cache(maxsize=16)
 def _read_shapes(path: str, modified: int) -> dict[str, tuple[int, ...]]:
     """Return the shape of each tensor; `modified`, the file's time stamp, makes the cache forget replaced files."""
-    return {name: tuple(tensor.shape) for name, tensor in _read_checkpoint(Path(path), "meta").items()}
-
-
-def _read_checkpoint(path: Path, device: str) -> dict[str, Tensor]:
-    """Return a checkpoint's tensors by name.
-
-    Raises:
-        UserError: the file is damaged, or contains anything but tensors by name.
-    """
-    try:
-        checkpoint = torch.load(path, map_location=device, weights_only=True, mmap=True)
-    except Exception as error:  # a zip, pickle or file error, depending on what the file is
-        raise UserError(
-            f"{path}: not a checkpoint of tensors written by torch.save: got {type(error).__name__} on reading it"
-        ) from None
-    if not isinstance(checkpoint, dict) or not all(isinstance(value, Tensor) for value in checkpoint.values()):
-        raise UserError(f"{path}: not a checkpoint: got {type(checkpoint).__name__}, expected tensors by name")
-    return checkpoint
+    return {name: tuple(tensor.shape) for name, tensor in read_weights(Path(path), "meta").items()}

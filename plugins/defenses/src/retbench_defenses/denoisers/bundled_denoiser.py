@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import ClassVar
 
 from safetensors import safe_open
-from safetensors.torch import load_file
 
-from retbench import Context, Facts, State, TrainingData
+from retbench import Context, Facts, State, TrainingData, read_weights
 from retbench_defenses.denoisers.denoiser import Denoiser, DenoiserMetadata, pack_state
 
 WEIGHTS = Path(__file__).parent / "weights"
@@ -45,8 +44,8 @@ class BundledDenoiser(Denoiser):
         return DenoiserMetadata(json.loads(header["config"]), int(header["levels"]), facts.image_size)
 
     def fit(self, inputs: TrainingData, ctx: Context) -> State:
-        weights = load_file(_weight_file(inputs.facts), device=str(ctx.device))
-        return pack_state(weights, self.metadata(inputs.facts))
+        path = _weight_file(inputs.facts)
+        return pack_state(read_weights(path, str(ctx.device)), self.metadata(inputs.facts), str(path))
 
 
 def _weight_file(facts: Facts) -> Path:

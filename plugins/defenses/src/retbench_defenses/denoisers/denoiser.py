@@ -10,7 +10,7 @@ from typing import Any, Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from retbench import Facts, Part, State
+from retbench import Facts, Part, State, match_weights
 
 Variance = Literal["fixed_small", "fixed_large", "learned_range"]
 METADATA_KEY = "outline"
@@ -101,11 +101,31 @@ class Denoiser(Part):
         return build_predictor(state, device)
 
 
-def pack_state(weights: Mapping[str, Tensor], metadata: DenoiserMetadata) -> State:
-    """Return a denoiser's state: the weights in float32, and the metadata as a tensor."""
+def pack_state(weights: Mapping[str, Tensor], metadata: DenoiserMetadata, source: str) -> State:
+    """Return a denoiser's state: the weights in float32, and the metadata as a tensor.
+
+    Args:
+        weights: the weights under the names of `UNet2DModel`.
+        metadata: those of the denoiser.
+        source: where the weights come from, for messages.
+
+    Raises:
+        UserError: the weights are not exactly those of the network of `metadata`, or not finite.
+    """
     text = json.dumps({**metadata._asdict(), "config": dict(metadata.config)}, sort_keys=True).encode()
-    packed = {name: weight.float().contiguous() for name, weight in weights.items()}
+    packed = match_unet(weights, metadata.config, source)
     return packed | {METADATA_KEY: torch.tensor(list(text), dtype=torch.uint8)}
+
+
+def match_unet(weights: Mapping[str, Tensor], config: Mapping[str, Any], source: str) -> State:
+    """Return weights, or their shapes on the meta device, after checking that they are those of a `UNet2DModel`.
+
+    Raises:
+        UserError: as `retbench.match_weights` does; the message starts with `source`.
+    """
+    with torch.device("meta"):
+        expected = build_unet(config).state_dict()
+    return match_weights(weights, expected, f"weights {source}: not those of the configured U-Net")
 
 
 def read_metadata(state: State) -> DenoiserMetadata:

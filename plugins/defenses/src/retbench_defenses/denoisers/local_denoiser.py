@@ -12,8 +12,15 @@ import torch
 from pydantic import Field
 from safetensors import SafetensorError, safe_open
 
-from retbench import Context, Facts, State, TrainingData
-from retbench_defenses.denoisers.denoiser import Denoiser, DenoiserMetadata, Variance, build_unet, pack_state
+from retbench import Context, Facts, State, TrainingData, UserError, read_weights
+from retbench_defenses.denoisers.denoiser import (
+    Denoiser,
+    DenoiserMetadata,
+    Variance,
+    build_unet,
+    match_unet,
+    pack_state,
+)
 from retbench_defenses.denoisers.schedule import HIGHEST_BETA, LEVELS, LOWEST_BETA, betas
 
 CONFIG_FILE, SCHEDULER_FILE = "config.json", "scheduler_config.json"
@@ -39,6 +46,9 @@ EXPECTED_BETAS: dict[str, Any] = {"beta_start": LOWEST_BETA, "beta_end": HIGHEST
 """Scheduler options that define the betas, unless `trained_betas` lists them."""
 TOLERANCE = 1e-6
 """Largest relative difference between betas that count as equal; other programs compute them in float32."""
+OLD_ATTENTION = re.compile(r"(\.attentions\.\d+\.)(query|key|value|proj_attn)(?=\.)")
+NEW_NAMES = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_out.0"}
+"""Layers of an attention by their names in old checkpoints."""
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 
@@ -97,15 +107,11 @@ class LocalDenoiser(Denoiser):
         return DenoiserMetadata(config, _read_levels(files["path"]), _trained_size(config), variance)
 
     def fit(self, inputs: TrainingData, ctx: Context) -> State:
-        import diffusers
-
-        # Read by diffusers, which renames the attention weights of old checkpoints.
-        files = self.files(inputs.facts)
-        unet: Any = diffusers.UNet2DModel
-        is_safe = files["path"].suffix == ".safetensors"
-        network = unet.from_pretrained(files["config"].parent, use_safetensors=is_safe, low_cpu_mem_usage=False)
-        metadata = self.metadata(inputs.facts)._replace(config=_drop_private(dict(network.config)))
-        return pack_state(network.to(ctx.device).state_dict(), metadata)
+        path, metadata = self.files(inputs.facts)["path"], self.metadata(inputs.facts)
+        with torch.device("meta"):
+            complete_config = _drop_private(dict(build_unet(metadata.config).config))
+        weights = rename_old_attention(read_weights(path, str(ctx.device)))
+        return pack_state(weights, metadata._replace(config=complete_config), str(path))
 
 
 def _find_file(path: str, name: str) -> Path | None:
@@ -161,25 +167,18 @@ def _explain_other_network(config: Path, weights: Path) -> str | None:
         return f"{config}: not a U-Net: got {kind}, expected UNet2DModel"
     if classes := options.get("num_class_embeds") or options.get("class_embed_type"):
         return f"{config}: the network needs a class: got {classes}, expected an unconditional one"
-    with torch.device("meta"):
-        expected = build_unet(_drop_private(options)).state_dict()
-    shapes = _read_shapes(weights)
-    # Only common names: old checkpoints have other names for attention weights, which diffusers renames on reading.
-    for name in (name for name in expected if name in shapes):
-        if tuple(expected[name].shape) != shapes[name]:
-            return (
-                f"{weights}: shape of {name} does not match {config.name}: got {shapes[name]}, "
-                f"expected {tuple(expected[name].shape)}"
-            )
-    return None if "conv_in.weight" in shapes else f"{weights}: it contains no U-Net: conv_in.weight is missing"
+    try:
+        match_unet(rename_old_attention(read_weights(weights, "meta")), _drop_private(options), str(weights))
+    except UserError as error:
+        return str(error)
+    return None
 
 
-def _read_shapes(weights: Path) -> dict[str, tuple[int, ...]]:
-    if weights.suffix == ".safetensors":
-        with safe_open(weights, "pt") as archive:
-            return {name: tuple(archive.get_slice(name).get_shape()) for name in archive.keys()}  # noqa: SIM118  an archive is no dictionary
-    tensors = torch.load(weights, map_location="meta", weights_only=True, mmap=True)
-    return {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+def rename_old_attention(weights: State) -> State:
+    """Return weights with the attention layers of old checkpoints under the names that diffusers gives them now."""
+    renamed = {name: OLD_ATTENTION.sub(lambda match: match[1] + NEW_NAMES[match[2]], name) for name in weights}
+    # A file with both names is no old checkpoint: the name that is not known stays, and is refused.
+    return {name if new in weights else new: weights[name] for name, new in renamed.items()}
 
 
 def _read_levels(weights: Path) -> int:

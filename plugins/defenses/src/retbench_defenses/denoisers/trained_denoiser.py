@@ -78,7 +78,7 @@ class TrainedDenoiser(Denoiser):
             course.advance(self.steps)
             course.save_if_due()
         course.record()
-        state = pack_state(average, metadata)
+        state = pack_state(average, metadata, self.name)
         ctx.record("samples", self._draw_samples(self.module(state, ctx.device), inputs, ctx))
         return state
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -52,11 +52,11 @@ class MatConvNetFile(NamedTuple):
         """
         status = self.path.stat() if self.path.is_file() else None
         size, modified = (status.st_size, status.st_mtime_ns) if status else (0, 0)
-        if problem := _read_error(self, _shapes(features), size, modified):
+        if problem := _read_error(self, _shapes(features), features.replaced_layer, size, modified):
             raise UserError(problem)
 
     def read(self, features: Features) -> State:
-        """Return the state of `features`, float32 on the CPU; other layers of the file are ignored.
+        """Return the state of `features`, float32 on the CPU, without the replaced last layer.
 
         Kernels (height, width, inputs, outputs) become (outputs, inputs, height, width), upright; the mean image
         (height, width, 3) becomes (3, height, width).
@@ -66,13 +66,14 @@ class MatConvNetFile(NamedTuple):
 
         Raises:
             UserError: scipy is not installed; the file is missing, damaged, or in another format; it holds another
-                network; its mean image is not that of ImageNet, red first.
+                network, or weights that are not finite; its mean image is not that of ImageNet, red first.
         """
-        return self._read(_shapes(features))
+        return self._read(_shapes(features), features.replaced_layer)
 
-    def _read(self, shapes: Shapes) -> State:
+    def _read(self, shapes: Shapes, replaced_layer: str) -> State:
         network = _network(self._load())
         try:
+            network.check_layers({name.partition(".")[0] for name, _ in shapes} | {replaced_layer})
             state = {name: network.tensor(name, shape) for name, shape in shapes}
             _check_colors(state[MEAN_NAME])
         except ValueError as error:
@@ -119,6 +120,13 @@ class _Network(NamedTuple):
     layout: str
     layers: dict[str, dict[str, Any]]
     mean: Any
+
+    def check_layers(self, known: Set[str]) -> None:
+        """Raise ValueError for a layer with weights that is not among the known ones."""
+        trained = [name for name, layer in self.layers.items() if getattr(layer.get("weights"), "size", 0)]
+        if unexpected := [name for name in trained if name not in known]:
+            more = f" and {len(unexpected) - 1} more" if unexpected[1:] else ""
+            raise ValueError(f"unexpected layer {unexpected[0]}{more}")
 
     def tensor(self, name: str, shape: tuple[int, ...]) -> Tensor:
         """Return a tensor of a state by name; raise ValueError if the file has no such tensor of this shape."""
@@ -171,7 +179,10 @@ def _to_float32(name: str, array: Any, shape: tuple[int, ...]) -> Tensor:
         raise ValueError(f"{name} is missing")
     if array.dtype.kind != "f" or array.shape != shape:
         raise ValueError(f"{name}: got {array.dtype.name} {array.shape}, expected floats {shape}")
-    return torch.from_numpy(array.astype("float32"))
+    tensor = torch.from_numpy(array.astype("float32"))
+    if not tensor.isfinite().all():
+        raise ValueError(f"{name}: NaN or infinity")
+    return tensor
 
 
 def _check_colors(mean: Tensor) -> None:
@@ -192,10 +203,10 @@ def _shapes(features: Features) -> Shapes:
 
 
 @lru_cache(maxsize=16)
-def _read_error(file: MatConvNetFile, shapes: Shapes, size: int, modified: int) -> str | None:
+def _read_error(file: MatConvNetFile, shapes: Shapes, replaced_layer: str, size: int, modified: int) -> str | None:
     """Return the message of the error that `read` raises, or None; `size` and `modified` only key the cache."""
     try:
-        file._read(shapes)
+        file._read(shapes, replaced_layer)
     except UserError as error:
         return str(error)
     return None

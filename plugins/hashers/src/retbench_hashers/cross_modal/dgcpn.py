@@ -112,7 +112,7 @@ class DGCPN(CrossModalHasher):
             run.run_epoch()
         run.course.record()
         if self.validation:
-            network.load_state_dict(run.best, strict=False)
+            run.heads.load_state_dict(run.best)
         return network.state_dict()
 
     def similarity(self, images: Tensor, texts: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import OneCycleLR
 
 from retbench.contracts import Context, Course, Noise
-from retbench.contracts import course as course_file
+from retbench.contracts.fitting import course as course_file
 
 CONTEXT = Context(torch.device("cpu"), "float32", Noise(0, ("fit",)), checkpoint_every=0.0)
 ROWS, BATCH, EPOCHS = 20, 6, 5

@@ -1,0 +1,1 @@
+"""Resumable trainings and their checkpoints."""
