@@ -10,6 +10,7 @@
     │   ├── ClaimError            a ledger of published numbers with wrong content
     │   ├── BundleError           a bundle of results that cannot be read, written or merged
     │   └── StoreUnwritable       the store's folder is read-only or full
+    ├── TrainingDiverged          a loss or a weight of a training became NaN or infinite; also a ValueError
     ├── PluginError               a fault of a plugin distribution
     │   ├── DuplicateComponent    two distributions define a component of the same kind and name
     │   └── ContractBreach        a component broke its contract while it ran; the cell becomes `invalid`
@@ -99,6 +100,10 @@ class ClaimError(UserError):
 
 class StoreUnwritable(UserError):
     """The store's folder cannot be written: it is read-only, full or not a folder."""
+
+
+class TrainingDiverged(RetbenchError, ValueError):
+    """A loss or a weight of a training became NaN or infinite; the message names the component and the step."""
 
 
 class PluginError(RetbenchError):

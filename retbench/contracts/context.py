@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -13,13 +12,24 @@ import torch
 from torch import Tensor
 
 from retbench.canon import Json
+from retbench.contracts.fitting.checkpoint import (
+    find_non_finite,
+    previous_checkpoint,
+    read_checkpoint,
+    write_checkpoint,
+)
 from retbench.contracts.noise import Noise
 from retbench.contracts.types import State
+from retbench.errors import TrainingDiverged
 
 Precision = Literal["float32", "bf16"]
 
 
 def _ignore_progress(done: int, total: int) -> None:
+    """Do nothing: no observer."""
+
+
+def _ignore_text(text: str) -> None:
     """Do nothing: no observer."""
 
 
@@ -40,6 +50,11 @@ class Context:
         batch_size: number of images to process at once; the core halves it when memory runs out.
         progress: call it regularly with (done, total); time limits and Ctrl-C take effect inside this call.
         record: stores a curve (JSON) or an image (uint8 (3, H, W)) under a name in the step's artifact.
+        component: the name of the component that runs, for messages.
+        key: the key of the step; a checkpoint of another step is not used.
+        warn: reports a text to the user while the step runs.
+        caveat: stores a warning about the numbers in the step's artifact; it is printed under every table with a row
+            that depends on this artifact.
         checkpoints: a folder that survives if this fit is killed and is emptied when it is done; None for no
             checkpoints. `Course` keeps its checkpoints there.
         checkpoint_every: seconds between two checkpoints of a `Course`; a killed fit loses about this much work.
@@ -54,27 +69,64 @@ class Context:
     record: Callable[[str, Json | Tensor], None] = _ignore_record
     checkpoints: Path | None = None
     checkpoint_every: float = 60.0
+    component: str = "training"
+    key: str = ""
+    warn: Callable[[str], None] = _ignore_text
+    caveat: Callable[[str], None] = _ignore_text
 
     def save_checkpoint(self, name: str, state: Mapping[str, Any]) -> None:
         """Save `state` under a name until the step is done; does nothing without a checkpoint folder.
 
-        The file is replaced in one operation, so that a killed process never leaves an incomplete checkpoint.
+        A killed process never leaves an incomplete checkpoint, and the one before is kept. Without space on the disk
+        the step goes on after a warning, with the checkpoints that it has.
 
         Args:
             name: lower-case words; a component may use several names.
             state: tensors, numbers, strings, and lists and dictionaries of these, as `state_dict` returns them.
-        """
-        if self.checkpoints is not None:
-            partial = self.checkpoints / f"{name}.partial"
-            torch.save(dict(state), partial)
-            os.replace(partial, self.checkpoints / f"{name}.pt")
 
-    def load_checkpoint(self, name: str) -> dict[str, Any] | None:
-        """Return the state last saved under a name, its tensors on the CPU, or None if there is none."""
-        path = self.checkpoints / f"{name}.pt" if self.checkpoints is not None else None
-        if path is None or not path.exists():
+        Raises:
+            TrainingDiverged: a tensor holds NaN or infinity; nothing is written.
+        """
+        if self.checkpoints is None:
+            return
+        if tensor := find_non_finite(state):
+            raise TrainingDiverged(f"{self.component}: {tensor} is not finite in the checkpoint {name!r}")
+        try:
+            write_checkpoint(self.checkpoints / f"{name}.pt", state, self.key)
+        except OSError as error:
+            problem = error.strerror or str(error)
+            self.warn(f"{self.component}: a checkpoint cannot be written: {problem}; the step goes on without it")
+
+    def load_checkpoint(
+        self, name: str, explain_misfit: Callable[[dict[str, Any]], str | None] | None = None
+    ) -> dict[str, Any] | None:
+        """Return the state last saved under a name, its tensors on the CPU, or None if there is none.
+
+        A checkpoint that is damaged, belongs to another step or does not fit is removed with a warning, and the one
+        before it is taken.
+
+        Args:
+            name: as in `save_checkpoint`.
+            explain_misfit: returns the reason why a state cannot be used, or None.
+        """
+        if self.checkpoints is None:
             return None
-        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        latest = self.checkpoints / f"{name}.pt"
+        problems, state = [], None
+        for path in filter(Path.exists, (latest, previous_checkpoint(latest))):
+            try:
+                candidate = read_checkpoint(path, self.key)
+                problem = explain_misfit(candidate) if explain_misfit else None
+            except ValueError as error:
+                problem = str(error)
+            if problem is None:
+                state = candidate
+                break
+            problems.append(f"{path.name}: {problem}")
+            path.unlink()
+        if problems:
+            consequence = "it resumes from the one before" if state is not None else "it starts from the beginning"
+            self.warn(f"{self.component}: a checkpoint is dropped: {'; '.join(problems)}; {consequence}")
         return state
 
     def autocast(self) -> AbstractContextManager[object]:

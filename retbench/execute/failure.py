@@ -7,7 +7,15 @@ from typing import NamedTuple
 
 import torch
 
-from retbench.errors import ArtifactError, ContractBreach, PluginError, RetbenchError, StoreUnwritable
+from retbench.errors import (
+    ArtifactError,
+    ContractBreach,
+    PluginError,
+    RetbenchError,
+    StoreUnwritable,
+    TrainingDiverged,
+    UserError,
+)
 
 OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "alloc_failed")
 """Phrases in the errors of PyTorch's, the C library's and cuBLAS's allocators."""
@@ -18,6 +26,8 @@ class FailureKind(StrEnum):
 
     OOM = "oom"
     TIMEOUT = "timeout"
+    DIVERGED = "diverged"
+    DATA = "data_error"
     PLUGIN = "plugin_error"
     INFRA = "infra_error"
     INVALID = "invalid"
@@ -47,6 +57,10 @@ def classify(error: BaseException) -> FailureKind:
         return FailureKind.INVALID
     if isinstance(error, StepTimeout):
         return FailureKind.TIMEOUT
+    if isinstance(error, TrainingDiverged):
+        return FailureKind.DIVERGED
+    if isinstance(error, UserError) and not isinstance(error, PluginError | StoreUnwritable):
+        return FailureKind.DATA
     if _is_out_of_memory(error):
         return FailureKind.OOM
     if isinstance(error, OSError | ArtifactError) and not isinstance(error, PluginError | StoreUnwritable):

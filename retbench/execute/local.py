@@ -22,7 +22,7 @@ from retbench.execute.failure import Failure, FailureKind, StepTimeout, classify
 from retbench.plan import Plan
 from retbench.stages import Outcome, Stage
 from retbench.stages.stage import CostKind
-from retbench.stages.states import RECORD_PREFIX
+from retbench.stages.states import CAVEATS, RECORD_PREFIX
 from retbench.store import Artifact, Store
 
 BATCH_SIZE = 64
@@ -151,7 +151,7 @@ class LocalExecutor:
                 self.batch_sizes[kind] = min(cast(int, size), self.batch_sizes.get(kind, BATCH_SIZE))
 
     def _execute(self, stage: Stage) -> None:
-        started, records = time.perf_counter(), dict[str, Any]()
+        started, records, caveats = time.perf_counter(), dict[str, Any](), list[str]()
         batch_size = self._batch_size(stage)
         reset_peak(self.device)
         with self.store.checkpoints(stage.key) as folder, _seed_torch(stage.noise(self.device), self.device):
@@ -163,8 +163,15 @@ class LocalExecutor:
                 progress=self._progress(stage, started),
                 record=records.__setitem__,
                 checkpoints=folder,
+                component=stage.method,
+                key=stage.key,
+                warn=lambda message: self._report("warning", stage, message=message),
+                caveat=caveats.append,
             )
             outcome = _add_records(stage.run(self.store.get, ctx), records)
+            if caveats:
+                self._report("warning", stage, message=f"{stage.method}: {'; '.join(caveats)}")
+                outcome = outcome._replace(summary={**outcome.summary, CAVEATS: cast(Json, caveats)})
             self._store_outcome(stage, outcome, time.perf_counter() - started, batch_size)
 
     def _store_outcome(self, stage: Stage, outcome: Outcome, seconds: float, batch_size: int) -> None:

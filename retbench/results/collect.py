@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, cast
 
@@ -11,6 +11,7 @@ from retbench.contracts import Component, Facts, Protocol
 from retbench.errors import ArtifactCorrupt, ArtifactError
 from retbench.plan import Plan, PlannedCell
 from retbench.results.row import Row, Status, TieRange, read_interval
+from retbench.stages.states import CAVEATS
 from retbench.store import Store
 from retbench.suite import Cell
 
@@ -37,6 +38,7 @@ class _Collector:
         self.facts: dict[int, Facts] = {}
         self.specs: dict[tuple[int, str], Json] = {}
         self.targets: dict[str, Json] = {}
+        self.fit_caveats: dict[str, tuple[str, ...]] = {}
 
     def make_row(self, planned: PlannedCell) -> Row:
         """Return the row of a cell."""
@@ -69,6 +71,7 @@ class _Collector:
         return replace(
             row,
             status="done",
+            caveats=tuple(dict.fromkeys((*row.caveats, *self._fit_caveats(row.steps)))),
             metrics={name: read_interval(value) for name, value in summary["metrics"].items()},
             tie_ranges={name: TieRange(**value) for name, value in summary["tie_ranges"].items()},
             data={**row.data, "distinct_codes": summary["distinct_codes"]},
@@ -86,6 +89,23 @@ class _Collector:
         if status == "missing" and isinstance(error, ArtifactCorrupt):
             reason = f"{error}; run the suite again"
         return {"status": status, "reason": reason.removeprefix("invalid: ")}  # the status has this word already
+
+    def _fit_caveats(self, steps: Sequence[str]) -> Iterator[str]:
+        """Yield the caveats that the fits behind a row stored, prefixed by the component."""
+        for key in steps:
+            if key not in self.fit_caveats:
+                self.fit_caveats[key] = self._read_fit_caveats(key)
+            yield from self.fit_caveats[key]
+
+    def _read_fit_caveats(self, key: str) -> tuple[str, ...]:
+        step = self.plan.steps[key]
+        if not step.name.startswith("fit"):
+            return ()
+        try:
+            caveats = self.store.summary(key).get(CAVEATS, [])
+        except ArtifactError:  # a removed artifact loses its caveats, not the metrics of its rows
+            return ()
+        return tuple(f"{step.method}: {caveat}" for caveat in cast(list[str], caveats))
 
     def _targets(self, cell: Cell) -> Json:
         name = cell.dataset.name
@@ -140,5 +160,6 @@ class _Collector:
 def _budget(cell: Cell) -> dict[str, Json]:
     if cell.attack is None:
         return {}
-    ball = cell.attack.ball._asdict() if cell.attack.ball else {"norm": None, "eps": None}
-    return {"goal": cell.attack.goal, **ball}
+    ball = cell.attack.ball
+    budget: dict[str, Json] = {"norm": ball.norm, "eps": ball.eps} if ball else {"norm": None, "eps": None}
+    return {"goal": cell.attack.goal, **budget}

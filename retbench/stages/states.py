@@ -13,6 +13,8 @@ from retbench.canon import Json
 from retbench.contracts import Attack, Hasher, HashNetwork, Purifier, State
 from retbench.stages.stage import Load
 
+CAVEATS = "caveats"
+"""The entry of an artifact's summary with the warnings of its fit about the numbers of all rows that depend on it."""
 RECORD_PREFIX = "record/"
 """The prefix of recorded images among an artifact's tensors."""
 

@@ -1,12 +1,19 @@
 """Batches, progress and precision of a running step."""
 
+import errno
+import io
+import os
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from retbench.contracts import Context, Noise
 from retbench.contracts.context import Precision
+from retbench.contracts.fitting import checkpoint
+from retbench.errors import TrainingDiverged
 
 
 def context(batch_size: int, reports: list[tuple[int, int]], precision: Precision = "float32") -> Context:
@@ -53,17 +60,72 @@ def test_autocast_computes_products_in_the_steps_precision(precision: Precision,
         assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == dtype
 
 
-def test_a_failed_save_keeps_the_previous_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    ctx = Context(torch.device("cpu"), "float32", Noise(0, ("fit",)), checkpoints=tmp_path)
+class FullDisk(io.FileIO):
+    """A file on a disk with space for 100 more bytes."""
+
+    def write(self, data: Any) -> int:
+        if self.tell() + len(data) > 100:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return super().write(data)
+
+
+def test_a_full_disk_keeps_the_previous_checkpoint_and_the_step_goes_on_after_a_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    warnings: list[str] = []
+    ctx = Context(torch.device("cpu"), "float32", Noise(0, ("fit",)), checkpoints=tmp_path, warn=warnings.append)
+    ctx = replace(ctx, component="dpsh")
     assert ctx.load_checkpoint("training") is None
     ctx.save_checkpoint("training", {"weights": torch.ones(2), "losses": [0.5]})
-    monkeypatch.setattr(torch, "save", lambda state, path: (_ for _ in ()).throw(OSError("disk full")))
-    with pytest.raises(OSError, match="disk full"):
-        ctx.save_checkpoint("training", {"weights": torch.zeros(2)})
+    monkeypatch.setattr(checkpoint, "open", FullDisk, raising=False)
+    ctx.save_checkpoint("training", {"weights": torch.zeros(2)})
+    monkeypatch.undo()
+    reason = "a checkpoint cannot be written: No space left on device"
+    assert warnings == [f"dpsh: {reason}; the step goes on without it"]
+    assert [path.name for path in tmp_path.iterdir()] == ["training.pt"]
     loaded = ctx.load_checkpoint("training")
     assert loaded is not None
     assert loaded["losses"] == [0.5]
     assert torch.equal(loaded["weights"], torch.ones(2))
+
+
+def test_a_checkpoint_is_flushed_to_the_disk_before_it_gets_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names_at_sync: list[list[str]] = []
+    sync = os.fsync
+
+    def record(handle: int) -> None:
+        names_at_sync.append(sorted(path.name for path in tmp_path.iterdir()))
+        sync(handle)
+
+    monkeypatch.setattr(os, "fsync", record)
+    ctx = Context(torch.device("cpu"), "float32", Noise(0, ("fit",)), checkpoints=tmp_path)
+    ctx.save_checkpoint("training", {"weights": torch.ones(2)})
+    assert names_at_sync == [["training.partial"], ["training.pt"]]
+
+
+def test_a_checkpoint_with_nan_is_not_written(tmp_path: Path) -> None:
+    ctx = Context(torch.device("cpu"), "float32", Noise(0, ("fit",)), checkpoints=tmp_path)
+    with pytest.raises(TrainingDiverged, match=r"^training: moments\.1 is not finite in the checkpoint 'own'$"):
+        ctx.save_checkpoint("own", {"moments": [torch.ones(2), torch.tensor([1.0, float("inf")])]})
+    assert list(tmp_path.iterdir()) == []
+
+
+class Payload:
+    """Runs code when it is unpickled."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return print, ("run",)
+
+
+def test_code_in_a_checkpoint_is_not_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    warnings: list[str] = []
+    ctx = Context(torch.device("cpu"), "float32", Noise(0, ("fit",)), checkpoints=tmp_path, warn=warnings.append)
+    ctx.save_checkpoint("training", {"payload": Payload()})
+    assert ctx.load_checkpoint("training") is None
+    assert "it cannot be read: UnpicklingError" in warnings[0]
+    assert capsys.readouterr().out == ""
 
 
 def test_without_a_folder_no_checkpoint_is_saved() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,6 +14,9 @@ from torch.optim.lr_scheduler import OneCycleLR
 
 from retbench.contracts import Context, Course, Noise
 from retbench.contracts.fitting import course as course_file
+from retbench.contracts.fitting.checkpoint import read_checkpoint, write_checkpoint
+from retbench.contracts.fitting.course import explain_divergence
+from retbench.errors import TrainingDiverged
 
 CONTEXT = Context(torch.device("cpu"), "float32", Noise(0, ("fit",)), checkpoint_every=0.0)
 ROWS, BATCH, EPOCHS = 20, 6, 5
@@ -43,18 +47,29 @@ class Training:
         folder: the checkpoint folder; None for no checkpoints.
         kill_at: the step at which the training is killed; None for the whole training.
         every: seconds between two checkpoints.
+        key: the key of the step.
+        width: the units of the hidden layer.
     """
 
-    def __init__(self, folder: Path | None = None, kill_at: int | None = None, every: float = 0.0) -> None:
+    def __init__(
+        self,
+        folder: Path | None = None,
+        kill_at: int | None = None,
+        every: float = 0.0,
+        key: str = "",
+        width: int = 8,
+    ) -> None:
         torch.manual_seed(7)
         self.kill_at = kill_at
-        self.network = nn.Sequential(nn.Linear(3, 8), nn.BatchNorm1d(8), nn.Dropout(0.5), nn.Linear(8, 1))
+        self.network = nn.Sequential(nn.Linear(3, width), nn.BatchNorm1d(width), nn.Dropout(0.5), nn.Linear(width, 1))
         self.inputs, self.memory = torch.rand(ROWS, 3), torch.zeros(ROWS, 1)
         self.optimizer = torch.optim.AdamW(self.network.parameters())
         self.schedule = OneCycleLR(self.optimizer, max_lr=0.1, total_steps=EPOCHS * BATCHES)
         self.curves: dict[str, Any] = {}
         self.progress: list[tuple[int, int]] = []
+        self.warnings: list[str] = []
         ctx = replace(CONTEXT, checkpoints=folder, checkpoint_every=every, record=self.curves.__setitem__)
+        ctx = replace(ctx, key=key, warn=self.warnings.append)
         self.course = Course(
             replace(ctx, progress=lambda done, total: self.progress.append((done, total))),
             {"network": self.network, "optimizer": self.optimizer, "schedule": self.schedule},
@@ -142,8 +157,8 @@ def test_a_new_training_starts_at_step_0() -> None:
 
 def test_a_checkpoint_loads_with_weights_only_and_leaves_no_partial_file(tmp_path: Path) -> None:
     Training(tmp_path).run_epochs()
-    assert [path.name for path in tmp_path.iterdir()] == ["training.pt"]
-    saved = torch.load(tmp_path / "training.pt", weights_only=True)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["training.previous.pt", "training.pt"]
+    saved = read_checkpoint(tmp_path / "training.pt", "")
     assert saved["moving"].keys() == {"network", "optimizer", "schedule"}
     assert len(saved["curves"]["loss"]) == EPOCHS
 
@@ -162,7 +177,7 @@ def test_a_checkpoint_is_saved_when_the_last_one_is_old_enough(
     saved = []
     for _ in saved_epochs:
         course.close_epoch({"loss": 1.0})
-        saved.append(torch.load(tmp_path / "training.pt")["epoch"] if any(tmp_path.iterdir()) else 0)
+        saved.append(read_checkpoint(tmp_path / "training.pt", "")["epoch"] if any(tmp_path.iterdir()) else 0)
     assert saved == saved_epochs
 
 
@@ -231,3 +246,266 @@ def test_the_curves_are_recorded_under_their_names() -> None:
         training.course.close_epoch({"loss": loss, "validation": 1 - loss})
     assert training.curves == {}
     assert training.result().curves == {"rate": [0.2, 0.1], "loss": [2.0, 1.0], "validation": [-1.0, 0.0]}
+
+
+LATEST, PREVIOUS = "training.pt", "training.previous.pt"
+
+
+def kill(folder: Path, at: int = 4 * BATCHES + 1, **options: Any) -> None:
+    """Kill a training in its fifth epoch, after four checkpoints."""
+    with pytest.raises(Killed):
+        Training(folder, at, **options).run_epochs()
+
+
+def flip_bit(path: Path, at: float = 0.5) -> None:
+    data = bytearray(path.read_bytes())
+    data[int(at * len(data))] ^= 16
+    path.write_bytes(data)
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def empty(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def save_plainly(path: Path) -> None:
+    torch.save({"step": 4, "moving": {}}, path)
+
+
+def change_state(**changes: Any) -> Callable[[Path], None]:
+    def change(path: Path) -> None:
+        state = read_checkpoint(path, "")
+        path.unlink()
+        write_checkpoint(path, {**state, **changes}, "")
+
+    return change
+
+
+def spoil_weights(path: Path) -> None:
+    state = read_checkpoint(path, "")
+    state["moving"]["network"]["0.weight"][0, 0] = float("nan")
+    path.unlink()
+    write_checkpoint(path, state, "")
+
+
+def transpose_moments(path: Path) -> None:
+    state = read_checkpoint(path, "")
+    moments = state["moving"]["optimizer"]["state"][0]
+    moments["exp_avg"] = moments["exp_avg"].T.contiguous()
+    path.unlink()
+    write_checkpoint(path, state, "")
+
+
+DAMAGES = [
+    (flip_bit, "it is damaged: its bytes do not match its digest"),
+    (cut, "it is damaged: its bytes do not match its digest"),
+    (empty, "it is damaged, or not a checkpoint of this version"),
+    (save_plainly, "it is damaged, or not a checkpoint of this version"),
+    (spoil_weights, "moving.network.0.weight is not finite"),
+    (change_state(tensors={}), "it does not fit this training: missing tensors.memory"),
+    (change_state(moving={}), "it does not fit this training: missing moving.network"),
+    (change_state(tensors={"memory": torch.ones(1, 1)}), "it does not fit this training: tensors.memory: got ((1, 1),"),
+    (change_state(curves=None), "it does not fit this training: missing curves"),
+    (change_state(step="4"), "it does not fit this training: step: got str, expected a number"),
+    (transpose_moments, "it does not fit this training: moving.optimizer.state.0.exp_avg: got ((3, 8),"),
+    (change_state(**{"global": []}), "it does not fit this training: global: got 0 entries, expected 1"),
+]
+
+
+@pytest.mark.parametrize(("damage", "reason"), DAMAGES)
+def test_a_checkpoint_that_does_not_verify_is_dropped_and_the_one_before_continues_bit_for_bit(
+    damage: Callable[[Path], None], reason: str, tmp_path: Path
+) -> None:
+    complete = Training().run_epochs()
+    kill(tmp_path)
+    before = (tmp_path / PREVIOUS).read_bytes()
+    damage(tmp_path / LATEST)
+    (tmp_path / PREVIOUS).write_bytes(before)
+    resumed = Training(tmp_path)
+    assert resumed.course.epoch == 3
+    assert resumed.warnings[0].startswith(f"training: a checkpoint is dropped: {LATEST}: {reason}")
+    assert resumed.warnings[0].endswith("; it resumes from the one before")
+    assert len(resumed.warnings) == 1
+    assert resumed.run_epochs().equals(complete)
+
+
+@pytest.mark.parametrize(("damage", "reason"), DAMAGES)
+def test_without_a_usable_checkpoint_the_training_starts_from_the_beginning_with_untouched_modules(
+    damage: Callable[[Path], None], reason: str, tmp_path: Path
+) -> None:
+    complete = Training().run_epochs()
+    kill(tmp_path)
+    (tmp_path / PREVIOUS).unlink()
+    damage(tmp_path / LATEST)
+    resumed = Training(tmp_path)
+    assert (resumed.course.step, resumed.course.epoch, resumed.course.curves) == (0, 0, {})
+    assert resumed.warnings[0].endswith("; it starts from the beginning")
+    assert list(tmp_path.iterdir()) == []
+    assert resumed.run_epochs().equals(complete)
+
+
+@pytest.mark.parametrize("at", [0.0, 0.01, 0.3, 0.9, 0.999])
+def test_a_flipped_bit_anywhere_is_noticed(at: float, tmp_path: Path) -> None:
+    kill(tmp_path)
+    flip_bit(tmp_path / LATEST, at)
+    assert "is dropped: training.pt: it is damaged" in Training(tmp_path).warnings[0]
+
+
+def test_both_generations_damaged_are_named_in_one_warning(tmp_path: Path) -> None:
+    kill(tmp_path)
+    flip_bit(tmp_path / LATEST)
+    cut(tmp_path / PREVIOUS)
+    resumed = Training(tmp_path)
+    assert resumed.course.epoch == 0
+    (warning,) = resumed.warnings
+    assert f"{LATEST}: it is damaged" in warning
+    assert f"{PREVIOUS}: it is damaged" in warning
+    assert warning.endswith("; it starts from the beginning")
+
+
+def test_a_dropped_checkpoint_never_replaces_the_one_before(tmp_path: Path) -> None:
+    kill(tmp_path)
+    flip_bit(tmp_path / LATEST)
+    kill(tmp_path)
+    assert read_checkpoint(tmp_path / PREVIOUS, "")["epoch"] == 3
+    assert read_checkpoint(tmp_path / LATEST, "")["epoch"] == 4
+
+
+def test_a_checkpoint_of_another_step_is_dropped(tmp_path: Path) -> None:
+    kill(tmp_path, key="a" * 64)
+    resumed = Training(tmp_path, key="b" * 64)
+    assert resumed.course.epoch == 0
+    reason = "it belongs to another training: key got aaaaaaaaaaaa, expected bbbbbbbbbbbb"
+    assert resumed.warnings[0].startswith(
+        f"training: a checkpoint is dropped: {LATEST}: {reason}; {PREVIOUS}: {reason}"
+    )
+
+
+def test_a_checkpoint_of_other_modules_is_dropped_without_changing_a_module(tmp_path: Path) -> None:
+    kill(tmp_path, width=8)
+    wider = Training(tmp_path, width=9)
+    fresh = Training(width=9)
+    assert wider.warnings[0].count("it does not fit this training: moving.network.0.weight: got ((8, 3),") == 2
+    assert all(torch.equal(wider.network.state_dict()[n], t) for n, t in fresh.network.state_dict().items())
+    assert (wider.course.epoch, wider.optimizer.state_dict()["state"]) == (0, {})
+
+
+def test_a_killed_rename_leaves_the_checkpoint_before(tmp_path: Path) -> None:
+    complete = Training().run_epochs()
+    kill(tmp_path)
+    (tmp_path / LATEST).unlink()
+    (tmp_path / "training.partial").write_bytes(b"half")
+    resumed = Training(tmp_path)
+    assert (resumed.course.epoch, resumed.warnings) == (3, [])
+    assert resumed.run_epochs().equals(complete)
+
+
+@pytest.mark.parametrize("where", ["network", "optimizer", "memory"])
+def test_a_state_that_is_not_finite_is_not_saved_and_stops_the_training(where: str, tmp_path: Path) -> None:
+    training = Training(tmp_path)
+    training.step(torch.arange(BATCH))
+    tensor = {
+        "network": training.network[0].weight.detach(),  # type: ignore[union-attr]  # a layer
+        "optimizer": training.optimizer.state_dict()["state"][0]["exp_avg"],
+        "memory": training.memory,
+    }[where]
+    tensor.view(-1)[0] = float("nan")
+    with pytest.raises(
+        TrainingDiverged, match=rf"^training: {where}\S* is not finite after step 1; lower the learning"
+    ):
+        training.course.save_if_due()
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(TrainingDiverged, match=f"training: {where}"):
+        training.course.close_epoch({"loss": 1.0})
+    with pytest.raises(TrainingDiverged, match=f"training: {where}"):
+        training.course.record()
+
+
+def test_a_gradient_that_is_not_finite_after_the_last_step_is_found() -> None:
+    parameter = nn.Parameter(torch.zeros(1))
+    optimizer = torch.optim.SGD([parameter], lr=1.0)
+    course = Course(replace(CONTEXT, component="net"), {"weights": optimizer, "net": nn.ParameterList([parameter])})
+    course.descend(optimizer, parameter.sqrt().sum())  # the loss is 0 and its gradient infinite
+    course.advance(1)
+    with pytest.raises(TrainingDiverged, match=r"^net: net\.0 is not finite after step 1; lower the learning rate$"):
+        course.record()
+
+
+def test_a_clipped_gradient_that_is_not_finite_stops_the_training_with_its_step_and_changes_no_weight() -> None:
+    parameter = nn.Parameter(torch.zeros(1))
+    optimizer = torch.optim.SGD([parameter], lr=1.0)
+    with pytest.raises(TrainingDiverged, match=r"gradient of loss of step 1 is not finite: got inf"):
+        Course(CONTEXT, {}).descend(optimizer, parameter.sqrt().sum(), clip=1.0)
+    assert parameter.item() == 0
+
+
+def test_a_message_names_the_component() -> None:
+    parameter = nn.Parameter(torch.ones(1))
+    optimizer = torch.optim.SGD([parameter], lr=1.0)
+    course = Course(replace(CONTEXT, component="prosgan"), {})
+    with pytest.raises(TrainingDiverged, match=r"^prosgan: generator loss of step 1 is not finite: got nan"):
+        course.descend(optimizer, parameter.sum() * float("nan"), "generator loss")
+
+
+def judge(
+    losses: list[float], falls: bool = True, ceiling: float | None = None, folder: Path | None = None
+) -> list[str]:
+    """Return the caveats of a training with these losses, resumed after half of its steps if there is a folder."""
+    caveats: list[str] = []
+    parameter = nn.Parameter(torch.zeros(1))
+    optimizer = torch.optim.SGD([parameter], lr=0.0)
+    ctx = replace(CONTEXT, caveat=caveats.append, checkpoints=folder)
+    course = Course(ctx, {"optimizer": optimizer})
+    for loss in losses:
+        if folder is not None and course.step == len(losses) // 2:
+            course = Course(ctx, {"optimizer": optimizer})
+        course.descend(optimizer, parameter.sum() + loss, falls=falls)
+        course.advance(len(losses))
+        course.save_if_due()
+    course.record({} if ceiling is None else {"loss": ceiling})
+    return caveats
+
+
+RISE = [1.0 + step / 100 for step in range(100)]
+
+
+@pytest.mark.parametrize("resumed", [False, True])
+def test_a_training_that_ends_above_its_beginning_has_a_caveat(resumed: bool, tmp_path: Path) -> None:
+    (caveat,) = judge(RISE, folder=tmp_path if resumed else None)
+    assert caveat == (
+        "its training diverged: loss rose from 1.045 to 1.945 (means of the first and of the last tenth of its steps); "
+        "lower the learning rate"
+    )
+
+
+def test_a_training_that_ends_no_better_than_a_useless_network_has_a_caveat() -> None:
+    fall = RISE[::-1]
+    assert judge(fall) == judge(fall, ceiling=1.1) == []
+    (caveat,) = judge(fall, ceiling=1.0)
+    assert "loss ended at 1.045 (mean of the last tenth of its steps), a useless network has 1" in caveat
+
+
+def test_opponents_and_short_trainings_are_not_judged() -> None:
+    assert judge(RISE, falls=False) == []
+    assert judge(RISE[:49]) == []
+    assert len(judge(RISE[:50])) == 1
+
+
+def test_negative_losses_are_judged_by_their_direction() -> None:
+    assert explain_divergence([-loss for loss in RISE]) is None
+    assert explain_divergence([-loss for loss in RISE[::-1]]) is not None
+
+
+def test_a_watched_loss_is_judged_and_checked() -> None:
+    caveats: list[str] = []
+    course = Course(replace(CONTEXT, caveat=caveats.append), {})
+    for loss in RISE:
+        course.watch("distance", torch.tensor(loss))
+    course.record()
+    assert len(caveats) == 1
+    assert "distance rose" in caveats[0]
+    with pytest.raises(TrainingDiverged, match="distance of step 1 is not finite: got nan"):
+        course.watch("distance", torch.tensor(float("nan")))

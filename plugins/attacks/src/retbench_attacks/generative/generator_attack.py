@@ -186,12 +186,16 @@ class _GeneratorTraining:
         losses = {}
         if update_discriminator:
             losses["critic"] = self._discriminator_loss(images, labels, generated.detach(), targets[0])
-            self.course.descend(self.optimizers["critic"], losses["critic"], "discriminator loss")
+            self.course.descend(self.optimizers["critic"], losses["critic"], "discriminator loss", falls=False)
         self.discriminator.requires_grad_(False)
         losses |= self._generator_losses(images, generated, targets[0], codes)
         weights = {name: getattr(self.options, name) for name in ("reconstruction", "hamming", "adversarial")}
         total = torch.stack([weight * losses[name] for name, weight in weights.items()]).sum()
-        self.course.descend(self.optimizers["generator"], total, "generator loss")
+        self.course.descend(self.optimizers["generator"], total, "generator loss", falls=False)
+        # The adversarial term rises whenever the discriminator gets better, and either of the two others may rise for
+        # the other's sake: the attack works if their sum falls.
+        own = [weights[name] * losses[name].detach() for name in ("reconstruction", "hamming")]
+        self.course.watch("reconstruction and distance to the code", torch.stack(own).sum())
         self.discriminator.requires_grad_(True)
         return losses
 

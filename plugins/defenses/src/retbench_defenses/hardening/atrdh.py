@@ -205,7 +205,8 @@ class _HardeningRun:
             prototypes, self.codes, self.find_similar(labels), self.options.circle, self.options.triangular
         )
         loss = circle / count + QUANTIZATION_WEIGHT * quantization_loss(prototypes)
-        self.course.descend(self.prototype_optimizer, loss, "loss of the prototype net")
+        # The codes that it approaches move with the hasher, so this loss may rise.
+        self.course.descend(self.prototype_optimizer, loss, "loss of the prototype net", falls=False)
         return sign(prototypes.detach()).float()
 
     def decay_learning_rates(self, step: int) -> None:

@@ -205,7 +205,7 @@ class _TrainingRun:
             penalty=options.penalty,
             interpolation=options.interpolation,
         )
-        return self.course.descend(discriminator.optimizer, loss, name)
+        return self.course.descend(discriminator.optimizer, loss, name, falls=False)
 
     def encode(self, features: Tensor, texts: Tensor) -> _BranchOutputs:
         """Return the outputs of both branches for image features (B, F) and texts (B, T)."""
