@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from functools import partial
 from types import ModuleType
@@ -11,13 +10,11 @@ from typing import Any, NamedTuple, TypeVar, cast
 import pluggy
 
 from retbench.catalog.discover import BrokenPlugin, Discovery, Origin, discover
-from retbench.contracts import Attack, Component, Dataset, Defense, Event, Hasher, Purifier
-from retbench.contracts.component import NAME_PATTERN
+from retbench.contracts import Attack, Component, Dataset, Defense, Event, Hasher
+from retbench.contracts.definition import definition_problem
 from retbench.errors import DuplicateComponent, UnknownName
 
 KINDS: dict[str, type[Component]] = {"dataset": Dataset, "hasher": Hasher, "attack": Attack, "defense": Defense}
-DECLARED_METHODS = ((Attack, "learns", "fit"), (Purifier, "learns", "fit"), (Hasher, "supervised", "loss"))
-"""Base class, class attribute and method: the attribute declares whether a class defines the method."""
 C = TypeVar("C", bound=Component)
 
 
@@ -154,25 +151,7 @@ def _send_event(hook: pluggy.HookCaller, event: Event) -> None:
 
 
 def _class_problem(component: object, base: type[Component]) -> str | None:
-    """Return the reason why a class is not a complete component of this base class, or None."""
+    """Return the reason why a class is not a valid component of this base class, or None."""
     if not (isinstance(component, type) and issubclass(component, base)):
         return f"it must return classes of {base.__name__}: got {component!r}"
-    if inspect.isabstract(component):
-        return f"{component.__name__} does not define {', '.join(sorted(component.__abstractmethods__))}"
-    if not NAME_PATTERN.fullmatch(component.name) or component.name == "none":
-        return f"{component.__name__}.name must be lower-case words with dashes, not 'none': got {component.name!r}"
-    if not component.source:
-        return f"{component.__name__}.source must name the paper or the origin of the method"
-    return _declaration_problem(component)
-
-
-def _declaration_problem(component: type[Component]) -> str | None:
-    """Return the contradiction between a class attribute and the methods of a class, or None."""
-    for base, attribute, method in DECLARED_METHODS:
-        if issubclass(component, base):
-            declared, defined = getattr(component, attribute), getattr(component, method) is not getattr(base, method)
-            if declared is not defined:
-                verb = "defines" if defined else "does not define"
-                expected = f"got {attribute} = {declared!r}, expected {attribute} = {defined}"
-                return f"{component.__name__} {verb} `{method}`: {expected}"
-    return None
+    return definition_problem(component)

@@ -5,13 +5,14 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 
 from retbench.contracts.component import Component, Kind
 from retbench.contracts.context import Context
+from retbench.contracts.definition import Declares
 from retbench.contracts.facts import Facts
 from retbench.contracts.hasher import HashNetwork
 from retbench.contracts.noise import Noise
@@ -105,7 +106,7 @@ class Attack(Component):
 
     kind: ClassVar[Kind] = "attack"
     needs: ClassVar[frozenset[Need]] = frozenset()
-    learns: ClassVar[bool] = False
+    learns: ClassVar[Annotated[bool, Declares("fit")]] = False
     adaptive: ClassVar[bool] = True
 
     @property

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
-import numpy as np
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
-from pydantic_core import ErrorDetails
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
 from retbench.canon import Json, file_digest
+from retbench.contracts.definition.option_values import (
+    OptionValueError,
+    convert_option,
+    option_json,
+    same_options,
+    value_problem,
+)
 from retbench.contracts.facts import Facts
 from retbench.errors import OptionError, suggest
 
@@ -21,7 +27,10 @@ if TYPE_CHECKING:
     from retbench.contracts.weights import Weights
 
 Kind = Literal["dataset", "hasher", "attack", "defense", "part"]
-NAME_PATTERN = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
+NAME_PATTERN = r"\A(?!none\Z)[a-z][a-z0-9]*(-[a-z0-9]+)*\Z"
+NOT_PLAIN = "not_plain"
+"""The type of pydantic's error for a value that can be no option."""
+SHA256_PATTERN = r"\A([0-9a-f]{64})?\Z"
 
 
 class Component(BaseModel):
@@ -42,10 +51,12 @@ class Component(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, validate_default=True)
 
     kind: ClassVar[Kind]
-    name: ClassVar[str] = ""
-    revision: ClassVar[int] = 1
-    source: ClassVar[str] = ""
-    code: ClassVar[str] = ""
+    name: ClassVar[
+        Annotated[str, Field(pattern=NAME_PATTERN, description="lower-case words joined by dashes, and not 'none'")]
+    ] = ""
+    revision: ClassVar[Annotated[int, Field(ge=1, description="an integer of 1 or more")]] = 1
+    source: ClassVar[Annotated[str, Field(pattern=r"\S", description="the paper or the origin of the method")]] = ""
+    code: ClassVar[Annotated[str, Field(pattern=SHA256_PATTERN, description="that only retbench sets it")]] = ""
 
     @classmethod
     def create(cls, options: Mapping[str, Any] | None = None) -> Self:
@@ -61,14 +72,39 @@ class Component(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _convert_numpy(cls, options: Any) -> Any:
-        """Return the options with numpy scalars and arrays as plain Python values, which JSON recipes can contain."""
+    def _convert_options(cls, options: Any) -> Any:
+        """Return the options with the numbers and arrays of numpy as Python values; refuse values that are not plain.
+
+        Raises:
+            ValidationError: a value of a type that recipes cannot record.
+        """
         if not isinstance(options, Mapping):
             return options
-        return {
-            name: value.tolist() if isinstance(value, np.generic | np.ndarray) else value
-            for name, value in options.items()
-        }
+        converted, errors = dict(options), []
+        for name in options.keys() & cls.model_fields.keys():
+            try:
+                converted[name] = convert_option(options[name], cls.model_fields[name].annotation)
+            except OptionValueError as error:
+                errors.append(_plain_error(name, options[name], str(error)))
+        if errors:
+            raise ValidationError.from_exception_data(cls.__name__, errors)
+        return converted
+
+    @model_validator(mode="after")
+    def _check_values(self) -> Self:
+        """Check that defaults, and what the class's own validators return, are plain values too."""
+        values = {name: getattr(self, name) for name in type(self).model_fields}
+        problems = {name: value_problem(values[name], field.annotation) for name, field in _fields(self)}
+        if errors := [_plain_error(name, values[name], problem) for name, problem in problems.items() if problem]:
+            raise ValidationError.from_exception_data(type(self).__name__, errors)
+        return self
+
+    def __eq__(self, other: object) -> bool:
+        """Return whether two components have the same class and options; 1, 1.0 and True are different options.
+
+        So components are equal exactly if their options have equal JSON.
+        """
+        return super().__eq__(other) and isinstance(other, Component) and same_options(self, other)
 
     def supports(self, facts: Facts) -> str | None:
         """Return the reason why this component cannot run in a cell with these facts, or None if it can.
@@ -97,9 +133,13 @@ class Component(BaseModel):
         """Return the files that options name, by option; recipes contain a file's sha256 in place of its path."""
         return {}
 
+    def options_json(self) -> dict[str, Json]:
+        """Return the options as JSON, in every process the same; without fields that the class excludes."""
+        return {name: option_json(getattr(self, name)) for name, field in _fields(self) if not field.exclude}
+
     def spec(self, facts: Facts) -> dict[str, Json]:
         """Return the component's part of a recipe: kind, name, revision, options and, for a local class, its code."""
-        options = self.model_dump(mode="json")
+        options = self.options_json()
         options.update({name: f"sha256:{file_digest(path)}" for name, path in self.files(facts).items()})
         spec: dict[str, Json] = {"kind": self.kind, "name": self.name, "revision": self.revision, "options": options}
         return {**spec, "code": self.code} if self.code else spec
@@ -108,10 +148,21 @@ class Component(BaseModel):
         return f"{self.kind} {self.name}"
 
 
+def _fields(model: BaseModel) -> list[tuple[str, FieldInfo]]:
+    return list(type(model).model_fields.items())
+
+
+def _plain_error(option: str, value: object, problem: str) -> InitErrorDetails:
+    error = PydanticCustomError(NOT_PLAIN, "not a plain value: {problem}", {"problem": problem})
+    return InitErrorDetails(type=error, loc=(option,), input=value)
+
+
 def _option_error(cls: type[Component], error: ErrorDetails) -> OptionError:
     option = ".".join(str(step) for step in error["loc"]) or "options"
     if error["type"] == "extra_forbidden":
         problem = f"unknown option: {suggest(str(error['loc'][-1]), _option_model(cls, error['loc']).model_fields)}"
+    elif error["type"] == NOT_PLAIN:
+        problem = error["msg"]
     else:
         message = error["msg"].removeprefix("Value error, ")
         problem = f"{message[0].lower()}{message[1:]}: got {error['input']!r}"

@@ -73,7 +73,7 @@ class Dataset(Component):
         The default is the digest of name, revision and options, which suits a dataset that is generated or shipped with
         its plugin. A dataset that reads files must digest these as well (names, sizes, label bytes).
         """
-        return digest({"name": self.name, "revision": self.revision, "options": self.model_dump(mode="json")})
+        return digest({"name": self.name, "revision": self.revision, "options": self.options_json()})
 
     @abstractmethod
     def ids(self, split: Split) -> Sequence[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from typing import ClassVar, Literal, cast
+from typing import Annotated, ClassVar, Literal, cast
 
 import torch
 from pydantic import Field
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from retbench.canon import Json
 from retbench.contracts.component import Component, Kind
 from retbench.contracts.context import Context
+from retbench.contracts.definition import Declares
 from retbench.contracts.facts import Facts
 from retbench.contracts.hasher import Hasher
 from retbench.contracts.noise import Noise
@@ -38,7 +39,7 @@ class Purifier(Defense):
         differentiable: whether gradients flow through `purify`, which an adaptive attack needs.
     """
 
-    learns: ClassVar[bool] = False
+    learns: ClassVar[Annotated[bool, Declares("fit")]] = False
     differentiable: ClassVar[bool] = True
 
     copies: int = Field(

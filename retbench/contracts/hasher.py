@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 
 from retbench.contracts.component import Component, Kind
 from retbench.contracts.context import Context
+from retbench.contracts.definition import Declares
 from retbench.contracts.training import TrainingData
 from retbench.contracts.types import State
 
@@ -62,8 +64,8 @@ class Hasher(Component):
     """
 
     kind: ClassVar[Kind] = "hasher"
-    modalities: ClassVar[frozenset[Modality]] = frozenset({"image"})
-    supervised: ClassVar[bool] = False
+    modalities: ClassVar[Annotated[frozenset[Modality], Field(min_length=1)]] = frozenset({"image"})
+    supervised: ClassVar[Annotated[bool, Declares("loss")]] = False
     cached: ClassVar[str | None] = None
 
     @abstractmethod

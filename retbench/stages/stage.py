@@ -81,7 +81,7 @@ class Stage(ABC):
     @property
     def options_digest(self) -> str:
         """The digest of the component's options; empty without a component."""
-        return digest(self.main_component.model_dump(mode="json"))[:12] if self.main_component else ""
+        return digest(self.main_component.options_json())[:12] if self.main_component else ""
 
     @property
     def cost_kind(self) -> CostKind:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
+from retbench.canon import canonical
 from retbench.contracts import Attack, AttackPart, Component, Dataset, Hardening, Hasher, Part, Purifier
-from retbench.contracts.component import NAME_PATTERN
+from retbench.contracts.definition import definition_problem, option_values_problem
 from retbench.testing.attack_contract import check_attack
 from retbench.testing.component_setup import require
 from retbench.testing.dataset_contract import check_dataset
@@ -48,13 +50,13 @@ def check_component(component: Component, dataset: Dataset | None = None) -> Non
 
 
 def check_identity(component: Component) -> None:
-    """Raise ContractBreach unless name, source, docstring and options of a component keep the contract."""
+    """Raise ContractBreach unless class attributes, options and docstrings of a component keep the contract."""
     cls = type(component)
-    valid_name = NAME_PATTERN.fullmatch(cls.name) is not None
-    require(component, valid_name, f"name must be lower-case words joined by dashes: got {cls.name!r}")
-    require(component, bool(cls.source), "source must name the paper or the origin of the method: got an empty text")
+    problem = definition_problem(cls) or option_values_problem(component)
+    require(component, problem is None, problem or "")
     require(component, bool(cls.__doc__), "its class must have a docstring: got none")
     for option, field in cls.model_fields.items():
         require(component, bool(field.description), f"option {option} must have a description: got none")
-    copy = cls.create(component.model_dump())
+    recorded = json.loads(canonical(component.options_json()))
+    copy = cls.create({**dict(component), **recorded})
     require(component, copy == component and hash(copy) == hash(component), "components of equal options must be equal")

@@ -65,13 +65,19 @@ def test_the_loaded_catalog_contains_installed_plugins(site: Path) -> None:
         ),
         (
             "[type('Bad', (ToyAttack,), {'name': 'Bad Name'})]",
-            "Bad.name must be lower-case words with dashes, not 'none': got 'Bad Name'",
+            "Bad.name: got 'Bad Name', expected lower-case words joined by dashes, and not 'none'",
         ),
         ("[type('Bad', (ToyAttack,), {'name': ''})]", "got ''"),
         ("[type('Bad', (ToyAttack,), {'name': 'trailing-'})]", "got 'trailing-'"),
         ("[type('Bad', (ToyAttack,), {'name': 'a+b'})]", "got 'a+b'"),
-        ("[type('Bad', (ToyAttack,), {'name': 'none'})]", "not 'none': got 'none'"),
-        ("[type('Bad', (ToyAttack,), {'source': ''})]", "Bad.source must name the paper or the origin of the method"),
+        (
+            "[type('Bad', (ToyAttack,), {'name': 'none'})]",
+            "Bad.name: got 'none', expected lower-case words joined by dashes, and not 'none'",
+        ),
+        (
+            "[type('Bad', (ToyAttack,), {'source': ''})]",
+            "Bad.source: got '', expected the paper or the origin of the method",
+        ),
         ("1 / 0", "retbench_attacks failed: ZeroDivisionError: division by zero"),
         ("exit(3)", "retbench_attacks failed: SystemExit: 3"),
         ("None", "retbench_attacks failed: TypeError: it must return a list of classes: got None"),

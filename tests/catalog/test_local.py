@@ -199,7 +199,7 @@ def test_private_base_classes_in_a_file_are_not_components(tmp_path: Path) -> No
         ("x = 1\n", "it defines no dataset, hasher, attack or defense, and no hook of a plugin"),
         ("import nothing_like_it\n", "cannot be imported: ModuleNotFoundError"),
         ("def broken(:\n", "cannot be imported: SyntaxError"),
-        (FILE.replace("'mine'", "'Mine'"), "must be lower-case words with dashes"),
+        (FILE.replace("'mine'", "'Mine'"), "Mine.name: got 'Mine', expected lower-case words joined by dashes"),
         (
             "import retbench\n@retbench.hookimpl\ndef retbench_attakcs():\n    return []\n",
             "hook",

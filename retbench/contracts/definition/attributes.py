@@ -1,0 +1,182 @@
+"""The class attributes that a component declares, checked by the annotations of the contracts.
+
+The annotation of a class attribute in a contract says all: its type, its range, what to write in its place, and the
+method that it declares (`Declares`). So a new attribute needs no code here.
+"""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from types import FunctionType
+from typing import Annotated, Any, ClassVar, get_args, get_origin
+
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
+
+from retbench.contracts.definition.option_values import value_problem
+from retbench.errors import suggest
+
+CONTRACTS = "retbench.contracts."
+"""The package of the contracts; every other class of a component is that of a plugin."""
+SET_BY_RETBENCH = frozenset({"kind", "code"})
+"""Class attributes that no plugin writes, so that none misspells them."""
+SIMILAR = 0.75
+"""The similarity of two names above which one is a misspelling of the other, for class attributes."""
+SIMILAR_METHODS = 0.85
+"""The same for methods, which have more and shorter names."""
+
+
+@dataclass(frozen=True)
+class Declares:
+    """Marks a class attribute that is true exactly if the class defines a method.
+
+    Attributes:
+        method: the name of the method; its default in the contract does not count.
+    """
+
+    method: str
+
+
+def attribute_problem(component: type[BaseModel]) -> str | None:
+    """Return the first class attribute of a component that breaks its contract, with the reason, or None.
+
+    Checked are type and range of each attribute, agreement with the methods that it declares, and names that no
+    contract has but that look like one.
+    """
+    for name, annotation in declared_attributes(component).items():
+        if problem := _value_problem(component, name, annotation) or _method_problem(component, name, annotation):
+            return problem
+    return next(_misspellings(component), None)
+
+
+@lru_cache(maxsize=512)
+def declared_attributes(component: type[BaseModel]) -> Mapping[str, Any]:
+    """Return the annotations of the class attributes that a component inherits from its contracts, by name."""
+    found: dict[str, Any] = {}
+    for base in reversed(component.__mro__):
+        if is_contract(base):
+            for name, annotation in inspect.get_annotations(base, eval_str=True).items():
+                origin: object = get_origin(annotation)
+                if origin is ClassVar:
+                    found[name] = get_args(annotation)[0]
+    return found
+
+
+def is_contract(base: type) -> bool:
+    """Return whether a class belongs to the contracts, and not to a plugin."""
+    return base.__module__.startswith(CONTRACTS)
+
+
+def plugin_classes(component: type[BaseModel]) -> list[type]:
+    """Return a component's class and those of its bases that a plugin defines, except the builtin ones."""
+    return [base for base in component.__mro__ if not is_contract(base) and base not in (*BaseModel.__mro__, object)]
+
+
+def contract_classes(component: type[BaseModel]) -> list[type]:
+    """Return the base classes of a component that are contracts, the most derived one first."""
+    return [base for base in component.__mro__ if is_contract(base)]
+
+
+def _value_problem(component: type[BaseModel], name: str, annotation: Any) -> str | None:
+    value = getattr(component, name, None)
+    contract = next(base for base in contract_classes(component) if name in inspect.get_annotations(base))
+    expected = next((each.description for each in _metadata(annotation) if isinstance(each, FieldInfo)), None)
+    try:
+        _adapter(annotation).validate_python(value)
+        problem = value_problem(value, annotation)
+        if name == "kind" and value != getattr(contract, name, value):
+            problem = f"got {value!r}, expected {getattr(contract, name)!r}, as {contract.__name__} sets it"
+    except ValidationError as error:
+        problem = f"got {_text(value)}, expected {expected}" if expected else _describe(error.errors()[0])
+    return f"{component.__name__}.{name}: {problem}" if problem else None
+
+
+def _method_problem(component: type[BaseModel], name: str, annotation: Any) -> str | None:
+    for method in (each.method for each in _metadata(annotation) if isinstance(each, Declares)):
+        contract = next(base for base in contract_classes(component) if method in vars(base))
+        defined = inspect.getattr_static(component, method) is not vars(contract)[method]
+        if getattr(component, name) is not defined:
+            verb = "defines" if defined else "does not define"
+            return f"{component.__name__} {verb} `{method}`: got {name} = {not defined}, expected {name} = {defined}"
+    return None
+
+
+def _misspellings(component: type[BaseModel]) -> Iterator[str]:
+    """Yield the names in the classes of a plugin that look like a name of the contracts and are not.
+
+    A name of the contracts that the plugin also defines is not misspelled. Methods are compared by their arguments too.
+    """
+    attributes, members = declared_attributes(component), _contract_members(component)
+    own = {name: vars(base).get(name) for base in plugin_classes(component) for name in _names_in(base)}
+    fields = component.model_fields
+    missing = [name for name in attributes if name not in own and name not in SET_BY_RETBENCH]
+    for name, value in own.items():
+        if name.startswith("_") or name in attributes or name in members or name in fields:
+            continue
+        if not isinstance(value, FunctionType | property | classmethod | staticmethod):
+            similar = _similar(name, missing, SIMILAR)
+        else:
+            alike = [other for other, member in members.items() if other not in own and _is_alike(value, member)]
+            similar = _similar(name, alike, SIMILAR_METHODS)
+        if similar:
+            yield f"{component.__name__}.{name}: unknown to retbench: nearest: {similar}; write {similar}, or rename it"
+    for name in set(fields) - attributes.keys():
+        if similar := _similar(name, missing, SIMILAR_METHODS):
+            text = f"{similar}: ClassVar[...] = ..."
+            yield f"{component.__name__}.{name}: looks like a class attribute: nearest: {similar}; write {text}"
+
+
+def _contract_members(component: type[BaseModel]) -> dict[str, Any]:
+    """Return the methods and properties of a component's contracts by name."""
+    classes = reversed(contract_classes(component))
+    members = ((name, value) for base in classes for name, value in vars(base).items() if not name.startswith("_"))
+    return {name: value for name, value in members if isinstance(value, FunctionType | property | classmethod)}
+
+
+def _names_in(base: type) -> Iterator[str]:
+    yield from vars(base)
+    yield from inspect.get_annotations(base)
+
+
+def _is_alike(value: Any, member: Any) -> bool:
+    """Return whether two members are of the same kind, and methods also have the same arguments."""
+    if isinstance(value, FunctionType) and isinstance(member, FunctionType):
+        return list(inspect.signature(value).parameters) == list(inspect.signature(member).parameters)
+    return isinstance(value, property) and isinstance(member, property)
+
+
+def _similar(name: str, names: list[str], cutoff: float) -> str:
+    """Return the most similar of some names, or an empty text if none is similar."""
+    return next(iter(difflib.get_close_matches(name.lower(), names, n=1, cutoff=cutoff)), "")
+
+
+def _metadata(annotation: Any) -> tuple[Any, ...]:
+    return get_args(annotation)[1:] if get_origin(annotation) is Annotated else ()
+
+
+@lru_cache(maxsize=64)
+def _adapter(annotation: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(annotation, config=ConfigDict(strict=True, regex_engine="python-re"))
+
+
+def _describe(error: ErrorDetails) -> str:
+    """Return an error of pydantic as `got X, expected Y`, for a choice with the nearest one."""
+    got, message = _text(error["input"]), error["msg"].removeprefix("Input should be ")
+    if error["type"] == "literal_error":
+        choices = re.findall(r"'([^']*)'", error["msg"])
+        return f"got {got}, {suggest(str(error['input']), choices)}"
+    if error["type"] == "frozen_set_type":
+        message = "a frozenset, such as frozenset({...})"
+    return f"got {got}, expected {message}"
+
+
+def _text(value: Any) -> str:
+    """Return a value on one line; for an object other than a plain value or a collection, its type."""
+    is_plain = value is None or isinstance(value, str | int | float | set | frozenset | list | tuple | dict)
+    return " ".join(repr(value).split()) if is_plain else f"a {type(value).__name__}"
