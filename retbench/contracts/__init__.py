@@ -3,11 +3,11 @@
 from retbench.contracts.attack import Attack, AttackPart, Knowledge, Need
 from retbench.contracts.component import Component
 from retbench.contracts.context import Context
+from retbench.contracts.course import Course
 from retbench.contracts.dataset import Dataset, data_root
 from retbench.contracts.defense import Defense, Hardening, Purifier, part_state
 from retbench.contracts.event import Event
 from retbench.contracts.facts import SPLITS, Facts, Split
-from retbench.contracts.fitting.course import Course
 from retbench.contracts.hasher import Hasher, HashNetwork, Modality, relax, sign
 from retbench.contracts.noise import Noise
 from retbench.contracts.part import Part

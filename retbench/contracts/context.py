@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from retbench.canon import Json
-from retbench.contracts.fitting.checkpoint import (
+from retbench.contracts.checkpoint import (
     find_non_finite,
     previous_checkpoint,
     read_checkpoint,

@@ -10,9 +10,8 @@ from typing import Any
 import pytest
 import torch
 
-from retbench.contracts import Context, Noise
+from retbench.contracts import Context, Noise, checkpoint
 from retbench.contracts.context import Precision
-from retbench.contracts.fitting import checkpoint
 from retbench.errors import TrainingDiverged
 
 

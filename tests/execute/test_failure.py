@@ -10,8 +10,16 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from retbench.contracts import Context, Event, Facts, Noise, State, TrainingData
-from retbench.errors import ArtifactCorrupt, ArtifactMissing, ContractBreach, PluginError
+from retbench.contracts import Context, Course, Event, Facts, Noise, State, TrainingData
+from retbench.errors import (
+    ArtifactCorrupt,
+    ArtifactMissing,
+    ContractBreach,
+    OptionError,
+    PluginError,
+    TrainingDiverged,
+    UserError,
+)
 from retbench.execute import FailureKind, LocalExecutor
 from retbench.execute.failure import StepTimeout, classify
 from retbench.plan import Plan
@@ -233,6 +241,28 @@ def test_a_failed_step_is_reported_with_its_traceback_and_repeated_by_the_next_r
     assert executor.run(plan).failures == {}
 
 
+class DivergingHasher(ToyHasher):
+    """Has a loss of NaN in its third step."""
+
+    name: ClassVar[str] = "diverging"
+
+    def fit(self, data: TrainingData, ctx: Context) -> State:
+        weight = nn.Parameter(torch.ones(1))
+        optimizer = torch.optim.SGD([weight], lr=1.0)
+        course = Course(ctx, {"optimizer": optimizer})
+        for step in range(4):
+            course.descend(optimizer, weight.sum() * (float("nan") if step == 2 else 1.0))
+            course.advance(4)
+        return super().fit(data, ctx)
+
+
+def test_a_diverged_training_fails_as_such_with_component_and_step(toy_plan: Planner, executor: LocalExecutor) -> None:
+    plan = toy_plan({"hasher": "diverging"}, DivergingHasher)
+    failure = executor.run(plan).failures[plan.cells[0].key or ""]
+    assert failure.kind == "diverged"
+    assert failure.reason == "diverging: loss of step 3 is not finite: got nan; lower the learning rate"
+
+
 class CustomError(PluginError):
     """A plugin's own error."""
 
@@ -255,6 +285,9 @@ class CustomError(PluginError):
         (ArtifactCorrupt("x"), "infra_error"),
         (ArtifactMissing("x"), "infra_error"),
         (CustomError("x"), "plugin_error"),
+        (TrainingDiverged("x"), "diverged"),
+        (UserError("weights net.pth: missing first.bias"), "data_error"),
+        (OptionError("attack toy", "eps", "got 8, expected at most 1"), "data_error"),
         (SystemExit(1), "plugin_error"),
     ],
     ids=lambda value: value if isinstance(value, str) else repr(value)[:40],

@@ -222,6 +222,60 @@ def test_a_fit_finds_the_checkpoint_of_an_interrupted_run(
     assert list((store.root / "work").iterdir()) == []
 
 
+def test_a_checkpoint_carries_the_key_of_its_step_and_one_of_another_step_is_dropped_with_a_warning(
+    toy_plan: Planner,
+    executor: LocalExecutor,
+    store: Store,
+    events: list[Event],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    found: list[object] = []
+
+    def interrupt_first(ctx: Context) -> None:
+        found.append(ctx.load_checkpoint("training"))
+        ctx.save_checkpoint("training", {"step": len(found)})
+        if len(found) < 3:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(HookedHasher, "on_fit", staticmethod(interrupt_first))
+    plan = toy_plan({"hasher": "hooked"}, HookedHasher)
+    (key,) = (key for key, step in plan.steps.items() if step.name == "fit")
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            executor.run(plan)
+    assert found == [None, {"step": 1}]
+    other = toy_plan({"hasher": "hooked", "seed": 1}, HookedHasher)
+    (other_key,) = (key for key, step in other.steps.items() if step.name == "fit")
+    assert other_key != key
+    (store.root / "work" / key).rename(store.root / "work" / other_key)
+    assert executor.run(other).failures == {}
+    assert found == [None, {"step": 1}, None]
+    (warning,) = (event for event in events if event.event == "warning")
+    assert warning.key == other_key
+    reason = f"it belongs to another training: key got {key[:12]}, expected {other_key[:12]}"
+    assert warning.message.startswith(f"hooked: a checkpoint is dropped: training.pt: {reason}")
+
+
+def test_a_caveat_of_a_fit_is_stored_with_its_weights_and_reported(
+    toy_plan: Planner,
+    executor: LocalExecutor,
+    store: Store,
+    events: list[Event],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def doubt(ctx: Context) -> None:
+        ctx.caveat("its training diverged")
+        ctx.caveat("it has few images")
+
+    monkeypatch.setattr(HookedHasher, "on_fit", staticmethod(doubt))
+    plan = toy_plan({"hasher": "hooked"}, HookedHasher)
+    assert executor.run(plan).failures == {}
+    (key,) = (key for key, step in plan.steps.items() if step.name == "fit")
+    assert store.summary(key) == {"caveats": ["its training diverged", "it has few images"]}
+    (warning,) = (event for event in events if event.event == "warning")
+    assert (warning.key, warning.message) == (key, "hooked: its training diverged; it has few images")
+
+
 @pytest.mark.parametrize("precision", ["float32", "bf16"])
 def test_a_step_runs_at_the_precision_of_its_recipe(
     toy_plan: Planner, executor: LocalExecutor, monkeypatch: pytest.MonkeyPatch, precision: Precision

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from retbench.contracts.checkpoint import find_non_finite
 from retbench.contracts.context import Context
-from retbench.contracts.fitting.checkpoint import find_non_finite
 from retbench.errors import TrainingDiverged
 
 Stateful = nn.Module | Optimizer | LRScheduler

@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import OneCycleLR
 
 from retbench.contracts import Context, Course, Noise
-from retbench.contracts.fitting import course as course_file
-from retbench.contracts.fitting.checkpoint import read_checkpoint, write_checkpoint
-from retbench.contracts.fitting.course import explain_divergence
+from retbench.contracts import course as course_file
+from retbench.contracts.checkpoint import read_checkpoint, write_checkpoint
+from retbench.contracts.course import explain_divergence
 from retbench.errors import TrainingDiverged
 
 CONTEXT = Context(torch.device("cpu"), "float32", Noise(0, ("fit",)), checkpoint_every=0.0)

@@ -1,1 +1,0 @@
-"""Resumable trainings and their checkpoints."""
