@@ -16,12 +16,19 @@ class ReverseStep(NamedTuple):
         alpha_bar_prev: alpha-bar after the step (that of t - 1 in the papers); 1 is the clean image.
         fallback_variance: the small variance of the step before; replaces the zero of the last step where its logarithm
             is taken (Nichol and Dhariwal 2021, their code).
+        lowered: number of levels below `level` at which the network is called.
     """
 
     level: int
     alpha_bar: float
     alpha_bar_prev: float
     fallback_variance: float = 0.0
+    lowered: int = 0
+
+    @property
+    def network_level(self) -> int:
+        """The level that the network is called with."""
+        return self.level - self.lowered
 
     @property
     def beta(self) -> float:

@@ -252,7 +252,7 @@ class DiffusionPurifier(Purifier):
         for pass_index, diffusion_pass in enumerate(self.diffusion_passes(predictor.metadata)):
             x = diffuse(x, diffusion_pass.alpha_bar, _draw_noise(noise, "forward", x, pass_index))
             for reverse_step in diffusion_pass.steps:
-                prediction = self._predict(predictor, x, reverse_step.level)
+                prediction = self._predict(predictor, x, reverse_step.network_level)
                 mean, variance = self.reverse_distribution(x, prediction, reverse_step, predictor.metadata)
                 step = SamplerStep(diffusion_pass, pass_index, reverse_step, x, prediction.eps, query, variance, noise)
                 x = self.guide(mean, step)
