@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
 import pytest
 
+from retbench.report import pivot, read_layout
 from retbench.report.published.claims import Claim, Ledger, read_claims, shipped_claims
 from retbench.report.tables.layout import common_names
+from retbench.results import Evidence, Row
+
+PHOTOGRAPHS = ("FLICKR-25K", "MS-COCO", "NUS-WIDE")
+UNI_MODAL = [(data, hasher) for data in PHOTOGRAPHS for hasher in ("DPSH", "DPH")]
+CROSS_MODAL = [(data, hasher) for data in ("WIKI", "IAPR", *PHOTOGRAPHS) for hasher in ("DGCPN", "DADH")]
+BITS = [(data, bits) for data in ("FLICKR-25K", "NUS-WIDE", "MS-COCO") for bits in ("16", "32", "48", "64")]
 
 
 @cache
@@ -41,6 +49,54 @@ def test_the_shipped_ledgers_are_retpur_and_saat() -> None:
 )
 def test_every_printed_number_is_a_claim(name: str, counts: dict[str, int]) -> None:
     assert Counter(claim.table for claim in shipped(name).claims) == counts
+
+
+@pytest.mark.parametrize(
+    ("name", "table", "layout", "rows", "columns"),
+    [
+        (
+            "retpur",
+            "1",
+            "retpur-table-1",
+            ["original", "P2P", "RetPur-P2P", "DHTA", "RetPur-DHTA", "ProS-GAN", "RetPur-ProS"] * 2,
+            UNI_MODAL,
+        ),
+        ("retpur", "2", "retpur-table-2", ["original", "TA-DCH", "RetPur"] * 2, CROSS_MODAL),
+        ("retpur", "3", "retpur-table-3", ["original", "TA-DCH", "RetPur"] * 2, CROSS_MODAL),
+        ("retpur", "7", "retpur-table-7", ["original", "RetPur"] * 2, UNI_MODAL),
+        ("retpur", "8", "retpur-table-8", ["original", "RetPur"] * 2, CROSS_MODAL),
+        ("retpur", "9", "retpur-table-9", ["original", "RetPur"] * 2, CROSS_MODAL),
+        (
+            "saat",
+            "I",
+            "saat-table-1",
+            ["Original", "HAG", "SDHA", "SAAT", "P2P", "DHTA", "ProS-GAN", "THA", "SAAT"],
+            BITS,
+        ),
+        ("saat", "II", "saat-table-2", ["Original", "HAG", "SDHA", "SAAT"] * 2, BITS),
+    ],
+)
+def test_a_layout_prints_the_labels_of_its_paper_in_their_order(
+    row: Callable[..., Row],
+    evidence: Callable[..., Evidence],
+    name: str,
+    table: str,
+    layout: str,
+    rows: list[str],
+    columns: list[tuple[str, str]],
+) -> None:
+    claims = [claim for claim in shipped(name).claims if claim.table == table]
+    measured = {
+        tuple(claim.axes.values()): row(**{**claim.axes, "value": 0.5})
+        for claim in reversed(claims)  # the layout orders them
+        if not str(claim.axes["variant"]).startswith("goal=")
+    }
+    (printed,) = pivot(evidence(measured.values()), read_layout(layout, Path()))
+    assert [line.label for line in printed.rows] == rows
+    assert list(printed.columns) == columns
+    # The paper of RetPur writes its name in two ways.
+    in_ledger = dict.fromkeys((c.metric, c.axes["defense"], c.printed.replace("Retpur", "RetPur")) for c in claims)
+    assert [label for *_, label in in_ledger] == rows
 
 
 @pytest.mark.parametrize("name", ["retpur", "saat"])
