@@ -119,3 +119,21 @@ def test_a_resumed_training_ends_with_the_same_bits(tmp_path: Path, optimizer: O
     assert all(torch.equal(tensor, resumed[name]) for name, tensor in uninterrupted.items())
     assert torch.equal(memory, resumed_memory)
     assert curve == resumed_curve
+
+
+@pytest.mark.parametrize(
+    ("has_memory", "rise_from", "is_judged"), [(False, 0, True), (True, 0, False), (True, 50, True)]
+)
+def test_a_rising_loss_is_a_caveat_except_while_the_memory_is_filled(
+    has_memory: bool, rise_from: int, is_judged: bool
+) -> None:
+    """The loss is constant but for a rise at one step: the 51st of 100, or the first of the second epoch."""
+    network, caveats = nn.Linear(1, 1), list[str]()
+    rise = 50 if rise_from == 0 else 75
+
+    def batch_loss(rows: Tensor, step: TrainingStep) -> Tensor:
+        return 0 * network(rows[:, None].float()).sum() + 1.0 + (step.step >= rise)
+
+    ctx = Context(CPU, "float32", Noise(0, ("fit",)), caveat=caveats.append)
+    training(epochs=2, batch=2).run(network, batch_loss, 100, ctx, torch.zeros(100, 1) if has_memory else None)
+    assert bool(caveats) is is_judged

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from retbench_attacks.generative.generator_attack import GeneratorAttack, learning_rate_factor
+from retbench_attacks.generative.generator_attack import GeneratorAttack, _GeneratorTraining, learning_rate_factor
 from retbench_attacks.generative.prosgan import ProsGAN
 from retbench_attacks.generative.tadch import TADCH
 from retbench_attacks.prototypes.prosgan_prototypes import ProsGanPrototypes
@@ -49,7 +49,9 @@ class DivergingTrainingData(TrainingData):
         return super().images(rows) / (0.0 if DivergingTrainingData.requests >= 3 else 1.0)
 
 
-def fit_attack(attack: GeneratorAttack, first_nan_call: int, data: type[TrainingData] = TrainingData) -> None:
+def fit_attack(
+    attack: GeneratorAttack, first_nan_call: int, data: type[TrainingData] = TrainingData, **services: Any
+) -> None:
     torch.manual_seed(0)
     dataset = ToyDataset(side=16)
     facts = replace(dataset.facts(), bits=BITS, task="i2i")
@@ -57,7 +59,8 @@ def fit_attack(attack: GeneratorAttack, first_nan_call: int, data: type[Training
     grants: Any = {"training_codes": codes, "database_labels": dataset.labels("database")}
     knowledge = Knowledge(DivergingHasher(first_nan_call), facts, TrainingData(dataset, facts, CPU), grants)
     parts = {"prototypes": attack.prototypes.fit(knowledge, Context(CPU, "float32", Noise(0, ("fit",))))}
-    attack.fit(replace(knowledge, data=data(dataset, facts, CPU)), Context(CPU, "float32", Noise(0, ("fit",)), parts))
+    ctx = Context(CPU, "float32", Noise(0, ("fit",)), parts, **services)
+    attack.fit(replace(knowledge, data=data(dataset, facts, CPU)), ctx)
 
 
 @pytest.mark.parametrize("attack", ATTACKS, ids=str)
@@ -73,6 +76,34 @@ def test_training_stops_at_a_discriminator_loss_that_is_not_finite(attack: Gener
     every_step = attack.model_copy(update={"critic_every": 1})
     with pytest.raises(ValueError, match="discriminator loss of step 3 is not finite: got nan"):
         fit_attack(every_step, first_nan_call=1000, data=DivergingTrainingData)
+
+
+@pytest.mark.parametrize(
+    ("rising", "start"),
+    [
+        ("reconstruction", ["its training diverged: reconstruction and distance to the code rose from "]),
+        ("hamming", ["its training diverged: reconstruction and distance to the code rose from "]),
+        ("adversarial", []),
+        ("none", []),
+    ],
+)
+def test_a_generator_whose_own_losses_rise_has_a_caveat(
+    rising: str, start: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The adversarial loss may rise, because the discriminator gets better."""
+    compute, calls = _GeneratorTraining._generator_losses, 0
+
+    def raise_one(self: _GeneratorTraining, *inputs: Tensor) -> dict[str, Tensor]:
+        nonlocal calls
+        calls += 1
+        losses = compute(self, *inputs)
+        return {name: loss + calls * (name == rising) for name, loss in losses.items()}
+
+    monkeypatch.setattr(_GeneratorTraining, "_generator_losses", raise_one)
+    caveats: list[str] = []
+    attack = ATTACKS[0].model_copy(update={"learning_rate": 2e-3, "epochs": 20})
+    fit_attack(attack, first_nan_call=10_000, caveat=caveats.append)
+    assert [caveat[: len(start[0])] for caveat in caveats] == start
 
 
 def test_generator_attacks_are_declared_as_learned() -> None:

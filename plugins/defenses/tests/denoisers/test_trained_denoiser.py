@@ -132,3 +132,12 @@ def test_the_default_levels_include_the_start_level_of_every_published_setting()
     metadata = DenoiserMetadata({"block_out_channels": (8,)}, TrainedDenoiser().levels, (32, 32))
     start_levels = [each.start_level for purifier in purifiers for each in purifier.diffusion_passes(metadata)]
     assert max(start_levels) == 177 < metadata.levels
+
+
+@pytest.mark.parametrize(("learning_rate", "diverges"), [(0.01, False), (1.0, True)])
+def test_a_denoiser_no_better_than_one_that_predicts_no_noise_has_a_caveat(
+    learning_rate: float, diverges: bool, train: Train, tiny_denoiser: TrainedDenoiser
+) -> None:
+    caveats: list[str] = []
+    train(tiny_denoiser.model_copy(update={"steps": 60, "learning_rate": learning_rate}), caveat=caveats.append)
+    assert [caveat.partition(": loss ")[0] for caveat in caveats] == ["its training diverged"] * diverges

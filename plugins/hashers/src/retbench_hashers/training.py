@@ -71,7 +71,8 @@ class Training(NamedTuple):
             # Rows stay on the CPU, where images are read.
             for rows in course.shuffle(count).tensor_split(batches):
                 loss = batch_loss(rows, TrainingStep(epoch, course.step))
-                total += course.descend(optimizer, loss) * len(rows)
+                # A memory that is not filled yet makes the losses of the first epoch too low to compare with.
+                total += course.descend(optimizer, loss, falls=memory is None or epoch > 0) * len(rows)
                 schedule.step()
                 course.advance(self.epochs * batches)
             course.close_epoch({"loss": float(total) / count})
