@@ -22,7 +22,7 @@ from retbench.catalog.catalog import KINDS, Catalog
 from retbench.catalog.discover import Discovery, Origin, discover
 from retbench.catalog.module_files import is_installed
 from retbench.catalog.source_code import collect_source
-from retbench.contracts import Attack, Component, Dataset, Defense, Facts, Hasher
+from retbench.contracts import Attack, Component, Dataset, Defense, Hasher
 from retbench.errors import UserError, option_name
 from retbench.hookspecs import hookimpl
 
@@ -67,9 +67,12 @@ def local_catalog(files: Sequence[str | Path] = (), classes: Iterable[type[Compo
 def set_code(component: type[Component]) -> None:
     """Set the `code` of a local class, and of each local component class that its source code uses.
 
+    A class without a name or a source gets one first, as parts have no other place for it.
+
     Raises:
         UserError: the source code cannot be read, or was edited after the import.
     """
+    _fill_defaults(component)
     source = collect_source(component)
     component.code = digest(source.definitions)
     for other in source.components:
@@ -92,9 +95,8 @@ def component_name(component: type[Component]) -> str:
     return str(vars(component).get("name") or words)
 
 
-def local_parts(component: Component, facts: Facts) -> list[type[Component]]:
-    """Return the classes of the parts of a local component, without those that an installed package defines."""
-    parts = component.parts(facts).values() if component.code else ()
+def local_parts(parts: Iterable[Component]) -> list[type[Component]]:
+    """Return the classes of the parts of local components, without those that an installed package defines."""
     return [type(part) for part in parts if not is_installed(type(part))]
 
 

@@ -24,8 +24,9 @@ from retbench.contracts.defense import Vote
 from retbench.contracts.facts import Split
 from retbench.contracts.hasher import Modality
 from retbench.plan.caching import cached_method
+from retbench.plan.declarations import DeclarationCheck
 from retbench.plan.plan import Plan, PlannedCell
-from retbench.plan.screening import MODALITIES, Screening, hardening_of, purifiers_of, votes_of
+from retbench.plan.screening import MODALITIES, Screening, components_of, hardening_of, purifiers_of, votes_of
 from retbench.stages import (
     AttackContext,
     ComputeFeatures,
@@ -71,18 +72,27 @@ class _Planner:
         self.shard_size, self.precision = suite.shard, precision
         self.steps: dict[str, Stage] = {}
         self.screening = Screening()
+        self.declarations = DeclarationCheck()
 
     def add(self, stage: Stage) -> str:
         """Add a step unless the plan has it, and return its key."""
         return self.steps.setdefault(stage.key, stage).key
 
     def plan_cell(self, cell: Cell) -> PlannedCell:
-        """Return the planned cell after adding its steps, or with the reason that it is skipped."""
+        """Return the planned cell after adding its steps, or with the reason that it is skipped.
+
+        Raises:
+            ContractBreach: a component declares something that its contract does not allow.
+        """
+        if cell.attack:
+            self.declarations.check_threat(cell.attack)
         if reason := self.screening.missing(cell.dataset):
             return PlannedCell(cell, None, reason)
         facts = replace(self.facts(cell.dataset), bits=cell.bits, task=cell.task, threat=cell.threat)
         if reason := self.screening.skip_reason(cell, facts):
             return PlannedCell(cell, None, reason)
+        for component in components_of(cell):
+            self.declarations.check(component, facts)
         caveats, details = self.screening.caveats(cell, facts), self.screening.details(cell, facts)
         return self.plan_steps(cell, facts)._replace(caveats=caveats, details=details)
 
@@ -217,9 +227,7 @@ class _Planner:
         if hasher.cached is None:
             return ()
         facts = self.facts(dataset)
-        part = hasher.parts(facts).get(hasher.cached)
-        if not isinstance(part, Part):
-            raise contract_breach(hasher, f"cached must be the role of a part: got {hasher.cached!r}")
+        part = cast(Part, hasher.parts(facts)[hasher.cached])
         state, shards = StateKeys(self.fit_part(part, dataset, seed)), shard_rows(facts.sizes[split])
         return tuple(
             self.add(ComputeFeatures(part, state, dataset, facts, split, rows, self.precision)) for rows in shards

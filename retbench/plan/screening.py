@@ -9,6 +9,7 @@ from retbench.contracts import Component, Dataset, Facts, Hardening, Purifier, W
 from retbench.contracts.defense import Vote
 from retbench.contracts.hasher import Modality
 from retbench.plan.caching import cached_method
+from retbench.plan.declarations import parts_of
 from retbench.suite import Cell
 
 MODALITIES: dict[str, tuple[Modality, Modality]] = {
@@ -103,7 +104,7 @@ def votes_of(cell: Cell) -> tuple[Vote, ...]:
 def _with_parts(component: Component, facts: Facts) -> Iterator[tuple[str, Component]]:
     """Yield a component and its parts, each with its name in messages."""
     yield str(component), component
-    yield from ((f"{part} of {component}", part) for part in component.parts(facts).values())
+    yield from ((f"{part} of {component}", part) for part in parts_of(component, facts).values())
 
 
 def _unsupported_reason(component: Component, facts: Facts) -> str | None:

@@ -12,7 +12,7 @@ from retbench.catalog.local import local_catalog, local_parts, set_code
 from retbench.contracts import Component
 from retbench.errors import StoreUnwritable, UserError, option_name
 from retbench.execute import pick_device, resolve_precision
-from retbench.plan import make_plan
+from retbench.plan import make_plan, parts_of
 from retbench.store import Store
 from retbench.study.history import continue_run
 from retbench.study.layouts import list_component_names, suite_layouts, suite_ledger
@@ -145,6 +145,7 @@ def _identify_parts(cells: Sequence[Cell]) -> None:
         local = [component for component in components if component is not None and component.code]
         if local and cell.dataset.missing() is None:
             facts = replace(cell.dataset.facts(), bits=cell.bits, task=cell.task)
-            parts |= dict.fromkeys(part for component in local for part in local_parts(component, facts))
+            owned = (part for component in local for part in parts_of(component, facts).values())
+            parts |= dict.fromkeys(local_parts(owned))
     for part in parts:
         set_code(part)

@@ -6,8 +6,9 @@ import json
 from dataclasses import replace
 
 from retbench.canon import canonical
-from retbench.contracts import Attack, AttackPart, Component, Dataset, Hardening, Hasher, Part, Purifier
+from retbench.contracts import Attack, AttackPart, Component, Dataset, Facts, Hardening, Hasher, Part, Purifier
 from retbench.contracts.definition import definition_problem, option_values_problem
+from retbench.plan import DeclarationCheck
 from retbench.testing.attack_contract import check_attack
 from retbench.testing.component_setup import require
 from retbench.testing.dataset_contract import check_dataset
@@ -32,11 +33,13 @@ def check_component(component: Component, dataset: Dataset | None = None) -> Non
     check_identity(component)
     if isinstance(component, Dataset):
         check_dataset(component)
+        check_stateless(component)
         return
     dataset = dataset or ToyDataset(side=32)
     facts = replace(dataset.facts(), bits=BITS, task="i2i", threat="oblivious")
     reason = component.supports(facts)
     require(component, reason is None, f"it does not support the dataset {dataset.name}: {reason}")
+    check_declarations(component, facts)
     if isinstance(component, Hasher):
         check_hasher(component, dataset, facts)
     elif isinstance(component, Attack):
@@ -47,6 +50,7 @@ def check_component(component: Component, dataset: Dataset | None = None) -> Non
         check_hardening(component, dataset, facts)
     elif isinstance(component, Part | AttackPart):
         check_part(component, dataset, facts)
+    check_stateless(component)
 
 
 def check_identity(component: Component) -> None:
@@ -60,3 +64,17 @@ def check_identity(component: Component) -> None:
     recorded = json.loads(canonical(component.options_json()))
     copy = cls.create({**dict(component), **recorded})
     require(component, copy == component and hash(copy) == hash(component), "components of equal options must be equal")
+
+
+def check_declarations(component: Component, facts: Facts) -> None:
+    """Raise ContractBreach unless goal, ball, parts, files and recipe of a component keep the contract."""
+    check = DeclarationCheck()
+    if isinstance(component, Attack):
+        check.check_threat(component)
+    check.check(component, facts)
+
+
+def check_stateless(component: Component) -> None:
+    """Raise ContractBreach if the methods of a component left state on it, or changed its options."""
+    problem = option_values_problem(component)
+    require(component, problem is None, problem or "")

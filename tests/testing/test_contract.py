@@ -7,9 +7,10 @@ from typing import Any, ClassVar
 
 import pytest
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 
-from retbench.contracts import Batch, Component, Context, Hasher, Knowledge, Noise, State, TrainingData
+from retbench.contracts import Ball, Batch, Component, Context, Hasher, Knowledge, Noise, State, TrainingData
 from retbench.contracts.facts import Split
 from retbench.errors import ContractBreach
 from retbench.testing import (
@@ -205,6 +206,86 @@ def test_an_unknown_cached_role_is_found() -> None:
         cached: ClassVar[str | None] = "head"
 
     with pytest.raises(
-        ContractBreach, match=r"cached must be the role of a part: got 'head', expected one of \['backbone'\]"
+        ContractBreach, match=r"cached must be the role of a part: got 'head', expected one of backbone"
     ):
         check_component(UnknownRoleHasher())
+
+
+class GrayLevels(ToyAttack):
+    """Declares its radius in gray levels."""
+
+    @property
+    def ball(self) -> Ball:
+        return Ball("linf", 8)
+
+
+class Aimless(ToyAttack):
+    """Has an unknown goal."""
+
+    @property
+    def goal(self) -> Any:
+        return "target"
+
+
+class Demanding(ToyAttack):
+    """Needs what no threat model grants."""
+
+    needs: ClassVar[Any] = frozenset({"query_labels"})
+
+
+class Misspelled(ToyPurifier):
+    """Misspells a class attribute."""
+
+    diferentiable: ClassVar[bool] = False
+
+
+class Unversioned(ToyHardening):
+    """Has no revision."""
+
+    revision: ClassVar[int] = 0
+
+
+class Growing(ToyHasher):
+    """Has an option that can change after planning."""
+
+    widths: list[int] = Field([1], description="widths of the layers")
+
+
+class Remembering(ToyDataset):
+    """Keeps what it computed."""
+
+    def labels(self, split: Split) -> Tensor:
+        vars(self)["last"] = super().labels(split)
+        return super().labels(split)
+
+
+class Rootless(ToyCached):
+    """Caches the features of a part that it does not have."""
+
+    cached: ClassVar[str | None] = "backbones"
+
+
+class Undefined(ToyPart):
+    """Has no name."""
+
+    name: ClassVar[str] = ""
+
+
+@pytest.mark.parametrize(
+    ("component", "problem"),
+    [
+        (GrayLevels(), r"ball: wrong eps: got 8, expected a number in \(0, 1\]"),
+        (Aimless(), "goal: unknown goal: got 'target', expected one of .*; nearest: targeted"),
+        (Demanding(), r"Demanding\.needs: got 'query_labels', expected one of"),
+        (Misspelled(), r"Misspelled\.diferentiable: unknown to retbench: nearest: differentiable"),
+        (Unversioned(), r"Unversioned\.revision: got 0, expected an integer of 1 or more"),
+        (Growing.model_construct(widths=[1], gain=1.0), r"Growing\.widths: not the type of an option: got list\[int\]"),
+        (Remembering(), "last: got state that is no option"),
+        (Rootless(), "cached must be the role of a part: got 'backbones', expected one of backbone; nearest: backbone"),
+        (Undefined(), r"Undefined\.name: got '', expected lower-case words"),
+    ],
+    ids=lambda each: type(each).__name__ if isinstance(each, Component) else "",
+)
+def test_a_wrong_declaration_of_every_kind_is_found(component: Component, problem: str) -> None:
+    with pytest.raises(ContractBreach, match=problem):
+        check_component(component)

@@ -179,4 +179,4 @@ def _describe(error: ErrorDetails) -> str:
 def _text(value: Any) -> str:
     """Return a value on one line; for an object other than a plain value or a collection, its type."""
     is_plain = value is None or isinstance(value, str | int | float | set | frozenset | list | tuple | dict)
-    return " ".join(repr(value).split()) if is_plain else f"a {type(value).__name__}"
+    return repr(value) if is_plain else f"a {type(value).__name__}"

@@ -26,6 +26,7 @@ REPLACEMENTS = {
     "bytes": "str",
     "bytearray": "str",
     "complex": "two options of type float",
+    "Enum": "a Literal of the values",
     "Callable": "a Literal of names",
     "function": "a Literal of names",
 }
@@ -122,4 +123,5 @@ def _is_union(origin: Any) -> bool:
 
 
 def _name(annotation: Any) -> str:
-    return annotation.__name__ if type(annotation) is type else str(annotation).removeprefix("typing.")
+    is_class = isinstance(annotation, type) and get_origin(annotation) is None
+    return annotation.__name__ if is_class else str(annotation).removeprefix("typing.")

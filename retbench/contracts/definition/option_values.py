@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Set
+from collections.abc import Mapping
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -116,7 +117,7 @@ def _tagged(value: Any) -> Any:
         return [_tagged(getattr(value, name)) for name in type(value).model_fields]
     if isinstance(value, tuple):
         return [_tagged(each) for each in value]
-    if isinstance(value, Set):
+    if isinstance(value, frozenset):
         return {(type(each), each) for each in value}
     return type(value), value
 
@@ -129,6 +130,8 @@ def _describe(value: Any) -> str:
 
 def _plain_type(kind: type) -> str:
     """Return what to give instead of a value of a type."""
+    if issubclass(kind, Enum):
+        return "its plain value"
     scalar = next((base.__name__ for base in (str, int, float) if issubclass(kind, base)), None)
     if scalar:
         return f"a plain {scalar}"
