@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, TypeVar, cast
 import pluggy
 
 from retbench.catalog.discover import BrokenPlugin, Discovery, Origin, discover
-from retbench.contracts import Attack, Component, Dataset, Defense, Event, Hasher
+from retbench.contracts import Attack, Component, Dataset, Defense, Event, Hardening, Hasher, Purifier
 from retbench.contracts.definition import definition_problem
 from retbench.errors import DuplicateComponent, UnknownName
 
@@ -102,13 +102,13 @@ class Catalog:
             hook = discovery.hook(f"retbench_{kind}s", module)
             try:
                 classes = _call_hook(hook)
-            except (Exception, SystemExit) as error:  # the hook runs the plugin's code, which may raise anything
+                problem = next(filter(None, (_class_problem(component, base) for component in classes)), None)
+            except (Exception, SystemExit) as error:  # hook and classes run the plugin's code, which may raise anything
                 self.broken.append(BrokenPlugin(origin, f"{hook.name} failed: {type(error).__name__}: {error}"))
                 return
-            for component in classes:
-                if problem := _class_problem(component, base):
-                    self.broken.append(BrokenPlugin(origin, f"{hook.name}: {problem}"))
-                    return
+            if problem:
+                self.broken.append(BrokenPlugin(origin, f"{hook.name}: {problem}"))
+                return
             collected += classes
         for component in collected:
             self._add(component, origin)
@@ -154,4 +154,6 @@ def _class_problem(component: object, base: type[Component]) -> str | None:
     """Return the reason why a class is not a valid component of this base class, or None."""
     if not (isinstance(component, type) and issubclass(component, base)):
         return f"it must return classes of {base.__name__}: got {component!r}"
+    if base is Defense and issubclass(component, Purifier) == issubclass(component, Hardening):
+        return f"{component.__name__}: a defense must derive from Purifier or Hardening, and only from one of them"
     return definition_problem(component)

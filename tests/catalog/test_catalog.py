@@ -157,6 +157,93 @@ def test_declared_attributes_must_match_the_methods(
         assert broken.error.startswith(f"retbench_{kind}s: Made {problem}")
 
 
+DECLARATIONS = """
+from typing import Any, ClassVar
+from pydantic import ConfigDict
+from retbench import hookimpl
+from retbench.testing import toys
+
+class Descriptor:
+    def __get__(self, instance, owner):
+        raise ZeroDivisionError("a bug in a plugin")
+
+class Made(toys.{base}):
+    name: ClassVar[str] = "made"
+    {line}
+
+@hookimpl
+def retbench_{kind}s():
+    return [Made]
+"""
+
+
+@pytest.mark.parametrize(
+    ("kind", "base", "line", "problem"),
+    [
+        (
+            "dataset",
+            "ToyDataset",
+            "revision: ClassVar[int] = 0",
+            "Made.revision: got 0, expected an integer of 1 or more",
+        ),
+        ("dataset", "ToyDataset", "_cache: dict = {}", "Made._cache: got a private attribute, expected none"),
+        (
+            "hasher",
+            "ToyHasher",
+            "modalities = frozenset({'images'})",
+            "Made.modalities: got 'images', expected one of im",
+        ),
+        ("hasher", "ToyHasher", "cached = 3", "Made.cached: got 3, expected a valid string"),
+        ("attack", "ToyAttack", "needs = {'training'}", "Made.needs: got {'training'}, expected a frozenset"),
+        ("attack", "ToyAttack", "need: ClassVar[set] = {'training'}", "Made.need: unknown to retbench: nearest: needs"),
+        (
+            "attack",
+            "ToyAttack",
+            "ball = toys.Ball('Linf', 0.1)",
+            "ball: unknown norm: got 'Linf', expected one of l2, l",
+        ),
+        ("attack", "ToyAttack", "learns = Descriptor()", "ZeroDivisionError: a bug in a plugin"),
+        ("defense", "ToyPurifier", "differentiable = 'no'", "Made.differentiable: got 'no', expected a valid boolean"),
+        (
+            "defense",
+            "ToyPurifier",
+            "steps: list[int] = [1]",
+            "Made.steps: not the type of an option: got list[int], exp",
+        ),
+        ("defense", "ToyHardening", "needs_loss = 1", "Made.needs_loss: got 1, expected a valid boolean"),
+        (
+            "defense",
+            "ToyHardening",
+            "model_config = ConfigDict(frozen=False)",
+            "Made.model_config: got frozen=False, exp",
+        ),
+    ],
+)
+def test_a_plugin_with_a_wrong_declaration_is_broken_alone(
+    site: Path, find_plugins: Find, kind: str, base: str, line: str, problem: str
+) -> None:
+    source = DECLARATIONS.replace("{kind}", kind).replace("{base}", base).replace("{line}", line)
+    write_plugin(site, "declared", "declared_module", source)
+    write_plugin(site, "toys", "retbench.testing.toy_plugin")
+    catalog = Catalog(find_plugins())
+    (broken,) = catalog.broken
+    assert broken.origin == Origin("declared", "0.1")
+    assert problem in broken.error
+    assert "\n" not in broken.error
+    assert list(catalog.entries()) == sorted((component.kind, component.name) for component in TOYS)
+
+
+def test_a_defense_is_a_purifier_or_a_hardening(site: Path, find_plugins: Find) -> None:
+    """Any other defense would never be called, and its cells would have the numbers of no defense."""
+    class_statement = "toys.Hardening.__mro__[1]"
+    source = DECLARATIONS.replace("{kind}", "defense").replace("toys.{base}", class_statement)
+    write_plugin(site, "idle", "idle_module", source.replace("{line}", "source: ClassVar[str] = 'made for tests'"))
+    (broken,) = Catalog(find_plugins()).broken
+    assert broken.error == (
+        "retbench_defenses: Made: a defense must derive from Purifier or Hardening, and only from one of them"
+    )
+
+
 def test_an_inherited_method_counts() -> None:
     class Fitted(ToyAttack):
         name: ClassVar[str] = "fitted"

@@ -12,11 +12,11 @@ from typing import Any, ClassVar
 
 import pytest
 
-from retbench.catalog.local import local_catalog
+from retbench.catalog.local import local_catalog, set_code
 from retbench.contracts import AttackPart, Facts
 from retbench.errors import UserError
 from retbench.testing import ToyAttack, ToyHasher
-from retbench.testing.toys import ToyPrototype
+from retbench.testing.toys import ToyPart, ToyPrototype
 
 FIRST = """\
 from functools import lru_cache, partial
@@ -283,3 +283,30 @@ def test_the_error_on_an_incomplete_class_in_a_file_lists_the_missing_methods(tm
     path.write_text("from retbench import Attack\nclass NoBall(Attack):\n    def perturb(self, *given): ...\n")
     with pytest.raises(UserError, match=r"unfinished\.py: NoBall does not define ball"):
         local_catalog([path])
+
+
+class Gray(ToyAttack):
+    """Misspells a class attribute."""
+
+    adaptve: ClassVar[bool] = False
+
+
+def test_a_wrong_declaration_of_a_local_class_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"Gray\.adaptve: unknown to retbench: nearest: adaptive"):
+        local_catalog(classes=[Gray])
+    text = "from retbench.testing.toys import ToyAttack\nclass Mine(ToyAttack):\n    steps: list[int] = [1]\n"
+    (tmp_path / "mine.py").write_text(text)
+    with pytest.raises(
+        UserError, match=r"mine\.py: .*Mine\.steps: not the type of an option: got list\[int\], expected"
+    ):
+        local_catalog([tmp_path / "mine.py"])
+
+
+def test_a_local_part_without_name_and_source_gets_them_from_its_class_name() -> None:
+    class SmallNet(ToyPart):
+        name: ClassVar[str] = ""
+        source: ClassVar[str] = ""
+
+    set_code(SmallNet)
+    assert SmallNet.name == "small-net"
+    assert SmallNet.source == "class SmallNet, defined locally"

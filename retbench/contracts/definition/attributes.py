@@ -24,12 +24,12 @@ from retbench.errors import suggest
 
 CONTRACTS = "retbench.contracts."
 """The package of the contracts; every other class of a component is that of a plugin."""
-SET_BY_RETBENCH = frozenset({"kind", "code"})
-"""Class attributes that no plugin writes, so that none misspells them."""
+NOT_MISSPELLED = frozenset({"kind", "code", "name", "source"})
+"""Class attributes that no plugin writes, or that are missed where they are misspelled."""
 SIMILAR = 0.75
 """The similarity of two names above which one is a misspelling of the other, for class attributes."""
 SIMILAR_METHODS = 0.85
-"""The same for methods, which have more and shorter names."""
+"""The same for methods, and for options, which have names of their own."""
 
 
 @dataclass(frozen=True)
@@ -108,28 +108,29 @@ def _method_problem(component: type[BaseModel], name: str, annotation: Any) -> s
 
 
 def _misspellings(component: type[BaseModel]) -> Iterator[str]:
-    """Yield the names in the classes of a plugin that look like a name of the contracts and are not.
+    """Yield the names in the classes of a plugin that look like a name of the contracts and are none.
 
-    A name of the contracts that the plugin also defines is not misspelled. Methods are compared by their arguments too.
+    A class that has the name of the contracts too did not misspell it. Methods are also compared by their arguments.
     """
     attributes, members = declared_attributes(component), _contract_members(component)
-    own = {name: vars(base).get(name) for base in plugin_classes(component) for name in _names_in(base)}
-    fields = component.model_fields
-    missing = [name for name in attributes if name not in own and name not in SET_BY_RETBENCH]
-    for name, value in own.items():
-        if name.startswith("_") or name in attributes or name in members or name in fields:
-            continue
-        if not isinstance(value, FunctionType | property | classmethod | staticmethod):
-            similar = _similar(name, missing, SIMILAR)
-        else:
-            alike = [other for other, member in members.items() if other not in own and _is_alike(value, member)]
-            similar = _similar(name, alike, SIMILAR_METHODS)
-        if similar:
-            yield f"{component.__name__}.{name}: unknown to retbench: nearest: {similar}; write {similar}, or rename it"
-    for name in set(fields) - attributes.keys():
-        if similar := _similar(name, missing, SIMILAR_METHODS):
-            text = f"{similar}: ClassVar[...] = ..."
-            yield f"{component.__name__}.{name}: looks like a class attribute: nearest: {similar}; write {text}"
+    for base in plugin_classes(component):
+        own = {*vars(base), *inspect.get_annotations(base)}
+        missing = [name for name in attributes if name not in own | NOT_MISSPELLED]
+        for name in sorted(own - attributes.keys() - members.keys()):
+            value = vars(base).get(name)
+            if name in component.model_fields:
+                similar = _similar(name, missing, SIMILAR_METHODS)
+            elif isinstance(value, FunctionType | property | classmethod | staticmethod):
+                alike = [other for other, member in members.items() if other not in own and _is_alike(value, member)]
+                similar = _similar(name, alike, SIMILAR_METHODS)
+            else:
+                similar = _similar(name, missing, SIMILAR)
+            if similar and not name.startswith("_"):
+                expected = f"{similar}: ClassVar[...] = ..." if similar in attributes else similar
+                yield (
+                    f"{component.__name__}.{name}: unknown to retbench: nearest: {similar}; write {expected}, or "
+                    "another name"
+                )
 
 
 def _contract_members(component: type[BaseModel]) -> dict[str, Any]:
@@ -137,11 +138,6 @@ def _contract_members(component: type[BaseModel]) -> dict[str, Any]:
     classes = reversed(contract_classes(component))
     members = ((name, value) for base in classes for name, value in vars(base).items() if not name.startswith("_"))
     return {name: value for name, value in members if isinstance(value, FunctionType | property | classmethod)}
-
-
-def _names_in(base: type) -> Iterator[str]:
-    yield from vars(base)
-    yield from inspect.get_annotations(base)
 
 
 def _is_alike(value: Any, member: Any) -> bool:

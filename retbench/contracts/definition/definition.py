@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterator
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -41,8 +42,8 @@ def definition_problem(component: type[BaseModel]) -> str | None:
     """
     if inspect.isabstract(component):
         return f"{component.__name__} does not define {', '.join(sorted(component.__abstractmethods__))}"
-    problems = (*_shadow_problems(component), *_model_problems(component), *_path_problems(component))
-    return next(iter(problems), None) or attribute_problem(component)
+    problems = chain(_model_problems(component), _shadow_problems(component), _path_problems(component))
+    return next(problems, None) or attribute_problem(component)
 
 
 def option_values_problem(component: BaseModel) -> str | None:
@@ -67,6 +68,9 @@ def _shadow_problems(component: type[BaseModel]) -> Iterator[str]:
 
 def _model_problems(model: type[BaseModel], owners: tuple[type[BaseModel], ...] = ()) -> Iterator[str]:
     """Yield the faults of a model whose fields are options, and of the models that these options are."""
+    if not model.__pydantic_complete__ and not model.model_rebuild(raise_errors=False):
+        yield f"{model.__name__}: an option has a type that is not defined: import it outside of `if TYPE_CHECKING`"
+        return
     for name, field in model.model_fields.items():
         where = f"{model.__name__}.{name}"
         if problem := annotation_problem(field.annotation):

@@ -59,6 +59,11 @@ class PathHolder(BaseModel):
 def faulty_classes() -> Iterator[tuple[type[Component], str]]:
     """Yield classes with one fault each, and what is expected in the message."""
 
+    class Undefined(ToyAttack):
+        schedule: Missing | None = None  # type: ignore[name-defined]  # noqa: F821  # the fault
+
+    yield Undefined, "Undefined: an option has a type that is not defined: import it outside of `if TYPE_CHECKING`"
+
     class ListOption(ToyAttack):
         steps: list[int] = Field([1])
 
