@@ -140,7 +140,8 @@ def test_a_fit_takes_the_published_steps_in_their_order(triplet: str, between: s
     distances = head_differences(network, state)
     assert len(distances) == 39
     assert max(distances.values()) < 2e-5, distances
-    checkpoint = torch.load(tmp_path / "training.pt", weights_only=True)
+    checkpoint = Context(CPU, "float32", Noise(0, ("fit",)), checkpoints=tmp_path).load_checkpoint("training")
+    assert checkpoint is not None
     for name, critic in (("feature_critic", feature_critic), ("code_critic", code_critic)):
         for weight, expected in zip(checkpoint["moving"][name].values(), critic.state_dict().values(), strict=True):
             torch.testing.assert_close(weight, expected, rtol=0, atol=2e-5)
