@@ -102,9 +102,9 @@ class Component(BaseModel):
     def __eq__(self, other: object) -> bool:
         """Return whether two components have the same class and options; 1, 1.0 and True are different options.
 
-        So components are equal exactly if their options have equal JSON.
+        So equal components have recipes with equal JSON, and components that differ in a recorded option have not.
         """
-        return super().__eq__(other) and isinstance(other, Component) and same_options(self, other)
+        return isinstance(other, Component) and super().__eq__(other) is True and same_options(self, other)
 
     def supports(self, facts: Facts) -> str | None:
         """Return the reason why this component cannot run in a cell with these facts, or None if it can.
@@ -130,7 +130,10 @@ class Component(BaseModel):
         return ()
 
     def files(self, facts: Facts) -> dict[str, Path]:
-        """Return the files that options name, by option; recipes contain a file's sha256 in place of its path."""
+        """Return the files that options name, by option; recipes contain a file's sha256 in place of its path.
+
+        A file that no option names, such as one that the package contains, has a name unlike any option.
+        """
         return {}
 
     def options_json(self) -> dict[str, Json]:

@@ -6,6 +6,7 @@ of a cell, so they are checked here. A breach stops the plan: the plugin needs a
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, get_args
@@ -106,8 +107,9 @@ def _cached_problem(hasher: Hasher, parts: Mapping[str, Component]) -> str | Non
 def _spec_problem(component: Component, facts: Facts) -> str | None:
     """Return why a recipe would not record a component completely, or None."""
     files, options = component.files(facts), component.options_json()
-    if unknown := sorted(files.keys() - options.keys()):
-        return f"files: unknown option: got {unknown[0]!r}, {suggest(unknown[0], options)}"
+    for name in sorted(files.keys() - options.keys()):  # a file of the package itself, which no option names
+        if similar := difflib.get_close_matches(name, sorted(options.keys() - files.keys()), n=1, cutoff=0.75):
+            return f"files: unknown option: got {name!r}, expected {similar[0]!r}, or a name unlike any option"
     paths = [name for name in options if isinstance(getattr(component, name), Path)]
     if left := sorted(paths - files.keys()):
         return f"files: it must return the path of every option that is one: expected {left[0]!r}"

@@ -102,6 +102,12 @@ def test_components_with_equal_options_are_equal() -> None:
     assert len({ToyAttack(eps=0.1), ToyAttack(eps=0.1), ToyAttack(eps=0.2)}) == 2
 
 
+def test_a_component_equals_nothing_but_a_component() -> None:
+    assert ToyAttack() != "attack toy"
+    assert ToyAttack() != dict(ToyAttack())
+    assert ToyAttack() not in ["none", None]
+
+
 def test_another_class_with_the_same_options_is_not_equal() -> None:
     assert ToyHasher() != ToyPurifier()
     assert ToyAttack() != FaultyAttack()
