@@ -34,10 +34,10 @@ class DCMH(CrossModalHasher):
     gets the outputs themselves. The published text branch is convolutions over a map of 1 x T x 1, which are equivalent
     to linear layers. The whole backbone is trained, so no features are cached.
 
-    The defaults are those of the PyTorch code. In that code the eta term of the texts has no gradient, because it sums
-    detached outputs; here it has one, as in the paper and the MATLAB code. The latter uses `schedule: logarithmic`,
-    `last_learning_rate: 1e-3`, `weight_decay: 5e-4` and `center_texts: true`. It also starts with F = G = 0, takes
-    N / b steps rounded up, and steps on texts first; these three have no option.
+    The defaults are those of the PyTorch code. The eta term has a gradient in both modalities, as in the paper, the
+    MATLAB code and the current PyTorch code (an older version of the latter lost it in the texts). The MATLAB code uses
+    `schedule: logarithmic`, `last_learning_rate: 1e-3`, `weight_decay: 5e-4` and `center_texts: true`. It also starts
+    with F = G = 0, takes N / b steps rounded up, and steps on texts first; these three have no option.
     """
 
     name: ClassVar[str] = "dcmh"
