@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import platform
 import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
@@ -45,6 +47,23 @@ def resolve_precision(requested: Literal["auto", "float32", "bf16"], device: tor
     if device.type == "cuda":
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
     return "bf16" if device.type == "cpu" and torch.cpu._is_avx512_bf16_supported() else "float32"
+
+
+@contextmanager
+def exact_float32() -> Iterator[None]:
+    """Compute convolutions and matrix products of float32 tensors in float32 for the block.
+
+    By default torch rounds the inputs of convolutions to TF32 on NVIDIA GPUs, which leaves 10 of the 23 bits of a
+    mantissa; attacks run in float32 because signs of gradients depend on the last bits. A user's settings are restored.
+    """
+    convolutions, products = torch.backends.cudnn.allow_tf32, torch.get_float32_matmul_precision()
+    try:
+        torch.backends.cudnn.allow_tf32 = False
+        torch.set_float32_matmul_precision("highest")
+        yield
+    finally:
+        torch.backends.cudnn.allow_tf32 = convolutions
+        torch.set_float32_matmul_precision(products)
 
 
 def environment(device: torch.device) -> dict[str, Json]:

@@ -16,7 +16,7 @@ from retbench.canon import Json
 from retbench.contracts import Context, Event, Noise
 from retbench.contracts.event import EventKind
 from retbench.errors import ArtifactCorrupt, ArtifactMissing, StoreUnwritable, option_name
-from retbench.execute.device import environment, free_memory, peak_memory, reset_peak
+from retbench.execute.device import environment, exact_float32, free_memory, peak_memory, reset_peak
 from retbench.execute.events import EventHandler
 from retbench.execute.failure import Failure, FailureKind, StepTimeout, classify
 from retbench.plan import Plan
@@ -154,7 +154,11 @@ class LocalExecutor:
         started, records, caveats = time.perf_counter(), dict[str, Any](), list[str]()
         batch_size = self._batch_size(stage)
         reset_peak(self.device)
-        with self.store.checkpoints(stage.key) as folder, _seed_torch(stage.noise(self.device), self.device):
+        with (
+            self.store.checkpoints(stage.key) as folder,
+            _seed_torch(stage.noise(self.device), self.device),
+            exact_float32(),
+        ):
             ctx = Context(
                 device=self.device,
                 precision=stage.network_precision,

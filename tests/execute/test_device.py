@@ -11,7 +11,7 @@ import torch
 from retbench.contracts.context import Precision
 from retbench.errors import UserError
 from retbench.execute import pick_device, resolve_precision
-from retbench.execute.device import environment, free_memory, peak_memory
+from retbench.execute.device import environment, exact_float32, free_memory, peak_memory
 
 CPU = torch.device("cpu")
 
@@ -83,3 +83,21 @@ def test_the_environment_is_json_and_names_device_and_versions() -> None:
 
 def test_peak_memory_is_in_bytes() -> None:
     assert 10_000_000 < peak_memory(CPU) < 1 << 40
+
+
+@pytest.mark.parametrize(("convolutions", "products"), [(True, "highest"), (False, "highest"), (True, "high")])
+def test_float32_is_exact_inside_the_block_and_as_before_after_it(convolutions: bool, products: str) -> None:
+    def settings() -> tuple[bool, str]:
+        return torch.backends.cudnn.allow_tf32, torch.get_float32_matmul_precision()
+
+    default = settings()
+    try:
+        torch.backends.cudnn.allow_tf32 = convolutions
+        torch.set_float32_matmul_precision(products)
+        with pytest.raises(KeyError), exact_float32():
+            assert settings() == (False, "highest")
+            raise KeyError
+        assert settings() == (convolutions, products)
+    finally:
+        torch.backends.cudnn.allow_tf32, precision = default
+        torch.set_float32_matmul_precision(precision)

@@ -178,6 +178,17 @@ def test_a_fit_is_reproducible_and_restores_the_global_generator(
     assert torch.equal(read_tensors(plan, again.store, "fit")["weight"], weight)
 
 
+def test_a_step_computes_float32_without_tf32(
+    toy_plan: Planner, executor: LocalExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[bool] = []
+    monkeypatch.setattr(HookedHasher, "on_fit", lambda ctx: seen.append(torch.backends.cudnn.allow_tf32))
+    before = torch.backends.cudnn.allow_tf32
+    assert executor.run(toy_plan({"hasher": "hooked"}, HookedHasher)).failures == {}
+    assert seen == [False]
+    assert torch.backends.cudnn.allow_tf32 == before
+
+
 def test_the_seed_changes_the_trained_network(toy_plan: Planner, executor: LocalExecutor, store: Store) -> None:
     plans = [toy_plan({"hasher": "hooked", "seed": seed}, HookedHasher) for seed in (0, 1)]
     for plan in plans:
