@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import math
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import Any
 
 import torch
 from torch import Tensor
+
+from retbench.errors import ContractBreach
 
 # The constants of SplitMix64 (Steele, Lea and Flood 2014) as signed 64-bit integers.
 _INCREMENT = 0x9E3779B97F4A7C15 - (1 << 64)
@@ -24,6 +29,10 @@ class Noise:
     and cosine), because they come from a counter-based generator: SplitMix64 over the key and the element's index.
     Streams of different purposes are independent, so that adding one use of noise does not change another.
 
+    A component draws from the source that it is given, and from those derived from it. While an attack or a purifier
+    runs, it cannot make a source for the ids of queries (see `reserve_noise`): with the seed of the suite, it would
+    repeat the random numbers of other components.
+
     Attributes:
         seed: the cell's seed.
         ids: ids of the rows: query ids, or a single name for a fit.
@@ -36,9 +45,15 @@ class Noise:
     device: torch.device = field(default=torch.device("cpu"))
     copy_index: int = 0
 
+    def __post_init__(self) -> None:
+        for component, reserved in _RESERVED:
+            if shared := reserved.intersection(self.ids):
+                problem = f"it made its own source of noise for {min(shared)}; draw from the `noise` that it is given"
+                raise ContractBreach(component, problem)
+
     def copy(self, index: int) -> Noise:
         """Return repetition `index` of this source: independent numbers for the same ids."""
-        return replace(self, copy_index=self.copy_index * 65_537 + index + 1)
+        return self._replace(copy_index=self.copy_index * 65_537 + index + 1)
 
     def derive(self, name: str) -> Noise:
         """Return an independent source for the same ids, with a seed derived from this one's and `name`.
@@ -47,15 +62,15 @@ class Noise:
         random numbers.
         """
         seed = hashlib.blake2b(f"{self.seed}\0{name}".encode(), digest_size=8).digest()
-        return replace(self, seed=int.from_bytes(seed, "little") >> 1)
+        return self._replace(seed=int.from_bytes(seed, "little") >> 1)
 
     def at_position(self, position: int) -> Noise:
         """Return the source of the purifier at a position in a chain; the first purifier, at 0, uses this source."""
-        return replace(self, seed=self.seed + position * 1_000_003)
+        return self._replace(seed=self.seed + position * 1_000_003)
 
     def rows(self, start: int, stop: int) -> Noise:
         """Return the source of the ids `start` to `stop`, for a part of a batch."""
-        return replace(self, ids=self.ids[start:stop])
+        return self._replace(ids=self.ids[start:stop])
 
     def uniform(self, purpose: str, shape: tuple[int, ...], step: int = 0) -> Tensor:
         """Return uniform numbers in [0, 1): float32 (B, *shape), where B is the number of ids.
@@ -96,6 +111,12 @@ class Noise:
         key = int(self._keys(purpose)[0])
         return torch.Generator().manual_seed(key & (2**63 - 1))
 
+    def _replace(self, **changes: Any) -> Noise:
+        """Return a source with other attributes; it is derived from this one, so its ids are not checked again."""
+        source = object.__new__(Noise)
+        source.__dict__.update(vars(self), **changes)
+        return source
+
     def _keys(self, purpose: str) -> Tensor:
         return _keys(self.seed, self.ids, purpose, self.copy_index)
 
@@ -104,6 +125,31 @@ class Noise:
         states = _mix(keys ^ _mix(torch.tensor(step + 1, device=self.device) * _INCREMENT))
         counters = torch.arange(1, count + 1, device=self.device).mul_(_INCREMENT)
         return _mix(states[:, None] + counters)
+
+
+# Component and ids of each block; no context variable, which the threads of a component would not inherit.
+_RESERVED: list[tuple[str, frozenset[str]]] = []
+
+
+@contextmanager
+def reserve_noise(component: str, ids: Sequence[str]) -> Iterator[None]:
+    """Let nobody make a `Noise` for these ids in this block; sources that exist, and those derived from them, work.
+
+    So a component cannot draw the random numbers of another one by mistake or by the seed that its own source shows.
+    It is no protection from code that circumvents the class, which could read the results as well.
+
+    Args:
+        component: the component that runs, which the error names.
+        ids: the reserved ids; none reserve nothing.
+
+    Raises:
+        ContractBreach: a source was made for one of the ids; raised where it is made.
+    """
+    _RESERVED.append((component, frozenset(ids)))
+    try:
+        yield
+    finally:
+        _RESERVED.pop()
 
 
 @lru_cache(maxsize=1024)

@@ -36,7 +36,7 @@ class TrainingData:
     @cached_property
     def labels(self) -> Tensor:
         """The training labels: multi-hot uint8 (N, C)."""
-        return self.dataset.labels("train").to(self.device)
+        return self.dataset.labels("train").to(self.device, copy=True)
 
     def images(self, rows: Sequence[int]) -> Tensor:
         """Return the training images at `rows`, in this order: float32 (B, 3, H, W) in [0, 1]."""
@@ -48,7 +48,7 @@ class TrainingData:
         Raises:
             LookupError: the dataset has no texts.
         """
-        return self.dataset.texts("train", rows).to(self.device)
+        return self.dataset.texts("train", rows).to(self.device, copy=True)
 
     def features(self, rows: Sequence[int]) -> Tensor:
         """Return the stored features of the training images at `rows`, in this order: float32 (B, F).

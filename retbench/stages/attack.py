@@ -26,8 +26,9 @@ from retbench.contracts import (
 from retbench.contracts.attack import Need
 from retbench.contracts.context import Precision
 from retbench.metrics import unpack
-from retbench.stages.check import check_images, project_into_ball, quantize_images
-from retbench.stages.fit import check_state
+from retbench.stages.check import check_images, check_state, project_into_ball, quantize_images
+from retbench.stages.fit import list_fit_inputs
+from retbench.stages.isolation import Input, isolate
 from retbench.stages.measure import concatenate_batches, measure_images
 from retbench.stages.queries import Queries
 from retbench.stages.stage import Load, Outcome, Stage
@@ -102,7 +103,7 @@ class _AttackStage(Stage):
         grants: dict[Need, Tensor] = {}
         for need in self.attack.needs - {"training", "target_texts"}:
             if need == "database_labels":
-                grants[need] = dataset.labels("database").to(ctx.device)
+                grants[need] = dataset.labels("database").to(ctx.device, copy=True)
             else:
                 packed = load(self.context.grants[need]).tensors["codes"]
                 grants[need] = unpack(packed, self.context.facts.bits).to(ctx.device)
@@ -129,7 +130,11 @@ class FitAttack(_AttackStage):
 
     def run(self, load: Load, ctx: Context) -> Outcome:
         ctx = replace(ctx, parts=self.states.load_parts(load, ctx.device))
-        return Outcome(check_state(self.attack.fit(self._knowledge(load, ctx), ctx), self.attack), {})
+        knowledge = self._knowledge(load, ctx)
+        queries = self.queries.dataset.ids("query")
+        with isolate(self.attack, {**list_knowledge(knowledge), **list_fit_inputs(ctx)}, queries):
+            state = self.attack.fit(knowledge, ctx)
+        return Outcome(check_state(state, self.attack), {})
 
 
 @dataclass(frozen=True)
@@ -172,16 +177,22 @@ class Perturb(_AttackStage):
         purifiers = [
             (purifier, load_frozen(purifier, states, load, ctx.device)) for purifier, states in self.context.purifiers
         ]
+        modules = {f"the networks of {purifier.name}": module for purifier, module in purifiers}
         batches = []
-        for batch, noise in self._batches(load, ctx):
-            if purifiers:
-                knowledge = replace(knowledge, network=DefendedNetwork(network, purifiers, noise))
-            images = check_images(self.attack.perturb(knowledge, batch, module, noise), batch.images, self.attack)
-            images = project_into_ball(images, batch.images, self.attack.ball, self.attack)
-            images = quantize_images(images, batch.images) if self.quantize else images
-            batches.append({"images": images.cpu(), **measure_images(images, batch.images)})
-        tensors = concatenate_batches(batches, (3, *self.context.facts.image_size))
-        return Outcome(tensors, {"largest_linf": float(tensors["linf"].max()) if batches else 0.0})
+        with isolate(self.attack, {"its own networks": module, **modules, **list_knowledge(knowledge)}):
+            for batch, noise in self._batches(load, ctx):
+                if purifiers:
+                    knowledge = replace(knowledge, network=DefendedNetwork(network, purifiers, noise))
+                clean = batch.images.clone()  # perturbations are measured against images that no plugin has held
+                with isolate(self.attack, list_batch(batch), batch.ids):
+                    images = self.attack.perturb(knowledge, batch, module, noise)
+                images = project_into_ball(
+                    check_images(images, clean, self.attack), clean, self.attack.ball, self.attack
+                )
+                images = quantize_images(images, clean) if self.quantize else images
+                batches.append({"images": images.cpu(), **measure_images(images, clean)})
+        outcome = concatenate_batches(batches, (3, *self.context.facts.image_size))
+        return Outcome(outcome, {"largest_linf": float(outcome["linf"].max()) if batches else 0.0})
 
     def _batches(self, load: Load, ctx: Context) -> Iterator[tuple[Batch, Noise]]:
         targets = load(self.targets).tensors
@@ -198,7 +209,18 @@ class Perturb(_AttackStage):
         if "target_texts" not in self.attack.needs:
             return batch
         texts = self.queries.dataset.texts("database", batch.target_rows.tolist())
-        return batch._replace(target_texts=texts.to(device))
+        return batch._replace(target_texts=texts.to(device, copy=True))
+
+
+def list_batch(batch: Batch) -> dict[str, Input]:
+    """Return the tensors of a batch, by the names in messages."""
+    return {f"batch.{name}": value for name, value in batch._asdict().items() if isinstance(value, Tensor)}
+
+
+def list_knowledge(knowledge: Knowledge) -> dict[str, Input]:
+    """Return the networks and tensors that an attack knows, by the names in messages."""
+    grants = {f"knowledge.{need}": tensor for need, tensor in knowledge.grants.items()}
+    return {"the weights of the attacked network": knowledge.network, **grants}
 
 
 class DefendedNetwork(HashNetwork):

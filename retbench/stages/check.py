@@ -1,19 +1,116 @@
-"""Check the images that attacks and purifiers return."""
+"""Check the tensors that components return."""
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor
+from collections.abc import Collection
+from typing import cast
 
-from retbench.contracts import Ball, Component
+import torch
+from torch import Tensor, nn
+
+from retbench.contracts import Ball, Component, State
 from retbench.errors import ContractBreach
 
 ROUNDING = 1e-5
 """The largest excess over a range or a ball that counts as rounding and is projected; more is a breach."""
 
 
+RECORD_PREFIX = "record/"
+"""The prefix of recorded images among an artifact's tensors; no name in a state may start with it."""
+FLOATS = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
+STATE_DTYPES = (*FLOATS, torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8, torch.bool)
+"""Types of numbers that artifacts store."""
+
+
+def check_tensor(
+    value: object, component: Component, what: str, dtypes: Collection[torch.dtype], device: torch.device
+) -> Tensor:
+    """Return a tensor without its graph, after checking that it is a plain one.
+
+    Tensors of other classes may compute in another way, and sparse, quantized or complex ones lose information when
+    they are stored or compared.
+
+    Args:
+        value: the value that the component returned.
+        component: the component that errors name.
+        what: a description for errors, such as `logits`.
+        dtypes: the accepted types.
+        device: the device on which the component had its inputs.
+
+    Raises:
+        ContractBreach: a check failed.
+    """
+    if type(value) not in (Tensor, nn.Parameter):
+        raise contract_breach(component, f"wrong type of {what}: got {type(value).__name__}, expected a tensor")
+    tensor = cast(Tensor, value).detach()
+    if tensor.layout is not torch.strided or tensor.is_quantized:
+        got = "a quantized tensor" if tensor.is_quantized else tensor.layout
+        raise contract_breach(component, f"wrong layout of {what}: got {got}, expected a dense tensor")
+    if tensor.dtype not in dtypes:
+        expected = " or ".join(str(dtype) for dtype in dtypes)
+        raise contract_breach(component, f"wrong dtype of {what}: got {tensor.dtype}, expected {expected}")
+    if tensor.device != device:
+        raise contract_breach(component, f"{what} on another device: got {tensor.device}, expected {device}")
+    return tensor
+
+
+def check_outputs(
+    value: object, component: Component, what: str, shape: tuple[int | None, ...], device: torch.device
+) -> Tensor:
+    """Return the outputs of a network as float32, after checking type, shape and finiteness.
+
+    Args:
+        value: the value that the network returned.
+        component: the component that errors name.
+        what: a description for errors, such as `logits`.
+        shape: the expected sizes; None for any.
+        device: the device of the network's inputs.
+
+    Raises:
+        ContractBreach: a check failed.
+    """
+    outputs = check_tensor(value, component, what, FLOATS, device)
+    sizes = tuple(outputs.shape)
+    if len(sizes) != len(shape) or any(size not in (got, None) for got, size in zip(sizes, shape, strict=True)):
+        expected = f"({', '.join('any' if size is None else str(size) for size in shape)})"
+        raise contract_breach(component, f"wrong shape of {what}: got {sizes}, expected {expected}")
+    if not torch.isfinite(outputs).all():
+        raise contract_breach(component, f"NaN or infinity in the {what}")
+    return outputs.float()
+
+
+def check_state(state: object, component: Component) -> State:
+    """Return the state of a fit without graphs, after checking that it is a dictionary of finite tensors.
+
+    Raises:
+        ContractBreach: a check failed.
+    """
+    if not isinstance(state, dict):
+        raise contract_breach(component, f"fit must return a dictionary of tensors: got {type(state).__name__}")
+    for name in state:
+        if type(name) is not str or not name or name.startswith(RECORD_PREFIX):
+            expected = f"a text that does not start with {RECORD_PREFIX}"
+            raise contract_breach(
+                component, f"wrong name in the state that fit returned: got {name!r}, expected {expected}"
+            )
+    checked = {
+        name: check_tensor(
+            tensor, component, f"{name} in the state that fit returned", STATE_DTYPES, _device_of(tensor)
+        )
+        for name, tensor in state.items()
+    }
+    if infinite := sorted(name for name, tensor in checked.items() if not torch.isfinite(tensor).all()):
+        raise contract_breach(component, f"fit returned NaN or infinity in {', '.join(infinite[:3])}")
+    return checked
+
+
+def _device_of(value: object) -> torch.device:
+    """Return the device of a state's tensor; any one that has numbers will do, because a copy on the CPU is stored."""
+    return value.device if isinstance(value, Tensor) and not value.is_meta else torch.device("cpu")
+
+
 def check_images(images: object, reference: Tensor, component: Component) -> Tensor:
-    """Return `images` clamped to [0, 1], after checking type, shape, dtype, finiteness and range.
+    """Return a clamped copy of `images`, in [0, 1], after checking type, shape, dtype, finiteness and range.
 
     Args:
         images: the value that the component returned.
@@ -23,13 +120,10 @@ def check_images(images: object, reference: Tensor, component: Component) -> Ten
     Raises:
         ContractBreach: a check failed.
     """
-    if not isinstance(images, Tensor):
-        raise contract_breach(component, f"wrong type: got {type(images).__name__}, expected a tensor")
+    images = check_tensor(images, component, "images", (torch.float32,), reference.device)
     if images.shape != reference.shape:
-        raise contract_breach(component, f"wrong shape: got {tuple(images.shape)}, expected {tuple(reference.shape)}")
-    if images.dtype != torch.float32:
-        raise contract_breach(component, f"wrong dtype: got {images.dtype}, expected torch.float32")
-    images = images.detach().to(reference.device)
+        got, expected = tuple(images.shape), tuple(reference.shape)
+        raise contract_breach(component, f"wrong shape of images: got {got}, expected {expected}")
     if not torch.isfinite(images).all():
         raise contract_breach(component, f"NaN or infinity in {int((~torch.isfinite(images)).sum())} pixels")
     if images.numel() and (images.min() < -ROUNDING or images.max() > 1 + ROUNDING):
@@ -78,4 +172,9 @@ def quantize_images(images: Tensor, clean: Tensor | None = None) -> Tensor:
 
 def contract_breach(component: Component, problem: str) -> ContractBreach:
     """Return the error for a component that broke its contract; it names the component and its package."""
-    return ContractBreach(f"{component} (package {type(component).__module__.partition('.')[0]})", problem)
+    return ContractBreach(describe_component(component), problem)
+
+
+def describe_component(component: Component) -> str:
+    """Return kind, name and package of a component, for messages."""
+    return f"{component} (package {type(component).__module__.partition('.')[0]})"

@@ -18,7 +18,8 @@ from retbench.contracts.defense import Vote
 from retbench.contracts.facts import Split
 from retbench.contracts.hasher import Modality
 from retbench.metrics import pack
-from retbench.stages.check import contract_breach
+from retbench.stages.check import check_outputs
+from retbench.stages.isolation import isolate
 from retbench.stages.queries import Queries, ShardsPerCopy
 from retbench.stages.stage import Load, Outcome, Stage
 from retbench.stages.states import Victim
@@ -66,7 +67,7 @@ class _EncodeStage(Stage):
     def run(self, load: Load, ctx: Context) -> Outcome:
         network = self.victim.network(load, ctx.device)
         codes, agreement = [], 1.0
-        with torch.inference_mode():
+        with isolate(self.main_component, {"its own networks": network}), torch.inference_mode():
             for copies in self._batches(load, ctx):
                 codes.append(self._combine([self._logits(network, batch, ctx) for batch in copies]))
                 if len(codes) == 1 and self.precision != "float32":
@@ -86,14 +87,9 @@ class _EncodeStage(Stage):
         return sign(torch.stack(votes).mean(dim=0))
 
     def _logits(self, network: HashNetwork, batch: Tensor, ctx: Context) -> Tensor:
-        with ctx.autocast():
-            logits: Tensor = getattr(network, self.encoder)(batch)
-        if logits.shape != (len(batch), self.bits):
-            got, expected = tuple(logits.shape), (len(batch), self.bits)
-            raise contract_breach(self.victim.hasher, f"wrong shape of logits: got {got}, expected {expected}")
-        if not torch.isfinite(logits).all():
-            raise contract_breach(self.victim.hasher, "NaN or infinity in the logits")
-        return logits.float()
+        with isolate(self.victim.hasher, {f"the {self.modality}s": batch}), ctx.autocast():
+            logits = getattr(network, self.encoder)(batch)
+        return check_outputs(logits, self.victim.hasher, "logits", (len(batch), self.bits), batch.device)
 
 
 @dataclass(frozen=True)

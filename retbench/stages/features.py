@@ -14,7 +14,8 @@ from retbench.contracts import Component, Context, Dataset, Facts, Part, unit_im
 from retbench.contracts.context import Precision
 from retbench.contracts.dataset import identify_dataset
 from retbench.contracts.facts import Split
-from retbench.stages.check import contract_breach
+from retbench.stages.check import check_outputs
+from retbench.stages.isolation import isolate
 from retbench.stages.stage import Load, Outcome, Stage
 from retbench.stages.states import StateKeys
 
@@ -75,25 +76,17 @@ class ComputeFeatures(Stage):
         module = self.part.module(self.state.load(load, ctx.device), ctx.device)
         module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub omits the argument
         table: Tensor | None = None
-        with torch.inference_mode():
+        with isolate(self.part, {"its own networks": module}), torch.inference_mode():
             for batch in ctx.batches(self.units):
                 rows = range(self.rows[0] + batch.start, self.rows[0] + batch.stop)
-                with ctx.autocast():
-                    features = module(unit_images(self.dataset.images(self.split, rows), ctx.device))
-                features = self._check(features, len(rows))
+                images = unit_images(self.dataset.images(self.split, rows), ctx.device)
+                with isolate(self.part, {"the images": images}), ctx.autocast():
+                    features = module(images)
+                features = check_outputs(features, self.part, "features", (len(rows), None), ctx.device)
                 if table is None:  # filled in place: joining batches would need the memory of a shard twice
                     table = torch.empty(self.units, features.shape[1])
                 table[batch.start : batch.stop] = features.cpu()
         return Outcome({"features": torch.empty(0, 0) if table is None else table}, {})
-
-    def _check(self, features: object, count: int) -> Tensor:
-        """Return the features as float32 (B, F), after checking type, shape and finiteness; raises ContractBreach."""
-        if not isinstance(features, Tensor) or features.ndim != 2 or len(features) != count:
-            got = tuple(features.shape) if isinstance(features, Tensor) else type(features).__name__
-            raise contract_breach(self.part, f"wrong shape of features: got {got}, expected ({count}, F)")
-        if not torch.isfinite(features).all():
-            raise contract_breach(self.part, "NaN or infinity in the features")
-        return features.float()
 
 
 def shard_rows(count: int) -> Iterator[tuple[int, int]]:

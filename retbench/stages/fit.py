@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import torch
+from torch import Tensor
 
 from retbench.canon import Json
 from retbench.contracts import (
@@ -24,7 +25,8 @@ from retbench.contracts import (
 )
 from retbench.contracts.context import Precision
 from retbench.contracts.dataset import identify_dataset
-from retbench.stages.check import contract_breach
+from retbench.stages.check import check_state, contract_breach
+from retbench.stages.isolation import Input, isolate
 from retbench.stages.stage import Load, Outcome, Stage
 from retbench.stages.states import StateKeys, Victim
 
@@ -78,7 +80,9 @@ class _FitStage(Stage):
 
     def run(self, load: Load, ctx: Context) -> Outcome:
         ctx = replace(ctx, parts=self.states.load_parts(load, ctx.device))
-        state = self._fit(self._data(load, ctx), load, ctx)
+        data = self._data(load, ctx)
+        with isolate(self.component, list_fit_inputs(ctx, data.shards)):
+            state = self._fit(data, load, ctx)
         return Outcome(check_state(state, self.component), {})
 
     def _data(self, load: Load, ctx: Context) -> TrainingData:
@@ -148,17 +152,15 @@ class Harden(_FitStage):
 
     def _fit(self, data: TrainingData, load: Load, ctx: Context) -> State:
         before = self.victim.state(load, ctx.device)
-        after = check_state(self.component.fit(self.victim.hasher, before, data, ctx), self.component)
+        with isolate(self.component, {"the weights of the hasher": before}):
+            state = self.component.fit(self.victim.hasher, before, data, ctx)
+        after = check_state(state, self.component)
         if {n: t.shape for n, t in before.items()} != {n: t.shape for n, t in after.items()}:
             raise contract_breach(self.component, "a hardening must keep the names and shapes of the hasher's weights")
         return after
 
 
-def check_state(state: State, component: Component) -> State:
-    """Return `state`, after checking that it is a dictionary of finite tensors; raises ContractBreach."""
-    if not isinstance(state, dict) or not all(isinstance(t, torch.Tensor) for t in state.values()):
-        raise contract_breach(component, f"fit must return a dictionary of tensors: got {type(state).__name__}")
-    diverged = sorted(n for n, t in state.items() if t.is_floating_point() and not torch.isfinite(t).all())
-    if diverged:
-        raise contract_breach(component, f"fit returned NaN or infinity in {', '.join(diverged[:3])}")
-    return state
+def list_fit_inputs(ctx: Context, features: tuple[Tensor, ...] = ()) -> dict[str, Input]:
+    """Return the stored tensors that a fit is given, by the names in messages; labels and images are its own copies."""
+    shards = {str(number): shard for number, shard in enumerate(features)}
+    return {"the features": shards, **{f"the weights of its part {role}": state for role, state in ctx.parts.items()}}

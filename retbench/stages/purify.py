@@ -12,6 +12,7 @@ from retbench.canon import Json
 from retbench.contracts import Component, Context, Facts, Noise, Purifier
 from retbench.contracts.context import Precision
 from retbench.stages.check import check_images, quantize_images
+from retbench.stages.isolation import isolate
 from retbench.stages.measure import concatenate_batches, measure_images
 from retbench.stages.queries import Queries
 from retbench.stages.stage import Load, Outcome, Stage
@@ -91,15 +92,16 @@ class Purify(Stage):
         module = load_frozen(self.purifier, self.states, load, ctx.device)
         source = load(self.source).tensors["images"] if self.source else None
         batches = []
-        for rows in ctx.batches(len(self.queries)):
-            clean = self.queries.images(rows, ctx.device)
-            images = clean if source is None else source[rows.start : rows.stop].to(ctx.device)
-            purified = self._purify(images, module, ctx, ctx.noise.rows(rows.start, rows.stop))
-            batches.append({"images": purified.cpu(), **measure_images(purified, clean)})
+        with isolate(self.purifier, {"its own networks": module}):
+            for rows in ctx.batches(len(self.queries)):
+                clean = self.queries.images(rows, ctx.device)
+                images = clean.clone() if source is None else source[rows.start : rows.stop].to(ctx.device)
+                purified = self._purify(images, module, ctx, ctx.noise.rows(rows.start, rows.stop))
+                batches.append({"images": purified.cpu(), **measure_images(purified, clean)})
         return Outcome(concatenate_batches(batches, (3, *self.facts.image_size)), {})
 
     def _purify(self, images: Tensor, module: nn.Module, ctx: Context, noise: Noise) -> Tensor:
-        with torch.no_grad(), ctx.autocast():
+        with isolate(self.purifier, {"the images": images}, noise.ids), torch.no_grad(), ctx.autocast():
             purified = self.purifier.purify(images, module, noise)
         purified = check_images(purified, images, self.purifier)
         return quantize_images(purified) if self.quantize else purified

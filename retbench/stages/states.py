@@ -11,12 +11,11 @@ from torch import nn
 
 from retbench.canon import Json
 from retbench.contracts import Attack, Hasher, HashNetwork, Purifier, State
+from retbench.stages.check import RECORD_PREFIX
 from retbench.stages.stage import Load
 
 CAVEATS = "caveats"
 """The entry of an artifact's summary with the warnings of its fit about the numbers of all rows that depend on it."""
-RECORD_PREFIX = "record/"
-"""The prefix of recorded images among an artifact's tensors."""
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,10 @@ from retbench.contracts import (
 from retbench.contracts.attack import Need
 from retbench.errors import ContractBreach
 from retbench.plan import CODE_SPLITS
-from retbench.stages.fit import check_state
+from retbench.stages.attack import list_knowledge
+from retbench.stages.check import check_state
+from retbench.stages.fit import list_fit_inputs
+from retbench.stages.isolation import isolate
 from retbench.testing.toys import ToyHasher
 
 CPU = torch.device("cpu")
@@ -79,9 +82,12 @@ def fit_part(part: Part | AttackPart, dataset: Dataset, facts: Facts) -> State:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         if isinstance(part, AttackPart):
-            state = part.fit(make_knowledge(part, dataset, facts), ctx)
+            knowledge = make_knowledge(part, dataset, facts)
+            with isolate(part, list_knowledge(knowledge), dataset.ids("query")):
+                state = part.fit(knowledge, ctx)
         else:
-            state = part.fit(TrainingData(dataset, dataset.facts(), CPU), ctx)
+            with isolate(part, list_fit_inputs(ctx)):
+                state = part.fit(TrainingData(dataset, dataset.facts(), CPU), ctx)
     check_module(part, part.module(check_state(state, part), CPU))
     return state
 
@@ -105,7 +111,10 @@ def fit_hasher(hasher: Hasher, dataset: Dataset, facts: Facts) -> State:
     data = TrainingData(dataset, facts, CPU, compute_features(hasher, dataset, parts))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        return check_state(hasher.fit(data, make_context(hasher.name, parts)), hasher)
+        ctx = make_context(hasher.name, parts)
+        with isolate(hasher, list_fit_inputs(ctx, data.shards)):
+            state = hasher.fit(data, ctx)
+        return check_state(state, hasher)
 
 
 def compute_features(hasher: Hasher, dataset: Dataset, parts: dict[str, State]) -> tuple[Tensor, ...]:

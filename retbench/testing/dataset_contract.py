@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
+from torch import Tensor
 
 from retbench.contracts import Dataset
 from retbench.contracts.facts import SPLITS, Split
@@ -22,6 +25,8 @@ def check_dataset(dataset: Dataset) -> None:
     ids = dataset.ids("query")
     require(dataset, len(set(ids)) == len(ids), "query ids must be unique")
     require(dataset, not set(ids) & set(dataset.ids("database")), "a query must not be in the database")
+    for split in SPLITS:
+        _check_ownership(dataset, split)
     require(dataset, dataset.fingerprint() == dataset.fingerprint(), "the fingerprint must be the same at every call")
     if facts.text_width:
         texts = dataset.texts("query", [0, 1])
@@ -30,6 +35,21 @@ def check_dataset(dataset: Dataset) -> None:
             tuple(texts.shape) == (2, facts.text_width),
             f"texts: got {tuple(texts.shape)}, expected (2, {facts.text_width})",
         )
+
+
+def _check_ownership(dataset: Dataset, split: Split) -> None:
+    """Raise ContractBreach if a change of a returned tensor changes what the dataset returns next."""
+    reads: dict[str, Callable[[], Tensor]] = {
+        "labels": lambda: dataset.labels(split),
+        "images": lambda: dataset.images(split, [0, 1]),
+    }
+    if dataset.facts().text_width:
+        reads["texts"] = lambda: dataset.texts(split, [0, 1])
+    for name, read in reads.items():
+        before, returned = read().clone(), read()
+        returned.add_(1)
+        same = torch.equal(read(), before)
+        require(dataset, same, f"{split}: {name} change if a caller changes a tensor that it got: return a copy")
 
 
 def _check_images(dataset: Dataset, split: Split, rows: list[int]) -> None:

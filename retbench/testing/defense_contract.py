@@ -5,9 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from retbench.contracts import Dataset, Facts, Hardening, Noise, Purifier, TrainingData
-from retbench.stages.check import check_images
-from retbench.stages.fit import check_state
+from retbench.contracts import Dataset, Facts, Hardening, Noise, Purifier, State, TrainingData
+from retbench.stages.check import check_images, check_state
+from retbench.stages.fit import list_fit_inputs
+from retbench.stages.isolation import isolate
 from retbench.testing.component_setup import (
     CPU,
     check_module,
@@ -30,7 +31,7 @@ def check_purifier(purifier: Purifier, dataset: Dataset, facts: Facts) -> None:
     """
     parts = fit_parts(purifier, dataset)
     data = TrainingData(dataset, dataset.facts(), CPU)
-    own = check_state(purifier.fit(data, make_context(purifier.name, parts)), purifier) if purifier.learns else {}
+    own = fit_purifier(purifier, data, parts) if purifier.learns else {}
     module = check_module(purifier, purifier.module(merge_states(own, parts), CPU))
     batch = make_batch(dataset, 3)
     noise = Noise(0, batch.ids)
@@ -51,8 +52,17 @@ def check_purifier(purifier: Purifier, dataset: Dataset, facts: Facts) -> None:
 
 def purify(purifier: Purifier, images: Tensor, module: nn.Module, noise: Noise) -> Tensor:
     """Return the purifier's images after the same checks as in a run."""
-    with torch.no_grad():
-        return check_images(purifier.purify(images, module, noise), images, purifier)
+    with isolate(purifier, {"its own networks": module, "the images": images}, noise.ids), torch.no_grad():
+        purified = purifier.purify(images, module, noise)
+    return check_images(purified, images, purifier)
+
+
+def fit_purifier(purifier: Purifier, data: TrainingData, parts: dict[str, State]) -> State:
+    """Return the state of a purifier that learns, after the same checks as in a run."""
+    ctx = make_context(purifier.name, parts)
+    with isolate(purifier, list_fit_inputs(ctx)):
+        state = purifier.fit(data, ctx)
+    return check_state(state, purifier)
 
 
 def check_hardening(hardening: Hardening, dataset: Dataset, facts: Facts) -> None:
@@ -60,7 +70,9 @@ def check_hardening(hardening: Hardening, dataset: Dataset, facts: Facts) -> Non
     hasher = ToyHasher()
     before = fit_hasher(hasher, dataset, facts)
     ctx = make_context(hardening.name, fit_parts(hardening, dataset))
-    after = check_state(hardening.fit(hasher, before, TrainingData(dataset, facts, CPU), ctx), hardening)
+    with isolate(hardening, {"the weights of the hasher": before, **list_fit_inputs(ctx)}):
+        state = hardening.fit(hasher, before, TrainingData(dataset, facts, CPU), ctx)
+    after = check_state(state, hardening)
     shapes = {name: tensor.shape for name, tensor in before.items()}
     same = shapes == {name: tensor.shape for name, tensor in after.items()}
     require(hardening, same, "it must keep the names and shapes of the hasher's weights")

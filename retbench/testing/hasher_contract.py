@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 
 from retbench.contracts import Dataset, Facts, Hasher, HashNetwork
+from retbench.stages.check import check_outputs
+from retbench.stages.isolation import isolate
 from retbench.testing.component_setup import (
     CPU,
     fit_hasher,
@@ -23,10 +25,11 @@ def check_hasher(hasher: Hasher, dataset: Dataset, facts: Facts) -> None:
     first, second = (fit_hasher(hasher, dataset, facts) for _ in range(2))
     require(hasher, all(torch.equal(first[n], second[n]) for n in first), "the same fit must give the same weights")
     network = make_frozen_network(hasher, first)
-    images = make_batch(dataset, 3).images.requires_grad_()
-    logits = network.image(images)
-    shape = tuple(logits.shape)
-    require(hasher, shape == (3, facts.bits), f"logits: got {shape}, expected (3, {facts.bits})")
+    images = make_batch(dataset, 3).images
+    with isolate(hasher, {"its own networks": network, "the images": images}), torch.inference_mode():
+        encoded = network.image(images)
+    check_outputs(encoded, hasher, "logits", (3, facts.bits), CPU)
+    logits = network.image(images.requires_grad_())
     require_gradient(hasher, logits, images, "no gradient reaches the pixels")
     single = torch.cat([network.image(image[None]) for image in images])
     require_close(hasher, single, logits, "logits must not depend on the batch")
@@ -43,10 +46,9 @@ def check_texts(hasher: Hasher, network: HashNetwork, dataset: Dataset, facts: F
     """Raise ContractBreach unless texts, also empty ones, have finite logits that do not depend on the batch."""
     texts = dataset.texts("query", range(3)).clone()
     texts[0] = 0
-    logits = network.text(texts)
-    shape = tuple(logits.shape)
-    require(hasher, shape == (3, facts.bits), f"logits of texts: got {shape}, expected (3, {facts.bits})")
-    require(hasher, bool(torch.isfinite(logits).all()), "an empty text must have finite logits")
+    with isolate(hasher, {"its own networks": network, "the texts": texts}):
+        logits = network.text(texts)
+    check_outputs(logits, hasher, "logits of texts, one of them empty", (3, facts.bits), CPU)
     single = torch.cat([network.text(text[None]) for text in texts])
     require_close(hasher, single, logits, "logits of texts must not depend on the batch")
     require(hasher, tuple(network.text(texts[:0]).shape) == (0, facts.bits), "no texts must give no logits")

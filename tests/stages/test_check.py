@@ -40,11 +40,11 @@ def perturb(clean: Tensor, ball: Ball, seed: int) -> Tensor:
     [
         (gray() * float("nan"), "NaN or infinity in 96 pixels"),
         (gray() / 0, "NaN or infinity in 96 pixels"),
-        (gray()[:, :, 1:], r"wrong shape: got \(2, 3, 3, 4\), expected \(2, 3, 4, 4\)"),
-        (gray().double(), "wrong dtype: got torch.float64, expected torch.float32"),
+        (gray()[:, :, 1:], r"wrong shape of images: got \(2, 3, 3, 4\), expected \(2, 3, 4, 4\)"),
+        (gray().double(), "wrong dtype of images: got torch.float64, expected torch.float32"),
         (gray(1.00002), r"out of range: got \[1.00002, 1.00002\], expected \[0, 1\]"),
         (gray(-0.00002), "out of range"),
-        (gray().tolist(), "wrong type: got list, expected a tensor"),
+        (gray().tolist(), "wrong type of images: got list, expected a tensor"),
     ],
     ids=["nan", "inf", "shape", "dtype", "above", "below", "type"],
 )

@@ -1,0 +1,318 @@
+"""Components that change what they are given, in place or through torch's settings, are found in every stage."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, ClassVar
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import Field
+from torch import Tensor, nn
+
+from retbench.contracts import Batch, Component, Context, Hasher, Knowledge, Noise, State, TrainingData
+from retbench.errors import ContractBreach
+from retbench.execute import FailureKind, LocalExecutor
+from retbench.plan import Plan
+from retbench.stages.isolation import isolate
+from retbench.testing import check_component
+from retbench.testing.toys import (
+    ToyAttack,
+    ToyCached,
+    ToyHardening,
+    ToyHasher,
+    ToyNetwork,
+    ToyPurifier,
+)
+
+Planner = Callable[..., Plan]
+Edit = Callable[[Tensor], object]
+
+
+def add(tensor: Tensor) -> None:
+    with torch.no_grad():
+        tensor.add_(1)
+
+
+def add_to_data(tensor: Tensor) -> None:
+    tensor.data.add_(1)
+
+
+def add_through_numpy(tensor: Tensor) -> None:
+    array = tensor.detach().numpy()
+    array += 1
+
+
+def flip(tensor: Tensor) -> None:
+    with torch.no_grad():
+        tensor.copy_(tensor.flip(0).clone())
+
+
+EDITS: list[Edit] = [add, add_to_data, add_through_numpy, flip]
+
+
+CHANNELS_LAST = torch.rand(2, 3, 4, 5).contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize("edit", EDITS)
+@pytest.mark.parametrize(
+    "tensor",
+    [torch.arange(6.0).reshape(2, 3), torch.arange(6).to(torch.uint8), CHANNELS_LAST],
+    ids=["float", "uint8", "channels last"],
+)
+def test_a_changed_tensor_is_named(tensor: Tensor, edit: Edit) -> None:
+    inputs = {"batch.images": torch.ones(2), "batch.labels": tensor.clone()}
+    problem = r"attack toy \(package retbench\): it changed batch.labels in place"
+    with pytest.raises(ContractBreach, match=problem), isolate(ToyAttack(), inputs):
+        edit(inputs["batch.labels"])
+
+
+def change_parameter(module: nn.Module) -> None:
+    next(module.parameters()).data.zero_()
+
+
+def change_buffer(module: nn.Module) -> None:
+    module.get_buffer("running_mean").add_(1)
+
+
+def replace_parameter(module: nn.Module) -> None:
+    module.register_parameter("weight", nn.Parameter(torch.full((3,), 2.0), requires_grad=False))
+
+
+def train(module: nn.Module) -> None:
+    module.train()
+
+
+def thaw(module: nn.Module) -> None:
+    module.requires_grad_(True)
+
+
+@pytest.mark.parametrize("edit", [change_parameter, change_buffer, replace_parameter, train, thaw])
+def test_a_changed_network_is_named(edit: Callable[[nn.Module], None]) -> None:
+    network = nn.BatchNorm2d(3).eval().requires_grad_(False)
+    problem = "it changed its own networks in place"
+    with pytest.raises(ContractBreach, match=problem), isolate(ToyPurifier(), {"its own networks": network}):
+        edit(network)
+
+
+@given(st.lists(st.floats(width=32), max_size=20), st.sampled_from([torch.float32, torch.float64, torch.bfloat16]))
+def test_unchanged_inputs_pass_whatever_their_bits_are(values: list[float], dtype: torch.dtype) -> None:
+    tensor = torch.tensor(values, dtype=dtype)
+    with isolate(ToyAttack(), {"tensor": tensor, "state": {"a": tensor}, "nothing": None}):
+        tensor.sum()
+
+
+@given(st.lists(st.integers(-3, 3), min_size=1, max_size=8), st.data())
+def test_any_single_changed_element_is_found(values: list[int], data: st.DataObject) -> None:
+    tensor = torch.tensor(values)
+    index, change = data.draw(st.integers(0, len(values) - 1)), data.draw(st.integers(1, 9))
+    with pytest.raises(ContractBreach, match="it changed codes in place"), isolate(ToyAttack(), {"codes": tensor}):
+        tensor[index] += change
+
+
+SETTINGS: list[tuple[str, Callable[[], object], Callable[[], object]]] = [
+    ("default dtype", torch.get_default_dtype, lambda: torch.set_default_dtype(torch.float64)),
+    ("gradient mode", torch.is_grad_enabled, lambda: torch.set_grad_enabled(False)),
+    ("number of threads", torch.get_num_threads, lambda: torch.set_num_threads(torch.get_num_threads() + 1)),
+    (
+        "deterministic mode",
+        torch.are_deterministic_algorithms_enabled,
+        lambda: torch.use_deterministic_algorithms(not torch.are_deterministic_algorithms_enabled()),
+    ),
+    ("default device", torch.get_default_device, lambda: torch.set_default_device("meta")),
+    ("matmul precision", torch.get_float32_matmul_precision, lambda: torch.set_float32_matmul_precision("medium")),
+]
+
+
+@pytest.mark.parametrize(("name", "read", "change"), SETTINGS, ids=[name for name, *_ in SETTINGS])
+def test_a_changed_setting_is_restored_and_named(
+    name: str, read: Callable[[], object], change: Callable[[], object]
+) -> None:
+    before = read()
+    with pytest.raises(ContractBreach, match=f"it changed torch's {name}"), isolate(ToyAttack(), {}):
+        change()
+    assert read() == before
+
+
+def test_settings_are_restored_after_an_exception() -> None:
+    def fail() -> None:
+        torch.set_default_dtype(torch.float64)
+        raise RuntimeError("out of memory")
+
+    with pytest.raises(RuntimeError, match="out of memory"), isolate(ToyAttack(), {}):
+        fail()
+    assert torch.get_default_dtype() == torch.float32
+
+
+class EditingAttack(ToyAttack):
+    """Edits one of its inputs, then returns the edited images: without a check, inside its ball."""
+
+    name: ClassVar[str] = "editing"
+    learns: ClassVar[bool] = True
+    field: str = Field("images", description="what it edits")
+
+    def fit(self, knowledge: Knowledge, ctx: Context) -> State:
+        if self.field == "network in fit":
+            add_to_data(next(knowledge.network.parameters()))
+        return {}
+
+    def perturb(self, knowledge: Knowledge, batch: Batch, module: nn.Module, noise: Noise) -> Tensor:
+        if self.field == "codes":
+            add(knowledge.grants["database_codes"])
+        elif self.field == "network":
+            add(next(knowledge.network.parameters()))
+        elif self.field != "network in fit":
+            tensor = getattr(batch, self.field)
+            add_through_numpy(tensor) if self.field == "labels" else tensor.data.copy_(0 * tensor)
+        return batch.images.clone()
+
+
+class EditingPurifier(ToyPurifier):
+    """Edits the images that it purifies, or its own networks."""
+
+    name: ClassVar[str] = "editing"
+    field: str = Field("images", description="what it edits")
+
+    def module(self, state: State, device: torch.device) -> nn.Module:
+        return nn.BatchNorm2d(3).eval().requires_grad_(False)
+
+    def purify(self, images: Tensor, module: nn.Module, noise: Noise) -> Tensor:
+        if self.field == "images":
+            images.data.mul_(0.5)
+        else:
+            module.get_buffer("running_mean").add_(1)
+        return images.clone()
+
+
+class EditingNetwork(ToyNetwork):
+    """Edits the images that it encodes."""
+
+    def image(self, images: Tensor) -> Tensor:
+        if not images.requires_grad:
+            images.mul_(0.5)
+        return super().image(images)
+
+
+class CountingNetwork(ToyNetwork):
+    """Counts its calls in a buffer."""
+
+    def __init__(self, state: State) -> None:
+        super().__init__(state)
+        self.register_buffer("calls", torch.zeros(()))
+
+    def image(self, images: Tensor) -> Tensor:
+        self.get_buffer("calls").add_(1)
+        return super().image(images)
+
+
+class EditingHasher(ToyHasher):
+    """Edits the weights of its part while it is fitted, or the images that it encodes."""
+
+    name: ClassVar[str] = "editing"
+    field: str = Field("part", description="what it edits")
+
+    def fit(self, data: TrainingData, ctx: Context) -> State:
+        state = super().fit(data, ctx)
+        if self.field == "part":
+            add(ctx.parts["mean"]["mean"])
+        return state
+
+    def network(self, state: State, device: torch.device) -> ToyNetwork:
+        networks = {"part": ToyNetwork, "images": EditingNetwork, "buffer": CountingNetwork}
+        return networks[self.field](state).to(device)
+
+
+class EditingHardening(ToyHardening):
+    """Edits the weights of the hasher and returns them."""
+
+    name: ClassVar[str] = "editing"
+
+    def fit(self, hasher: Hasher, state: State, data: TrainingData, ctx: Context) -> State:
+        add(state["weight"])
+        return state
+
+
+class EditingCached(ToyCached):
+    """Edits the stored features that it is trained on."""
+
+    name: ClassVar[str] = "editing"
+
+    def fit(self, data: TrainingData, ctx: Context) -> State:
+        state = super().fit(data, ctx)
+        add(data.shards[0])
+        return state
+
+
+CASES: list[tuple[dict[str, Any], type[Component], dict[str, Any], str]] = [
+    ({"attack": "editing"}, EditingAttack, {"field": "images"}, "batch.images"),
+    ({"attack": "editing"}, EditingAttack, {"field": "labels"}, "batch.labels"),
+    ({"attack": "editing"}, EditingAttack, {"field": "target_rows"}, "batch.target_rows"),
+    ({"attack": "editing"}, EditingAttack, {"field": "codes"}, "knowledge.database_codes"),
+    ({"attack": "editing"}, EditingAttack, {"field": "network"}, "the weights of the attacked network"),
+    ({"attack": "editing"}, EditingAttack, {"field": "network in fit"}, "the weights of the attacked network"),
+    ({"defense": "editing"}, EditingPurifier, {"field": "images"}, "the images"),
+    ({"defense": "editing"}, EditingPurifier, {"field": "networks"}, "its own networks"),
+    ({"hasher": "editing"}, EditingHasher, {"field": "part"}, "the weights of its part mean"),
+    ({"hasher": "editing"}, EditingHasher, {"field": "images"}, "the images"),
+    ({"hasher": "editing"}, EditingHasher, {"field": "buffer"}, "its own networks"),
+    ({"defense": "editing"}, EditingHardening, {}, "the weights of the hasher"),
+    ({"hasher": "editing"}, EditingCached, {}, "the features"),
+]
+IDS = [f"{component.__name__} {options.get('field', '')}".strip() for _, component, options, _ in CASES]
+
+
+@pytest.mark.parametrize(("matrix", "component", "options", "changed"), CASES, ids=IDS)
+def test_a_component_that_changes_its_inputs_is_invalid(
+    toy_plan: Planner,
+    executor: LocalExecutor,
+    matrix: dict[str, Any],
+    component: type[Component],
+    options: dict[str, Any],
+    changed: str,
+) -> None:
+    kind = next(iter(matrix))
+    plan = toy_plan(matrix, component, components={kind: {"editing": options}})
+    failures = list(executor.run(plan).failures.values())
+    assert failures
+    assert {failure.kind for failure in failures} == {FailureKind.INVALID}
+    assert all(
+        f"{kind} editing (package tests): it changed {changed} in place" in failure.reason for failure in failures
+    )
+
+
+@pytest.mark.parametrize(("matrix", "component", "options", "changed"), CASES, ids=IDS)
+def test_the_contract_suite_finds_it_too(
+    matrix: dict[str, Any], component: type[Component], options: dict[str, Any], changed: str
+) -> None:
+    with pytest.raises(ContractBreach, match=f"it changed {changed} in place"):
+        check_component(component.create(options))
+
+
+class SelfSeededAttack(ToyAttack):
+    """Draws the random numbers of the first purifier, by its seed and the ids of the queries."""
+
+    name: ClassVar[str] = "self-seeded"
+    drawn: ClassVar[list[Tensor]] = []
+
+    def perturb(self, knowledge: Knowledge, batch: Batch, module: nn.Module, noise: Noise) -> Tensor:
+        self.drawn.append(Noise(0, batch.ids).normal("toy", (3,)))
+        return batch.images.clone()
+
+
+def test_an_attack_cannot_draw_the_noise_of_a_purifier(toy_plan: Planner, executor: LocalExecutor) -> None:
+    plan = toy_plan({"attack": "self-seeded", "defense": "toy"}, SelfSeededAttack)
+    failures = executor.run(plan).failures.values()
+    assert any("it made its own source of noise for toy-query-" in failure.reason for failure in failures)
+    with pytest.raises(ContractBreach, match="it made its own source of noise"):
+        check_component(SelfSeededAttack())
+    assert SelfSeededAttack.drawn == []
+
+
+@pytest.fixture(autouse=True)
+def original_settings() -> Iterator[None]:
+    """Fail a test that leaves a setting of torch changed."""
+    before = [read() for _, read, _ in SETTINGS]
+    yield
+    assert [read() for _, read, _ in SETTINGS] == before
