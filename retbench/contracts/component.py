@@ -11,6 +11,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
 from retbench.canon import Json, file_digest
+from retbench.contracts.definition.option_types import option_types
 from retbench.contracts.definition.option_values import (
     OptionValueError,
     convert_option,
@@ -81,9 +82,11 @@ class Component(BaseModel):
         if not isinstance(options, Mapping):
             return options
         converted, errors = dict(options), []
-        for name in options.keys() & cls.model_fields.keys():
+        for name, types in option_types(cls).items():
+            if name not in options:
+                continue
             try:
-                converted[name] = convert_option(options[name], cls.model_fields[name].annotation)
+                converted[name] = convert_option(options[name], types)
             except OptionValueError as error:
                 errors.append(_plain_error(name, options[name], str(error)))
         if errors:
@@ -93,9 +96,8 @@ class Component(BaseModel):
     @model_validator(mode="after")
     def _check_values(self) -> Self:
         """Check that defaults, and what the class's own validators return, are plain values too."""
-        values = {name: getattr(self, name) for name in type(self).model_fields}
-        problems = {name: value_problem(values[name], field.annotation) for name, field in _fields(self)}
-        if errors := [_plain_error(name, values[name], problem) for name, problem in problems.items() if problem]:
+        problems = {name: value_problem(getattr(self, name), types) for name, types in option_types(type(self)).items()}
+        if errors := [_plain_error(name, getattr(self, name), text) for name, text in problems.items() if text]:
             raise ValidationError.from_exception_data(type(self).__name__, errors)
         return self
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import inspect
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from types import FunctionType
@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
+from retbench.contracts.definition.option_types import leaf_types
 from retbench.contracts.definition.option_values import value_problem
 from retbench.errors import suggest
 
@@ -52,19 +53,15 @@ def attribute_problem(component: type[BaseModel]) -> str | None:
     for name, annotation in declared_attributes(component).items():
         if problem := _value_problem(component, name, annotation) or _method_problem(component, name, annotation):
             return problem
-    return next(_misspellings(component), None)
+    contract = contract_classes(component)[0]
+    return next(filter(None, (_misspelling(base, contract) for base in plugin_classes(component))), None)
 
 
-@lru_cache(maxsize=512)
 def declared_attributes(component: type[BaseModel]) -> Mapping[str, Any]:
     """Return the annotations of the class attributes that a component inherits from its contracts, by name."""
     found: dict[str, Any] = {}
-    for base in reversed(component.__mro__):
-        if is_contract(base):
-            for name, annotation in inspect.get_annotations(base, eval_str=True).items():
-                origin: object = get_origin(annotation)
-                if origin is ClassVar:
-                    found[name] = get_args(annotation)[0]
+    for base in reversed(contract_classes(component)):
+        found |= _class_attributes(base)
     return found
 
 
@@ -83,13 +80,21 @@ def contract_classes(component: type[BaseModel]) -> list[type]:
     return [base for base in component.__mro__ if is_contract(base)]
 
 
+@lru_cache(maxsize=64)
+def _class_attributes(contract: type) -> dict[str, Any]:
+    """Return the annotations of the class attributes in the body of a contract, by name."""
+    annotations = inspect.get_annotations(contract, eval_str=True).items()
+    origins: dict[str, object] = {name: get_origin(annotation) for name, annotation in annotations}
+    return {name: get_args(annotation)[0] for name, annotation in annotations if origins[name] is ClassVar}
+
+
 def _value_problem(component: type[BaseModel], name: str, annotation: Any) -> str | None:
     value = getattr(component, name, None)
-    contract = next(base for base in contract_classes(component) if name in inspect.get_annotations(base))
+    contract = next(base for base in contract_classes(component) if name in _class_attributes(base))
     expected = next((each.description for each in _metadata(annotation) if isinstance(each, FieldInfo)), None)
     try:
         _adapter(annotation).validate_python(value)
-        problem = value_problem(value, annotation)
+        problem = value_problem(value, frozenset(leaf_types(annotation)))
         if name == "kind" and value != getattr(contract, name, value):
             problem = f"got {value!r}, expected {getattr(contract, name)!r}, as {contract.__name__} sets it"
     except ValidationError as error:
@@ -107,35 +112,36 @@ def _method_problem(component: type[BaseModel], name: str, annotation: Any) -> s
     return None
 
 
-def _misspellings(component: type[BaseModel]) -> Iterator[str]:
-    """Yield the names in the classes of a plugin that look like a name of the contracts and are none.
+@lru_cache(maxsize=512)
+def _misspelling(base: type, contract: type[BaseModel]) -> str | None:
+    """Return the first name in the body of a class that looks like a name of its contract and is none, or None.
 
-    A class that has the name of the contracts too did not misspell it. Methods are also compared by their arguments.
+    A class that has the name of the contract too did not misspell it. Methods are also compared by their arguments.
     """
-    attributes, members = declared_attributes(component), _contract_members(component)
-    for base in plugin_classes(component):
-        own = {*vars(base), *inspect.get_annotations(base)}
-        missing = [name for name in attributes if name not in own | NOT_MISSPELLED]
-        for name in sorted(own - attributes.keys() - members.keys()):
-            value = vars(base).get(name)
-            if name in component.model_fields:
-                similar = _similar(name, missing, SIMILAR_METHODS)
-            elif isinstance(value, FunctionType | property | classmethod | staticmethod):
-                alike = [other for other, member in members.items() if other not in own and _is_alike(value, member)]
-                similar = _similar(name, alike, SIMILAR_METHODS)
-            else:
-                similar = _similar(name, missing, SIMILAR)
-            if similar and not name.startswith("_"):
-                expected = f"{similar}: ClassVar[...] = ..." if similar in attributes else similar
-                yield (
-                    f"{component.__name__}.{name}: unknown to retbench: nearest: {similar}; write {expected}, or "
-                    "another name"
-                )
+    attributes, members = declared_attributes(contract), _members(contract)
+    own = {*vars(base), *inspect.get_annotations(base)}
+    missing = tuple(name for name in attributes if name not in own | NOT_MISSPELLED)
+    others = tuple(name for name in members if name not in own)
+    for name in sorted(own - attributes.keys() - members.keys()):
+        value = vars(base).get(name)
+        if name.startswith("_"):
+            continue
+        if name in getattr(base, "model_fields", ()):
+            similar = _similar(name, missing, SIMILAR_METHODS)
+        elif isinstance(value, FunctionType | property | classmethod | staticmethod):
+            similar = _similar(name, others, SIMILAR_METHODS)
+            similar = similar if similar and _is_alike(value, members[similar]) else ""
+        else:
+            similar = _similar(name, missing, SIMILAR)
+        if similar:
+            right = f"{similar}: ClassVar[...] = ..." if similar in attributes else similar
+            return f"{base.__name__}.{name}: unknown to retbench: nearest: {similar}; write {right}, or another name"
+    return None
 
 
-def _contract_members(component: type[BaseModel]) -> dict[str, Any]:
-    """Return the methods and properties of a component's contracts by name."""
-    classes = reversed(contract_classes(component))
+def _members(contract: type[BaseModel]) -> dict[str, Any]:
+    """Return the methods and properties of a contract by name."""
+    classes = reversed(contract_classes(contract))
     members = ((name, value) for base in classes for name, value in vars(base).items() if not name.startswith("_"))
     return {name: value for name, value in members if isinstance(value, FunctionType | property | classmethod)}
 
@@ -147,7 +153,7 @@ def _is_alike(value: Any, member: Any) -> bool:
     return isinstance(value, property) and isinstance(member, property)
 
 
-def _similar(name: str, names: list[str], cutoff: float) -> str:
+def _similar(name: str, names: tuple[str, ...], cutoff: float) -> str:
     """Return the most similar of some names, or an empty text if none is similar."""
     return next(iter(difflib.get_close_matches(name.lower(), names, n=1, cutoff=cutoff)), "")
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import types
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, NewType, TypeVar, Union, get_args, get_origin
 
@@ -61,6 +62,12 @@ def leaf_types(annotation: Any) -> Iterator[type]:
         yield origin or annotation
     for argument in arguments:
         yield from leaf_types(argument)
+
+
+@lru_cache(maxsize=1024)
+def option_types(model: type[BaseModel]) -> Mapping[str, frozenset[type]]:
+    """Return the types of the values of each option of a model, and of the values in them."""
+    return {name: frozenset(leaf_types(field.annotation)) for name, field in model.model_fields.items()}
 
 
 def union_members(annotation: Any) -> tuple[Any, ...]:

@@ -267,5 +267,5 @@ def test_state_beside_the_options_is_found() -> None:
 
 
 def test_paths_are_written_as_texts() -> None:
-    assert convert_option(Path("a/b"), Path | None) == Path("a/b")
+    assert convert_option(Path("a/b"), frozenset({Path})) == Path("a/b")
     assert option_json(Path("a/b")) == "a/b"
