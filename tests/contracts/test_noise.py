@@ -2,6 +2,8 @@
 
 import itertools
 import math
+from dataclasses import replace
+from threading import Thread
 
 import pytest
 import torch
@@ -10,7 +12,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from retbench.contracts import Noise
-from retbench.contracts.noise import _INCREMENT, _mix
+from retbench.contracts.noise import _INCREMENT, _mix, reserve_noise
+from retbench.errors import ContractBreach
 
 IDS = tuple(f"query-{number}" for number in range(40))
 DRAWS = ("normal", "uniform")
@@ -164,3 +167,38 @@ def test_a_gpu_draws_the_numbers_of_the_cpu(kind: str) -> None:
     on_cpu = draw(Noise(1, IDS), kind, shape=(3, 33, 33))
     on_gpu = draw(Noise(1, IDS, torch.device("cuda")), kind, shape=(3, 33, 33))
     torch.testing.assert_close(on_gpu.cpu(), on_cpu, rtol=1e-5, atol=1e-5)
+
+
+def test_a_reserved_id_cannot_have_another_source() -> None:
+    given_source = Noise(0, ("a", "b"))
+    with reserve_noise("attack self-seeded", ("b", "c")), reserve_noise("defense inner", ()):
+        with pytest.raises(ContractBreach, match="attack self-seeded: it made its own source of noise for b"):
+            Noise(0, ("a", "b"))
+        with pytest.raises(ContractBreach, match="it made its own source of noise for b"):
+            replace(given_source, seed=1)
+        assert Noise(0, ("a", "d")).ids == ("a", "d")
+        derived = given_source.rows(1, 2).copy(3).derive("purifier").at_position(2)
+        assert torch.equal(derived.normal("x", (2,)), derived.normal("x", (2,)))
+    assert torch.equal(Noise(0, ("b",)).copy(3).normal("x", (2,)), given_source.rows(1, 2).copy(3).normal("x", (2,)))
+
+
+def test_threads_have_no_reserved_source_either() -> None:
+    problems: list[BaseException] = []
+
+    def make() -> None:
+        try:
+            Noise(0, ("b",))
+        except ContractBreach as error:
+            problems.append(error)
+
+    with reserve_noise("attack self-seeded", ("b",)):
+        thread = Thread(target=make)
+        thread.start()
+        thread.join()
+    assert len(problems) == 1
+
+
+def test_the_noise_of_an_attacker_and_of_a_purifier_differ() -> None:
+    purifier = Noise(0, ("a",)).copy(1).at_position(0)
+    attacker = Noise(0, ("a",)).derive("attacker").derive("purifier").copy(1).at_position(0)
+    assert not torch.isclose(purifier.normal("x", (8,)), attacker.normal("x", (8,))).any()

@@ -13,8 +13,17 @@ from torch import Tensor
 from retbench.contracts import Ball
 from retbench.contracts.threat import Norm
 from retbench.errors import ContractBreach
-from retbench.stages.check import check_images, perturbation_norm, project_into_ball, quantize_images
-from retbench.testing.toys import ToyAttack, ToyPurifier
+from retbench.stages.check import (
+    FLOATS,
+    STATE_DTYPES,
+    check_images,
+    check_outputs,
+    check_state,
+    perturbation_norm,
+    project_into_ball,
+    quantize_images,
+)
+from retbench.testing.toys import ToyAttack, ToyHasher, ToyPurifier
 
 SHAPE = (2, 3, 4, 4)
 NORMS: tuple[Norm, ...] = ("linf", "l2")
@@ -123,3 +132,72 @@ def test_empty_batches_are_accepted() -> None:
     empty = torch.zeros(0, 3, 4, 4)
     checked = project_into_ball(check_images(empty, empty, ToyAttack()), empty, Ball("l2", 0.1), ToyAttack())
     assert quantize_images(checked, empty).shape == quantize_images(checked).shape == (0, 3, 4, 4)
+
+
+class LoggingTensor(torch.Tensor):
+    """A tensor of another class."""
+
+
+@pytest.mark.parametrize(
+    ("value", "problem"),
+    [
+        ([1.0], "wrong type of weight in the state that fit returned: got list, expected a tensor"),
+        (torch.ones(2).as_subclass(LoggingTensor), "wrong type of weight .* got LoggingTensor, expected a tensor"),
+        (torch.eye(2).to_sparse(), "wrong layout of weight .* got torch.sparse_coo, expected a dense tensor"),
+        (torch.ones(2, dtype=torch.complex64), "wrong dtype of weight .* got torch.complex64, expected torch.float64"),
+        (torch.ones(2, device="meta"), "weight in the state that fit returned on another device: got meta"),
+        (torch.tensor([1.0, float("nan")]), "fit returned NaN or infinity in weight"),
+    ],
+    ids=["list", "subclass", "sparse", "complex", "meta", "nan"],
+)
+def test_a_state_with_anything_but_plain_finite_tensors_is_refused(value: Any, problem: str) -> None:
+    with pytest.raises(ContractBreach, match=problem):
+        check_state({"weight": value}, ToyHasher())
+
+
+@pytest.mark.parametrize("name", ["", "record/curve", 1, None])
+def test_a_state_with_another_name_is_refused(name: Any) -> None:
+    with pytest.raises(ContractBreach, match="wrong name in the state that fit returned: got"):
+        check_state({name: torch.ones(1)}, ToyHasher())
+
+
+@given(st.sampled_from(STATE_DTYPES), st.integers(0, 3))
+def test_a_state_of_plain_tensors_is_returned_without_graphs(dtype: torch.dtype, count: int) -> None:
+    state = {"a": torch.ones(count).to(dtype), "b": torch.nn.Parameter(torch.ones(count)), "c": torch.ones(count)}
+    state["view"] = state["b"][:1] * 2
+    checked = check_state(state, ToyHasher())
+    assert checked.keys() == state.keys()
+    assert not any(tensor.requires_grad for tensor in checked.values())
+    assert all(torch.equal(checked[name], tensor.detach()) for name, tensor in state.items())
+
+
+@pytest.mark.parametrize(
+    ("value", "problem"),
+    [
+        (None, "wrong type of logits: got NoneType, expected a tensor"),
+        (torch.ones(2, 3, dtype=torch.int64), "wrong dtype of logits: got torch.int64, expected torch.float64 or"),
+        (torch.ones(3, 3), r"wrong shape of logits: got \(3, 3\), expected \(2, any\)"),
+        (torch.ones(2), r"wrong shape of logits: got \(2,\), expected \(2, any\)"),
+        (torch.ones(2, 3) / 0, "NaN or infinity in the logits"),
+        (torch.ones(2, 3, device="meta"), "logits on another device: got meta, expected cpu"),
+    ],
+    ids=["none", "integers", "rows", "rank", "infinite", "device"],
+)
+def test_invalid_outputs_of_a_network_are_refused(value: Any, problem: str) -> None:
+    with pytest.raises(ContractBreach, match=problem):
+        check_outputs(value, ToyHasher(), "logits", (2, None), torch.device("cpu"))
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_outputs_of_any_precision_become_float32(dtype: torch.dtype) -> None:
+    outputs = torch.ones(0, 4, dtype=dtype, requires_grad=True)
+    checked = check_outputs(outputs, ToyHasher(), "logits", (0, 4), torch.device("cpu"))
+    assert checked.dtype == torch.float32
+    assert not checked.requires_grad
+
+
+def test_checked_images_are_a_copy() -> None:
+    images = gray()
+    checked = check_images(images, gray(), ToyPurifier())
+    images.zero_()
+    assert torch.equal(checked, gray())
