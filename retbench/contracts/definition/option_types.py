@@ -14,16 +14,16 @@ SCALARS = (type(None), bool, int, float, str)
 """The types of plain values; subclasses are not plain."""
 PLAIN = "bool, int, float, str, Literal, tuple, frozenset, Path or a frozen pydantic model"
 REPLACEMENTS = {
-    "list": "a tuple, such as tuple[int, ...]",
-    "List": "a tuple, such as tuple[int, ...]",
-    "Sequence": "a tuple, such as tuple[int, ...]",
-    "deque": "a tuple, such as tuple[int, ...]",
+    "list": "a tuple, such as tuple[{item}, ...]",
+    "List": "a tuple, such as tuple[{item}, ...]",
+    "Sequence": "a tuple, such as tuple[{item}, ...]",
+    "deque": "a tuple, such as tuple[{item}, ...]",
     "ndarray": "a tuple, such as tuple[float, ...]",
     "Tensor": "a tuple, such as tuple[float, ...]",
     "dict": "a frozen pydantic model, or a tuple of pairs",
     "Mapping": "a frozen pydantic model, or a tuple of pairs",
-    "set": "frozenset[str]",
-    "Set": "frozenset[str]",
+    "set": "frozenset[{item}]",
+    "Set": "frozenset[{item}]",
     "bytes": "str",
     "bytearray": "str",
     "complex": "two options of type float",
@@ -48,7 +48,8 @@ def annotation_problem(annotation: Any) -> str | None:
         return next(filter(None, map(annotation_problem, inner)), None)
     if annotation in (None, *SCALARS, Path) or is_model(annotation):
         return None
-    return f"got {_name(annotation)}, expected {replacement(origin or annotation)}"
+    items = [_name(unwrap(argument)) for argument in arguments if argument is not ...]
+    return f"got {_name(annotation)}, expected {replacement(origin or annotation, items[0] if items else 'int')}"
 
 
 def leaf_types(annotation: Any) -> Iterator[type]:
@@ -94,15 +95,15 @@ def is_model(annotation: Any) -> bool:
     return isinstance(annotation, type) and issubclass(annotation, BaseModel)
 
 
-def replacement(annotation: Any) -> str:
-    """Return what to write instead of a type that is no option."""
+def replacement(annotation: Any, item: str = "int") -> str:
+    """Return what to write instead of a type that is no option, given the type of its first item."""
     if isinstance(annotation, TypeVar) or annotation is Any or annotation is object:
         return f"a type that says what it holds: {PLAIN}"
     if annotation in (tuple, frozenset):
         return f"the type of its values, such as {annotation.__name__}[str{', ...' if annotation is tuple else ''}]"
     names = [base.__name__ for base in annotation.__mro__] if isinstance(annotation, type) else [_name(annotation)]
     found = next((REPLACEMENTS[name] for name in names if name in REPLACEMENTS), None)
-    return found or PLAIN
+    return found.format(item=item) if found else PLAIN
 
 
 def _ambiguity(arguments: tuple[Any, ...]) -> str | None:

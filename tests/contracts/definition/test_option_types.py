@@ -61,7 +61,9 @@ def test_plain_types_are_types_of_options(annotation: Any) -> None:
     ("annotation", "problem"),
     [
         (list[int], "got list[int], expected a tuple, such as tuple[int, ...]"),
-        (list, "got list, expected a tuple"),
+        (list[Annotated[float, Field(gt=0)]], "expected a tuple, such as tuple[float, ...]"),
+        (list[float], "got list[float], expected a tuple, such as tuple[float, ...]"),
+        (list, "got list, expected a tuple, such as tuple[int, ...]"),
         (Sequence[int], "expected a tuple, such as tuple[int, ...]"),
         (dict[str, float], "got dict[str, float], expected a frozen pydantic model, or a tuple of pairs"),
         (Mapping[str, float], "expected a frozen pydantic model, or a tuple of pairs"),

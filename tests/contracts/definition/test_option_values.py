@@ -177,7 +177,7 @@ class Whole(int):
         ("rate", False, "got False, expected a number"),
         ("rate", np.bool_(True), "got True, expected a number"),
         ("pairs", [(True, 0.5)], "got True, expected a number"),
-        ("pairs", {(1, 2.0)}, "got set {(1, 2.0)}, expected frozenset[str]"),
+        ("pairs", {(1, 2.0)}, "got set {(1, 2.0)}, expected frozenset[int]"),
         ("pairs", iter([(1, 2.0)]), "got list_iterator"),
         ("pairs", deque([(1, 2.0)]), "got deque deque([(1, 2.0)]), expected a tuple"),
         ("names", {"a": 1}.keys(), "got dict_keys"),
