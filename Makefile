@@ -34,7 +34,9 @@ test: setup
 slow: setup
 	$(BIN)/python -m pytest $(WORKERS) -m "slow and not gpu"
 
+# Compares a GPU with the CPU, step by step, and with stored rows; fails where there is no GPU.
 gpu: setup
+	$(BIN)/python -c "import sys, torch; torch.cuda.is_available() or sys.exit('gpu: no GPU that torch can use: nothing was compared')"
 	$(BIN)/python -m pytest -m gpu
 
 # The oldest supported versions of all dependencies, but the pinned version of torch: `make floors TORCH=2.6.0` takes its
