@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from retbench.canon import Json
-from retbench.contracts import Context, Event, Noise
+from retbench.contracts import Component, Context, Event, Noise
 from retbench.contracts.event import EventKind
 from retbench.errors import ArtifactCorrupt, ArtifactMissing, StoreUnwritable, option_name
 from retbench.execute.device import environment, exact_float32, free_memory, peak_memory, reset_peak
@@ -21,8 +21,9 @@ from retbench.execute.events import EventHandler
 from retbench.execute.failure import Failure, FailureKind, StepTimeout, classify
 from retbench.plan import Plan
 from retbench.stages import Outcome, Stage
+from retbench.stages.check import RECORD_PREFIX, check_record
 from retbench.stages.stage import CostKind
-from retbench.stages.states import CAVEATS, RECORD_PREFIX
+from retbench.stages.states import CAVEATS
 from retbench.store import Artifact, Store
 
 BATCH_SIZE = 64
@@ -165,7 +166,9 @@ class LocalExecutor:
                 noise=stage.noise(self.device),
                 batch_size=batch_size,
                 progress=self._progress(stage, started),
-                record=records.__setitem__,
+                record=lambda name, value: records.update(
+                    {name: check_record(name, value, cast(Component, stage.main_component))}
+                ),
                 checkpoints=folder,
                 component=stage.method,
                 key=stage.key,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import cast
 
 from retbench.canon import Json
 from retbench.contracts import Component, Dataset, Facts, Hardening, Purifier, Weights
@@ -10,6 +11,7 @@ from retbench.contracts.defense import Vote
 from retbench.contracts.hasher import Modality
 from retbench.plan.caching import cached_method
 from retbench.plan.declarations import parts_of
+from retbench.stages.check import check_json
 from retbench.suite import Cell
 
 MODALITIES: dict[str, tuple[Modality, Modality]] = {
@@ -76,8 +78,8 @@ class Screening:
 
     @cached_method
     def component_details(self, component: Component, facts: Facts) -> Mapping[str, Json]:
-        """Return the values derived from options that a component records."""
-        return component.details(facts)
+        """Return the values derived from options that a component records, which must be JSON."""
+        return cast(dict[str, Json], check_json(dict(component.details(facts)), component, "details"))
 
 
 def components_of(cell: Cell) -> Iterator[Component]:

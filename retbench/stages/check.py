@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
+from retbench.canon import Json, canonical
 from retbench.contracts import Ball, Component, State
 from retbench.errors import ContractBreach
 
@@ -102,6 +104,35 @@ def check_state(state: object, component: Component) -> State:
     if infinite := sorted(name for name, tensor in checked.items() if not torch.isfinite(tensor).all()):
         raise contract_breach(component, f"fit returned NaN or infinity in {', '.join(infinite[:3])}")
     return checked
+
+
+def check_record(name: object, value: Any, component: Component) -> Json | Tensor:
+    """Return a copy of a value that a component records: an image uint8 (3, H, W) on the CPU, or JSON.
+
+    Raises:
+        ContractBreach: the name is no text, or the value is neither.
+    """
+    if type(name) is not str or not name:
+        raise contract_breach(component, f"wrong name of a record: got {name!r}, expected a text")
+    if isinstance(value, Tensor):
+        image = check_tensor(value, component, f"the record {name}", (torch.uint8,), _device_of(value))
+        if image.ndim != 3 or image.shape[0] != 3:
+            got = tuple(image.shape)
+            raise contract_breach(component, f"wrong shape of the record {name}: got {got}, expected (3, H, W)")
+        return image.to("cpu", copy=True)
+    return check_json(value, component, f"the record {name}")
+
+
+def check_json(value: Any, component: Component, what: str) -> Json:
+    """Return a copy of a JSON value without NaN and infinity.
+
+    Raises:
+        ContractBreach: the value is anything else, such as a tensor or a numpy number.
+    """
+    try:
+        return cast(Json, json.loads(canonical(value)))
+    except (TypeError, ValueError) as error:
+        raise contract_breach(component, f"{what} must be JSON with finite numbers: {error}") from None
 
 
 def _device_of(value: object) -> torch.device:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -18,6 +19,7 @@ from retbench.stages.check import (
     STATE_DTYPES,
     check_images,
     check_outputs,
+    check_record,
     check_state,
     perturbation_norm,
     project_into_ball,
@@ -201,3 +203,33 @@ def test_checked_images_are_a_copy() -> None:
     checked = check_images(images, gray(), ToyPurifier())
     images.zero_()
     assert torch.equal(checked, gray())
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "problem"),
+    [
+        ("", [1.0], "wrong name of a record: got ''"),
+        (1, [1.0], "wrong name of a record: got 1"),
+        ("curve", [float("nan")], "the record curve must be JSON with finite numbers"),
+        ("curve", {1: 2}, "the record curve must be JSON"),
+        ("curve", np.float32(1), "the record curve must be JSON"),
+        ("image", torch.ones(3, 4, 4), "wrong dtype of the record image: got torch.float32, expected torch.uint8"),
+        (
+            "image",
+            torch.ones(1, 4, 4).byte(),
+            r"wrong shape of the record image: got \(1, 4, 4\)",
+        ),
+    ],
+)
+def test_a_record_is_an_image_or_json(name: Any, value: Any, problem: str) -> None:
+    with pytest.raises(ContractBreach, match=problem):
+        check_record(name, value, ToyHasher())
+
+
+def test_a_record_is_a_copy() -> None:
+    curve, image = [1.0, 2.0], torch.zeros(3, 2, 2, dtype=torch.uint8)
+    records = check_record("curve", curve, ToyHasher()), check_record("image", image, ToyHasher())
+    curve.append(3.0)
+    image.add_(1)
+    assert records[0] == [1.0, 2.0]
+    assert torch.equal(torch.as_tensor(records[1]), torch.zeros(3, 2, 2, dtype=torch.uint8))
