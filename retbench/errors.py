@@ -9,6 +9,7 @@
     │   ├── LayoutError           a report layout that names an axis or metric that rows do not have
     │   ├── ClaimError            a ledger of published numbers with wrong content
     │   ├── BundleError           a bundle of results that cannot be read, written or merged
+    │   ├── RecordUnreadable      the record of a run that cannot be read
     │   └── StoreUnwritable       the store's folder is read-only or full
     ├── TrainingDiverged          a loss or a weight of a training became NaN or infinite; also a ValueError
     ├── PluginError               a fault of a plugin distribution
@@ -27,6 +28,7 @@ import difflib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from pathlib import Path
 
 _ON_COMMAND_LINE = ContextVar("_ON_COMMAND_LINE", default=False)
 _PYTHON_NAMES = {"plugin": "plugins", "out": "folder"}
@@ -96,6 +98,20 @@ class BundleError(UserError):
 
 class ClaimError(UserError):
     """A ledger of published numbers with cells or values that cannot exist."""
+
+
+class RecordUnreadable(UserError):
+    """The record of a run in a store cannot be read, so that what the run needs is unknown.
+
+    Args:
+        path: the file of the record.
+        problem: what is wrong with it.
+    """
+
+    def __init__(self, path: Path, problem: str) -> None:
+        self.path = path
+        self.problem = problem
+        super().__init__(f"{path}: not a readable record of a run: {problem}")
 
 
 class StoreUnwritable(UserError):

@@ -19,6 +19,7 @@ import retbench
 from retbench.contracts import AttackPart, Batch, Facts, Knowledge, Noise
 from retbench.contracts.facts import Split
 from retbench.errors import UserError
+from retbench.study.runs.history import read_run
 from retbench.testing import ToyAttack, write_plugin
 from retbench.testing.toys import ToyDataset, ToyHasher, ToyPrototype, ToyPurifier, ToyUntargeted
 
@@ -293,7 +294,9 @@ def test_a_failed_cell_is_a_row_and_no_exception(toys: Path) -> None:
 
 def test_an_evaluation_is_recorded_but_cannot_be_opened_again(toys: Path) -> None:
     study = evaluate(toys, name="mine")
-    assert set(study.store.runs()["mine"]["keys"]) == set(study.planned.steps)  # type: ignore[arg-type]  # a JSON list
+    record = read_run(study.store, study.identity)
+    assert record is not None
+    assert set(record.keys) == set(study.planned.steps)
     with pytest.raises(
         UserError, match=r"its last run, mine, was made in Python .*: name a suite, for example retbench\.open\("
     ):

@@ -34,6 +34,8 @@ def why(cell: str, suite: str | None, store: Path, as_json: bool, **options: Any
         return
     reason = f": {explanation['reason']}" if explanation["reason"] else ""
     click.echo(f"{explanation['cell']}: {explanation['status']}{reason}")
+    if explanation["note"]:
+        click.echo(f"note: {explanation['note']}")
     if explanation["changes"]:
         click.echo("changed since the last result:")
     for change in explanation["changes"]:

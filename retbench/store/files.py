@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import errno
 import os
+import re
+import secrets
 import shutil
+import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from hashlib import sha256
 from pathlib import Path
 
 from retbench.errors import StoreUnwritable, option_name
@@ -49,7 +54,9 @@ def write_file(path: Path, data: bytes) -> None:
 def replace_file(path: Path, data: bytes) -> None:
     """Replace a file; readers see either the old bytes or the new ones."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    # Short, because the name of the file may be as long as the system allows; random, because threads, and processes of
+    # other machines, may write the same file.
+    temporary = path.with_name(f".{secrets.token_hex(8)}.tmp")
     try:
         write_file(temporary, data)
         os.replace(temporary, path)
@@ -111,12 +118,74 @@ def _sync(path: Path) -> None:
         os.close(handle)
 
 
+ABANDONED_SECONDS = 7 * 24 * 60 * 60
+"""A temporary folder of another machine counts as abandoned when nothing in it has changed for this long."""
+
+
+def name_process(pid: int | None = None) -> str:
+    """Return a name of a process, by default this one: machine, process id, and start of the process.
+
+    The machine is the host name, and a digest of what changes when it starts again and of the container: process ids
+    mean nothing elsewhere. A process id is given again once its process has ended, the start of a process is not.
+    """
+    pid = os.getpid() if pid is None else pid
+    host = re.sub(r"[^A-Za-z0-9]+", "_", socket.gethostname())[:40] or "host"
+    boot = _read_text(Path("/proc/sys/kernel/random/boot_id"))
+    machine = sha256(f"{boot} {_namespace()}".encode()).hexdigest()[:8]
+    return f"{host}.{machine}.{pid}.{_start_of(pid)}"
+
+
+def is_abandoned(folder: Path) -> bool:
+    """Return whether the process that made a temporary folder, as `name_process()-…`, has ended.
+
+    The processes of other machines, and of versions that named their folders otherwise, cannot be looked up: their
+    folders are abandoned when nothing in them has changed for `ABANDONED_SECONDS`.
+    """
+    owner = folder.name.partition("-")[0]
+    machine, _, process = owner.rpartition(".")[0].rpartition(".")
+    if process.isdigit() and machine == name_process().rsplit(".", 2)[0]:
+        return not process_alive(int(process)) or name_process(int(process)) != owner
+    return _last_change(folder) < time.time() - ABANDONED_SECONDS
+
+
 def process_alive(pid: int) -> bool:
     """Return whether a process of this machine is still running."""
     try:
         os.kill(pid, 0)
-    except ProcessLookupError:
+    except (ProcessLookupError, OverflowError):
         return False
     except PermissionError:
         return True
     return True
+
+
+def _last_change(folder: Path) -> float:
+    """Return the time of the last change in a folder; that of a file that vanishes meanwhile does not count."""
+    times = [0.0]
+    for path in (folder, *folder.rglob("*")):
+        try:
+            times.append(path.lstat().st_mtime)
+        except FileNotFoundError:
+            continue
+    return max(times)
+
+
+def _start_of(pid: int) -> str:
+    """Return when a process started, in clock ticks since the machine did; empty where the system does not tell."""
+    fields = _read_text(Path(f"/proc/{pid}/stat")).rpartition(")")[2].split()
+    return fields[19] if len(fields) > 19 else ""
+
+
+def _namespace() -> str:
+    """Return the name space of process ids, one for each container; empty where the system has none."""
+    try:
+        return os.readlink("/proc/self/ns/pid")
+    except OSError:
+        return ""
+
+
+def _read_text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""

@@ -1,9 +1,9 @@
 """A folder of artifacts, addressed by the digests of their recipes.
 
 objects/ab/abcd…/     tensors.safetensors, summary.json, meta.json
-tmp/<pid>-…/          files that process <pid> is writing; removed once the process has ended
+tmp/<process>-…/      files that a process is writing; removed once the process has ended
 work/<key>/           checkpoints of an unfinished fit
-runs/<suite>.json     the artifacts that each suite's last run used
+runs/<run>.json       the artifacts that the last run of each suite and options used
 timings.jsonl         one line per executed step, for forecasts
 """
 
@@ -12,9 +12,10 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from hashlib import file_digest, sha256
 from pathlib import Path
@@ -32,14 +33,16 @@ from retbench.store.artifact import Artifact
 from retbench.store.files import (
     append_line,
     convert_write_errors,
-    process_alive,
+    is_abandoned,
+    name_process,
     publish_folder,
     remove_folder,
-    replace_file,
     write_file,
 )
+from retbench.store.records import RunRecords
 
 TENSORS, SUMMARY, META = "tensors.safetensors", "summary.json", "meta.json"
+_KEY = re.compile(r"[0-9a-f]{64}")
 MAP_THRESHOLD = 1 << 20
 """Size in bytes from which a file of tensors is memory-mapped."""
 
@@ -49,10 +52,14 @@ class Store:
 
     Args:
         root: the folder; created by the first write.
+
+    Attributes:
+        run_records: the records of runs, which say what `gc` keeps.
     """
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self.run_records = RunRecords(root)
         self._metas: dict[str, tuple[tuple[int, int, int], dict[str, Json]]] = {}
 
     def has(self, key: str) -> bool:
@@ -60,8 +67,9 @@ class Store:
         return (self._folder(key) / META).exists()
 
     def keys(self) -> set[str]:
-        """Return the keys of all stored artifacts."""
-        return {entry.name for shard in _folders(self.root / "objects") for entry in _folders(shard)}
+        """Return the keys of all stored artifacts; other folders beside them are not those of the store."""
+        entries = (entry.name for shard in _folders(self.root / "objects") for entry in _folders(shard))
+        return {name for name in entries if _KEY.fullmatch(name)}
 
     def put(self, artifact: Artifact) -> int:
         """Store an artifact completely or not at all; an artifact that is already stored is kept.
@@ -208,25 +216,20 @@ class Store:
     def remove_leftovers(self) -> None:
         """Remove the unfinished files of processes that have ended."""
         for folder in _folders(self.root / "tmp"):
-            pid = folder.name.split("-")[0]
-            if not (pid.isdigit() and process_alive(int(pid))):
+            if is_abandoned(Path(folder)):
                 shutil.rmtree(folder.path, ignore_errors=True)
 
-    def remove_checkpoints(self, kept: Set[str]) -> None:
-        """Remove all checkpoints except those of the fits with the keys in `kept`."""
-        for folder in _folders(self.root / "work"):
-            if folder.name not in kept:
-                shutil.rmtree(folder.path, ignore_errors=True)
+    def unfinished_fits(self) -> dict[str, int]:
+        """Return the size in bytes of the checkpoints of each unfinished fit, by key."""
+        return {
+            folder.name: sum(path.stat().st_size for path in Path(folder).rglob("*") if path.is_file())
+            for folder in _folders(self.root / "work")
+        }
 
-    def record_run(self, suite: str, record: Mapping[str, Json]) -> None:
-        """Record the artifacts that a suite's run used, which `gc` keeps and `why` compares with."""
-        with convert_write_errors(self.root):
-            replace_file(self.root / "runs" / f"{suite}.json", json.dumps(record, indent=1).encode())
-
-    def runs(self) -> dict[str, dict[str, Json]]:
-        """Return the recorded runs by suite, the latest first; unreadable records are ignored."""
-        files = sorted((self.root / "runs").glob("*.json"), key=lambda path: path.stat().st_mtime_ns, reverse=True)
-        return {path.stem: record for path in files if (record := _read_record(path.read_bytes())) is not None}
+    def remove_checkpoints(self, keys: Iterable[str]) -> None:
+        """Remove the checkpoints of these fits."""
+        for key in keys:
+            shutil.rmtree(self.root / "work" / key, ignore_errors=True)
 
     def append_timing(self, timing: Mapping[str, Json]) -> None:
         """Append the timing of an executed step."""
@@ -239,7 +242,7 @@ class Store:
             lines = (self.root / "timings.jsonl").read_bytes().splitlines()
         except (FileNotFoundError, NotADirectoryError):
             return []
-        return [timing for line in lines if (timing := _read_record(line)) is not None]
+        return [timing for line in lines if (timing := _read_timing(line)) is not None]
 
     def _folder(self, key: str) -> Path:
         return Path(f"{self.root}/objects/{key[:2]}/{key}")
@@ -258,7 +261,7 @@ class Store:
 
     def _make_temporary_folder(self) -> Path:
         (self.root / "tmp").mkdir(parents=True, exist_ok=True)
-        return Path(tempfile.mkdtemp(prefix=f"{os.getpid()}-", dir=self.root / "tmp"))
+        return Path(tempfile.mkdtemp(prefix=f"{name_process()}-", dir=self.root / "tmp"))
 
     @contextmanager
     def _lock(self, mode: int) -> Iterator[None]:
@@ -285,10 +288,10 @@ def _copy_to_cpu(tensor: Tensor) -> Tensor:
     return tensor.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)
 
 
-def _read_record(data: bytes) -> dict[str, Json] | None:
-    """Return the JSON mapping in a file's bytes, or None if there is no valid one."""
+def _read_timing(line: bytes) -> dict[str, Json] | None:
+    """Return the JSON object in a line, or None if there is no valid one."""
     try:
-        record = json.loads(data)
+        timing = json.loads(line)
     except ValueError:
         return None
-    return record if isinstance(record, dict) else None
+    return timing if isinstance(timing, dict) else None

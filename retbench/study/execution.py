@@ -15,8 +15,8 @@ from retbench.execute import EventDispatcher, EventHandler, LocalExecutor, RunRe
 from retbench.plan import Plan
 from retbench.stages import DrawTargets
 from retbench.stages.recipe import component_of
-from retbench.study.history import record_run
 from retbench.study.progress import LogFile
+from retbench.study.runs.history import finish_record, start_record
 
 if TYPE_CHECKING:
     from retbench.study.study import Study
@@ -52,12 +52,13 @@ def execute(
     """
     started = time.perf_counter() if started is None else started
     _check_sources(study.planned)
-    emit = EventDispatcher([handler, LogFile(study.store.root, study.run_name)], study.catalog)
+    emit = EventDispatcher([handler, LogFile(study.store.root, study.identity.stem)], study.catalog)
     executor = LocalExecutor(study.store, study.device, emit, step_timeout, study.versions)
-    record_run(study, {}, 0.0)
-    result = executor.run(study.planned)
-    seconds = time.perf_counter() - started
-    record_run(study, result.failures, seconds)
+    with study.store.in_use():  # no artifact may vanish between the record, which keeps it, and the steps that use it
+        execution = start_record(study)
+        result = executor.run(study.planned)
+        seconds = time.perf_counter() - started
+        finish_record(study, execution, result.failures, seconds)
     totals = Event(
         "finished",
         seconds=round(seconds, 3),

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from retbench.errors import UnknownName, UserError
+from retbench.errors import RecordUnreadable, UnknownName, UserError
 from retbench.lineage import find_changes
 from retbench.plan import PlannedCell
-from retbench.study.history import read_run
+from retbench.study.runs.history import find_last_result
 
 if TYPE_CHECKING:
     from retbench.study.study import Study
@@ -51,25 +51,32 @@ def _split(name: str) -> list[str]:
 
 
 def explain(study: Study, planned: PlannedCell) -> dict[str, Any]:
-    """Return a cell's status, its steps, and the recipe fields that changed since its last result, as JSON."""
+    """Return a cell's status, its steps, and the recipe fields that changed since its last result, as JSON.
+
+    `note` is why the last result is unknown; empty if it is known, or if there is none.
+    """
     plan, store = study.planned, study.store
-    record = read_run(store, study.run_name)
     explanation: dict[str, Any] = {
         "cell": planned.cell.name,
         "reason": planned.reason or "",
+        "note": "",
         "changes": [],
         "steps": [],
     }
     if planned.key is None:
         return {**explanation, "status": "skipped"}
-    last_key = record.get("cells", {}).get(planned.cell.name)
-    changed = bool(last_key) and last_key != planned.key
-    if changed:
+    last_key = None
+    try:
+        last_key = find_last_result(study, planned.cell.name)
+    except RecordUnreadable as error:
+        explanation["note"] = f"{error}; what changed since the last result is unknown"
+    changed = last_key is not None and last_key != planned.key
+    if last_key is not None and changed:
         explanation["changes"] = [change._asdict() for change in find_changes(last_key, planned.key, plan, store)]
     for key in plan.ancestry(planned.key):
         step = plan.steps[key]
         entry = {"key": key, "stage": step.name, "label": step.label, "stored": store.has(key)}
         explanation["steps"].append(entry)
-    stored, failed = store.has(planned.key), record.get("failures", {}).get(planned.key, "")
+    stored, failed = store.has(planned.key), study.failures.get(planned.key, "")
     explanation["reason"] = "" if stored else failed or ("its recipe changed" if changed else "")
     return {**explanation, "status": "stored" if stored else "failed" if failed else "to run"}

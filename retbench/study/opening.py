@@ -14,7 +14,6 @@ from retbench.errors import StoreUnwritable, UserError, option_name
 from retbench.execute import pick_device, resolve_precision
 from retbench.plan import make_plan, parts_of
 from retbench.store import Store
-from retbench.study.history import continue_run
 from retbench.study.layouts import list_component_names, suite_layouts, suite_ledger
 from retbench.study.reports import ReportSource, study_source
 from retbench.study.request import (
@@ -25,6 +24,7 @@ from retbench.study.request import (
     read_changes,
     resolve_files,
 )
+from retbench.study.runs.history import continue_run
 from retbench.study.store_path import default_store
 from retbench.study.study import Study
 from retbench.suite import Cell, LoadedSuite, Only, expand, find_suite, read_selection, read_suite

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from retbench.errors import UserError, on_command_line
 from retbench.report import Gallery, Layout, Report, make_tables
+from retbench.report.filename import slug
 from retbench.report.published.claims import Ledger, read_claims
 from retbench.report.published.verdict import compare_published
 from retbench.report.render import as_csv, as_html, as_json, as_latex, as_markdown
@@ -71,7 +72,7 @@ def study_source(study: Study) -> ReportSource:
     if not any(row.status == "done" for row in evidence.rows):
         raise UserError(f"{describe_missing_results('report', study)}: {_advise(study, evidence.rows)}")
     return ReportSource(
-        study.run_name.replace("@", "-"),
+        slug(study.run_name),
         evidence,
         study.layouts,
         lambda name: read_claims(name, Path(), study.component_names) if name else study.ledger,

@@ -29,12 +29,13 @@ from retbench.report.published.claims import Ledger
 from retbench.results import Evidence, Row, collect, make_frame, make_score_reader, read_step_records
 from retbench.store import Store
 from retbench.study.execution import execute
-from retbench.study.history import read_run
 from retbench.study.layouts import find_layouts, list_component_names
 from retbench.study.plan_summary import PlanSummary, summarize_plan
 from retbench.study.progress import log_path, show_progress
 from retbench.study.reports import NotebookReport, make_report, study_source
 from retbench.study.request import StudyRequest
+from retbench.study.runs.history import read_run
+from retbench.study.runs.record import RunIdentity, identify_run
 from retbench.study.tables import Tables
 from retbench.suite import LoadedSuite
 
@@ -219,7 +220,13 @@ class Study:
     @property
     def failures(self) -> dict[str, str]:
         """The reason of each step that failed in the last run, by key."""
-        return dict(read_run(self.store, self.run_name).get("failures", {}))
+        record = read_run(self.store, self.identity)
+        return dict(record.failures) if record is not None else {}
+
+    @cached_property
+    def identity(self) -> RunIdentity:
+        """What identifies the study's runs in the store."""
+        return identify_run(self)
 
     @cached_property
     def digest(self) -> str:
@@ -240,7 +247,7 @@ class Study:
     @property
     def log(self) -> Path:
         """The log file of the suite's runs, with tracebacks."""
-        return log_path(self.store.root, self.run_name)
+        return log_path(self.store.root, self.identity.stem)
 
     def evidence(self) -> Evidence:
         """Return the rows and the steps behind them, as they now are in the store."""

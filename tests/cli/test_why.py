@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 from .conftest import RunCommand
 
@@ -59,3 +60,21 @@ def test_a_change_is_compared_with_the_last_result_after_a_failed_run(retbench: 
     retbench("run", "toy.yaml", "--set", "components.attack.toy.eps=0.5", "--step-timeout", "0.000001")
     explanation = json.loads(retbench("why", CELL, "toy.yaml", "--json", "--set", "components.attack.toy.eps=0.5").out)
     assert {change["field"] for change in explanation["changes"]} == {"attack.options.eps"}
+
+
+def test_a_cell_is_compared_with_the_last_result_of_the_same_options(retbench: RunCommand) -> None:
+    retbench("run", "toy.yaml")
+    retbench("run", "toy.yaml", "--set", "components.attack.toy.eps=0.5")
+    assert json.loads(retbench("why", CELL, "toy.yaml", "--json").out)["changes"] == []
+    other = json.loads(retbench("why", CELL, "toy.yaml", "--json", "--set", "components.attack.toy.eps=0.25").out)
+    assert {(change["before"], change["after"]) for change in other["changes"]} == {(0.5, 0.25)}
+
+
+def test_an_unreadable_record_is_named(retbench: RunCommand, toys: Path) -> None:
+    retbench("run", "toy.yaml")
+    [record] = (toys / ".retbench" / "runs").glob("*.json")
+    record.write_bytes(b"")
+    result = retbench("why", CELL, "toy.yaml")
+    assert result.code == 0
+    assert result.out.startswith(f"{CELL}: stored\nnote: ")
+    assert f"{record.name}: not a readable record of a run: the file is empty; what changed" in result.out

@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,13 +15,14 @@ import torch
 
 from retbench.errors import StoreUnwritable
 from retbench.store import Artifact, Store
-from retbench.store.files import process_alive, replace_file
+from retbench.store.files import name_process, process_alive, replace_file
 
 Start = Callable[[str], Any]
 KEY = "ab" * 32
 WRITES: dict[str, Callable[[Store], object]] = {
     "put": lambda store: store.put(Artifact(KEY, {"weights": torch.ones(4)})),
-    "record_run": lambda store: store.record_run("smoke", {}),
+    "record": lambda store: store.run_records.write(store.run_records.folder / "smoke.json", {"format": 2}),
+    "lock of records": lambda store: store.run_records.locked().__enter__(),
     "append_timing": lambda store: store.append_timing({}),
     "checkpoints": lambda store: store.checkpoints(KEY).__enter__(),
     "in_use": lambda store: store.in_use().__enter__(),
@@ -63,7 +65,7 @@ def test_a_store_that_is_a_file_has_no_artifacts(tmp_path: Path) -> None:
     file.write_bytes(b"mine")
     store = Store(file)
     assert not store.has(KEY)
-    assert (store.keys(), store.runs(), store.timings(), store.size(KEY)) == (set(), {}, [], 0)
+    assert (store.keys(), store.run_records.paths(), store.timings(), store.size(KEY)) == (set(), [], [], 0)
 
 
 @pytest.mark.parametrize("write", WRITES)
@@ -109,19 +111,20 @@ def test_a_full_disk_raises_with_what_to_do_and_leaves_no_partial_files(small_di
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])
-@pytest.mark.parametrize("write", ["put", "record_run"])
+@pytest.mark.parametrize("write", ["put", "record"])
 def test_a_failed_flush_leaves_no_partial_files(
     store: Store, monkeypatch: pytest.MonkeyPatch, write: str, code: int
 ) -> None:
     def fail(handle: int) -> None:
         raise OSError(code, os.strerror(code))
 
-    store.record_run("smoke", {"number": 1})
+    smoke = store.run_records.folder / "smoke.json"
+    store.run_records.write(smoke, {"format": 2, "number": 1})
     monkeypatch.setattr(os, "fsync", fail)
     with pytest.raises(StoreUnwritable, match=f"store {store.root}: the disk .* free some space"):
         WRITES[write](store)
     assert store.keys() == set()
-    assert store.runs() == {"smoke": {"number": 1}}
+    assert store.run_records.read(smoke) == {"format": 2, "number": 1}
     files = [path for path in store.root.rglob("*") if path.is_file()]
     assert [path.name for path in files] == ["smoke.json"]
 
@@ -171,7 +174,8 @@ def test_a_killed_process_leaves_only_complete_artifacts(start: Start, store: St
         "for number in range(10**6):\n"
         "    store.put(Artifact(f'{number:064x}', {'weights': torch.full((50_000,), float(number))}))\n"
         "    if number % 7 == 0: store.discard(f'{number:064x}')\n"
-        "    store.append_timing({'number': number}); store.record_run('smoke', {'number': number})\n"
+        "    store.append_timing({'number': number})\n"
+        "    store.run_records.write(store.run_records.folder / 'smoke.json', {'format': 2, 'number': number})\n"
         "    pipe.send(number)\n"
     )
     while worker.pipe.recv() < 20:
@@ -183,20 +187,62 @@ def test_a_killed_process_leaves_only_complete_artifacts(start: Start, store: St
     for key in keys:
         assert store.get(key).tensors["weights"][0] == int(key, 16)
     assert [timing["number"] for timing in store.timings()][:20] == list(range(20))
-    assert store.runs()["smoke"]["number"] in range(19, 10**6)
+    [record] = store.run_records.paths()
+    assert store.run_records.read(record)["number"] in range(19, 10**6)
     store.remove_leftovers()
     assert os.listdir(store.root / "tmp") == []
 
 
+def make_leftover(store: Store, name: str, age: float = 0.0) -> Path:
+    """Return a temporary folder with a file, whose last change was some seconds ago."""
+    folder = store.root / "tmp" / name
+    folder.mkdir()
+    (folder / "tensors.safetensors").write_bytes(b"half")
+    changed = time.time() - age
+    for path in (folder / "tensors.safetensors", folder):
+        os.utime(path, (changed, changed))
+    return folder
+
+
 def test_only_the_leftovers_of_ended_processes_are_removed(store: Store) -> None:
     store.put(Artifact(KEY))
-    for name in (f"{dead_process()}-left", "nobody", f"{os.getpid()}-mine", f"{os.getppid()}-theirs"):
-        folder = store.root / "tmp" / name
-        folder.mkdir()
-        (folder / "tensors.safetensors").write_bytes(b"half")
+    machine = name_process().rsplit(".", 2)[0]
+    make_leftover(store, f"{machine}.{dead_process()}.1-left")
+    live = [make_leftover(store, f"{name_process(pid)}-live").name for pid in (os.getpid(), os.getppid())]
     with store.in_use():
-        assert sorted(os.listdir(store.root / "tmp")) == sorted([f"{os.getpid()}-mine", f"{os.getppid()}-theirs"])
+        assert sorted(os.listdir(store.root / "tmp")) == sorted(live)
     store.check(KEY)
+
+
+def test_the_leftovers_of_a_process_whose_id_was_given_again_are_removed(store: Store) -> None:
+    store.put(Artifact(KEY))
+    machine = name_process().rsplit(".", 2)[0]
+    make_leftover(store, f"{machine}.{os.getpid()}.1-left")
+    with store.in_use():
+        assert os.listdir(store.root / "tmp") == []
+
+
+@pytest.mark.parametrize("name", ["other.0123abcd.{dead}.77-theirs", "{dead}-former", "nobody"])
+def test_the_leftovers_of_another_machine_are_removed_only_when_they_are_old(store: Store, name: str) -> None:
+    store.put(Artifact(KEY))
+    folder = make_leftover(store, name.format(dead=dead_process()))
+    store.remove_leftovers()
+    assert folder.exists()
+    day = 24 * 60 * 60
+    old = make_leftover(store, f"{name.format(dead=1)}-old", age=8 * day)
+    growing = make_leftover(store, f"{name.format(dead=1)}-growing", age=8 * day)
+    (growing / "epoch-2").write_bytes(b"new")
+    os.utime(growing, (0, 0))
+    store.remove_leftovers()
+    assert (folder.exists(), old.exists(), growing.exists()) == (True, False, True)
+
+
+def test_a_process_is_named_by_machine_id_and_start(start: Start) -> None:
+    other = start("from retbench.store.files import name_process\npipe.send((os.getpid(), name_process()))\n")
+    pid, name = other.pipe.recv()
+    assert name == name_process(pid) != name_process()
+    assert name.rsplit(".", 2)[0] == name_process().rsplit(".", 2)[0]
+    assert "-" not in name
 
 
 def test_a_process_is_alive_until_it_ends() -> None:
@@ -258,3 +304,30 @@ def test_a_file_being_replaced_has_the_old_or_the_new_bytes(tmp_path: Path) -> N
         stop.set()
         writer.join()
     assert os.listdir(tmp_path) == ["record"]
+
+
+def test_threads_that_replace_one_file_do_not_disturb_each_other(tmp_path: Path) -> None:
+    file, errors = tmp_path / "record", list[Exception]()
+    contents = [bytes([letter]) * 50_000 for letter in b"abcd"]
+
+    def write(content: bytes) -> None:
+        try:
+            for _ in range(25):
+                replace_file(file, content)
+                assert file.read_bytes() in contents
+        except Exception as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=write, args=(content,)) for content in contents]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert errors == []
+    assert os.listdir(tmp_path) == ["record"]
+
+
+def test_a_file_with_the_longest_name_can_be_replaced(tmp_path: Path) -> None:
+    file = tmp_path / f"{'n' * 250}.json"
+    replace_file(file, b"{}")
+    assert file.read_bytes() == b"{}"

@@ -217,21 +217,20 @@ def test_the_bytes_of_another_artifact_are_detected(store: Store) -> None:
         store.get(KEY)
 
 
-def test_recorded_runs_are_sorted_with_the_latest_first(store: Store) -> None:
-    assert store.runs() == {}
-    for number, suite in enumerate(["smoke", "uni.modal", "ablation"]):
-        store.record_run(suite, {"keys": [KEY], "number": number})
-        os.utime(store.root / "runs" / f"{suite}.json", ns=(0, (number + 1) * 10**9))
-    assert list(store.runs()) == ["ablation", "uni.modal", "smoke"]
-    store.record_run("smoke", {"keys": []})
-    assert next(iter(store.runs().items())) == ("smoke", {"keys": []})
+def test_folders_of_others_among_the_artifacts_are_not_those_of_the_store(store: Store) -> None:
+    store.put(make_artifact())
+    (store.root / "objects" / "notes" / "mine").mkdir(parents=True)
+    assert store.keys() == {KEY}
 
 
-@pytest.mark.parametrize("content", [b"{", b"", b"[]", b"\xff"])
-def test_an_unreadable_run_is_ignored(store: Store, content: bytes) -> None:
-    store.record_run("smoke", {"keys": [KEY]})
-    (store.root / "runs" / "broken.json").write_bytes(content)
-    assert store.runs() == {"smoke": {"keys": [KEY]}}
+def test_checkpoints_of_unfinished_fits_are_listed_with_their_size_and_removed_by_key(store: Store) -> None:
+    assert store.unfinished_fits() == {}
+    for key in (KEY, OTHER):
+        (store.root / "work" / key / "states").mkdir(parents=True)
+        (store.root / "work" / key / "states" / "epoch-1").write_bytes(b"weights")
+    assert store.unfinished_fits() == {KEY: 7, OTHER: 7}
+    store.remove_checkpoints([OTHER])
+    assert store.unfinished_fits() == {KEY: 7}
 
 
 def test_timings_are_read_back_in_order(store: Store) -> None:
