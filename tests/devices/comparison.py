@@ -165,7 +165,7 @@ def _weight_length(reference: Tensors, repeated: Tensors) -> float:
 
 
 def _join(tensors: Tensors) -> Tensor:
-    floats = [tensor.double().flatten() for tensor in tensors.values() if tensor.is_floating_point()]
+    floats = [tensor.double().flatten() for _, tensor in sorted(tensors.items()) if tensor.is_floating_point()]
     return torch.cat(floats) if floats else torch.zeros(0)
 
 

@@ -85,6 +85,7 @@ def test_a_planted_difference_is_found(
         ("purify", {"images": IMAGES}, {"images": IMAGES + (IMAGES < 0.05) / 255}),
         ("attack", ATTACKED, {**ATTACKED, "images": IMAGES + 0.01 * torch.sign(IMAGES - 0.5)}),
         ("fit", {"weight": WEIGHTS, "steps": torch.tensor(3)}, {"weight": WEIGHTS * 1.001, "steps": torch.tensor(3)}),
+        ("fit", {"a": WEIGHTS, "b": WEIGHTS.flip(0)}, {"b": WEIGHTS.flip(0), "a": WEIGHTS}),
         ("fit", {}, {}),
     ],
 )
