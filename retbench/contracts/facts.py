@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Literal, get_args
 
 from retbench.contracts.threat import Threat
@@ -21,7 +22,7 @@ class Facts:
         dataset: the dataset's name.
         image_size: height and width in pixels.
         classes: class names, in the order of the label columns.
-        sizes: number of rows of each split.
+        sizes: number of rows of each split; cannot be changed.
         text_width: length of a text vector; 0 for a dataset without texts.
         bits: code length; 0 where it does not apply.
         task: modality of the queries and of the database, as `i2t` for images against texts; None where it does not
@@ -37,3 +38,6 @@ class Facts:
     bits: int = 0
     task: Task | None = None
     threat: Threat | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "sizes", MappingProxyType(dict(self.sizes)))  # a copy that no component can change

@@ -14,9 +14,9 @@ from typing import Any, get_args
 from retbench.canon import Json
 from retbench.contracts import Attack, AttackPart, Ball, Component, Facts, Goal, Hasher, Part
 from retbench.contracts.definition import definition_problem, option_values_problem
+from retbench.contracts.tensors import contract_breach
 from retbench.errors import suggest
 from retbench.plan.caching import cached_method
-from retbench.stages.check import contract_breach
 
 
 class DeclarationCheck:

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
 from typing import Any, cast
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from retbench.canon import Json, canonical
 from retbench.contracts import Ball, Component, State
-from retbench.errors import ContractBreach
+from retbench.contracts.tensors import check_shape, check_tensor, contract_breach
 
 ROUNDING = 1e-5
 """The largest excess over a range or a ball that counts as rounding and is projected; more is a breach."""
-
-
 RECORD_PREFIX = "record/"
 """The prefix of recorded images among an artifact's tensors; no name in a state may start with it."""
 FLOATS = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
@@ -24,42 +21,12 @@ STATE_DTYPES = (*FLOATS, torch.int64, torch.int32, torch.int16, torch.int8, torc
 """Types of numbers that artifacts store."""
 
 
-def check_tensor(
-    value: object, component: Component, what: str, dtypes: Collection[torch.dtype], device: torch.device
-) -> Tensor:
-    """Return a tensor without its graph, after checking that it is a plain one.
-
-    Tensors of other classes may compute in another way, and sparse, quantized or complex ones lose information when
-    they are stored or compared.
-
-    Args:
-        value: the value that the component returned.
-        component: the component that errors name.
-        what: a description for errors, such as `logits`.
-        dtypes: the accepted types.
-        device: the device on which the component had its inputs.
-
-    Raises:
-        ContractBreach: a check failed.
-    """
-    if type(value) not in (Tensor, nn.Parameter):
-        raise contract_breach(component, f"wrong type of {what}: got {type(value).__name__}, expected a tensor")
-    tensor = cast(Tensor, value).detach()
-    if tensor.layout is not torch.strided or tensor.is_quantized:
-        got = "a quantized tensor" if tensor.is_quantized else tensor.layout
-        raise contract_breach(component, f"wrong layout of {what}: got {got}, expected a dense tensor")
-    if tensor.dtype not in dtypes:
-        expected = " or ".join(str(dtype) for dtype in dtypes)
-        raise contract_breach(component, f"wrong dtype of {what}: got {tensor.dtype}, expected {expected}")
-    if tensor.device != device:
-        raise contract_breach(component, f"{what} on another device: got {tensor.device}, expected {device}")
-    return tensor
-
-
 def check_outputs(
     value: object, component: Component, what: str, shape: tuple[int | None, ...], device: torch.device
 ) -> Tensor:
-    """Return the outputs of a network as float32, after checking type, shape and finiteness.
+    """Return a copy of the outputs of a network as float32, after checking type, shape and finiteness.
+
+    A copy, because the network may fill and return the same tensor at its next call.
 
     Args:
         value: the value that the network returned.
@@ -72,13 +39,10 @@ def check_outputs(
         ContractBreach: a check failed.
     """
     outputs = check_tensor(value, component, what, FLOATS, device)
-    sizes = tuple(outputs.shape)
-    if len(sizes) != len(shape) or any(size not in (got, None) for got, size in zip(sizes, shape, strict=True)):
-        expected = f"({', '.join('any' if size is None else str(size) for size in shape)})"
-        raise contract_breach(component, f"wrong shape of {what}: got {sizes}, expected {expected}")
+    check_shape(outputs, component, what, shape)
     if not torch.isfinite(outputs).all():
         raise contract_breach(component, f"NaN or infinity in the {what}")
-    return outputs.float()
+    return outputs.to(torch.float32, copy=True)
 
 
 def check_state(state: object, component: Component) -> State:
@@ -116,9 +80,7 @@ def check_record(name: object, value: Any, component: Component) -> Json | Tenso
         raise contract_breach(component, f"wrong name of a record: got {name!r}, expected a text")
     if isinstance(value, Tensor):
         image = check_tensor(value, component, f"the record {name}", (torch.uint8,), _device_of(value))
-        if image.ndim != 3 or image.shape[0] != 3:
-            got = tuple(image.shape)
-            raise contract_breach(component, f"wrong shape of the record {name}: got {got}, expected (3, H, W)")
+        check_shape(image, component, f"the record {name}", (3, None, None))
         return image.to("cpu", copy=True)
     return check_json(value, component, f"the record {name}")
 
@@ -152,9 +114,7 @@ def check_images(images: object, reference: Tensor, component: Component) -> Ten
         ContractBreach: a check failed.
     """
     images = check_tensor(images, component, "images", (torch.float32,), reference.device)
-    if images.shape != reference.shape:
-        got, expected = tuple(images.shape), tuple(reference.shape)
-        raise contract_breach(component, f"wrong shape of images: got {got}, expected {expected}")
+    check_shape(images, component, "images", tuple(reference.shape))
     if not torch.isfinite(images).all():
         raise contract_breach(component, f"NaN or infinity in {int((~torch.isfinite(images)).sum())} pixels")
     if images.numel() and (images.min() < -ROUNDING or images.max() > 1 + ROUNDING):
@@ -199,13 +159,3 @@ def quantize_images(images: Tensor, clean: Tensor | None = None) -> Tensor:
         return (images * 255).round() / 255
     steps = torch.trunc((images - clean) * 255 + torch.sign(images - clean) * 255 * ROUNDING)
     return ((clean * 255).round() + steps).clamp(0, 255) / 255
-
-
-def contract_breach(component: Component, problem: str) -> ContractBreach:
-    """Return the error for a component that broke its contract; it names the component and its package."""
-    return ContractBreach(describe_component(component), problem)
-
-
-def describe_component(component: Component) -> str:
-    """Return kind, name and package of a component, for messages."""
-    return f"{component} (package {type(component).__module__.partition('.')[0]})"

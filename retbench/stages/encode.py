@@ -11,12 +11,13 @@ import torch
 from torch import Tensor
 
 from retbench.canon import Json
-from retbench.contracts import Component, Context, HashNetwork, relax, sign, unit_images
+from retbench.contracts import Component, Context, HashNetwork, relax, sign
 from retbench.contracts.context import Precision
 from retbench.contracts.dataset import Dataset, identify_dataset
 from retbench.contracts.defense import Vote
 from retbench.contracts.facts import Split
 from retbench.contracts.hasher import Modality
+from retbench.contracts.tensors import read_images, read_texts
 from retbench.metrics import pack
 from retbench.stages.check import check_outputs
 from retbench.stages.isolation import isolate
@@ -69,26 +70,30 @@ class _EncodeStage(Stage):
         codes, agreement = [], 1.0
         with isolate(self.main_component, {"its own networks": network}), torch.inference_mode():
             for copies in self._batches(load, ctx):
-                codes.append(self._combine([self._logits(network, batch, ctx) for batch in copies]))
+                with ctx.autocast():
+                    logits = [self._logits(network, self.encoder, batch) for batch in copies]
+                codes.append(self._combine(logits))
                 if len(codes) == 1 and self.precision != "float32":
-                    exact = self._combine([logits.float() for logits in self._exact_logits(network, copies, ctx)])
+                    exact = self._combine(self._exact_logits(network, copies, ctx))
                     agreement = float((exact == codes[0]).float().mean())
         packed = pack(torch.cat(codes).cpu()) if codes else torch.zeros(0, (self.bits + 7) // 8, dtype=torch.uint8)
         distinct = len(torch.unique(packed, dim=0))
         return Outcome({"codes": packed}, {"distinct": distinct, "float32_agreement": agreement})
 
-    def _exact_logits(self, network: HashNetwork, copies: tuple[Tensor, ...], ctx: Context) -> tuple[Tensor, ...]:
+    def _exact_logits(self, network: HashNetwork, copies: tuple[Tensor, ...], ctx: Context) -> list[Tensor]:
         """Return the logits of the first batch in float32, for comparison."""
-        return tuple(getattr(network, self.modality)(batch) for batch in copies)
+        return [self._logits(network, self.modality, batch) for batch in copies]
 
     def _combine(self, logits: list[Tensor]) -> Tensor:
         """Return the code of each item from the logits (B, K) of its copies; a tied bit is +1."""
         votes = [relax(copy) if self.vote_rule == "mean" else sign(copy).float() for copy in logits]
         return sign(torch.stack(votes).mean(dim=0))
 
-    def _logits(self, network: HashNetwork, batch: Tensor, ctx: Context) -> Tensor:
-        with isolate(self.victim.hasher, {f"the {self.modality}s": batch}), ctx.autocast():
-            logits = getattr(network, self.encoder)(batch)
+    def _logits(self, network: HashNetwork, encoder: str, batch: Tensor) -> Tensor:
+        """Return the logits of a batch, float32 (B, K), by a method of the network."""
+        inputs = "features" if encoder == "from_features" else f"{encoder}s"
+        with isolate(self.victim.hasher, {f"the {inputs}": batch}):
+            logits = getattr(network, encoder)(batch)
         return check_outputs(logits, self.victim.hasher, "logits", (len(batch), self.bits), batch.device)
 
 
@@ -120,12 +125,12 @@ class EncodeSplit(_EncodeStage):
     def units(self) -> int:
         return self.dataset.facts().sizes[self.split]
 
-    def _exact_logits(self, network: HashNetwork, copies: tuple[Tensor, ...], ctx: Context) -> tuple[Tensor, ...]:
+    def _exact_logits(self, network: HashNetwork, copies: tuple[Tensor, ...], ctx: Context) -> list[Tensor]:
         if not self.features:
             return super()._exact_logits(network, copies, ctx)
         # Stored features have the run's precision, so float32 logits must start from the images.
-        images = self.dataset.images(self.split, range(len(copies[0])))
-        return (network.image(unit_images(images, ctx.device)),)
+        images = read_images(self.dataset, self.split, range(len(copies[0])), ctx.device)
+        return [self._logits(network, "image", images)]
 
     def _batches(self, load: Load, ctx: Context) -> Iterator[tuple[Tensor, ...]]:
         done = 0
@@ -136,10 +141,8 @@ class EncodeSplit(_EncodeStage):
                 ctx.progress(min(done + start + ctx.batch_size, done + len(shard)), self.units)
             done += len(shard)
         for rows in ctx.batches(0 if self.features else self.units):
-            if self.modality == "text":
-                yield (self.dataset.texts(self.split, rows).to(ctx.device),)
-            else:
-                yield (unit_images(self.dataset.images(self.split, rows), ctx.device),)
+            read = read_texts if self.modality == "text" else read_images
+            yield (read(self.dataset, self.split, rows, ctx.device),)
 
 
 @dataclass(frozen=True)

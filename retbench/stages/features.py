@@ -10,14 +10,15 @@ import torch
 from torch import Tensor
 
 from retbench.canon import Json
-from retbench.contracts import Component, Context, Dataset, Facts, Part, unit_images
+from retbench.contracts import Component, Context, Dataset, Facts, Part
 from retbench.contracts.context import Precision
 from retbench.contracts.dataset import identify_dataset
 from retbench.contracts.facts import Split
+from retbench.contracts.tensors import read_images
 from retbench.stages.check import check_outputs
 from retbench.stages.isolation import isolate
 from retbench.stages.stage import Load, Outcome, Stage
-from retbench.stages.states import StateKeys
+from retbench.stages.states import StateKeys, load_frozen
 
 SHARD_SIZE = 4096
 """Rows of a shard (64 MB with 4096 features each); a killed run repeats at most one shard."""
@@ -73,13 +74,13 @@ class ComputeFeatures(Stage):
         return self.part
 
     def run(self, load: Load, ctx: Context) -> Outcome:
-        module = self.part.module(self.state.load(load, ctx.device), ctx.device)
+        module = load_frozen(self.part, self.state, load, ctx.device)
         module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub omits the argument
         table: Tensor | None = None
         with isolate(self.part, {"its own networks": module}), torch.inference_mode():
             for batch in ctx.batches(self.units):
                 rows = range(self.rows[0] + batch.start, self.rows[0] + batch.stop)
-                images = unit_images(self.dataset.images(self.split, rows), ctx.device)
+                images = read_images(self.dataset, self.split, rows, ctx.device)
                 with isolate(self.part, {"the images": images}), ctx.autocast():
                     features = module(images)
                 features = check_outputs(features, self.part, "features", (len(rows), None), ctx.device)

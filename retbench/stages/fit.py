@@ -25,7 +25,8 @@ from retbench.contracts import (
 )
 from retbench.contracts.context import Precision
 from retbench.contracts.dataset import identify_dataset
-from retbench.stages.check import check_state, contract_breach
+from retbench.contracts.tensors import contract_breach
+from retbench.stages.check import check_state
 from retbench.stages.isolation import Input, isolate
 from retbench.stages.stage import Load, Outcome, Stage
 from retbench.stages.states import StateKeys, Victim
@@ -81,7 +82,8 @@ class _FitStage(Stage):
     def run(self, load: Load, ctx: Context) -> Outcome:
         ctx = replace(ctx, parts=self.states.load_parts(load, ctx.device))
         data = self._data(load, ctx)
-        with isolate(self.component, list_fit_inputs(ctx, data.shards)):
+        # A part of an attack, too, must not learn the random numbers of a purifier.
+        with isolate(self.component, list_fit_inputs(ctx, data.shards), self.dataset.ids("query")):
             state = self._fit(data, load, ctx)
         return Outcome(check_state(state, self.component), {})
 

@@ -12,8 +12,9 @@ import torch
 from torch import Tensor
 
 from retbench.canon import digest
-from retbench.contracts import Dataset, unit_images
+from retbench.contracts import Dataset
 from retbench.contracts.dataset import identify_dataset
+from retbench.contracts.tensors import read_images, read_labels, read_texts
 
 ShardsPerCopy = tuple[tuple[str, ...], ...]
 """For each independently purified copy of the queries, the keys of the shards of its images."""
@@ -58,15 +59,15 @@ class Queries:
 
     def images(self, positions: range, device: torch.device) -> Tensor:
         """Return the clean images at `positions`: float32 (B, 3, H, W) in [0, 1] on `device`."""
-        return unit_images(self.dataset.images("query", self._rows(positions)), device)
+        return read_images(self.dataset, "query", self._rows(positions), device)
 
     def texts(self, positions: range, device: torch.device) -> Tensor:
         """Return the texts at `positions`: float32 (B, T) on `device`."""
-        return self.dataset.texts("query", self._rows(positions)).to(device)
+        return read_texts(self.dataset, "query", self._rows(positions), device)
 
     def labels(self) -> Tensor:
         """Return the labels: uint8 (Q, C)."""
-        return self.dataset.labels("query")[list(self.rows)]
+        return read_labels(self.dataset, "query")[list(self.rows)]
 
     def _rows(self, positions: range) -> Sequence[int]:
         return self.rows[positions.start : positions.stop]

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import torch
 from torch import nn
 
 from retbench.canon import Json
-from retbench.contracts import Attack, Hasher, HashNetwork, Purifier, State
+from retbench.contracts import Attack, Component, Hasher, HashNetwork, Part, Purifier, State
+from retbench.contracts.tensors import contract_breach
 from retbench.stages.check import RECORD_PREFIX
+from retbench.stages.isolation import isolate
 from retbench.stages.stage import Load
 
 CAVEATS = "caveats"
@@ -65,17 +67,52 @@ class Victim(NamedTuple):
 
     def network(self, load: Load, device: torch.device) -> HashNetwork:
         """Return its network on `device`: frozen, in eval mode, and in the faster channels-last layout."""
-        network = self.hasher.network(self.state(load, device), device).to(device).eval().requires_grad_(False)
+        state = self.state(load, device)
+        with isolate(self.hasher, {}):
+            network = freeze(self.hasher.network(state, device), self.hasher, HashNetwork).to(device)
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub omits the argument
         return network
 
 
-def load_frozen(owner: Attack | Purifier, states: StateKeys, load: Load, device: torch.device) -> nn.Module:
-    """Return the networks of an attack or a purifier on `device`, frozen and in eval mode."""
-    return owner.module(states.load(load, device), device).to(device).eval().requires_grad_(False)
+def load_frozen(
+    owner: Attack | Purifier | Part,
+    states: StateKeys,
+    load: Load,
+    device: torch.device,
+    reserved_ids: Sequence[str] = (),
+) -> nn.Module:
+    """Return the networks of a component on `device`, frozen and in eval mode; the state is read for it alone.
+
+    Args:
+        owner: the component.
+        states: the keys of its states.
+        load: returns an artifact by key.
+        device: the device of the networks.
+        reserved_ids: ids for which the component must not make its own `Noise`.
+    """
+    state = states.load(load, device)
+    with isolate(owner, {}, reserved_ids):
+        return freeze(owner.module(state, device), owner, nn.Module).to(device)
+
+
+Network = TypeVar("Network", bound=nn.Module)
+
+
+def freeze(network: object, owner: Component, kind: type[Network]) -> Network:
+    """Return the network that a component built, frozen and in eval mode.
+
+    Raises:
+        ContractBreach: it is no network of this kind.
+    """
+    if not isinstance(network, kind):
+        raise contract_breach(owner, f"wrong type of network: got {type(network).__name__}, expected {kind.__name__}")
+    return network.eval().requires_grad_(False)
 
 
 def _load_state(key: str, load: Load, device: torch.device) -> State:
-    """Return the state of a fit on `device`, without the images that the fit recorded."""
-    tensors = load(key).tensors
-    return {name: tensor.to(device) for name, tensor in tensors.items() if not name.startswith(RECORD_PREFIX)}
+    """Return the state of a fit on `device`, without the images that the fit recorded.
+
+    Its order is that of the names, because safetensors returns the tensors of a file in any order.
+    """
+    tensors = sorted(load(key).tensors.items())
+    return {name: tensor.to(device) for name, tensor in tensors if not name.startswith(RECORD_PREFIX)}

@@ -12,6 +12,7 @@ from torch import Tensor
 from retbench.canon import Json
 from retbench.contracts import Context, Dataset, Noise, TargetRule
 from retbench.contracts.dataset import identify_dataset
+from retbench.contracts.tensors import read_labels
 from retbench.errors import UserError
 from retbench.stages.stage import Load, Outcome, Stage
 
@@ -55,7 +56,7 @@ class DrawTargets(Stage):
 
     def run(self, load: Load, ctx: Context) -> Outcome:
         noise = self.noise(torch.device("cpu"))
-        candidates = _find_label_vectors(self.dataset.labels("database"))
+        candidates = _find_label_vectors(read_labels(self.dataset, "database"))
         if self.rule.file:
             summary: dict[str, Json] = {}
             chosen = self._match_file(candidates)
@@ -71,7 +72,7 @@ class DrawTargets(Stage):
 
     def _find_allowed(self, candidates: _LabelVectors) -> Tensor:
         """Return bool (Q, V), the possible targets of each query; raises UserError for a query without any."""
-        queries = self.dataset.labels("query")
+        queries = read_labels(self.dataset, "query")
         allowed = (candidates.counts > self.rule.above)[None, :].repeat(len(queries), 1)
         if self.rule.rule not in ("uniform", "database-item"):
             shared = queries.float() @ candidates.vectors.float().T

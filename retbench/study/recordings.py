@@ -14,7 +14,7 @@ from retbench.errors import ArtifactCorrupt
 from retbench.report.filename import slug, unique_stem
 from retbench.report.write import write_output
 from retbench.stages import Stage
-from retbench.stages.states import RECORD_PREFIX
+from retbench.stages.check import RECORD_PREFIX
 
 if TYPE_CHECKING:
     from retbench.study.study import Study

@@ -110,7 +110,7 @@ def test_a_hardening_starts_from_the_trained_hasher_and_replaces_it(
         ("names", "a hardening must keep the names and shapes"),
         ("nan", "fit returned NaN or infinity in weight"),
         ("type", "fit must return a dictionary of tensors: got list"),
-        ("values", "wrong type of weight in the state that fit returned: got list"),
+        ("values", "wrong type of mean in the state that fit returned: got list"),
     ],
 )
 def test_an_invalid_state_of_a_hardening_is_a_contract_breach(

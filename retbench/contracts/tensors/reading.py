@@ -1,0 +1,69 @@
+"""Read labels, images and texts of a dataset: what it returns is checked, and shares no memory with the dataset.
+
+A dataset may keep what it returns and return it again, so that a component that changes a label in place would change
+it for all later steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from retbench.contracts.dataset import Dataset
+from retbench.contracts.facts import Split
+from retbench.contracts.tensors.returned import check_shape, check_tensor, contract_breach
+
+_CPU = torch.device("cpu")
+
+
+def read_labels(dataset: Dataset, split: Split, device: torch.device = _CPU) -> Tensor:
+    """Return a copy of the labels of a split on `device`: multi-hot uint8 (N, C).
+
+    Raises:
+        ContractBreach: the dataset returned something else.
+    """
+    what, facts = f"labels of {split}", dataset.facts()
+    labels = check_tensor(dataset.labels(split), dataset, what, (torch.uint8,), _CPU)
+    check_shape(labels, dataset, what, (facts.sizes[split], len(facts.classes)))
+    if labels.numel() and (largest := int(labels.max())) > 1:
+        raise contract_breach(dataset, f"wrong {what}: got the value {largest}, expected 0 or 1")
+    return labels.to(device, copy=True)
+
+
+def read_images(dataset: Dataset, split: Split, rows: Sequence[int], device: torch.device) -> Tensor:
+    """Return the images at `rows` of a split, in this order: float32 (B, 3, H, W) in [0, 1], as `unit_images` does.
+
+    Raises:
+        ContractBreach: the dataset returned something else than uint8 (B, 3, H, W) of its image size.
+    """
+    what = f"images of {split}"
+    images = check_tensor(dataset.images(split, rows), dataset, what, (torch.uint8,), _CPU)
+    check_shape(images, dataset, what, (len(rows), 3, *dataset.facts().image_size))
+    return unit_images(images, device)
+
+
+def read_texts(dataset: Dataset, split: Split, rows: Sequence[int], device: torch.device) -> Tensor:
+    """Return a copy of the texts at `rows` of a split, in this order, on `device`: float32 (B, T).
+
+    Raises:
+        ContractBreach: the dataset returned something else.
+        LookupError: the dataset has no texts.
+    """
+    what = f"texts of {split}"
+    texts = check_tensor(dataset.texts(split, rows), dataset, what, (torch.float32,), _CPU)
+    check_shape(texts, dataset, what, (len(rows), dataset.facts().text_width))
+    if not torch.isfinite(texts).all():
+        raise contract_breach(dataset, f"NaN or infinity in the {what}")
+    return texts.to(device, copy=True)
+
+
+def unit_images(images: Tensor, device: torch.device) -> Tensor:
+    """Return images on `device` as float32 (B, 3, H, W) in [0, 1], in channels-last memory format.
+
+    Args:
+        images: uint8 (B, 3, H, W); they are not modified.
+        device: the device of the result.
+    """
+    return images.to(device).to(torch.float32, memory_format=torch.channels_last).div_(255.0)
