@@ -14,7 +14,7 @@ from retbench.canon import Json, canonical, digest
 from retbench.difference import Pair, agree, format_value, pair_leaves
 from retbench.errors import ArtifactMissing, BundleError
 from retbench.lineage import RecipeDifference, find_recipe_differences
-from retbench.results import Evidence, Row
+from retbench.results import Evidence, Row, steps_of_rows, trainings_by
 
 V = TypeVar("V")
 TASK_FIELDS = ("relevance", "map", "depth", "ties", "quantize", "confidence", "resamples")
@@ -131,7 +131,8 @@ def _choose_row(name: str, first: _BundledRow, second: _BundledRow) -> _BundledR
         intervals = [bundled.row.metrics.get(metric) for bundled in (first, second)]
         if None in intervals or not agree(*intervals):
             values = " and ".join(f"{interval.value:.6g}" if interval else "none" for interval in intervals)
-            raise BundleError(f"{where}: {metric.upper().replace('_', '-')}: got {values}, expected the same value")
+            metric_name, threads = metric.upper().replace("_", "-"), _describe_threads(first, second)
+            raise BundleError(f"{where}: {metric_name}: got {values}, expected the same value{threads}")
     for field in ROW_FIELDS:
         for pair in _differences(left[field], right[field], field):
             raise BundleError(f"{where}: {_format_pair(pair)}")
@@ -161,6 +162,15 @@ def _explain_keys(first: _BundledRow, second: _BundledRow) -> str:
     difference = next(readable, deepest)
     pair = Pair(difference.path, difference.left, difference.right)
     return f"{_format_pair(pair)}{_describe_steps(difference, first.bundle, second.bundle)}"
+
+
+def _describe_threads(first: _BundledRow, second: _BundledRow) -> str:
+    """Return the numbers of threads of the trainings behind two rows, in parentheses; empty where they are the same."""
+    counts = [
+        " or ".join(trainings_by("threads", steps_of_rows([each.row], each.bundle.evidence.steps)))
+        for each in (first, second)
+    ]
+    return f" (trained with {counts[0]} and {counts[1]} threads)" if all(counts) and counts[0] != counts[1] else ""
 
 
 def _describe_steps(difference: RecipeDifference, first: Bundle, second: Bundle) -> str:

@@ -28,7 +28,7 @@ FORMATS = ("console", "markdown", "latex", "html", "csv", "json")
     "--format", "form", type=click.Choice(FORMATS), help="Format to print; by default console, or markdown in a pipe."
 )
 @click.option("--against", metavar="NAME", help="Compare with published numbers: retpur, saat, or a YAML file.")
-@click.option("--uniform", is_flag=True, help="Refuse tables that mix devices, precisions or versions.")
+@click.option("--uniform", is_flag=True, help="Refuse tables that mix devices, precisions, versions or threads.")
 @click.option(
     "--pictures/--no-pictures", default=True, help="Draw figures and the gallery, in the formats that show them."
 )

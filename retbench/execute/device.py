@@ -67,7 +67,10 @@ def exact_float32() -> Iterator[None]:
 
 
 def environment(device: torch.device) -> dict[str, Json]:
-    """Return the device and versions, on which rounding errors of a result may depend."""
+    """Return what the rounding errors of a result may depend on: device, versions, and threads, which split sums.
+
+    `cpu_capability` is the instruction set that torch uses on a CPU, such as AVX2; empty on another device.
+    """
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
     return {
         "device": device.type,
@@ -75,6 +78,7 @@ def environment(device: torch.device) -> dict[str, Json]:
         "torch": torch.__version__,
         "python": platform.python_version(),
         "threads": torch.get_num_threads(),
+        "cpu_capability": torch.backends.cpu.get_cpu_capability() if device.type == "cpu" else "",
     }
 
 

@@ -50,11 +50,11 @@ def make_tables(
         narrowed: whether the rows are only a part of a suite's; layouts without results are then left out, unless that
             would leave none.
         comparator: compares each number with the published one.
-        uniform: refuse tables that mix devices, precisions or versions.
+        uniform: refuse tables that mix devices, precisions, versions or numbers of threads in training.
 
     Raises:
         LayoutError: see `pivot`.
-        UserError: `uniform`, and a table mixes devices, precisions or versions.
+        UserError: `uniform`, and a table mixes devices, precisions, versions or numbers of threads.
     """
     with_results = [layout for layout in layouts if layout.has_results_in(evidence.rows)] if narrowed else []
     return tuple(

@@ -8,6 +8,7 @@ from retbench.results.evidence import (
     make_score_reader,
     read_step_records,
     steps_of_rows,
+    trainings_by,
 )
 from retbench.results.frame import make_frame
 from retbench.results.row import ROW_AXES, Row, Status, TieRange, read_row
@@ -26,4 +27,5 @@ __all__ = [
     "read_row",
     "read_step_records",
     "steps_of_rows",
+    "trainings_by",
 ]

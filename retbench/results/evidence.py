@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, NamedTuple, cast
+from typing import Any, Literal, NamedTuple, cast
 
 from torch import Tensor
 
@@ -28,7 +28,8 @@ class StepRecord(NamedTuple):
         precision: the precision of its networks; empty without networks.
         seconds: the wall time.
         peak_memory: the peak memory in bytes.
-        environment: device, device_name, threads, versions of torch and python, and `versions` of retbench and plugins.
+        environment: device, device_name, threads, cpu_capability (in older records missing), versions of torch and
+            python, and `versions` of retbench and plugins.
         summary: `distinct` codes and `float32_agreement` of encodings; empty for other stages.
     """
 
@@ -98,6 +99,21 @@ def make_score_reader(store: Store) -> ScoreReader:
         return store.get(key).tensors
 
     return read_scores
+
+
+def trainings_by(
+    field: Literal["threads", "cpu_capability"], steps: Iterable[StepRecord]
+) -> dict[str, list[StepRecord]]:
+    """Return the trainings on a CPU by a field of their environment on which the rounding of their sums depends.
+
+    A training amplifies rounding errors: with another number of threads, it ends with other weights under the same key.
+    Trainings whose record lacks the field are left out.
+    """
+    trainings: dict[str, list[StepRecord]] = {}
+    for step in steps:
+        if step.stage.startswith("fit") and step.environment["device"] == "cpu" and step.environment.get(field):
+            trainings.setdefault(str(step.environment[field]), []).append(step)
+    return trainings
 
 
 def steps_of_rows(rows: Sequence[Row], steps: Mapping[str, StepRecord]) -> list[StepRecord]:

@@ -89,11 +89,11 @@ def make_report(
     Args:
         source: rows, layouts and published numbers.
         against: published numbers to compare with, by name or path; by default those of the source.
-        uniform: refuse tables that mix devices, precisions or versions.
+        uniform: refuse tables that mix devices, precisions, versions or numbers of threads in training.
         pictures: draw figures and the gallery.
 
     Raises:
-        UserError: a table mixes devices, precisions or versions although `uniform` is set.
+        UserError: a table mixes devices, precisions, versions or numbers of threads although `uniform` is set.
     """
     evidence, comparator = source.evidence, source.comparator(against)
     tables = make_tables(evidence, source.layouts, narrowed=source.narrowed, comparator=comparator, uniform=uniform)

@@ -104,6 +104,19 @@ def test_two_confidence_intervals_of_one_cell_are_refused(one: Bundle) -> None:
     assert ": T-MAP: got " in merge_error(one, wrong)
 
 
+def test_different_numbers_of_threads_are_named_where_numbers_differ(one: Bundle) -> None:
+    metrics = {"map": Interval(0.5, 0.4, 0.6)}
+    steps = {
+        key: step._replace(environment={**step.environment, "device": "cpu", "threads": 3})
+        for key, step in one.evidence.steps.items()
+    }
+    threads = {step.environment["threads"] for step in one.evidence.steps.values() if step.stage == "fit"}
+    other = with_rows(one, metrics=metrics)
+    assert "threads" not in merge_error(one, other)
+    message = merge_error(one, replace(other, evidence=replace(other.evidence, steps=steps)))
+    assert message.endswith(f"expected the same value (trained with {threads.pop()} and 3 threads)")
+
+
 def test_nan_metrics_are_equal(one: Bundle) -> None:
     nan = float("nan")
     same = with_rows(one, metrics={"map": Interval(nan, nan, nan)})

@@ -79,6 +79,8 @@ def test_the_environment_is_json_and_names_device_and_versions() -> None:
     assert json.loads(json.dumps(recorded)) == recorded
     assert recorded["device"] == "cpu"
     assert recorded["torch"] == torch.__version__
+    assert recorded["threads"] == torch.get_num_threads()
+    assert recorded["cpu_capability"] == torch.backends.cpu.get_cpu_capability() != ""
 
 
 def test_peak_memory_is_in_bytes() -> None:

@@ -10,6 +10,7 @@ from retbench.canon import Json
 from retbench.errors import UserError
 from retbench.report.tables.detail import UNBOUNDED, budget_of, protocol_of
 from retbench.report.tables.layout import printed_name
+from retbench.report.tables.mixture import training_notes, training_threads
 from retbench.report.tables.sample import seeds_of
 from retbench.results import Evidence, Row, StepRecord, steps_of_rows
 
@@ -39,6 +40,7 @@ def table_provenance(rows: Sequence[Row], evidence: Evidence) -> tuple[tuple[str
             _caveats(done),
             _collapsed(rows),
             _machines(steps),
+            _trainings(steps),
             _cost(steps),
         )
         for line in lines
@@ -48,16 +50,17 @@ def table_provenance(rows: Sequence[Row], evidence: Evidence) -> tuple[tuple[str
 def report_provenance(evidence: Evidence) -> tuple[tuple[str, str], ...]:
     """Return label and text of the lines on a whole report: its suite, machines, versions and cost."""
     steps = steps_of_rows(evidence.rows, evidence.steps)
-    return (*_suite(evidence.rows, evidence), *_machines(steps), *_cost(steps))
+    return (*_suite(evidence.rows, evidence), *_machines(steps), *_trainings(steps), *_cost(steps))
 
 
 def check_uniform(rows: Sequence[Row], evidence: Evidence, title: str) -> None:
-    """Raise UserError if the numbers of a table were computed on several devices, in several precisions or versions."""
+    """Raise UserError if a table mixes devices, precisions, versions, or numbers of threads in trainings on a CPU."""
     steps = steps_of_rows(rows, evidence.steps)
     for what, values in (
         ("devices", _devices(steps)),
         ("precisions", _precisions(steps)),
         ("versions", _versions(steps)),
+        ("numbers of threads in training", training_threads(steps)),
     ):
         if len(values) > 1:
             raise UserError(
@@ -200,6 +203,11 @@ def _machines(steps: Sequence[StepRecord]) -> Lines:
         )
     for versions in _versions(steps):
         yield "versions", versions
+
+
+def _trainings(steps: Sequence[StepRecord]) -> Lines:
+    for note in training_notes(steps):
+        yield "note", note
 
 
 def _devices(steps: Sequence[StepRecord]) -> list[str]:

@@ -235,6 +235,28 @@ def test_check_uniform_refuses_several_devices_precisions_or_versions(
     check_uniform(mixed.rows[1:], mixed, "Table 1")
 
 
+def test_trainings_with_different_numbers_of_threads_are_noted(
+    evidence_of: Callable[..., Evidence], step: Callable[..., StepRecord]
+) -> None:
+    mixed = evidence_of(step("fit_part", threads=1), step("fit", threads=2))
+    (note,) = texts_of(list(table_provenance(mixed.rows, mixed)), "note")
+    assert note.startswith("trained with different numbers of threads, which change MAP by rounding alone: 1 thread: ")
+    assert "; 2 threads: " in note
+    assert texts_of(list(report_provenance(mixed)), "note") == [note]
+    assert texts_of(list(table_provenance(mixed.rows[1:], mixed)), "note") == []
+    with pytest.raises(UserError, match="it mixes numbers of threads in training: got 1 thread and 2 threads, "):
+        check_uniform(mixed.rows, mixed, "Table 1")
+    check_uniform(mixed.rows[1:], mixed, "Table 1")
+
+
+def test_threads_of_other_steps_and_devices_are_not_noted(
+    evidence_of: Callable[..., Evidence], step: Callable[..., StepRecord]
+) -> None:
+    for other in (step("score", threads=1), step("fit", threads=1, device="cuda", device_name="H200")):
+        alike = evidence_of(step("fit", threads=2), other)
+        assert texts_of(list(table_provenance(alike.rows, alike)), "note") == []
+
+
 def test_check_uniform_ignores_the_precision_of_attacks(
     evidence_of: Callable[..., Evidence], step: Callable[..., StepRecord]
 ) -> None:
