@@ -84,6 +84,8 @@ def test_an_artifact_records_recipe_cost_and_environment(
         assert meta["peak_memory"] > 1_000_000
         assert meta["batch_size"] == 64
         assert meta["environment"]["torch"] == torch.__version__
+        assert meta["environment"]["threads"] == torch.get_num_threads()
+        assert meta["environment"]["cpu_capability"] == torch.backends.cpu.get_cpu_capability()
     timings = store.timings()
     assert [timing["stage"] for timing in timings] == [stage.name for stage in plan.steps.values()]
     assert all(timing["device"] == "cpu" and timing["bytes"] for timing in timings)
