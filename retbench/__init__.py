@@ -25,10 +25,12 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = [
     "SPLITS",
+    "Access",
     "Attack",
     "AttackPart",
     "Ball",
     "Batch",
+    "BlackBoxAttack",
     "Component",
     "Context",
     "ContractBreach",
@@ -50,6 +52,7 @@ __all__ = [
     "PluginError",
     "Protocol",
     "Purifier",
+    "QueriedNetwork",
     "RetbenchError",
     "Split",
     "State",

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import torch
 from torch import Tensor
@@ -28,8 +28,10 @@ from retbench.bundle.records import (
 )
 from retbench.canon import canonical
 from retbench.contracts import Protocol
+from retbench.contracts.threat import BlackBoxAccess
 from retbench.errors import ArtifactMissing, BundleError
 from retbench.results import Evidence, Row, StepRecord, read_row
+from retbench.stages.scoring import QUERIES_USED
 from retbench.store.store import TENSORS
 from retbench.suite import AXES
 
@@ -268,7 +270,12 @@ def _find_problem(row: Row) -> str:
         return f"metrics: {missing[0]} is missing"
     if missing := [name for name in _SIZES if name not in row.data]:
         return f"data: {missing[0]} is missing"
-    if row.budget.keys() != (_BUDGET if row.attack != "none" else set()):
-        expected = sorted(_BUDGET) if row.attack != "none" else []
-        return f"budget: got the fields {sorted(row.budget)}, expected {expected} for attack {row.attack}"
+    required, optional = (_BUDGET, {"access"}) if row.attack != "none" else (set[str](), set[str]())
+    if row.budget.keys() - optional != required:
+        return f"budget: got the fields {sorted(row.budget)}, expected {sorted(required)} for attack {row.attack}"
+    if row.budget.get("access", "score") not in get_args(BlackBoxAccess):
+        expected = " or ".join(get_args(BlackBoxAccess))
+        return f"budget.access: got {row.budget['access']!r}, expected {expected}, or no such field"
+    if ("access" in row.budget) != (QUERIES_USED in row.metrics):
+        return f"metrics: {QUERIES_USED} occurs with budget.access only, and always: expected both or neither"
     return ""

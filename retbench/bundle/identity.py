@@ -136,6 +136,7 @@ def _compare_attack(row: Row, recipes: ScoreRecipes) -> Iterator[Comparison]:
     eps = _options(first).get("eps")
     if isinstance(eps, int | float) and row.budget.get("norm") is not None:
         yield from compare_json("budget.eps", row.budget.get("eps"), eps)
+    yield from compare_json("budget.access", row.access, first.get("access", "gradient"))
 
 
 def _compare_purifiers(row: Row, recipes: ScoreRecipes) -> Iterator[Comparison]:

@@ -21,6 +21,7 @@ from retbench.contracts import Context, Noise, TargetRule
 from retbench.errors import UserError
 from retbench.results import Row, StepRecord
 from retbench.stages import DrawTargets, draw_queries
+from retbench.stages.scoring import QUERIES_USED
 from retbench.store import Artifact
 
 UNVERIFIABLE_FIELDS = ("cost", "details", "caveats", "variant")
@@ -171,6 +172,7 @@ class _Verifier:
         self.record("query", where, [compare_tensors(name, stored.get(name), value) for name, value in ranked.items()])
         others = {name: values for name, values in stored.items() if name not in ranked}
         self.record("query", where, compare_json("values", sorted(others), sorted(self._other_values(row, score))))
+        self.record("query", where, _compare_query_budget(row, others))
         self.unverifiable += [Finding("query", where, name) for name in others]
         self.unverifiable += [Finding("row", where, name) for name in list_unverifiable_fields(row, self._stages(row))]
         values, targeted = {**ranked, **others}, bool(score.recipe.get("targeted"))
@@ -218,6 +220,7 @@ class _Verifier:
     def _other_values(self, row: Row, score: BundledArtifact) -> Iterator[str]:
         """Yield the names of the per-query values that a score has in addition to those of its ranking."""
         yield from ("perceptibility", "ssim") if score.recipe.get("attacked") else ()
+        yield from (QUERIES_USED,) if row.access not in ("", "gradient") else ()
         yield from ("purified_rmse",) if score.recipe.get("purified") else ()
         yield from ("certified_radius",) if "certify" in self._stages(row) else ()
 
@@ -251,6 +254,13 @@ class _Verifier:
                 self.record("bundle", "suite.json", compare_json("digest", suite.digest, digest(suite.suite)))
         title = self.bundle.evidence.title
         self.unverifiable += [Finding("bundle", title, field) for field in _list_unverifiable_members(self.bundle)]
+
+
+def _compare_query_budget(row: Row, values: Mapping[str, Tensor]) -> Iterator[Comparison]:
+    """Compare the queries that a black-box attack used for each query image with its budget."""
+    if row.query_budget is not None and QUERIES_USED in values:
+        within = (values[QUERIES_USED] >= 0) & (values[QUERIES_USED] <= row.query_budget)
+        yield from compare_json("queries used outside the budget", int((~within).sum()), 0)
 
 
 def _compare_step(step: StepRecord, artifact: BundledArtifact) -> Iterator[Comparison]:

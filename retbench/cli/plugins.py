@@ -76,6 +76,8 @@ def describe(catalog: Catalog) -> dict[str, Any]:
 
 
 def _describe_component(kind: str, entry: Entry) -> dict[str, Any]:
+    from retbench.contracts import Attack
+
     component = entry.component
     return {
         "kind": kind,
@@ -83,6 +85,7 @@ def _describe_component(kind: str, entry: Entry) -> dict[str, Any]:
         "revision": component.revision,
         "source": component.source,
         "origin": str(entry.origin),
+        **({"access": component.access} if issubclass(component, Attack) else {}),
         "options": component.model_json_schema(),
     }
 
@@ -92,9 +95,15 @@ def _print(kind: str, entry: Entry) -> None:
 
     from tabulate import tabulate
 
+    from retbench.contracts import Attack
+
     component = entry.component
     click.echo(f"{kind} {component.name}, revision {component.revision}, from {entry.origin}")
-    click.echo(f"source: {component.source}\n\n{inspect.getdoc(component)}\n")
+    click.echo(f"source: {component.source}")
+    if issubclass(component, Attack):
+        queries = ", at most `query_budget` queries for each query image" if component.access != "gradient" else ""
+        click.echo(f"access: {component.access}{queries}")
+    click.echo(f"\n{inspect.getdoc(component)}\n")
     schema = component.model_json_schema()
     rows = list(_options(schema, schema.get("$defs", {}), ""))
     headers, widths = ("option", "type", "default", "meaning"), [None, 44, 24, 80]

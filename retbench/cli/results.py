@@ -53,7 +53,8 @@ def list_rows(suite: str | None, store: Path, as_json: bool, **options: Any) -> 
     """
     from tabulate import tabulate
 
-    from retbench.report.render import format_percent
+    from retbench.report.render import format_interval
+    from retbench.report.tables.layout import units_of
     from retbench.results import ROW_AXES
     from retbench.study import opening
 
@@ -66,7 +67,7 @@ def list_rows(suite: str | None, store: Path, as_json: bool, **options: Any) -> 
     table = [
         [
             *(str(getattr(row, column)) for column in columns),
-            *(format_percent(row.metrics.get(metric)) for metric in metrics),
+            *(format_interval(row.metrics.get(metric), units_of(metric)[0]) for metric in metrics),
         ]
         for row in rows
     ]

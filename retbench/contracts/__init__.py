@@ -1,6 +1,6 @@
 """The contracts of plugins: the kinds of component, and the values that their methods take and return."""
 
-from retbench.contracts.attack import Attack, AttackPart, Knowledge, Need
+from retbench.contracts.attack import Attack, AttackPart, BlackBoxAttack, Knowledge, Need, QueriedNetwork
 from retbench.contracts.component import Component
 from retbench.contracts.context import Context
 from retbench.contracts.course import Course
@@ -12,17 +12,20 @@ from retbench.contracts.hasher import Hasher, HashNetwork, Modality, relax, sign
 from retbench.contracts.noise import Noise
 from retbench.contracts.part import Part
 from retbench.contracts.protocol import Protocol, TargetRule
-from retbench.contracts.threat import Ball, Goal, Threat
-from retbench.contracts.training import TrainingData, unit_images
+from retbench.contracts.tensors import unit_images
+from retbench.contracts.threat import Access, Ball, Goal, Threat
+from retbench.contracts.training import TrainingData
 from retbench.contracts.types import Batch, State
 from retbench.contracts.weights import Weights, load_weights, match_weights, read_weights, weights_root
 
 __all__ = [
     "SPLITS",
+    "Access",
     "Attack",
     "AttackPart",
     "Ball",
     "Batch",
+    "BlackBoxAttack",
     "Component",
     "Context",
     "Course",
@@ -41,6 +44,7 @@ __all__ = [
     "Part",
     "Protocol",
     "Purifier",
+    "QueriedNetwork",
     "Split",
     "State",
     "TargetRule",

@@ -36,7 +36,7 @@ class Purifier(Defense):
 
     Class attributes:
         learns: whether the class defines `fit`; its parts are fitted either way.
-        differentiable: whether gradients flow through `purify`, which an adaptive attack needs.
+        differentiable: whether gradients flow through `purify`, which an adaptive attack needs unless it is black-box.
     """
 
     learns: ClassVar[Annotated[bool, Declares("fit")]] = False

@@ -19,7 +19,10 @@ Modality = Literal["image", "text"]
 
 
 def relax(logits: Tensor, alpha: float = 1.0) -> Tensor:
-    """Return the relaxed code tanh(alpha * logits), in [-1, 1], which losses and attacks can differentiate."""
+    """Return the relaxed code tanh(alpha * logits), in [-1, 1], which losses and attacks can differentiate.
+
+    The answers to a black-box attack are codes already: relaxed again, they would be in [-0.76, 0.76].
+    """
     return torch.tanh(alpha * logits)
 
 
@@ -35,7 +38,10 @@ def sign(logits: Tensor) -> Tensor:
 
 
 class HashNetwork(nn.Module):
-    """The network of a trained hasher: differentiable from pixels to logits."""
+    """The network of a trained hasher: differentiable from pixels to logits.
+
+    A black-box attack gets a `QueriedNetwork` instead, whose `image` returns relaxed or binary codes.
+    """
 
     def image(self, images: Tensor) -> Tensor:
         """Return the logits (B, K) of float images (B, 3, H, W) in [0, 1]; the network normalizes the images itself."""

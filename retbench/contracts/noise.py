@@ -72,6 +72,15 @@ class Noise:
         """Return the source of the ids `start` to `stop`, for a part of a batch."""
         return self._replace(ids=self.ids[start:stop])
 
+    def draws(self, rows: Sequence[int], indices: Sequence[int]) -> Noise:
+        """Return a source with one row of numbers for each pair of a row of this one and the index of a draw.
+
+        The numbers of a pair do not depend on the other pairs, so several images of one query can be drawn for together
+        or one after the other.
+        """
+        ids = (f"{self.ids[row]}\0{index}" for row, index in zip(rows, indices, strict=True))
+        return self._replace(ids=tuple(ids))
+
     def uniform(self, purpose: str, shape: tuple[int, ...], step: int = 0) -> Tensor:
         """Return uniform numbers in [0, 1): float32 (B, *shape), where B is the number of ids.
 

@@ -15,8 +15,16 @@ Threat = Literal["oblivious", "adaptive"]
 """The attacker's knowledge.
 
 `oblivious`: the hasher that encodes the database (the hardened one, if there is a hardening), but not the purifiers.
-`adaptive`: the purifiers as well.
+`adaptive`: the purifiers as well. A black-box attack (see `Access`) does not see these components, but queries them.
 """
+Access = Literal["gradient", "score", "decision"]
+"""What an attack gets from the attacked network.
+
+`gradient`: the network itself, with its weights and gradients (white box).
+`score`: relaxed codes, tanh of the logits, without gradients (black box).
+`decision`: binary codes (black box).
+"""
+BlackBoxAccess = Literal["score", "decision"]
 
 NORMS: tuple[Norm, ...] = get_args(Norm)
 

@@ -23,6 +23,7 @@ from retbench.contracts.context import Precision
 from retbench.contracts.defense import Vote
 from retbench.contracts.facts import Split
 from retbench.contracts.hasher import Modality
+from retbench.contracts.tensors import contract_breach
 from retbench.plan.caching import cached_method
 from retbench.plan.declarations import DeclarationCheck
 from retbench.plan.plan import Plan, PlannedCell
@@ -49,7 +50,6 @@ from retbench.stages import (
     draw_queries,
     shard_rows,
 )
-from retbench.stages.check import contract_breach
 from retbench.stages.queries import ShardsPerCopy
 from retbench.suite import Cell, Suite
 
@@ -142,7 +142,7 @@ class _Planner:
         targets: str,
         seed: int,
     ) -> tuple[str, ...]:
-        """Return the keys of the attacked shards; `purifiers` are those that the attacker differentiates."""
+        """Return the keys of the attacked shards; `purifiers` are those in view of the attacker."""
         with_states = tuple((purifier, self.fit_purifier(purifier, dataset, seed)) for purifier in purifiers)
         context = AttackContext(victim, facts, self.encode_needs(attack, victim, facts, dataset), with_states)
         states = self.fit_attack_parts(attack, victim, replace(facts, threat="oblivious"), dataset, seed)
@@ -168,7 +168,8 @@ class _Planner:
         for role, part in attack.parts(facts).items():
             if isinstance(part, AttackPart):
                 context = AttackContext(victim, facts, self.encode_needs(part, victim, facts, dataset))
-                fit = FitAttackPart(part, context, StateKeys(), self.queries(dataset), seed, self.precision)
+                queries, access = self.queries(dataset), attack.access
+                fit = FitAttackPart(part, context, StateKeys(), queries, seed, self.precision, access)
                 keys[role] = self.add(fit)
             else:
                 keys[role] = self.fit_part(part, dataset, seed)

@@ -119,11 +119,16 @@ def _unsupported_reason(component: Component, facts: Facts) -> str | None:
 
 
 def _adaptive_skip_reason(cell: Cell) -> str | None:
-    """Return the reason that an adaptive attacker cannot differentiate the cell's purifiers, or None."""
+    """Return the reason that an adaptive attacker cannot use the cell's purifiers, or None.
+
+    An attacker without access to gradients queries the purifiers, and does not differentiate them.
+    """
     if not cell.attack or cell.threat != "adaptive":
         return None
     purifiers = purifiers_of(cell)
     if purifiers and not cell.attack.adaptive:
         return f"threat adaptive: {cell.attack.name} uses the hasher only in its training, without purifiers"
+    if cell.attack.access != "gradient":
+        return None
     opaque = [purifier.name for purifier in purifiers if not purifier.differentiable]
     return f"threat adaptive needs gradients; {', '.join(opaque)} is not differentiable" if opaque else None

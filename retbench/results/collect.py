@@ -162,4 +162,5 @@ def _budget(cell: Cell) -> dict[str, Json]:
         return {}
     ball = cell.attack.ball
     budget: dict[str, Json] = {"norm": ball.norm, "eps": ball.eps} if ball else {"norm": None, "eps": None}
-    return {"goal": cell.attack.goal, **budget}
+    access: dict[str, Json] = {} if cell.attack.access == "gradient" else {"access": cell.attack.access}
+    return {"goal": cell.attack.goal, **budget, **access}

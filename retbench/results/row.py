@@ -31,13 +31,15 @@ class Row:
         status: `done`; `missing` (not run); or with a reason `skipped`, `failed` or `invalid` (a breach of contract).
         reason: the reason for the status; may be empty for `missing`.
         metrics: intervals by metric, 0 to 1: `map`, `t_map`; for changed images `perceptibility`, `purified_rmse` and
-            `ssim`.
+            `ssim`. For a black-box attack also `attack_queries`, the mean number of queries to the network that it used
+            for a query image.
         tie_ranges: the ranges of `map` and `t_map` over all orders inside ties, where ties can change them.
         protocol: the fields that must match before two rows may be compared.
         options: the options by role (`dataset`, `hasher`, `attack`, `surrogate`; `defense`: by component).
         data: the sizes of the splits, `image_size`, the number of `classes` and the database's `distinct_codes`; for
             pooled rows the `seeds`, and the reasons of `lost` ones.
-        budget: the declared goal, norm and eps of the attack.
+        budget: the declared goal, norm and eps of the attack, and for a black-box attack its `access`; how many queries
+            it may use is its option `query_budget`.
         caveats: warnings about the numbers, from the components.
         details: values derived from the options, by component (for example the start noise level).
         cost: the seconds per query of attack and defense, and the peak memory of their steps in bytes.
@@ -70,6 +72,18 @@ class Row:
     key: str = ""
     members: tuple[str, ...] = ()
     steps: tuple[str, ...] = ()
+
+    @property
+    def access(self) -> str:
+        """What the attack gets from the network: gradient, score or decision; empty without an attack."""
+        return str(self.budget.get("access", "gradient")) if self.budget else ""
+
+    @property
+    def query_budget(self) -> int | None:
+        """The largest number of queries of a black-box attack for each query image; None for another row."""
+        options = self.options.get("attack")
+        budget = options.get("query_budget") if isinstance(options, Mapping) else None
+        return budget if self.access in ("score", "decision") and isinstance(budget, int) else None
 
     @property
     def keys(self) -> tuple[str, ...]:

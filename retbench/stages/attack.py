@@ -4,33 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from retbench.canon import Json
 from retbench.contracts import (
+    Access,
     Attack,
     AttackPart,
     Batch,
     Component,
     Context,
     Facts,
-    HashNetwork,
     Knowledge,
     Noise,
     Purifier,
+    QueriedNetwork,
     TrainingData,
 )
 from retbench.contracts.attack import Need
 from retbench.contracts.context import Precision
+from retbench.contracts.tensors import read_labels, read_texts
 from retbench.metrics import unpack
+from retbench.stages.attacked_network import AttackedPipeline, make_attacked_network, make_fitting_network
 from retbench.stages.check import check_images, check_state, project_into_ball, quantize_images
 from retbench.stages.fit import list_fit_inputs
 from retbench.stages.isolation import Input, isolate
 from retbench.stages.measure import concatenate_batches, measure_images
 from retbench.stages.queries import Queries
+from retbench.stages.scoring import QUERIES_USED
 from retbench.stages.stage import Load, Outcome, Stage
 from retbench.stages.states import StateKeys, Victim, load_frozen
 
@@ -40,10 +45,11 @@ class AttackContext:
     """Everything that the attacker knows of the system.
 
     Attributes:
-        victim: the hasher whose gradients the attacker computes.
+        victim: the hasher that the attacker differentiates or queries.
         facts: the facts of the cell.
         grants: the keys of the encodings that the attack needs, by need.
-        purifiers: the purifiers that an adaptive attacker differentiates, in order; empty for an oblivious one.
+        purifiers: the purifiers that an adaptive attacker differentiates or queries, in order; empty for an oblivious
+            one.
     """
 
     victim: Victim
@@ -70,8 +76,15 @@ class _AttackStage(Stage):
     seed: int
     precision: Precision
 
+    @property
+    def access(self) -> Access:
+        """What the attack gets from the attacked network."""
+        return self.attack.access if isinstance(self.attack, Attack) else "gradient"
+
     def recipe(self) -> dict[str, Json]:
+        access: dict[str, Json] = {} if self.access == "gradient" else {"access": self.access}
         return {
+            **access,
             "attack": self.attack.spec(self.context.facts),
             "states": self.states.recipe(),
             "context": self.context.recipe(),
@@ -103,7 +116,7 @@ class _AttackStage(Stage):
         grants: dict[Need, Tensor] = {}
         for need in self.attack.needs - {"training", "target_texts"}:
             if need == "database_labels":
-                grants[need] = dataset.labels("database").to(ctx.device, copy=True)
+                grants[need] = read_labels(dataset, "database", ctx.device)
             else:
                 packed = load(self.context.grants[need]).tensors["codes"]
                 grants[need] = unpack(packed, self.context.facts.bits).to(ctx.device)
@@ -111,7 +124,7 @@ class _AttackStage(Stage):
             network=self.context.victim.network(load, ctx.device),
             facts=self.context.facts,
             data=TrainingData(dataset, self.context.facts, ctx.device) if "training" in self.attack.needs else None,
-            grants=grants,
+            grants=MappingProxyType(grants),
         )
 
 
@@ -132,17 +145,27 @@ class FitAttack(_AttackStage):
         ctx = replace(ctx, parts=self.states.load_parts(load, ctx.device))
         knowledge = self._knowledge(load, ctx)
         queries = self.queries.dataset.ids("query")
+        network = make_fitting_network(self.attack, self.access, knowledge.network)
         with isolate(self.attack, {**list_knowledge(knowledge), **list_fit_inputs(ctx)}, queries):
-            state = self.attack.fit(knowledge, ctx)
+            state = self.attack.fit(replace(knowledge, network=network), ctx)
         return Outcome(check_state(state, self.attack), {})
 
 
 @dataclass(frozen=True)
 class FitAttackPart(FitAttack):
-    """Trains a part of an attack."""
+    """Trains a part of an attack.
+
+    Attributes:
+        owner_access: the access of the attack that owns the part.
+    """
 
     name: ClassVar[str] = "fit_part"
     attack: AttackPart
+    owner_access: Access = "gradient"
+
+    @property
+    def access(self) -> Access:
+        return self.owner_access
 
 
 @dataclass(frozen=True)
@@ -172,25 +195,26 @@ class Perturb(_AttackStage):
 
     def run(self, load: Load, ctx: Context) -> Outcome:
         knowledge = self._knowledge(load, ctx)
-        network = knowledge.network
-        module = load_frozen(self.attack, self.states, load, ctx.device)
+        every_query = tuple(self.queries.dataset.ids("query"))
+        module = load_frozen(self.attack, self.states, load, ctx.device, every_query)
         purifiers = [
             (purifier, load_frozen(purifier, states, load, ctx.device)) for purifier, states in self.context.purifiers
         ]
         modules = {f"the networks of {purifier.name}": module for purifier, module in purifiers}
+        pipeline = AttackedPipeline(knowledge.network, purifiers)
         batches = []
         with isolate(self.attack, {"its own networks": module, **modules, **list_knowledge(knowledge)}):
             for batch, noise in self._batches(load, ctx):
-                if purifiers:
-                    knowledge = replace(knowledge, network=DefendedNetwork(network, purifiers, noise))
+                network = make_attacked_network(self.attack, pipeline, batch, noise, self.seed)
                 clean = batch.images.clone()  # perturbations are measured against images that no plugin has held
-                with isolate(self.attack, list_batch(batch), batch.ids):
-                    images = self.attack.perturb(knowledge, batch, module, noise)
+                with isolate(self.attack, list_batch(batch), every_query):
+                    images = self.attack.perturb(replace(knowledge, network=network), batch, module, noise)
                 images = project_into_ball(
                     check_images(images, clean, self.attack), clean, self.attack.ball, self.attack
                 )
                 images = quantize_images(images, clean) if self.quantize else images
-                batches.append({"images": images.cpu(), **measure_images(images, clean)})
+                queries = {QUERIES_USED: network.used} if isinstance(network, QueriedNetwork) else {}
+                batches.append({"images": images.cpu(), **measure_images(images, clean), **queries})
         outcome = concatenate_batches(batches, (3, *self.context.facts.image_size))
         return Outcome(outcome, {"largest_linf": float(outcome["linf"].max()) if batches else 0.0})
 
@@ -208,8 +232,8 @@ class Perturb(_AttackStage):
         """Return a batch with the texts of its target rows if the attack needs them."""
         if "target_texts" not in self.attack.needs:
             return batch
-        texts = self.queries.dataset.texts("database", batch.target_rows.tolist())
-        return batch._replace(target_texts=texts.to(device, copy=True))
+        texts = read_texts(self.queries.dataset, "database", batch.target_rows.tolist(), device)
+        return batch._replace(target_texts=texts)
 
 
 def list_batch(batch: Batch) -> dict[str, Input]:
@@ -221,23 +245,3 @@ def list_knowledge(knowledge: Knowledge) -> dict[str, Input]:
     """Return the networks and tensors that an attack knows, by the names in messages."""
     grants = {f"knowledge.{need}": tensor for need, tensor in knowledge.grants.items()}
     return {"the weights of the attacked network": knowledge.network, **grants}
-
-
-class DefendedNetwork(HashNetwork):
-    """The pipeline that an adaptive attacker differentiates: purifiers, with new noise at every call, then the hasher.
-
-    Args:
-        network: the network of the hasher.
-        purifiers: the purifiers with their modules, in order.
-        noise: the attacker's noise.
-    """
-
-    def __init__(self, network: HashNetwork, purifiers: list[tuple[Purifier, nn.Module]], noise: Noise) -> None:
-        super().__init__()
-        self.network, self.purifiers, self.noise, self.calls = network, purifiers, noise.derive("purifier"), 0
-
-    def image(self, images: Tensor) -> Tensor:
-        self.calls += 1
-        for position, (purifier, module) in enumerate(self.purifiers):
-            images = purifier.purify(images, module, self.noise.copy(self.calls).at_position(position))
-        return self.network.image(images)

@@ -10,8 +10,9 @@ from torch import Tensor
 
 from retbench.canon import Json
 from retbench.contracts import Context, Protocol
+from retbench.contracts.tensors import read_labels
 from retbench.stages.queries import Queries, ShardsPerCopy
-from retbench.stages.scoring import rank_queries, summarize
+from retbench.stages.scoring import QUERIES_USED, rank_queries, summarize
 from retbench.stages.stage import Load, Outcome, Stage
 
 
@@ -68,7 +69,7 @@ class Score(Stage):
     def run(self, load: Load, ctx: Context) -> Outcome:
         targets = load(self.targets).tensors["labels"][list(self.queries.rows)]
         labels = {"map": self.queries.labels(), "t_map": targets}
-        database_labels = self.queries.dataset.labels("database")
+        database_labels = read_labels(self.queries.dataset, "database")
         codes, database = load(self.codes).tensors["codes"], load(self.database)
         ranked = rank_queries(
             codes, database.tensors["codes"], labels, database_labels, bits=self.bits, protocol=self.protocol
@@ -78,11 +79,16 @@ class Score(Stage):
         return Outcome(values, {**summary, "distinct_codes": database.summary["distinct"]})
 
     def _image_values(self, load: Load) -> dict[str, Tensor]:
-        """Return the distances of changed queries from the clean ones, by metric: float64 (Q,)."""
+        """Return the distances of changed queries from the clean ones, by metric: float64 (Q,).
+
+        Under a black-box attack, also the queries to the network that it used for each query image.
+        """
         values = {}
         if self.attacked:
             values["perceptibility"] = _read_shards(load, "mse", self.attacked)
             values["ssim"] = _read_shards(load, "ssim", self.attacked)
+            if all(QUERIES_USED in load(key).tensors for key in self.attacked):
+                values[QUERIES_USED] = _read_shards(load, QUERIES_USED, self.attacked).double()
         if self.purified:
             errors = [_read_shards(load, "mse", shards) for shards in self.purified]
             values["purified_rmse"] = torch.stack(errors).mean(dim=0)

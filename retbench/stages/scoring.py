@@ -30,6 +30,8 @@ DEPTHS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
 RMS_METRICS = ("perceptibility", "purified_rmse")
 """Metrics stored as per-query mean squares and reported as the root of their mean."""
 RANKING_METRICS = ("map", "t_map")
+QUERIES_USED = "attack_queries"
+"""The queries to the network that a black-box attack used for each query image; the metric is their mean."""
 
 
 def rank_queries(
@@ -94,7 +96,7 @@ def summarize(
 
     Args:
         values: the result of `rank_queries`, with `perceptibility`, `purified_rmse` (mean squares) and `ssim` of
-            changed images.
+            changed images, and the `attack_queries` of a black-box attack.
         labels: as in `rank_queries`.
         database_labels: as in `rank_queries`.
         protocol: the confidence level and the number of resamples.
@@ -108,7 +110,7 @@ def summarize(
         `target_labels`: the number of distinct target label vectors.
     """
     metrics, tie_ranges = dict[str, Json](), dict[str, Json]()
-    for name in (*RANKING_METRICS, *RMS_METRICS, "ssim"):
+    for name in (*RANKING_METRICS, *RMS_METRICS, "ssim", QUERIES_USED):
         if name in values:
             metrics[name] = _record_interval(compute_interval(name, values, protocol, targeted=targeted))
         if f"{name}_best" in values:

@@ -2,16 +2,28 @@
 
 from retbench.testing.contract import check_component
 from retbench.testing.plugin_folder import write_plugin
-from retbench.testing.toys import TOYS, ToyAttack, ToyDataset, ToyHardening, ToyHasher, ToyPart, ToyPurifier
+from retbench.testing.toys import (
+    TOYS,
+    ToyAttack,
+    ToyDataset,
+    ToyDecisionAttack,
+    ToyHardening,
+    ToyHasher,
+    ToyPart,
+    ToyPurifier,
+    ToyScoreAttack,
+)
 
 __all__ = [
     "TOYS",
     "ToyAttack",
     "ToyDataset",
+    "ToyDecisionAttack",
     "ToyHardening",
     "ToyHasher",
     "ToyPart",
     "ToyPurifier",
+    "ToyScoreAttack",
     "check_component",
     "write_plugin",
 ]

@@ -14,6 +14,7 @@ from retbench.contracts import (
     AttackPart,
     Ball,
     Batch,
+    BlackBoxAttack,
     Component,
     Context,
     Dataset,
@@ -33,7 +34,7 @@ from retbench.contracts import (
 from retbench.contracts.attack import Need
 from retbench.contracts.facts import Split
 from retbench.contracts.hasher import Modality
-from retbench.contracts.threat import Goal
+from retbench.contracts.threat import BlackBoxAccess, Goal
 
 
 class ToyDataset(Dataset):
@@ -184,6 +185,56 @@ class ToyAttack(Attack):
         return (batch.images - self.eps * gradient.sign()).clamp(0, 1)
 
 
+class ToyScoreAttack(BlackBoxAttack):
+    """Searches at random for the shift of the mean color that brings the relaxed code closest to the target's code."""
+
+    name: ClassVar[str] = "toy-score"
+    source: ClassVar[str] = "made for tests"
+    needs: ClassVar[frozenset[Need]] = frozenset({"database_codes"})
+    access: ClassVar[BlackBoxAccess] = "score"
+
+    eps: float = Field(0.2, gt=0, le=1, description="radius of the L-infinity ball, images in [0, 1]")
+    query_budget: int = Field(20, ge=1, description="candidates that are tried for each query image")
+
+    @property
+    def ball(self) -> Ball:
+        return Ball("linf", self.eps)
+
+    def perturb(self, knowledge: Knowledge, batch: Batch, module: nn.Module, noise: Noise) -> Tensor:
+        target_codes = knowledge.grant("database_codes")[batch.target_rows].float()
+        best, lowest = batch.images.clone(), torch.full((len(batch.ids),), torch.inf, device=batch.images.device)
+        for step in range(self.query_budget):
+            candidates = shift_colors(batch.images, self.eps, noise, step)
+            losses = -(knowledge.network.image(candidates) * target_codes).mean(1)
+            best[losses < lowest] = candidates[losses < lowest]
+            lowest = torch.minimum(losses, lowest)
+        return best
+
+
+class ToyDecisionAttack(ToyScoreAttack):
+    """Searches at random for a shift of the mean color that gives the target's code; stops at a query that has it."""
+
+    name: ClassVar[str] = "toy-decision"
+    access: ClassVar[BlackBoxAccess] = "decision"
+
+    def perturb(self, knowledge: Knowledge, batch: Batch, module: nn.Module, noise: Noise) -> Tensor:
+        target_codes = knowledge.grant("database_codes")[batch.target_rows].float()
+        best, nearest = batch.images.clone(), torch.full((len(batch.ids),), torch.inf, device=batch.images.device)
+        for step in range(self.query_budget):
+            rows = (nearest > 0).nonzero()[:, 0]
+            candidates = shift_colors(batch.images, self.eps, noise, step)[rows]
+            distances = (knowledge.queried.query(candidates, rows) != target_codes[rows]).sum(1).float()
+            closer = distances < nearest[rows]
+            best[rows[closer]], nearest[rows[closer]] = candidates[closer], distances[closer]
+        return best
+
+
+def shift_colors(images: Tensor, eps: float, noise: Noise, step: int) -> Tensor:
+    """Return images with each channel shifted by a random number in [-eps, eps]."""
+    shift = (2 * noise.uniform("shift", (3,), step) - 1) * eps
+    return (images + shift[:, :, None, None]).clamp(0, 1)
+
+
 class ToyPrototype(AttackPart):
     """Learns the mean training code of the attacked hasher."""
 
@@ -300,6 +351,8 @@ TOYS: tuple[type[Component], ...] = (
     ToyCached,
     ToyAttack,
     ToyUntargeted,
+    ToyScoreAttack,
+    ToyDecisionAttack,
     ToyPurifier,
     ToyHardening,
     FaultyAttack,

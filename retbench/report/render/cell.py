@@ -13,6 +13,7 @@ from retbench.report.tables.unit import Unit
 
 DASH = "\u2013"
 COST_HEADERS = ("Cost per image", "attack (s)", "defense (s)", "peak memory (MiB)")
+QUERY_HEADERS = ("access", "queries")
 CACHED_TEXTS = 1 << 14
 """Texts whose printed form is cached: names are repeated thousands of times in a large table."""
 
@@ -61,7 +62,7 @@ def format_value(value: Value) -> PrintedCell:
 def format_interval(interval: Interval | None, unit: Unit) -> str:
     """Return a value in a unit with its interval, `93.12 [91.20, 94.90]`; a dash for none.
 
-    Percent and gray levels have two decimals, seconds three significant digits, mebibytes none.
+    Percent and gray levels have two decimals, queries one, seconds three significant digits, mebibytes none.
     """
     cell = format_value(Value(interval, unit=unit))
     return f"{cell.value} {cell.interval}".rstrip()
@@ -74,7 +75,7 @@ def format_percent(interval: Interval | None) -> str:
 
 def format_quantity(quantity: float, unit: Unit) -> str:
     """Return a quantity already scaled to its unit, for example `93.12`; one that rounds to 0 has no sign."""
-    decimals = {Unit.SECONDS: _decimals(quantity), Unit.MEBIBYTES: 0}.get(unit, 2)
+    decimals = {Unit.SECONDS: _decimals(quantity), Unit.MEBIBYTES: 0, Unit.QUERIES: 1}.get(unit, 2)
     return f"{round(quantity, decimals) + 0.0:.{decimals}f}"  # adding 0 turns -0.00 into 0.00
 
 
@@ -83,17 +84,33 @@ def format_range(ends: list[float], unit: Unit) -> str:
     return " to ".join(dict.fromkeys(format_quantity(end, unit) for end in (min(ends), max(ends))))
 
 
-def format_costs(table: Table) -> list[tuple[str, str, str, str]]:
-    """Return label, seconds of attack and defense, and peak memory of each row; empty if nothing was computed."""
-    return [
+def cost_headers(table: Table) -> tuple[str, ...]:
+    """Return the headers of a table's costs, with those of access and queries if an attack is black-box."""
+    return (*COST_HEADERS, *QUERY_HEADERS) if has_queries(table) else COST_HEADERS
+
+
+def has_queries(table: Table) -> bool:
+    """Return whether a black-box attack is among the rows of a table."""
+    return any(cost.queries for cost in table.costs)
+
+
+def format_costs(table: Table) -> list[tuple[str, ...]]:
+    """Return label, seconds of attack and defense, and peak memory of each row; empty if nothing was computed.
+
+    With a black-box attack among the rows, each also has the access of its attack, and the mean queries used.
+    """
+    lines = [
         (
             cost.label,
             _scaled_range(cost.attack, Unit.SECONDS),
             _scaled_range(cost.defense, Unit.SECONDS),
             _scaled_range(cost.memory, Unit.MEBIBYTES),
+            cost.access or DASH,
+            _scaled_range(cost.queries, Unit.QUERIES),
         )
         for cost in table.costs
     ]
+    return [line[: len(cost_headers(table))] for line in lines]
 
 
 def format_mark(mark: str) -> str:

@@ -8,7 +8,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from retbench.report.render.cell import COST_HEADERS, format_costs, format_mark, format_value, one_line
+from retbench.report.render.cell import cost_headers, format_costs, format_mark, format_value, one_line
 from retbench.report.tables.table import Emphasis, Table, Value
 
 STYLE: dict[Emphasis, str] = {"": "", "best": "bold", "tied": "underline"}
@@ -45,7 +45,7 @@ def _costs(table: Table) -> list[RenderableType]:
     if not table.costs:
         return []
     rich = RichTable()
-    for header in COST_HEADERS:
+    for header in cost_headers(table):
         rich.add_column(header, overflow="fold")
     for label, *costs in format_costs(table):
         rich.add_row(Text(one_line(label)), *costs)

@@ -12,7 +12,7 @@ from retbench.report.tables.table import Table, TableRow, Value
 
 FIELDS = (
     "table", "block", "row", "column", "value", "low", "high", "unit", "emphasis", "ties_worst", "ties_best",
-    "published", "difference", "verdict", "source", "notes", "mark",
+    "published", "difference", "verdict", "source", "notes", "mark", "access", "attack_queries",
 )  # fmt: skip  # one name a line would hide that they are one line of the file
 
 
@@ -20,7 +20,8 @@ def as_csv(tables: Sequence[Table]) -> str:
     """Return tables as CSV: a line of headers, then one line for each cell.
 
     Numbers are in the cell's unit, in full precision; several published ones are joined by ` to `, the texts of
-    several footnotes by ` | `. Fields without a value are empty. A text that a spreadsheet would evaluate as a formula,
+    several footnotes by ` | `. `attack_queries` is the mean number of queries that a black-box attack used for a query
+    image. Fields without a value are empty. A text that a spreadsheet would evaluate as a formula,
     because it starts with `=`, `+`, `-` or `@`, is preceded by an apostrophe.
     """
     file = io.StringIO()
@@ -52,6 +53,8 @@ def _line(table: Table, row: TableRow, column: str, value: Value, notes: dict[st
         _text(published.source) if published else "",
         _text(texts),
         value.mark,
+        value.access,
+        _number(value.queries),
     ]
 
 

@@ -12,9 +12,9 @@ from typing import NamedTuple
 from retbench.report.filename import slug, unique_stem
 from retbench.report.render.cell import (
     CACHED_TEXTS,
-    COST_HEADERS,
     DASH,
     PrintedCell,
+    cost_headers,
     format_costs,
     format_value,
     one_line,
@@ -252,12 +252,13 @@ def _notes(table: Table) -> list[str]:
 def _costs(table: Table) -> str:
     if not table.costs:
         return ""
+    headers = cost_headers(table)
     rows = ([tex(label), *(cost.replace(DASH, "--") for cost in costs)] for label, *costs in format_costs(table))
     lines = [
         r"\begin{center}\footnotesize",
-        r"  \begin{tabular}{lrrr}",
+        f"  \\begin{{tabular}}{{l{'r' * (len(headers) - 1)}}}",
         r"    \toprule",
-        f"    {' & '.join(COST_HEADERS)} \\\\",
+        f"    {' & '.join(headers)} \\\\",
         r"    \midrule",
         *(f"    {' & '.join(row)} \\\\" for row in rows),
         r"    \bottomrule",

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from tabulate import tabulate
 
-from retbench.report.render.cell import COST_HEADERS, format_costs, format_mark, format_value, one_line
+from retbench.report.render.cell import cost_headers, format_costs, format_mark, format_value, one_line
 from retbench.report.report import Report
 from retbench.report.tables.curve import Curve
 from retbench.report.tables.table import Emphasis, Table, Value
@@ -40,7 +40,7 @@ def markdown_table(table: Table, picture: str = "") -> str:
     """
     notes = (f"{format_mark(mark)} {escape(text)}" for mark, text in table.footnotes)
     lines = [[escape(label), *costs] for label, *costs in format_costs(table)]
-    costs = _pipes(COST_HEADERS, lines) if lines else ""
+    costs = _pipes(cost_headers(table), lines) if lines else ""
     parts = (
         f"### {escape(table.title)}",
         _grid(table),

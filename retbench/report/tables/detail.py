@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, cast
 
 from retbench.results import ROW_AXES, Row
+from retbench.stages.scoring import QUERIES_USED
 
 KEY_DIGITS = 16
 """Digits of a key that are shown; `retbench why` takes the cell, not the key."""
@@ -21,7 +22,7 @@ def _details(row: Row) -> Iterator[tuple[str, str]]:
     yield "cell", "/".join(str(getattr(row, axis)) for axis in ROW_AXES if axis != "variant" or row.variant)
     yield "protocol", protocol_of(row)
     if row.budget:
-        yield "threat", f"{row.budget['goal']}, {row.threat}, {budget_of(row)}"
+        yield "threat", ", ".join(filter(None, (str(row.budget["goal"]), row.threat, budget_of(row), access_of([row]))))
     label = "key" if len(row.keys) == 1 else f"keys of {len(row.keys)} seeds"
     yield label, " ".join(key[:KEY_DIGITS] for key in row.keys)
     for name in ("attack", "defense"):
@@ -51,6 +52,20 @@ def budget_of(row: Row) -> str:
     if row.budget["eps"] is not None:
         return f"{row.budget['norm']} {format_eps(cast(float, row.budget['eps']))}"
     return f"{UNBOUNDED} {row.metrics['perceptibility'].value * 255:.1f}/255"
+
+
+def access_of(rows: Sequence[Row]) -> str:
+    """Return access, budget and mean queries of the rows of a black-box attack in words; empty for other attacks.
+
+    Of several rows, the means are a range.
+    """
+    accesses = dict.fromkeys(row.access for row in rows if QUERIES_USED in row.metrics)
+    if not accesses:
+        return ""
+    budgets = dict.fromkeys(f"{row.query_budget}" for row in rows if row.query_budget is not None)
+    means = [row.metrics[QUERIES_USED].value for row in rows if QUERIES_USED in row.metrics]
+    used = " to ".join(dict.fromkeys(f"{mean:.1f}" for mean in (min(means), max(means))))
+    return f"{' and '.join(accesses)} access, at most {' or '.join(budgets)} queries a query image, mean used {used}"
 
 
 def format_eps(eps: float) -> str:

@@ -17,6 +17,7 @@ from retbench.report.tables.pattern import Pattern, matches, swept_options
 from retbench.report.tables.unit import Unit
 from retbench.report.yaml_model import ModelsByPath, YamlModel, describe_validation_error
 from retbench.results import ROW_AXES, Row
+from retbench.stages.scoring import QUERIES_USED
 
 
 class Cost(NamedTuple):
@@ -31,7 +32,7 @@ COSTS = {
     "defense_seconds": Cost(Unit.SECONDS, ("defense_seconds_per_query",)),
     "peak_memory": Cost(Unit.MEBIBYTES, ("attack_peak_memory", "defense_peak_memory")),
 }
-"""The costs that a block may show; all other numbers are in 0..1 before scaling."""
+"""The costs that a block may show; all other numbers are in 0..1 before scaling, except the queries of an attack."""
 
 
 class MetricBlock(YamlModel):
@@ -226,7 +227,7 @@ def layout_of(document: Document) -> Layout:
     if layout.curve and "variant" not in (*layout.columns, *layout.rows):
         raise LayoutError(f"{name}: a curve needs `variant` among rows or columns: got neither")
     for at, block in enumerate(layout.metrics):
-        units = (COSTS[block.name].unit,) if block.name in COSTS else (Unit.PERCENT, Unit.GRAY)
+        units = units_of(block.name)
         if block.unit not in units:
             location, expected = document.locate(("metrics", at)), " or ".join(unit.value for unit in units)
             raise LayoutError(f"{location}: wrong unit for {block.name}: got {block.unit.value!r}, expected {expected}")
@@ -234,6 +235,13 @@ def layout_of(document: Document) -> Layout:
         expected = "an axis of the rows, in a layout with one metric and without `across`"
         raise LayoutError(f"{name}: blocks: got {layout.blocks!r}, expected {expected}")
     return layout
+
+
+def units_of(name: str) -> tuple[Unit, ...]:
+    """Return the units that a metric or a cost may be printed in, the usual one first."""
+    if name in COSTS:
+        return (COSTS[name].unit,)
+    return (Unit.QUERIES,) if name == QUERIES_USED else (Unit.PERCENT, Unit.GRAY)
 
 
 def check_names(layout: Layout, name: str, known: Mapping[str, Collection[str]]) -> None:

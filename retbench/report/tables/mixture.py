@@ -13,7 +13,7 @@ SHOWN = 3
 def training_notes(steps: Sequence[StepRecord]) -> Iterator[str]:
     """Yield a note for each property of the CPU that differs between trainings whose numbers stand side by side."""
     threads = {_count_threads(count): each for count, each in trainings_by("threads", steps).items()}
-    if len(threads) > 1:
+    if len(threads) > 1 or any(" and " in count for count in threads):  # a training may itself have several
         yield (
             f"trained with different numbers of threads, which change MAP by rounding alone: {_list(threads)}; train "
             "again with one number (OMP_NUM_THREADS) in a store of its own before you compare small differences"

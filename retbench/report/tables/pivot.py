@@ -27,6 +27,7 @@ from retbench.report.tables.sample import block_interval
 from retbench.report.tables.significance import LEVEL, POWER, SignificanceResults, compare_competitors
 from retbench.report.tables.table import CostLine, PublishedComparator, PublishedValue, Table, TableRow, Value
 from retbench.results import ROW_AXES, Evidence, Row, ScoreReader
+from retbench.stages.scoring import QUERIES_USED
 
 DAGGER = "\u2020"
 
@@ -191,7 +192,9 @@ class _TableBuilder:
         emphasis = self.significance.emphasis.get((axis_values(row, ROW_AXES), block.name), "")
         lost = tuple(self.footnotes.dagger(seed) for seed in cast(list[str], row.data.get("lost", [])))
         ties = None if inside or tie_range is None or tie_range.worst == tie_range.best else tie_range
-        return Value(interval, "", block.unit, emphasis, ties, published, (*lost, *notes), details_of(row))
+        queries = row.metrics[QUERIES_USED].value if QUERIES_USED in row.metrics else None
+        marks, details = (*lost, *notes), details_of(row)
+        return Value(interval, "", block.unit, emphasis, ties, published, marks, details, row.access, queries)
 
     def _published(
         self, row: Row, block: MetricBlock, interval: Interval
@@ -229,7 +232,8 @@ def _significance_sentences(results: SignificanceResults, layout: Layout) -> Ite
 def cost_lines(rows: Sequence[Row], layout: Layout) -> tuple[CostLine, ...]:
     """Return the cost of the images of each row of a table, the minimum and the maximum over its cells.
 
-    A row whose queries were neither attacked nor purified, or whose steps are not stored, is left out.
+    A row whose queries were neither attacked nor purified, or whose steps are not stored, is left out, unless its
+    attack is black-box: the queries that it used are part of its score.
     """
     cells: dict[AxisValues, list[Row]] = {values: [] for values in ordered_axis_values(rows, layout, layout.rows)}
     for row in rows:
@@ -237,9 +241,12 @@ def cost_lines(rows: Sequence[Row], layout: Layout) -> tuple[CostLine, ...]:
     costs = []
     for values, members in cells.items():
         attack, defense = (_cost_range(members, COSTS[name]) for name in ("attack_seconds", "defense_seconds"))
-        if attack or defense:
+        if attack or defense or any(QUERIES_USED in row.metrics for row in members):
             memory = _cost_range(members, COSTS["peak_memory"])
-            costs.append(CostLine(row_label(layout, values) or "none", attack, defense, memory))
+            access = " and ".join(dict.fromkeys(row.access for row in members if row.access))
+            queries = [row.metrics[QUERIES_USED].value for row in members if QUERIES_USED in row.metrics]
+            used = (min(queries), max(queries)) if queries else None
+            costs.append(CostLine(row_label(layout, values) or "none", attack, defense, memory, access, used))
     return tuple(costs)
 
 

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from retbench.canon import Json
 from retbench.errors import UserError
-from retbench.report.tables.detail import UNBOUNDED, budget_of, protocol_of
+from retbench.report.tables.detail import UNBOUNDED, access_of, budget_of, protocol_of
 from retbench.report.tables.layout import printed_name
 from retbench.report.tables.mixture import training_notes, training_threads
 from retbench.report.tables.sample import seeds_of
@@ -110,13 +110,13 @@ def _targets(rows: Sequence[Row], evidence: Evidence) -> Lines:
 
 
 def _threats(rows: Sequence[Row]) -> Lines:
-    budgets: dict[str, dict[str, None]] = defaultdict(dict)
+    attacked: dict[str, list[Row]] = defaultdict(list)
     for row in rows:
         if row.budget:
-            attack = f"{row.attack} on {row.dataset}, {row.budget['goal']}, {row.threat}"
-            budgets[attack][budget_of(row)] = None
-    for attack, each in budgets.items():
-        yield "threat", f"{attack}: {_join_budgets(each)}"
+            attacked[f"{row.attack} on {row.dataset}, {row.budget['goal']}, {row.threat}"].append(row)
+    for attack, each in attacked.items():
+        budgets = _join_budgets(dict.fromkeys(budget_of(row) for row in each))
+        yield "threat", f"{attack}: {'; '.join(filter(None, (budgets, access_of(each))))}"
 
 
 def _join_budgets(budgets: Iterable[str]) -> str:

@@ -63,6 +63,8 @@ class Value(NamedTuple):
         published: the published number, if the report compares with a paper.
         notes: marks of the footnotes of a cell that has a number.
         details: label and text of further information on the number: protocol, keys, seconds.
+        access: what the attack gets from the network: `gradient`, `score` or `decision`; empty without an attack.
+        queries: the mean number of queries that a black-box attack used for a query image; None for other cells.
     """
 
     interval: Interval | None
@@ -73,6 +75,8 @@ class Value(NamedTuple):
     published: PublishedValue | None = None
     notes: tuple[str, ...] = ()
     details: tuple[tuple[str, str], ...] = ()
+    access: str = ""
+    queries: float | None = None
 
 
 class TableRow(NamedTuple):
@@ -84,15 +88,18 @@ class TableRow(NamedTuple):
 
 
 class CostLine(NamedTuple):
-    """The cost of a row's images: seconds per image of attack and defense, and peak memory in bytes.
+    """The cost of a row's images: seconds per image of attack and defense, peak memory in bytes, and queries per image.
 
-    Each is the minimum and the maximum over the table's columns; None if nothing was computed.
+    Each is the minimum and the maximum over the table's columns; None if nothing was computed, or for `queries` if no
+    attack is black-box. `access` joins what the attacks get from the network; empty without an attack.
     """
 
     label: str
     attack: tuple[float, float] | None
     defense: tuple[float, float] | None
     memory: tuple[float, float] | None
+    access: str = ""
+    queries: tuple[float, float] | None = None
 
 
 class Table(NamedTuple):

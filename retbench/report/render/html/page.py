@@ -10,7 +10,7 @@ from importlib.resources import files
 from itertools import groupby
 from typing import TYPE_CHECKING, NamedTuple
 
-from retbench.report.render.cell import format_quantity
+from retbench.report.render.cell import format_quantity, has_queries
 from retbench.report.report import Report
 from retbench.report.tables.table import Table, TableRow, Value
 from retbench.report.tables.unit import Unit
@@ -55,6 +55,7 @@ def _environment() -> Environment:
         "format_range": _format_range,
         "has_intervals": _has_intervals,
         "has_number": _has_number,
+        "has_queries": has_queries,
         "header_rows": _header_rows,
         "interval": _interval,
         "number": _number,
