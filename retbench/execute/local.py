@@ -19,6 +19,7 @@ from retbench.errors import ArtifactCorrupt, ArtifactMissing, StoreUnwritable, o
 from retbench.execute.device import environment, exact_float32, free_memory, peak_memory, reset_peak
 from retbench.execute.events import EventHandler
 from retbench.execute.failure import Failure, FailureKind, StepTimeout, classify
+from retbench.execute.resumption import note_threads
 from retbench.plan import Plan
 from retbench.stages import Outcome, Stage
 from retbench.stages.check import RECORD_PREFIX, check_record
@@ -160,6 +161,7 @@ class LocalExecutor:
             _seed_torch(stage.noise(self.device), self.device),
             exact_float32(),
         ):
+            resumed = note_threads(folder, torch.get_num_threads()) if stage.name.startswith("fit") else []
             ctx = Context(
                 device=self.device,
                 precision=stage.network_precision,
@@ -179,9 +181,12 @@ class LocalExecutor:
             if caveats:
                 self._report("warning", stage, message=f"{stage.method}: {'; '.join(caveats)}")
                 outcome = outcome._replace(summary={**outcome.summary, CAVEATS: cast(Json, caveats)})
-            self._store_outcome(stage, outcome, time.perf_counter() - started, batch_size)
+            self._store_outcome(stage, outcome, time.perf_counter() - started, batch_size, resumed)
 
-    def _store_outcome(self, stage: Stage, outcome: Outcome, seconds: float, batch_size: int) -> None:
+    def _store_outcome(
+        self, stage: Stage, outcome: Outcome, seconds: float, batch_size: int, resumed: list[int]
+    ) -> None:
+        """Store an outcome with its cost and environment; `resumed` are other numbers of threads of its training."""
         cost: dict[str, Json] = {
             "seconds": round(seconds, 4),
             "units": stage.units,
@@ -189,6 +194,8 @@ class LocalExecutor:
             "batch_size": batch_size,
         }
         execution: dict[str, Json] = {**environment(self.device), "versions": dict(self.versions)}
+        if resumed:
+            execution["earlier_threads"] = resumed
         meta = {"recipe": stage.full_recipe, "label": stage.label, "environment": execution, **cost}
         size = self.store.put(Artifact(stage.key, outcome.tensors, outcome.summary, meta))
         method, options, device = stage.method, stage.options_digest, self.device.type

@@ -28,8 +28,9 @@ class StepRecord(NamedTuple):
         precision: the precision of its networks; empty without networks.
         seconds: the wall time.
         peak_memory: the peak memory in bytes.
-        environment: device, device_name, threads, cpu_capability (in older records missing), versions of torch and
-            python, and `versions` of retbench and plugins.
+        environment: device, device_name, threads, cpu_capability (missing in older records), versions of torch and
+            python, and `versions` of retbench and plugins; `earlier_threads` of a training that resumed one with other
+            numbers of threads.
         summary: `distinct` codes and `float32_agreement` of encodings; empty for other stages.
     """
 
@@ -112,7 +113,10 @@ def trainings_by(
     trainings: dict[str, list[StepRecord]] = {}
     for step in steps:
         if step.stage.startswith("fit") and step.environment["device"] == "cpu" and step.environment.get(field):
-            trainings.setdefault(str(step.environment[field]), []).append(step)
+            values = {step.environment[field]}
+            if field == "threads":  # those of the attempts that a resumed training continued
+                values |= {*cast(list[int], step.environment.get("earlier_threads", []))}
+            trainings.setdefault(" and ".join(map(str, sorted(cast(set[Any], values)))), []).append(step)
     return trainings
 
 

@@ -235,6 +235,29 @@ def test_a_fit_finds_the_checkpoint_of_an_interrupted_run(
     assert list((store.root / "work").iterdir()) == []
 
 
+def test_a_training_that_is_resumed_with_other_threads_records_both_numbers(
+    toy_plan: Planner, executor: LocalExecutor, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt_first(ctx: Context) -> None:
+        if ctx.load_checkpoint("training") is None:
+            ctx.save_checkpoint("training", {"step": 1})
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(HookedHasher, "on_fit", staticmethod(interrupt_first))
+    plan = toy_plan({"hasher": "hooked"}, HookedHasher)
+    threads = torch.get_num_threads()
+    with pytest.raises(KeyboardInterrupt):
+        executor.run(plan)
+    try:
+        torch.set_num_threads(threads + 1)
+        assert executor.run(plan).failures == {}
+    finally:
+        torch.set_num_threads(threads)
+    (key,) = (key for key, step in plan.steps.items() if step.name == "fit")
+    environment: Any = store.meta(key)["environment"]
+    assert (environment["threads"], environment["earlier_threads"]) == (threads + 1, [threads])
+
+
 def test_a_checkpoint_carries_the_key_of_its_step_and_one_of_another_step_is_dropped_with_a_warning(
     toy_plan: Planner,
     executor: LocalExecutor,

@@ -26,6 +26,17 @@ def test_each_number_of_threads_names_its_trainings(step: Step) -> None:
     assert training_threads(steps) == ["2 threads", "1 thread"]
 
 
+def test_a_training_resumed_with_another_number_of_threads_is_noted_beside_others(step: Step) -> None:
+    (note,) = training_notes([step("fit", threads=2), step("fit", threads=2, earlier_threads=[1])])
+    assert ": 1 and 2 threads: " in note
+
+
+def test_a_training_of_two_numbers_of_threads_is_noted_alone(step: Step) -> None:
+    (note,) = training_notes([step("fit", threads=2, earlier_threads=[1])])
+    assert ": 1 and 2 threads: " in note
+    assert training_threads([step("fit", threads=2, earlier_threads=[1])]) == ["1 and 2 threads"]
+
+
 def test_different_instruction_sets_are_noted_where_they_are_known(step: Step) -> None:
     steps = [step("fit", cpu_capability="AVX2"), step("fit"), step("encode", cpu_capability="AVX512")]
     assert [*training_notes(steps)] == []
