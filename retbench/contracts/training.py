@@ -11,6 +11,7 @@ from torch import Tensor
 
 from retbench.contracts.dataset import Dataset
 from retbench.contracts.facts import Facts
+from retbench.contracts.tensors import read_images, read_labels, read_texts
 
 
 @dataclass(frozen=True)
@@ -36,11 +37,11 @@ class TrainingData:
     @cached_property
     def labels(self) -> Tensor:
         """The training labels: multi-hot uint8 (N, C)."""
-        return self.dataset.labels("train").to(self.device, copy=True)
+        return read_labels(self.dataset, "train", self.device)
 
     def images(self, rows: Sequence[int]) -> Tensor:
         """Return the training images at `rows`, in this order: float32 (B, 3, H, W) in [0, 1]."""
-        return unit_images(self.dataset.images("train", rows), self.device)
+        return read_images(self.dataset, "train", rows, self.device)
 
     def texts(self, rows: Sequence[int]) -> Tensor:
         """Return the training texts at `rows`, in this order: float32 (B, T).
@@ -48,7 +49,7 @@ class TrainingData:
         Raises:
             LookupError: the dataset has no texts.
         """
-        return self.dataset.texts("train", rows).to(self.device, copy=True)
+        return read_texts(self.dataset, "train", rows, self.device)
 
     def features(self, rows: Sequence[int]) -> Tensor:
         """Return the stored features of the training images at `rows`, in this order: float32 (B, F).
@@ -66,13 +67,3 @@ class TrainingData:
             shard, in_shard = self.shards[shard_index], shard_indices == shard_index
             features[in_shard] = shard[indices[in_shard] - (ends[shard_index] - len(shard))]
         return features.to(self.device)
-
-
-def unit_images(images: Tensor, device: torch.device) -> Tensor:
-    """Return images on `device` as float32 (B, 3, H, W) in [0, 1], in channels-last memory format.
-
-    Args:
-        images: uint8 (B, 3, H, W); they are not modified.
-        device: the device of the result.
-    """
-    return images.to(device).to(torch.float32, memory_format=torch.channels_last).div_(255.0)

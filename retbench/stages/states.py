@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import torch
 from torch import nn
 
 from retbench.canon import Json
-from retbench.contracts import Attack, Component, Hasher, HashNetwork, Part, Purifier, State
+from retbench.contracts import Attack, AttackPart, Hasher, HashNetwork, Part, Purifier, State
 from retbench.contracts.tensors import contract_breach
 from retbench.stages.check import RECORD_PREFIX
 from retbench.stages.isolation import isolate
@@ -67,9 +67,7 @@ class Victim(NamedTuple):
 
     def network(self, load: Load, device: torch.device) -> HashNetwork:
         """Return its network on `device`: frozen, in eval mode, and in the faster channels-last layout."""
-        state = self.state(load, device)
-        with isolate(self.hasher, {}):
-            network = freeze(self.hasher.network(state, device), self.hasher, HashNetwork).to(device)
+        network = build_network(self.hasher, self.state(load, device), device)
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub omits the argument
         return network
 
@@ -90,23 +88,36 @@ def load_frozen(
         device: the device of the networks.
         reserved_ids: ids for which the component must not make its own `Noise`.
     """
-    state = states.load(load, device)
-    with isolate(owner, {}, reserved_ids):
-        return freeze(owner.module(state, device), owner, nn.Module).to(device)
+    module = build_module(owner, states.load(load, device), device, reserved_ids)
+    return module.to(device).eval().requires_grad_(False)
 
 
-Network = TypeVar("Network", bound=nn.Module)
-
-
-def freeze(network: object, owner: Component, kind: type[Network]) -> Network:
-    """Return the network that a component built, frozen and in eval mode.
+def build_module(
+    owner: Attack | AttackPart | Purifier | Part, state: State, device: torch.device, reserved_ids: Sequence[str] = ()
+) -> nn.Module:
+    """Return the networks that a component makes of a state, as it returns them.
 
     Raises:
-        ContractBreach: it is no network of this kind.
+        ContractBreach: they are no module, or the component changed a setting or made noise for a reserved id.
     """
-    if not isinstance(network, kind):
-        raise contract_breach(owner, f"wrong type of network: got {type(network).__name__}, expected {kind.__name__}")
-    return network.eval().requires_grad_(False)
+    with isolate(owner, {}, reserved_ids):
+        module: object = owner.module(state, device)
+    if not isinstance(module, nn.Module):
+        raise contract_breach(owner, f"wrong type of module: got {type(module).__name__}, expected a torch.nn.Module")
+    return module
+
+
+def build_network(hasher: Hasher, state: State, device: torch.device) -> HashNetwork:
+    """Return the network that a hasher makes of a state, on `device`, frozen and in eval mode.
+
+    Raises:
+        ContractBreach: it is no `HashNetwork`, or the hasher changed a setting.
+    """
+    with isolate(hasher, {}):
+        network: object = hasher.network(state, device)
+    if not isinstance(network, HashNetwork):
+        raise contract_breach(hasher, f"wrong type of network: got {type(network).__name__}, expected a HashNetwork")
+    return network.to(device).eval().requires_grad_(False)
 
 
 def _load_state(key: str, load: Load, device: torch.device) -> State:

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, MutableSequence
 
 import torch
 from torch import Tensor
 
 from retbench.contracts import Dataset
 from retbench.contracts.facts import SPLITS, Split
-from retbench.testing.component_setup import require
+from retbench.contracts.tensors import read_images, read_labels, read_texts
+from retbench.testing.component_setup import CPU, require
 
 
 def check_dataset(dataset: Dataset) -> None:
     """Raise ContractBreach unless ids, labels, images and texts of the three splits are consistent."""
     facts = dataset.facts()
     for split in SPLITS:
-        ids, labels = dataset.ids(split), dataset.labels(split)
-        shape = (facts.sizes[split], len(facts.classes))
+        ids = dataset.ids(split)
         require(dataset, len(ids) == facts.sizes[split], f"{split}: got {len(ids)} ids, expected {facts.sizes[split]}")
-        require(dataset, tuple(labels.shape) == shape, f"{split}: labels: got {tuple(labels.shape)}, expected {shape}")
-        require(dataset, labels.dtype == torch.uint8 and int(labels.max()) <= 1, f"{split}: labels must be 0/1 uint8")
+        read_labels(dataset, split)
         _check_images(dataset, split, [0, len(ids) - 1, 0])
     ids = dataset.ids("query")
     require(dataset, len(set(ids)) == len(ids), "query ids must be unique")
@@ -28,22 +27,22 @@ def check_dataset(dataset: Dataset) -> None:
     for split in SPLITS:
         _check_ownership(dataset, split)
     require(dataset, dataset.fingerprint() == dataset.fingerprint(), "the fingerprint must be the same at every call")
-    if facts.text_width:
-        texts = dataset.texts("query", [0, 1])
-        require(
-            dataset,
-            tuple(texts.shape) == (2, facts.text_width),
-            f"texts: got {tuple(texts.shape)}, expected (2, {facts.text_width})",
-        )
 
 
 def _check_ownership(dataset: Dataset, split: Split) -> None:
-    """Raise ContractBreach if a change of a returned tensor changes what the dataset returns next."""
+    """Raise ContractBreach if a caller that changes what it got changes what the dataset returns next."""
+    ids = dataset.ids(split)
+    if isinstance(ids, MutableSequence):
+        known = tuple(ids)
+        ids.reverse()
+        same = tuple(dataset.ids(split)) == known
+        require(dataset, same, f"{split}: ids change if a caller changes a list that it got: return a copy or a tuple")
     reads: dict[str, Callable[[], Tensor]] = {
         "labels": lambda: dataset.labels(split),
         "images": lambda: dataset.images(split, [0, 1]),
     }
     if dataset.facts().text_width:
+        read_texts(dataset, split, [0, 1], CPU)
         reads["texts"] = lambda: dataset.texts(split, [0, 1])
     for name, read in reads.items():
         before, returned = read().clone(), read()
@@ -53,10 +52,7 @@ def _check_ownership(dataset: Dataset, split: Split) -> None:
 
 
 def _check_images(dataset: Dataset, split: Split, rows: list[int]) -> None:
-    images = dataset.images(split, rows)
-    shape = (len(rows), 3, *dataset.facts().image_size)
-    require(dataset, tuple(images.shape) == shape, f"images: got {tuple(images.shape)}, expected {shape}")
-    require(dataset, images.dtype == torch.uint8, f"images: got {images.dtype}, expected torch.uint8")
-    singles = torch.cat([dataset.images(split, [row]) for row in rows])
+    images = read_images(dataset, split, rows, CPU)
+    singles = torch.cat([read_images(dataset, split, [row], CPU) for row in rows])
     require(dataset, torch.equal(images, singles), "an image must not depend on the other rows of the call")
-    require(dataset, tuple(dataset.images(split, []).shape) == (0, *shape[1:]), "no rows must give no images")
+    read_images(dataset, split, [], CPU)

@@ -9,6 +9,7 @@ from retbench.contracts import Dataset, Facts, Hardening, Noise, Purifier, State
 from retbench.stages.check import check_images, check_state
 from retbench.stages.fit import list_fit_inputs
 from retbench.stages.isolation import isolate
+from retbench.stages.states import build_module
 from retbench.testing.component_setup import (
     CPU,
     check_module,
@@ -32,7 +33,7 @@ def check_purifier(purifier: Purifier, dataset: Dataset, facts: Facts) -> None:
     parts = fit_parts(purifier, dataset)
     data = TrainingData(dataset, dataset.facts(), CPU)
     own = fit_purifier(purifier, data, parts) if purifier.learns else {}
-    module = check_module(purifier, purifier.module(merge_states(own, parts), CPU))
+    module = check_module(purifier, build_module(purifier, merge_states(own, parts), CPU))
     batch = make_batch(dataset, 3)
     noise = Noise(0, batch.ids)
     images = purify(purifier, batch.images, module, noise)
@@ -44,7 +45,9 @@ def check_purifier(purifier: Purifier, dataset: Dataset, facts: Facts) -> None:
     require(purifier, len(empty) == 0, f"no images must give no images: got {len(empty)}")
     if purifier.differentiable:
         pixels = batch.images.clone().requires_grad_()
-        output = purifier.purify(pixels, module, noise)
+        perturbed = pixels * 1.0  # as an attack passes them: not a leaf, which torch itself would protect
+        with isolate(purifier, {"its own networks": module, "the images": perturbed}, noise.ids):
+            output = purifier.purify(perturbed, module, noise)
         require_gradient(
             purifier, output, pixels, "it declares itself differentiable, but no gradient reaches the pixels"
         )

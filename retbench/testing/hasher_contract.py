@@ -6,8 +6,10 @@ import torch
 from torch import Tensor
 
 from retbench.contracts import Dataset, Facts, Hasher, HashNetwork
+from retbench.contracts.tensors import read_labels, read_texts
 from retbench.stages.check import check_outputs
 from retbench.stages.isolation import isolate
+from retbench.stages.states import build_module
 from retbench.testing.component_setup import (
     CPU,
     fit_hasher,
@@ -29,7 +31,10 @@ def check_hasher(hasher: Hasher, dataset: Dataset, facts: Facts) -> None:
     with isolate(hasher, {"its own networks": network, "the images": images}), torch.inference_mode():
         encoded = network.image(images)
     check_outputs(encoded, hasher, "logits", (3, facts.bits), CPU)
-    logits = network.image(images.requires_grad_())
+    images.requires_grad_()
+    perturbed = images * 1.0  # as an attack passes them: not a leaf, which torch itself would protect
+    with isolate(hasher, {"the images": perturbed}):
+        logits = network.image(perturbed)
     require_gradient(hasher, logits, images, "no gradient reaches the pixels")
     single = torch.cat([network.image(image[None]) for image in images])
     require_close(hasher, single, logits, "logits must not depend on the batch")
@@ -44,7 +49,7 @@ def check_hasher(hasher: Hasher, dataset: Dataset, facts: Facts) -> None:
 
 def check_texts(hasher: Hasher, network: HashNetwork, dataset: Dataset, facts: Facts) -> None:
     """Raise ContractBreach unless texts, also empty ones, have finite logits that do not depend on the batch."""
-    texts = dataset.texts("query", range(3)).clone()
+    texts = read_texts(dataset, "query", range(3), CPU)
     texts[0] = 0
     with isolate(hasher, {"its own networks": network, "the texts": texts}):
         logits = network.text(texts)
@@ -57,19 +62,23 @@ def check_texts(hasher: Hasher, network: HashNetwork, dataset: Dataset, facts: F
 def check_cached(hasher: Hasher, network: HashNetwork, dataset: Dataset, logits: Tensor) -> None:
     """Raise ContractBreach unless the features of the cached part lead to the same logits as the images."""
     role, parts = hasher.cached or "", fit_parts(hasher, dataset)
-    module = hasher.parts(dataset.facts())[role].module(parts[role], CPU)
-    from_features = network.from_features(module(make_batch(dataset, 3).images))
+    module = build_module(hasher.parts(dataset.facts())[role], parts[role], CPU)
+    features = module(make_batch(dataset, 3).images)
+    with isolate(hasher, {"its own networks": network, "the features": features}):
+        from_features = network.from_features(features)
+    check_outputs(from_features, hasher, "logits of features", tuple(logits.shape), CPU)
     require_close(hasher, from_features, logits, "logits of features must equal those of their images")
 
 
 def check_loss(hasher: Hasher, dataset: Dataset, facts: Facts) -> None:
     """Raise ContractBreach unless a batch without labels has a finite loss and gradient."""
-    labels = dataset.labels("train").clone()
+    labels = read_labels(dataset, "train")
     labels[0] = 0
     rows = torch.tensor([0, 0])
     outputs = torch.full((2, facts.bits), 0.5, requires_grad=True)
     memory = torch.zeros(len(labels), facts.bits)
-    loss = hasher.loss(outputs, labels, rows, memory)
+    with isolate(hasher, {"the outputs": outputs, "the labels": labels, "the rows": rows, "the memory": memory}):
+        loss = hasher.loss(outputs, labels, rows, memory)
     require(
         hasher,
         loss.ndim == 0 and bool(torch.isfinite(loss)),

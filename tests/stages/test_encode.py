@@ -172,3 +172,30 @@ def test_invalid_logits_are_a_contract_breach(
     stage = EncodeSplit(Victim(make_hasher(compute, monkeypatch), "weights"), BITS, "image", "float32", TOY, "database")
     with pytest.raises(ContractBreach, match=rf"^hasher toy \(package .*\): {problem}"):
         stage.run(load, ctx)
+
+
+def test_a_network_may_return_the_same_tensor_at_every_call(
+    ctx: Context, monkeypatch: pytest.MonkeyPatch, artifacts: Callable[..., Load]
+) -> None:
+    buffer = torch.zeros(2, BITS)
+
+    def fill(images: Tensor) -> Tensor:
+        return buffer.copy_((images.mean(dim=(1, 2, 3)) - 0.6)[:, None].expand(-1, BITS))
+
+    weights = {"weight": torch.ones(BITS, 3), "mean": torch.zeros(3)}
+    images = {name: {"images": torch.full((2, 3, 4, 4), level)} for name, level in (("a", 0.0), ("b", 0.1), ("c", 1.0))}
+    victim = Victim(make_hasher(fill, monkeypatch), "weights")
+    shards = (("a",), ("b",), ("c",))
+    stage = EncodeQueries(victim, BITS, "image", "float32", draw_queries(TOY, 2), shards, "majority")
+    assert (codes(stage.run(artifacts(weights=weights, **images), ctx).tensors) == -1).all()
+
+
+def test_the_float32_logits_of_a_bf16_run_are_checked_too(
+    load: Load, ctx: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def compute(images: Tensor) -> Tensor:
+        return torch.zeros(len(images) if torch.is_autocast_enabled("cpu") else 1, BITS)
+
+    stage = EncodeSplit(Victim(make_hasher(compute, monkeypatch), "weights"), BITS, "image", "bf16", TOY, "database")
+    with pytest.raises(ContractBreach, match=r"wrong shape of logits: got \(1, 13\), expected \(40, 13\)"):
+        stage.run(load, replace(ctx, precision="bf16"))

@@ -208,3 +208,15 @@ def test_progress_counts_the_rows_of_all_shards(
     reports: list[tuple[int, int]] = []
     step.run(store.get, Context(CPU, "float32", Noise(0, ()), batch_size=10, progress=lambda *at: reports.append(at)))
     assert reports == [(10, 40), (16, 40), (26, 40), (32, 40), (40, 40)]
+
+
+class TrainingBackbone(ToyBackbone):
+    """Returns a module in training mode, whose features depend on the batch."""
+
+    def module(self, state: State, device: torch.device) -> nn.Module:
+        return nn.Sequential(nn.BatchNorm2d(3), super().module(state, device)).train()
+
+
+def test_a_part_in_training_mode_does_not_make_features_depend_on_the_batch(load: Load) -> None:
+    together, alone = compute(TrainingBackbone(), (0, 6), load), compute(TrainingBackbone(), (0, 6), load, batch=1)
+    assert torch.allclose(together, alone, atol=1e-6)

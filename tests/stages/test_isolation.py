@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
@@ -12,11 +14,11 @@ from hypothesis import strategies as st
 from pydantic import Field
 from torch import Tensor, nn
 
-from retbench.contracts import Batch, Component, Context, Hasher, Knowledge, Noise, State, TrainingData
+from retbench.contracts import Batch, Component, Context, Facts, Hasher, Knowledge, Noise, Part, State, TrainingData
 from retbench.errors import ContractBreach
 from retbench.execute import FailureKind, LocalExecutor
 from retbench.plan import Plan
-from retbench.stages.isolation import isolate
+from retbench.stages.isolation import isolate, weighted_sum
 from retbench.testing import check_component
 from retbench.testing.toys import (
     ToyAttack,
@@ -24,6 +26,7 @@ from retbench.testing.toys import (
     ToyHardening,
     ToyHasher,
     ToyNetwork,
+    ToyPart,
     ToyPurifier,
 )
 
@@ -112,6 +115,18 @@ def test_any_single_changed_element_is_found(values: list[int], data: st.DataObj
         tensor[index] += change
 
 
+def set_cudnn(name: str, value: bool) -> None:
+    setattr(torch.backends.cudnn, name, value)
+
+
+def flip_tf32() -> None:
+    set_cudnn("allow_tf32", not torch.backends.cudnn.allow_tf32)
+
+
+def read_denormal() -> bool:
+    return float(torch.full((), 2.0**-127) * 1.0) > 0
+
+
 SETTINGS: list[tuple[str, Callable[[], object], Callable[[], object]]] = [
     ("default dtype", torch.get_default_dtype, lambda: torch.set_default_dtype(torch.float64)),
     ("gradient mode", torch.is_grad_enabled, lambda: torch.set_grad_enabled(False)),
@@ -122,11 +137,23 @@ SETTINGS: list[tuple[str, Callable[[], object], Callable[[], object]]] = [
         lambda: torch.use_deterministic_algorithms(not torch.are_deterministic_algorithms_enabled()),
     ),
     ("default device", torch.get_default_device, lambda: torch.set_default_device("meta")),
+    (
+        "deterministic mode",
+        torch.is_deterministic_algorithms_warn_only_enabled,
+        lambda: torch.use_deterministic_algorithms(torch.are_deterministic_algorithms_enabled(), warn_only=True),
+    ),
     ("matmul precision", torch.get_float32_matmul_precision, lambda: torch.set_float32_matmul_precision("medium")),
+    ("autocast", lambda: torch.is_autocast_enabled("cpu"), lambda: torch.autocast("cpu").__enter__()),
+    ("autocast", lambda: torch.get_autocast_dtype("cpu"), lambda: torch.set_autocast_dtype("cpu", torch.float16)),
+    ("anomaly detection", torch.is_anomaly_enabled, lambda: torch.autograd.set_detect_anomaly(True)),
+    ("settings of cuDNN", lambda: torch.backends.cudnn.benchmark, lambda: set_cudnn("benchmark", True)),
+    ("settings of cuDNN", lambda: torch.backends.cudnn.allow_tf32, flip_tf32),
+    ("treatment of denormal numbers", read_denormal, lambda: torch.set_flush_denormal(True)),
 ]
 
 
 @pytest.mark.parametrize(("name", "read", "change"), SETTINGS, ids=[name for name, *_ in SETTINGS])
+@pytest.mark.filterwarnings("ignore:Anomaly Detection has been enabled:UserWarning")
 def test_a_changed_setting_is_restored_and_named(
     name: str, read: Callable[[], object], change: Callable[[], object]
 ) -> None:
@@ -134,6 +161,21 @@ def test_a_changed_setting_is_restored_and_named(
     with pytest.raises(ContractBreach, match=f"it changed torch's {name}"), isolate(ToyAttack(), {}):
         change()
     assert read() == before
+
+
+def test_a_changed_working_folder_is_restored_and_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "repository").mkdir()
+    problem = "it changed the working folder and did not restore it"
+    with pytest.raises(ContractBreach, match=problem), isolate(ToyAttack(), {}):
+        os.chdir("repository")
+    assert Path.cwd() == tmp_path
+
+
+def test_settings_that_the_component_restores_are_no_breach() -> None:
+    with isolate(ToyAttack(), {}), torch.no_grad(), torch.autocast("cpu"), torch.autograd.set_detect_anomaly(False):
+        torch.set_default_dtype(torch.float64)
+        torch.set_default_dtype(torch.float32)
 
 
 def test_settings_are_restored_after_an_exception() -> None:
@@ -288,6 +330,132 @@ def test_the_contract_suite_finds_it_too(
 ) -> None:
     with pytest.raises(ContractBreach, match=f"it changed {changed} in place"):
         check_component(component.create(options))
+
+
+class FeaturesNetwork(ToyNetwork):
+    """Edits the features that it encodes."""
+
+    def from_features(self, features: Tensor) -> Tensor:
+        return (features.div_(2) - self.mean) @ self.weight.T
+
+
+class EditingFeatures(ToyCached):
+    """Edits the stored features that it encodes."""
+
+    name: ClassVar[str] = "editing-features"
+
+    def network(self, state: State, device: torch.device) -> ToyNetwork:
+        return FeaturesNetwork(state).to(device)
+
+
+def test_changed_features_are_named(toy_plan: Planner, executor: LocalExecutor) -> None:
+    failures = executor.run(toy_plan({"hasher": "editing-features"}, EditingFeatures)).failures.values()
+    problem = "hasher editing-features (package tests): it changed the features in place"
+    assert any(problem in failure.reason for failure in failures)
+
+
+class BuildingAttack(ToyAttack):
+    """Changes a setting, or makes noise for queries, while it builds its networks."""
+
+    name: ClassVar[str] = "building"
+    seeded: bool = Field(False, description="whether it makes noise")
+
+    def module(self, state: State, device: torch.device) -> nn.Module:
+        if self.seeded:
+            Noise(0, ("toy-query-0",))
+        else:
+            torch.set_default_dtype(torch.float64)
+        return nn.Module()
+
+
+class BuildingHasher(ToyHasher):
+    """Changes a setting while it builds its network."""
+
+    name: ClassVar[str] = "building"
+
+    def network(self, state: State, device: torch.device) -> ToyNetwork:
+        torch.set_flush_denormal(True)
+        return super().network(state, device)
+
+
+class BuildingPurifier(ToyPurifier):
+    """Changes a setting while it builds its networks."""
+
+    name: ClassVar[str] = "building"
+
+    def module(self, state: State, device: torch.device) -> nn.Module:
+        torch.set_grad_enabled(False)
+        return super().module(state, device)
+
+
+@pytest.mark.parametrize(
+    ("kind", "component", "options", "problem"),
+    [
+        ("attack", BuildingAttack, {}, "it changed torch's default dtype"),
+        ("attack", BuildingAttack, {"seeded": True}, "it made its own source of noise for toy-query-0"),
+        ("hasher", BuildingHasher, {}, "it changed torch's treatment of denormal numbers"),
+        ("defense", BuildingPurifier, {}, "it changed torch's gradient mode"),
+    ],
+)
+def test_networks_are_built_in_isolation_too(
+    toy_plan: Planner,
+    executor: LocalExecutor,
+    kind: str,
+    component: type[Component],
+    options: dict[str, Any],
+    problem: str,
+) -> None:
+    plan = toy_plan({kind: "building"}, component, components={kind: {"building": options}})
+    failures = list(executor.run(plan).failures.values())
+    assert failures
+    assert {failure.kind for failure in failures} == {FailureKind.INVALID}
+    assert all(f"{kind} building (package tests): {problem}" in failure.reason for failure in failures)
+    with pytest.raises(ContractBreach, match=problem):
+        check_component(component.create(options))
+
+
+class SeededPart(ToyPart):
+    """Learns the random numbers of a purifier."""
+
+    name: ClassVar[str] = "seeded-part"
+
+    def fit(self, inputs: TrainingData, ctx: Context) -> State:
+        return {"noise": Noise(0, tuple(inputs.dataset.ids("query"))).normal("jitter", (2,))}
+
+
+class PartAttack(ToyAttack):
+    """Owns a part that learns the random numbers of a purifier."""
+
+    name: ClassVar[str] = "part"
+
+    def parts(self, facts: Facts) -> dict[str, Part]:
+        return {"noise": SeededPart()}
+
+
+def test_a_part_of_an_attack_cannot_learn_the_noise_of_a_purifier(toy_plan: Planner, executor: LocalExecutor) -> None:
+    failures = executor.run(toy_plan({"attack": "part"}, PartAttack)).failures.values()
+    problem = "part seeded-part (package tests): it made its own source of noise for toy-query-0"
+    assert any(problem in failure.reason for failure in failures)
+    with pytest.raises(ContractBreach, match="it made its own source of noise for toy-query-0"):
+        check_component(PartAttack())
+
+
+@given(st.lists(st.floats(width=32), min_size=1, max_size=8), st.data())
+def test_the_checksum_of_accelerators_finds_every_changed_bit(values: list[float], data: st.DataObject) -> None:
+    tensor = torch.tensor(values)
+    index, bit = data.draw(st.integers(0, len(values) - 1)), data.draw(st.integers(0, 31))
+    changed = tensor.clone()
+    changed.view(torch.int32)[index] ^= torch.tensor(1 << bit if bit < 31 else -(1 << 31)).int()
+    assert int(weighted_sum(tensor)) == int(weighted_sum(tensor.clone()))
+    assert int(weighted_sum(tensor)) != int(weighted_sum(changed))
+
+
+def test_the_checksum_of_accelerators_depends_on_the_order() -> None:
+    long = torch.arange((1 << 20) + 3)  # more than a block
+    swapped = long.clone()
+    swapped[[0, -1]] = long[[-1, 0]]
+    sums = [long, swapped, long.flip(0), long[:-1], long.to(torch.uint8), torch.zeros(0), long.bfloat16()]
+    assert len({int(weighted_sum(each)) for each in sums}) == len(sums)
 
 
 class SelfSeededAttack(ToyAttack):
