@@ -20,7 +20,7 @@ def retbench_hashers() -> list[type[Hasher]]:
 @hookimpl
 def retbench_attacks() -> list[type[Attack]]:
     """Return the toy attacks."""
-    return [toys.ToyAttack, toys.ToyUntargeted, toys.FaultyAttack]
+    return [toys.ToyAttack, toys.ToyUntargeted, toys.ToyScoreAttack, toys.ToyDecisionAttack, toys.FaultyAttack]
 
 
 @hookimpl

@@ -17,6 +17,7 @@ from retbench.bundle import Finding, open_bundle, score_inputs
 from retbench.bundle.archive import read_archive
 from retbench.bundle.verify import ALWAYS_UNVERIFIABLE, list_unverifiable_fields
 from retbench.canon import canonical, digest
+from retbench.errors import BundleError
 from retbench.testing.toys import ToyDataset
 from tests.bundle.conftest import MATRIX, MakeBundle, Members, edit, edit_json, find_disagreements, verify
 
@@ -348,3 +349,54 @@ def test_a_budget_is_unverifiable_without_an_option_eps(path: Path) -> None:
 def test_a_bundle_of_a_local_dataset_agrees(make_bundle: MakeBundle, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ToyDataset, "code", "ab" * 32)
     assert verify(make_bundle("local.zip", {"attack": ["none", "toy"]})).ok
+
+
+@pytest.fixture
+def black_box(make_bundle: MakeBundle) -> Path:
+    """A bundle with two black-box attacks."""
+    return make_bundle(matrix={"attack": ["none", "toy-score", "toy-decision"], "bits": 4})
+
+
+def test_a_bundle_of_black_box_attacks_agrees(black_box: Path) -> None:
+    verification = verify(black_box)
+    assert verification.disagreed == ()
+    agreed = {finding.field for finding in verification.agreed}
+    assert {"metrics.attack_queries.value", "budget.access", "queries used outside the budget"} <= agreed
+
+
+def test_another_access_is_found_by_the_recipe_of_the_attack(black_box: Path) -> None:
+    def change(rows: Any) -> None:
+        (row,) = (row for row in rows if row["attack"] == "toy-decision")
+        row["budget"]["access"] = "score"
+
+    assert find_disagreements(edit_json(black_box, "rows.json", change)) == {("recipe", "budget.access")}
+
+
+@pytest.mark.parametrize(
+    ("access", "problem"),
+    [
+        ("gradient", "budget.access: got 'gradient', expected score or decision"),
+        (None, "metrics: attack_queries occurs"),
+    ],
+)
+def test_a_row_without_its_access_is_refused(black_box: Path, access: str | None, problem: str) -> None:
+    def change(rows: Any) -> None:
+        (row,) = (row for row in rows if row["attack"] == "toy-decision")
+        del row["budget"]["access"]
+        row["budget"] |= {"access": access} if access else {}
+
+    with pytest.raises(BundleError, match=problem):
+        open_bundle(edit_json(black_box, "rows.json", change))
+
+
+def test_queries_beyond_the_budget_are_found(black_box: Path) -> None:
+    (row,) = (row for row in open_bundle(black_box).done_rows if row.attack == "toy-score")
+
+    def change(members: Members) -> None:
+        name = f"objects/{row.key}/tensors.safetensors"
+        tensors = load(members[name])
+        tensors["attack_queries"][0] += 1
+        members[name] = save(tensors)
+
+    found = find_disagreements(edit(black_box, change))
+    assert {("query", "queries used outside the budget"), ("row", "metrics.attack_queries.value")} <= found

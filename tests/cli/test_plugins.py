@@ -67,3 +67,10 @@ def test_show_of_an_unknown_name_suggests_the_nearest(retbench: RunCommand) -> N
         f"error: plugins show: unknown name: got 'toi', expected one of {count} names, see `retbench plugins list`; "
         "nearest: toy"
     )
+
+
+def test_show_prints_the_access_of_an_attack(retbench: RunCommand) -> None:
+    assert "\naccess: gradient\n" in retbench("plugins", "show", "toy").out
+    assert "\naccess: decision, at most `query_budget` queries" in retbench("plugins", "show", "toy-decision").out
+    (record,) = json.loads(retbench("plugins", "show", "toy-decision", "--json").out)
+    assert record["access"] == "decision"

@@ -202,3 +202,11 @@ def test_the_noise_of_an_attacker_and_of_a_purifier_differ() -> None:
     purifier = Noise(0, ("a",)).copy(1).at_position(0)
     attacker = Noise(0, ("a",)).derive("attacker").derive("purifier").copy(1).at_position(0)
     assert not torch.isclose(purifier.normal("x", (8,)), attacker.normal("x", (8,))).any()
+
+
+def test_draws_for_pairs_of_row_and_index_do_not_depend_on_each_other() -> None:
+    noise = Noise(0, ("a", "b"))
+    together = noise.draws((1, 0, 1), (0, 0, 1)).normal("x", (4,))
+    alone = torch.cat([noise.draws((row,), (index,)).normal("x", (4,)) for row, index in ((1, 0), (0, 0), (1, 1))])
+    assert torch.equal(together, alone)
+    assert len({tuple(row.tolist()) for row in (*together, *noise.normal("x", (4,)))}) == 5

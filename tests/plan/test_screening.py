@@ -130,6 +130,8 @@ def test_a_cell_that_cannot_run_is_skipped_with_its_reason(
         {"hasher": "images"},
         {"defense": "short-code"},
         {"attack": "toy", "defense": "opaque"},
+        {"attack": "toy-decision", "defense": "opaque", "threat": "adaptive"},
+        {"attack": "toy-score", "defense": "opaque", "threat": "adaptive"},
         {"defense": "opaque", "threat": "adaptive"},
         {"defense": "toy-hardening", "task": "t2i"},
         {"attack": "toy", "defense": "toy", "task": "i2t"},

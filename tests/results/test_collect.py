@@ -243,3 +243,23 @@ def test_a_mean_over_no_queries_is_nan_in_the_row_and_null_in_its_record(run_pla
     assert torch.tensor(row.metrics["map"]).isnan().all()
     assert record["metrics"]["map"] == {"value": None, "low": None, "high": None}
     canonical(record)
+
+
+def test_a_black_box_row_has_its_access_and_the_mean_of_its_queries(run_plan: Planner, store: Store) -> None:
+    attacks = {"toy-score": {"query_budget": 7}, "toy-decision": {"query_budget": 50, "eps": 1.0}}
+    matrix = {"attack": ["none", "toy", *attacks], "bits": 2}
+    none, white, score, decision = collect(run_plan(matrix, components={"attack": attacks}), store, FULL)
+    assert [(row.access, row.query_budget) for row in (none, white, score, decision)] == [
+        ("", None),
+        ("gradient", None),
+        ("score", 7),
+        ("decision", 50),
+    ]
+    assert score.budget == {"goal": "targeted", "norm": "linf", "eps": 0.2, "access": "score"}
+    assert "attack_queries" not in {*none.metrics, *white.metrics}
+    assert score.metrics["attack_queries"] == Interval(7.0, 7.0, 7.0)
+    used = store.get(decision.key).tensors["attack_queries"]
+    assert used.dtype == torch.float64
+    assert 1 <= used.min() < used.max() <= 50
+    assert decision.metrics["attack_queries"].value == pytest.approx(float(used.mean()))
+    assert Row(**{**vars(none), "budget": {}}).access == ""

@@ -32,13 +32,13 @@ def test_each_cell_is_a_line(table: Table) -> None:
     assert len(rows) == 2 * 8
     assert as_csv([table]).splitlines()[0] == ",".join(FIELDS)
     assert as_csv([table]).splitlines()[1] == (
-        "Title,MAP,original,digits / DPSH,50.0,40.0,60.0,percent,,35.0,62.5,,,,,,"
+        "Title,MAP,original,digits / DPSH,50.0,40.0,60.0,percent,,35.0,62.5,,,,,,,,"
     )
     assert rows[3] == {
         "table": "Title", "block": "MAP", "row": "RetPur", "column": "digits / DPH", "value": "25.0", "low": "20.0",
         "high": "30.0", "unit": "percent", "emphasis": "tied", "ties_worst": "", "ties_best": "",
         "published": "46.17 to 61.09", "difference": "", "verdict": "not comparable", "source": "RetPur, Table 2",
-        "notes": "other targets", "mark": "",
+        "notes": "other targets", "mark": "", "access": "", "attack_queries": "",
     }  # fmt: skip  # one line of the file
     assert (rows[1]["mark"], rows[1]["notes"], rows[1]["value"]) == ("a", "skipped: no weights", "")
     assert (rows[7]["mark"], rows[7]["value"]) == ("", "")
@@ -82,3 +82,11 @@ def test_no_name_adds_a_line_or_a_field(name: str) -> None:
     text = as_csv([small(Value(None, "missing"), name)])
     assert len(text.split("\n")) == 3
     assert [len(row) for row in csv.reader(io.StringIO(text, newline=""))] == [len(FIELDS)] * 2
+
+
+def test_access_and_queries_of_a_black_box_attack_are_columns(table: Table) -> None:
+    value = Value(Interval(0.5, 0.4, 0.6), access="score", queries=312.25)
+    row = TableRow("MAP", "square", (value, Value(Interval(0.5, 0.4, 0.6), access="gradient")))
+    black_box, white_box = lines(table._replace(rows=(row,)))
+    assert (black_box["access"], black_box["attack_queries"]) == ("score", "312.25")
+    assert (white_box["access"], white_box["attack_queries"]) == ("gradient", "")

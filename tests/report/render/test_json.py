@@ -22,7 +22,8 @@ def test_a_record_has_everything_but_the_curve(table: Table, curve: Curve) -> No
     assert set(record) == set(Table._fields) - {"curve"}
     assert record["columns"] == [["digits", "DPSH"], ["digits", "DPH"]]
     assert record["footnotes"][0] == ["a", "skipped: no weights"]
-    assert record["costs"][1] == {"label": "RetPur", "attack": [0.021, 0.021], "defense": [1.5, 12.25], "memory": None}
+    cost = {"label": "RetPur", "attack": [0.021, 0.021], "defense": [1.5, 12.25], "memory": None}
+    assert record["costs"][1] == {**cost, "access": "", "queries": None}
     assert record["rows"][1]["values"][0] == {
         "interval": {"value": 0.25, "low": 0.2, "high": 0.3},
         "mark": "",
@@ -32,6 +33,8 @@ def test_a_record_has_everything_but_the_curve(table: Table, curve: Curve) -> No
         "published": {"values": [26.5], "difference": -1.5, "verdict": "agrees", "source": "RetPur, Table 1"},
         "notes": [],
         "details": [],
+        "access": "",
+        "queries": None,
     }
     assert record["rows"][0]["values"][0]["tie_range"] == {"worst": 0.35, "best": 0.625}
 

@@ -239,3 +239,11 @@ def test_installed_components_and_those_with_printed_names_are_known(tmp_path: P
     check_names(layout, "mine.yaml", {"defense": ["mine"]})
     with pytest.raises(LayoutError, match="unknown defense: got 'mine'"):
         check_names(layout, "mine.yaml", {"defense": []})
+
+
+def test_the_queries_of_an_attack_are_no_percentage(tmp_path: Path) -> None:
+    assert read(tmp_path, name="attack_queries", metric=", unit: queries").metrics[0].heading == "mAP (queries)"
+    with pytest.raises(LayoutError, match="wrong unit for attack_queries: got 'percent', expected queries"):
+        read(tmp_path, name="attack_queries")
+    with pytest.raises(LayoutError, match="wrong unit for map: got 'queries', expected percent or gray"):
+        read(tmp_path, metric=", unit: queries")

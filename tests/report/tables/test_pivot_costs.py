@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+from retbench.metrics import Interval
 from retbench.report import Layout
 from retbench.report.tables.pivot import cost_lines
 from retbench.report.tables.table import CostLine
@@ -52,3 +53,14 @@ def test_cost_lines_have_the_order_of_the_table(row: Rows) -> None:
     rows = [with_cost(row(attack, "none", 0.5), 0.5) for attack in ("dhta", "p2p")]
     ordered = LAYOUT.model_copy(update={"order": {"attack": ("p2p", "dhta")}})
     assert [line.label for line in cost_lines(rows, ordered)] == ["P2P", "DHTA"]
+
+
+def test_a_row_has_the_access_and_the_queries_of_its_attacks(row: Rows) -> None:
+    black = replace(row("p2p", "none", 0.5, hasher="dph"), budget={"goal": "targeted", "access": "decision"})
+    metrics = {**black.metrics, "attack_queries": Interval(12.5, 10.0, 15.0)}
+    white = with_cost(row("p2p", "none", 0.5, hasher="dpsh"), 0.5)
+    assert cost_lines([replace(black, metrics=metrics)], LAYOUT) == (
+        CostLine("P2P", None, None, None, "decision", (12.5, 12.5)),
+    )
+    (line,) = cost_lines([replace(white, budget={"goal": "targeted"}), replace(black, metrics=metrics)], LAYOUT)
+    assert (line.access, line.queries) == ("gradient and decision", (12.5, 12.5))

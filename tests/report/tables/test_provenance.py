@@ -333,3 +333,18 @@ def test_a_collapse_is_reported_once_for_each_hasher_and_defense(row: Rows, evid
         "dph with defense atrdh: only 2 distinct codes for 40 database items of digits",
         "dpsh: only 2 distinct codes for 40 database items of digits",
     ]
+
+
+def test_the_threat_line_of_a_black_box_attack_has_its_access_and_queries(provenance_of: Report) -> None:
+    lines = provenance_of({"attack": ["toy", "toy-score"]})
+    assert texts_of(lines, "threat") == [
+        "toy on toy, targeted, oblivious: linf 51/255",
+        "toy-score on toy, targeted, oblivious: linf 51/255; "
+        "score access, at most 20 queries a query image, mean used 20.0",
+    ]
+
+
+def test_swept_budgets_are_listed_with_the_range_of_their_queries(provenance_of: Report) -> None:
+    lines = provenance_of({"attack": {"toy-score": {"sweep": {"query_budget": [2, 5]}}}})
+    (line,) = texts_of(lines, "threat")
+    assert line.endswith("; score access, at most 2 or 5 queries a query image, mean used 2.0 to 5.0")
