@@ -148,7 +148,7 @@ class FitAttack(_AttackStage):
         network = make_fitting_network(self.attack, self.access, knowledge.network)
         with isolate(self.attack, {**list_knowledge(knowledge), **list_fit_inputs(ctx)}, queries):
             state = self.attack.fit(replace(knowledge, network=network), ctx)
-        return Outcome(check_state(state, self.attack), {})
+        return Outcome(check_state(state, self.attack, self.states.parts), {})
 
 
 @dataclass(frozen=True)
@@ -195,6 +195,7 @@ class Perturb(_AttackStage):
 
     def run(self, load: Load, ctx: Context) -> Outcome:
         knowledge = self._knowledge(load, ctx)
+        ball = self.attack.ball  # read before the attack runs
         every_query = tuple(self.queries.dataset.ids("query"))
         module = load_frozen(self.attack, self.states, load, ctx.device, every_query)
         purifiers = [
@@ -209,9 +210,7 @@ class Perturb(_AttackStage):
                 clean = batch.images.clone()  # perturbations are measured against images that no plugin has held
                 with isolate(self.attack, list_batch(batch), every_query):
                     images = self.attack.perturb(replace(knowledge, network=network), batch, module, noise)
-                images = project_into_ball(
-                    check_images(images, clean, self.attack), clean, self.attack.ball, self.attack
-                )
+                images = project_into_ball(check_images(images, clean, self.attack), clean, ball, self.attack)
                 images = quantize_images(images, clean) if self.quantize else images
                 queries = {QUERIES_USED: network.used} if isinstance(network, QueriedNetwork) else {}
                 batches.append({"images": images.cpu(), **measure_images(images, clean), **queries})

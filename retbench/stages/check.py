@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from typing import Any, cast
 
 import torch
@@ -45,29 +46,38 @@ def check_outputs(
     return outputs.to(torch.float32, copy=True)
 
 
-def check_state(state: object, component: Component) -> State:
+def check_state(state: object, component: Component, roles: Collection[str] = ()) -> State:
     """Return the state of a fit without graphs, after checking that it is a dictionary of finite tensors.
+
+    Args:
+        state: the value that `fit` returned.
+        component: the component that errors name.
+        roles: the roles of its parts, if their states will be added to this one under `<role>/<name>`.
 
     Raises:
         ContractBreach: a check failed.
     """
     if not isinstance(state, dict):
         raise contract_breach(component, f"fit must return a dictionary of tensors: got {type(state).__name__}")
+    where = "the state that fit returned"
     for name in state:
-        if type(name) is not str or not name or name.startswith(RECORD_PREFIX):
-            expected = f"a text that does not start with {RECORD_PREFIX}"
-            raise contract_breach(
-                component, f"wrong name in the state that fit returned: got {name!r}, expected {expected}"
-            )
+        if expected := _expected_name(name, roles):
+            raise contract_breach(component, f"wrong name in {where}: got {name!r}, expected {expected}")
     checked = {
-        name: check_tensor(
-            tensor, component, f"{name} in the state that fit returned", STATE_DTYPES, _device_of(tensor)
-        )
+        name: check_tensor(tensor, component, f"{name} in {where}", STATE_DTYPES, _device_of(tensor))
         for name, tensor in state.items()
     }
     if infinite := sorted(name for name, tensor in checked.items() if not torch.isfinite(tensor).all()):
         raise contract_breach(component, f"fit returned NaN or infinity in {', '.join(infinite[:3])}")
     return checked
+
+
+def _expected_name(name: object, roles: Collection[str]) -> str | None:
+    """Return what was expected in place of a name in a state, or None if it is a valid one."""
+    if type(name) is not str or not name:
+        return "a text"
+    reserved = [RECORD_PREFIX, *(f"{role}/" for role in roles)]
+    return next((f"a text that does not start with {start}" for start in reserved if name.startswith(start)), None)
 
 
 def check_record(name: object, value: Any, component: Component) -> Json | Tensor:

@@ -85,7 +85,8 @@ class _FitStage(Stage):
         # A part of an attack, too, must not learn the random numbers of a purifier.
         with isolate(self.component, list_fit_inputs(ctx, data.shards), self.dataset.ids("query")):
             state = self._fit(data, load, ctx)
-        return Outcome(check_state(state, self.component), {})
+        roles = self.states.parts if isinstance(self.component, Purifier) else ()
+        return Outcome(check_state(state, self.component, roles), {})
 
     def _data(self, load: Load, ctx: Context) -> TrainingData:
         return TrainingData(self.dataset, self.facts, ctx.device)

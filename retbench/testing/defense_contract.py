@@ -65,7 +65,7 @@ def fit_purifier(purifier: Purifier, data: TrainingData, parts: dict[str, State]
     ctx = make_context(purifier.name, parts)
     with isolate(purifier, list_fit_inputs(ctx)):
         state = purifier.fit(data, ctx)
-    return check_state(state, purifier)
+    return check_state(state, purifier, parts)
 
 
 def check_hardening(hardening: Hardening, dataset: Dataset, facts: Facts) -> None:

@@ -163,6 +163,14 @@ def test_a_state_with_another_name_is_refused(name: Any) -> None:
         check_state({name: torch.ones(1)}, ToyHasher())
 
 
+def test_a_name_of_a_part_is_refused_where_the_state_of_the_part_is_added() -> None:
+    state = {"prior/weight": torch.ones(1), "priority": torch.ones(1), "prior": torch.ones(1)}
+    assert check_state(state, ToyHasher()).keys() == state.keys()
+    problem = "wrong name in the state that fit returned: got 'prior/weight', expected a text that does not start with"
+    with pytest.raises(ContractBreach, match=f"{problem} prior/"):
+        check_state(state, ToyAttack(), {"prior": "key"})
+
+
 @given(st.sampled_from(STATE_DTYPES), st.integers(0, 3))
 def test_a_state_of_plain_tensors_is_returned_without_graphs(dtype: torch.dtype, count: int) -> None:
     state = {"a": torch.ones(count).to(dtype), "b": torch.nn.Parameter(torch.ones(count)), "c": torch.ones(count)}
