@@ -23,6 +23,14 @@ settings.load_profile("retbench")
 
 
 @pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep remembered digests of files out of the user's cache."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RETBENCH_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
 def without_fsync() -> Iterator[None]:
     """Skip `os.fsync`, which protects files from a power failure; no test continues after one."""
     with pytest.MonkeyPatch.context() as patch:

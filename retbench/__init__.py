@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from retbench.errors import PluginError as PluginError
     from retbench.errors import RetbenchError as RetbenchError
     from retbench.errors import UserError as UserError
+    from retbench.file_digests import digest_files as digest_files
     from retbench.hookspecs import hookimpl as hookimpl
     from retbench.study.evaluation import evaluate as evaluate
     from retbench.study.opening import open as open
@@ -43,6 +44,7 @@ __all__ = [
     "Hardening",
     "HashNetwork",
     "Hasher",
+    "ImageFile",
     "Knowledge",
     "Modality",
     "Need",
@@ -63,6 +65,7 @@ __all__ = [
     "UserError",
     "Weights",
     "data_root",
+    "digest_files",
     "evaluate",
     "hookimpl",
     "load_catalog",
@@ -83,6 +86,7 @@ _OTHER_MODULES = {
     "RetbenchError": "retbench.errors",
     "Study": "retbench.study.study",
     "UserError": "retbench.errors",
+    "digest_files": "retbench.file_digests",
     "evaluate": "retbench.study.evaluation",
     "hookimpl": "retbench.hookspecs",
     "load_catalog": "retbench.catalog",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Literal, NamedTuple, get_args
@@ -23,6 +24,8 @@ REPEATED_IDS: Mapping[Split, tuple[Level, str]] = {
     "train": ("note", "an image weighs more in training"),
 }
 """The level and the effect of repeated ids, by split."""
+TOLERATED_COPIES = 0.01
+"""The share of queries up to which copies of them in other splits are a warning: published datasets contain some."""
 IMAGE_BATCH = 64
 """Number of images decoded at once."""
 TEXT_BATCH = 4096
@@ -80,22 +83,35 @@ class Survey(NamedTuple):
 
 
 def survey(dataset: Dataset) -> Survey:
-    """Return the statistics of a dataset, and the defects in its ids and labels; no image is read.
+    """Return the statistics of a dataset, and its defects; no image is decoded.
 
     Raises:
         UserError: the dataset cannot be read.
     """
     facts = dataset.facts()
-    ids = {split: dataset.ids(split) for split in SPLITS}
     labels = {split: dataset.labels(split) for split in SPLITS}
-    splits = {split: survey_split(ids[split], labels[split]) for split in SPLITS}
-    findings = [Finding("warning", text) for text in dataset.caveats(facts)]
-    findings += [*_find_shared_ids(ids), *_find_contradictions(ids, labels)]
-    findings += [*_find_empty_classes(facts.classes, splits), *_find_unmatched(labels)]
+    splits = {split: survey_split(dataset.ids(split), labels[split]) for split in SPLITS}
+    findings = [*(Finding("warning", text) for text in dataset.caveats(facts)), *find_defects(dataset)]
     findings.sort(key=lambda finding: LEVELS.index(finding.level))
     candidates = torch.unique(labels["database"], dim=0)
     chance = chance_level(labels["query"], labels["database"])
     return Survey(facts.classes, splits, chance, chance_level(candidates, labels["database"]), tuple(findings))
+
+
+def find_defects(dataset: Dataset) -> list[Finding]:
+    """Return the defects in a dataset's ids, labels, classes and image files, errors first; no image is decoded.
+
+    A plan asks this of every dataset: an error stops it, and warnings are printed under every table.
+
+    Raises:
+        UserError: the dataset cannot be read.
+    """
+    classes = dataset.facts().classes
+    ids = {split: dataset.ids(split) for split in SPLITS}
+    labels = {split: dataset.labels(split) for split in SPLITS}
+    findings = [*_find_shared_ids(ids), *_find_shared_files(dataset, ids), *_find_contradictions(ids, labels)]
+    findings += [*_find_equal_names(classes), *_find_empty_classes(classes, labels), *_find_unmatched(labels)]
+    return sorted(findings, key=lambda finding: LEVELS.index(finding.level))
 
 
 def survey_split(ids: Sequence[str], labels: Tensor) -> SplitSurvey:
@@ -186,9 +202,47 @@ def _find_contradictions(ids: Mapping[Split, Sequence[str]], labels: Mapping[Spl
                 return
 
 
-def _find_empty_classes(classes: Sequence[str], splits: Mapping[Split, SplitSurvey]) -> Iterator[Finding]:
-    for split, numbers in splits.items():
-        if empty := [name for name, count in zip(classes, numbers.class_counts, strict=True) if not count]:
+def _find_shared_files(dataset: Dataset, ids: Mapping[Split, Sequence[str]]) -> Iterator[Finding]:
+    """Yield the queries whose file, under another id, or whose bytes, in another file, are in another split."""
+    queries = dataset.image_files("query")
+    if queries is None:
+        return
+    for split in NON_QUERY_SPLITS:
+        files = dataset.image_files(split) or ()
+        by_file = {image.file: name for image, name in zip(files, ids[split], strict=True)}
+        by_content = {image.content: name for image, name in zip(files, ids[split], strict=True)}
+        pairs = list(zip(queries, ids["query"], strict=True))
+        same = [(name, by_file[image.file]) for image, name in pairs if by_file.get(image.file, name) != name]
+        copies = [
+            (name, by_content[image.content])
+            for image, name in pairs
+            if image.content and image.file not in by_file and by_content.get(image.content, name) != name
+        ]
+        if same:
+            yield Finding("error", f"{split}: contains the files of {len(same)} queries; {_describe(same[0])}")
+        if copies:
+            level: Level = "error" if len(copies) > TOLERATED_COPIES * len(pairs) else "warning"
+            yield Finding(level, f"{split}: contains copies of {len(copies)} queries; {_describe(copies[0])}")
+
+
+def _describe(pair: tuple[str, str]) -> str:
+    return f"the first is {pair[0]}, as {pair[1]}"
+
+
+def _find_equal_names(classes: Sequence[str]) -> Iterator[Finding]:
+    """Yield the first two classes whose names differ only by case or Unicode form."""
+    names: dict[str, str] = {}
+    for name in classes:
+        first = names.setdefault(unicodedata.normalize("NFKC", name).casefold(), name)
+        if first is not name:
+            yield Finding("error", f"classes: {first!r} and {name!r} differ only by case or Unicode form: merge them")
+            return
+
+
+def _find_empty_classes(classes: Sequence[str], labels: Mapping[Split, Tensor]) -> Iterator[Finding]:
+    for split, vectors in labels.items():
+        counts = vectors.sum(0).tolist()
+        if empty := [name for name, count in zip(classes, counts, strict=True) if not count]:
             yield Finding("warning", f"{split}: no row has the class {', '.join(empty)}")
 
 
@@ -196,12 +250,18 @@ def _find_unmatched(labels: Mapping[Split, Tensor]) -> Iterator[Finding]:
     for split in NON_QUERY_SPLITS:
         if unlabeled := int((labels[split].sum(1) == 0).sum()):
             yield Finding("note", f"{split}: {unlabeled} rows have no label and match nothing")
-    matched = relevant_counts(labels["query"], labels["database"]) > 0
-    if unmatched := int((~matched).sum()):
+    counts = relevant_counts(labels["query"], labels["database"])
+    matched = counts > 0
+    if len(counts) and not matched.any():
+        yield Finding("error", "query: no query has a relevant database item, so MAP is undefined; are labels missing?")
+    elif len(counts) and bool((counts == len(labels["database"])).all()):
+        problem = "every database item is relevant to every query, so MAP is 1 for any ranking"
+        yield Finding("error", f"query: {problem}; it needs images of other classes")
+    elif unmatched := int((~matched).sum()):
         unlabeled = int((labels["query"].sum(1) == 0).sum())
         ceiling = float(matched.double().mean())
         yield Finding(
-            "note",
+            "warning",
             f"query: {unmatched} rows match no database item, {unlabeled} of them without a label: if they count as 0, "
             f"no system can exceed a MAP of {ceiling:.4f}",
         )

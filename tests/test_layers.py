@@ -12,13 +12,13 @@ import retbench
 ROOT = Path(__file__).parents[1]
 FLOORS = (
     ("errors", "canon"),
-    ("difference", "document"),
+    ("difference", "document", "file_digests"),
     ("contracts",),
     ("hookspecs", "metrics"),
     ("catalog", "store"),
-    ("suite", "stages"),
+    ("suite", "stages", "survey"),
     ("plan",),
-    ("execute", "results", "survey", "lineage"),
+    ("execute", "results", "lineage"),
     ("bundle",),
     ("report",),
     ("study",),

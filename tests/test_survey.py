@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor
 
-from retbench.contracts import Facts
+from retbench.contracts import Facts, ImageFile
 from retbench.contracts.facts import SPLITS, Split
 from retbench.errors import UserError
-from retbench.survey import Finding, count_images, read_images, survey, survey_split
+from retbench.survey import Finding, count_images, find_defects, read_images, survey, survey_split
 from retbench.testing.toys import ToyDataset
 
 
@@ -53,6 +54,23 @@ class DefectiveDataset(ToyDataset):
 
     def caveats(self, facts: Facts) -> tuple[str, ...]:
         return self.warnings
+
+
+class FileDataset(DefectiveDataset):
+    """The toy dataset with image files.
+
+    Args:
+        moved: files other than the rows' own: split, row, file, content.
+    """
+
+    moved: tuple[tuple[Split, int, str, str | None], ...] = ()
+
+    def image_files(self, split: Split) -> list[ImageFile]:
+        images = [ImageFile(f"file of {name}", f"bytes of {name}") for name in self.ids(split)]
+        for changed_split, row, file, content in self.moved:
+            if changed_split == split:
+                images[row] = ImageFile(file, content)
+        return images
 
 
 def find(**defects: object) -> list[str]:
@@ -130,13 +148,13 @@ def test_different_labels_of_one_image_are_an_error() -> None:
     ]
 
 
-def test_rows_without_a_label_are_a_note_with_the_highest_possible_map() -> None:
+def test_rows_without_a_label_are_reported_with_the_highest_possible_map() -> None:
     none = (0, 0, 0)
     result = find(relabeled=(("query", 1, none), ("query", 2, none), ("database", 39, none)))
     assert result == [
-        "note: database: 1 rows have no label and match nothing",
-        "note: query: 2 rows match no database item, 2 of them without a label: if they count as 0, "
+        "warning: query: 2 rows match no database item, 2 of them without a label: if they count as 0, "
         "no system can exceed a MAP of 0.8000",
+        "note: database: 1 rows have no label and match nothing",
     ]
 
 
@@ -217,3 +235,62 @@ def test_the_published_flickr25k_lists_have_known_statistics() -> None:
     assert "error" not in levels
     assert any("5000 rows have 4496 distinct ids" in finding.text for finding in result.findings)
     assert any("a MAP of 0.9776" in finding.text for finding in result.findings)
+
+
+def find_in_files(*files: tuple[Split, int, str, str | None], queries: int = 10) -> list[str]:
+    return [f"{level}: {text}" for level, text in find_defects(FileDataset(queries=queries, moved=files))]
+
+
+@pytest.mark.parametrize("split", ["train", "database"])
+def test_a_query_whose_file_is_in_another_split_is_an_error(split: Split) -> None:
+    assert find_in_files((split, 3, "file of toy-query-2", "bytes of toy-query-2")) == [
+        f"error: {split}: contains the files of 1 queries; the first is toy-query-2, as toy-item-3"
+    ]
+    assert find_in_files((split, 3, "file of toy-query-2", None)) != []
+
+
+def test_copies_of_queries_are_an_error_above_one_percent() -> None:
+    copies: list[tuple[Split, int, str, str | None]] = [
+        ("database", row, f"copy {row}", f"bytes of toy-query-{row}") for row in (4, 5)
+    ]
+    assert find_in_files(copies[0], queries=100) == [
+        "warning: database: contains copies of 1 queries; the first is toy-query-4, as toy-item-4"
+    ]
+    assert find_in_files(*copies, queries=100) == [
+        "error: database: contains copies of 2 queries; the first is toy-query-4, as toy-item-4"
+    ]
+
+
+def test_files_without_known_content_are_no_copies() -> None:
+    images: list[tuple[Split, int, str, str | None]] = [
+        ("query", 0, "a", None),
+        ("database", 0, "b", None),
+        ("train", 0, "c", None),
+    ]
+    assert find_in_files(*images) == []
+
+
+@pytest.mark.parametrize(("first", "second"), [("cat", "Cat"), ("caf\u00e9", "cafe\u0301"), ("Stra\u00dfe", "STRASSE")])
+def test_classes_of_one_name_are_an_error(first: str, second: str) -> None:
+    class TwinClasses(ToyDataset):
+        """Two classes of one name."""
+
+        def facts(self) -> Facts:
+            return replace(super().facts(), classes=(first, "dog", second))
+
+    problem = f"error: classes: {first!r} and {second!r} differ only by case or Unicode form: merge them"
+    assert [f"{level}: {text}" for level, text in find_defects(TwinClasses())] == [problem]
+
+
+@pytest.mark.parametrize(
+    ("vector", "problem"),
+    [
+        ((0, 0, 0), "error: query: no query has a relevant database item, so MAP is undefined; are labels missing?"),
+        ((1, 0, 0), "error: query: every database item is relevant to every query, so MAP is 1 for any ranking"),
+    ],
+    ids=["no label", "one class"],
+)
+def test_labels_that_rank_nothing_are_an_error(vector: tuple[int, int, int], problem: str) -> None:
+    sizes: tuple[tuple[Split, int], ...] = (("query", 10), ("train", 20), ("database", 40))
+    everywhere = tuple((split, row, vector) for split, size in sizes for row in range(size))
+    assert find(relabeled=everywhere)[0].startswith(problem)

@@ -4,7 +4,7 @@ from retbench.contracts.attack import Attack, AttackPart, BlackBoxAttack, Knowle
 from retbench.contracts.component import Component
 from retbench.contracts.context import Context
 from retbench.contracts.course import Course
-from retbench.contracts.dataset import Dataset, data_root
+from retbench.contracts.dataset import Dataset, ImageFile, data_root
 from retbench.contracts.defense import Defense, Hardening, Purifier, part_state
 from retbench.contracts.event import Event
 from retbench.contracts.facts import SPLITS, Facts, Split
@@ -37,6 +37,7 @@ __all__ = [
     "Hardening",
     "HashNetwork",
     "Hasher",
+    "ImageFile",
     "Knowledge",
     "Modality",
     "Need",

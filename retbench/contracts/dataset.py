@@ -6,7 +6,7 @@ import os
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 from torch import Tensor
 
@@ -23,12 +23,38 @@ def data_root() -> Path:
 def identify_dataset(dataset: Dataset, code: str | None = None) -> str:
     """Return the identity of a dataset in recipes: its fingerprint, for a local class combined with the class's code.
 
+    The fingerprint is computed once per dataset until `forget_fingerprints` is called, because each recipe has it.
+
     Args:
         dataset: the dataset.
         code: a code to use in place of the class's own; None for the class's own.
     """
-    fingerprint, code = dataset.fingerprint(), dataset.code if code is None else code
+    _, fingerprint = _fingerprints.get(id(dataset)) or _fingerprints.setdefault(
+        id(dataset), (dataset, dataset.fingerprint())
+    )
+    code = dataset.code if code is None else code
     return digest([fingerprint, code]) if code else fingerprint
+
+
+def forget_fingerprints() -> None:
+    """Compute every fingerprint anew when it is needed next, so that files which changed meanwhile are noticed."""
+    _fingerprints.clear()
+
+
+# By identity, with the dataset itself so that no other object gets its number: datasets of bundles may be equal.
+_fingerprints: dict[int, tuple[Dataset, str]] = {}
+
+
+class ImageFile(NamedTuple):
+    """What tells the file of an image from others.
+
+    Attributes:
+        file: the same for every path, link or copy in a list that leads to one file.
+        content: the sha256 of its bytes; None if it is not known.
+    """
+
+    file: str
+    content: str | None
 
 
 class Dataset(Component):
@@ -71,9 +97,17 @@ class Dataset(Component):
         """Return a digest that changes whenever an id, a label, an image or a text changes.
 
         The default is the digest of name, revision and options, which suits a dataset that is generated or shipped with
-        its plugin. A dataset that reads files must digest these as well (names, sizes, label bytes).
+        its plugin. A dataset that reads files must digest their bytes as well: `retbench.digest_files(paths)` reads
+        only files that changed since the last run. It is called once per plan, and again when the plan is run.
         """
         return digest({"name": self.name, "revision": self.revision, "options": self.options_json()})
+
+    def image_files(self, split: Split) -> Sequence[ImageFile] | None:
+        """Return the files of a split's images in row order; None if the images are no files.
+
+        Plans compare them: a query whose file, or a copy of it, is in another split makes results meaningless.
+        """
+        return None
 
     @abstractmethod
     def ids(self, split: Split) -> Sequence[str]:

@@ -20,10 +20,12 @@ from retbench.contracts import (
 )
 from retbench.contracts.attack import Need
 from retbench.contracts.context import Precision
+from retbench.contracts.dataset import forget_fingerprints
 from retbench.contracts.defense import Vote
 from retbench.contracts.facts import Split
 from retbench.contracts.hasher import Modality
 from retbench.contracts.tensors import contract_breach
+from retbench.errors import UserError
 from retbench.plan.caching import cached_method
 from retbench.plan.declarations import DeclarationCheck
 from retbench.plan.plan import Plan, PlannedCell
@@ -59,6 +61,7 @@ CODE_SPLITS: dict[Need, Split] = {"database_codes": "database", "training_codes"
 
 def make_plan(suite: Suite, cells: Sequence[Cell], precision: Precision) -> Plan:
     """Return the plan of these cells; equal steps of several cells become one."""
+    forget_fingerprints()
     planner = _Planner(suite, precision)
     planned = tuple(planner.plan_cell(cell) for cell in cells)
     return Plan(planned, planner.steps)
@@ -93,7 +96,8 @@ class _Planner:
             return PlannedCell(cell, None, reason)
         for component in components_of(cell):
             self.declarations.check(component, facts)
-        caveats, details = self.screening.caveats(cell, facts), self.screening.details(cell, facts)
+        caveats = (*self.screening.caveats(cell, facts), *self.target_caveats(cell))
+        details = self.screening.details(cell, facts)
         return self.plan_steps(cell, facts)._replace(caveats=caveats, details=details)
 
     def plan_steps(self, cell: Cell, facts: Facts) -> PlannedCell:
@@ -262,6 +266,27 @@ class _Planner:
         draw = DrawTargets(dataset, self.protocol.targets)
         draw.check()
         return self.add(draw)
+
+    @cached_method
+    def find_untargeted(self, dataset: Dataset) -> list[str]:
+        """Return the ids of the sampled queries for which the rule of the targets leaves none."""
+        return DrawTargets(dataset, self.protocol.targets).find_untargeted(self.queries(dataset).rows)
+
+    def target_caveats(self, cell: Cell) -> tuple[str, ...]:
+        """Return the caveat of a cell without targeted attack if some queries have no target.
+
+        Raises:
+            UserError: a targeted attack has no target for some queries.
+        """
+        missing, rule = self.find_untargeted(cell.dataset), self.protocol.targets
+        if not missing:
+            return ()
+        counts = f"{len(missing)} of {len(self.queries(cell.dataset))} queries"
+        problem = f"targets of {cell.dataset.name}: rule {rule.rule} above {rule.above} leaves no target for {counts}"
+        if cell.attack and cell.attack.goal == "targeted":
+            remedy = "try another rule (protocol.targets.rule), or leave out the targeted attacks"
+            raise UserError(f"{problem}; the first is {missing[0]}; {remedy}")
+        return (f"{problem}, which T-MAP leaves out",)
 
     @cached_method
     def facts(self, dataset: Dataset) -> Facts:

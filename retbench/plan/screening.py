@@ -9,10 +9,12 @@ from retbench.canon import Json
 from retbench.contracts import Component, Dataset, Facts, Hardening, Purifier, Weights
 from retbench.contracts.defense import Vote
 from retbench.contracts.hasher import Modality
+from retbench.errors import UserError
 from retbench.plan.caching import cached_method
 from retbench.plan.declarations import parts_of
 from retbench.stages.check import check_json
 from retbench.suite import Cell
+from retbench.survey import find_defects
 
 MODALITIES: dict[str, tuple[Modality, Modality]] = {
     "i2i": ("image", "image"),
@@ -30,6 +32,21 @@ class Screening:
     def missing(self, dataset: Dataset) -> str | None:
         """Return the reason that a dataset cannot be read, or None."""
         return dataset.missing()
+
+    @cached_method
+    def dataset_caveats(self, dataset: Dataset) -> tuple[str, ...]:
+        """Return the warnings about a dataset's ids, labels, classes and image files.
+
+        Raises:
+            UserError: there is an error among its defects, which would make every number meaningless.
+        """
+        defects = find_defects(dataset)
+        if errors := [defect.text for defect in defects if defect.level == "error"]:
+            others = f" ({len(errors) - 1} more)" if len(errors) > 1 else ""
+            raise UserError(
+                f"{dataset}: {errors[0]}{others}; `retbench datasets check {dataset.name}` lists all defects"
+            )
+        return tuple(f"{dataset}: {defect.text}" for defect in defects if defect.level == "warning")
 
     def skip_reason(self, cell: Cell, facts: Facts) -> str | None:
         """Return the first reason that a cell cannot run, or None."""
@@ -52,7 +69,8 @@ class Screening:
     def caveats(self, cell: Cell, facts: Facts) -> tuple[str, ...]:
         """Return the caveats of a cell's dataset and components, each once and prefixed by the component."""
         components = (cell.dataset, *components_of(cell))
-        return tuple(dict.fromkeys(caveat for each in components for caveat in self.component_caveats(each, facts)))
+        caveats = (caveat for each in components for caveat in self.component_caveats(each, facts))
+        return tuple(dict.fromkeys((*self.dataset_caveats(cell.dataset), *caveats)))
 
     def details(self, cell: Cell, facts: Facts) -> dict[str, Json]:
         """Return the values derived from options that the components of a cell record, by component."""

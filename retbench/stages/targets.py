@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, NamedTuple
@@ -16,6 +17,8 @@ from retbench.contracts.tensors import read_labels
 from retbench.errors import UserError
 from retbench.stages.stage import Load, Outcome, Stage
 
+NO_ROW = -1
+"""The database row of a query without a target."""
 BLOCK = 256
 """Queries processed at once; 32 MB for a database of 30 000 distinct label vectors."""
 
@@ -24,7 +27,8 @@ BLOCK = 256
 class DrawTargets(Stage):
     """Draws a target label vector, and a database row with these labels, for every query of a dataset.
 
-    The draw of a query depends on its id alone, so that a sample of the queries has the same targets.
+    The draw of a query depends on its id alone, so that a sample of the queries has the same targets. A query without
+    any possible target gets no class and row -1; `find_untargeted` names such queries.
     """
 
     name: ClassVar[str] = "targets"
@@ -38,6 +42,15 @@ class DrawTargets(Stage):
         """Raise UserError for a target file that is missing or malformed."""
         if self.rule.file:
             self._read_file()
+
+    def find_untargeted(self, rows: Sequence[int]) -> list[str]:
+        """Return the ids of the queries at these rows for which the rule leaves no target."""
+        if self.rule.file:
+            return []
+        queries = read_labels(self.dataset, "query")[list(rows)]
+        possible = self._find_allowed(queries, _find_label_vectors(read_labels(self.dataset, "database"))).any(1)
+        ids = self.dataset.ids("query")
+        return [ids[row] for row, found in zip(rows, possible.tolist(), strict=True) if not found]
 
     @property
     def label(self) -> str:
@@ -61,18 +74,18 @@ class DrawTargets(Stage):
             summary: dict[str, Json] = {}
             chosen = self._match_file(candidates)
         else:
-            allowed = self._find_allowed(candidates)
+            allowed = self._find_allowed(read_labels(self.dataset, "query"), candidates)
             summary = {"candidates": int(allowed.any(0).sum())}
             weights = candidates.counts if self.rule.rule == "database-item" else torch.ones_like(candidates.counts)
             chosen = _draw_vectors(allowed, noise.uniform("target", (1,))[:, 0], weights)
         rows = candidates.draw_rows(chosen, noise.uniform("target-row", (1,))[:, 0])
-        return Outcome(
-            {"labels": candidates.vectors[chosen], "rows": rows}, {**summary, "distinct": len(candidates.vectors)}
-        )
+        labels = candidates.vectors[chosen]
+        if not self.rule.file:
+            labels[~allowed.any(1)], rows[~allowed.any(1)] = 0, NO_ROW
+        return Outcome({"labels": labels, "rows": rows}, {**summary, "distinct": len(candidates.vectors)})
 
-    def _find_allowed(self, candidates: _LabelVectors) -> Tensor:
-        """Return bool (Q, V), the possible targets of each query; raises UserError for a query without any."""
-        queries = read_labels(self.dataset, "query")
+    def _find_allowed(self, queries: Tensor, candidates: _LabelVectors) -> Tensor:
+        """Return bool (Q, V), the possible targets of queries with these labels (Q, C)."""
         allowed = (candidates.counts > self.rule.above)[None, :].repeat(len(queries), 1)
         if self.rule.rule not in ("uniform", "database-item"):
             shared = queries.float() @ candidates.vectors.float().T
@@ -81,13 +94,6 @@ class DrawTargets(Stage):
                 allowed &= (shared == 0) & (sizes > 0)
             else:
                 allowed &= (shared < sizes) | (shared < queries.sum(1)[:, None])
-        empty = (~allowed.any(1)).nonzero()[:, 0]
-        if len(empty):
-            name = self.dataset.ids("query")[int(empty[0])]
-            raise UserError(
-                f"targets of {self.dataset.name}: rule {self.rule.rule} above {self.rule.above} leaves no target: "
-                f"got {len(empty)} queries without a candidate (the first is {name}), expected none; try another rule"
-            )
         return allowed
 
     def _find_file(self) -> Path:

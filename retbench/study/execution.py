@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 
 from retbench.catalog.local import compute_code
 from retbench.contracts import Component, Event
-from retbench.contracts.dataset import identify_dataset
+from retbench.contracts.dataset import forget_fingerprints, identify_dataset
 from retbench.errors import UserError
 from retbench.execute import EventDispatcher, EventHandler, LocalExecutor, RunResult
 from retbench.plan import Plan
@@ -72,10 +72,11 @@ def execute(
 
 
 def _check_sources(plan: Plan) -> None:
-    """Raise UserError if the source of a local component changed after the plan was made.
+    """Raise UserError if the source of a local component, or a dataset, changed after the plan was made.
 
     Functions are looked up when they are called, so results of the changed source would get the keys of the old one.
     """
+    forget_fingerprints()
     current: dict[type[Component], str] = {}
 
     def check(component: Component, planned: str, identify: Callable[[str], str] = str) -> None:
@@ -90,5 +91,11 @@ def _check_sources(plan: Plan) -> None:
     for step in plan.steps.values():
         if step.main_component is not None and (code := component_of(step.full_recipe).get("code")):
             check(step.main_component, code)
-        elif isinstance(step, DrawTargets) and step.dataset.code:  # every cell of a dataset has this step
-            check(step.dataset, cast(str, step.full_recipe["dataset"]), partial(identify_dataset, step.dataset))
+        elif isinstance(step, DrawTargets):  # every cell of a dataset has this step
+            planned = cast(str, step.full_recipe["dataset"])
+            if step.dataset.code:
+                check(step.dataset, planned, partial(identify_dataset, step.dataset))
+            if identify_dataset(step.dataset) != planned:
+                raise UserError(
+                    f"dataset {step.dataset.name}: its files changed after the study was planned; open the study again"
+                )

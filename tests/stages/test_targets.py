@@ -88,8 +88,13 @@ def test_the_different_rule_draws_any_vector_except_that_of_the_query() -> None:
     database: list[Vector] = [(1, 0, 0), (1, 1, 0), (0, 1, 0), (0, 0, 0)]
     labels, _ = draw([(1, 1, 0)] * 200, database, rule="different")
     assert {tuple(label) for label in labels.tolist()} == {(1, 0, 0), (0, 1, 0), (0, 0, 0)}
-    with pytest.raises(UserError, match="rule different above 0 leaves no target"):
-        draw([(1, 0, 0)], [(1, 0, 0)], rule="different")
+
+
+def test_a_query_without_a_possible_target_has_no_class_and_no_row() -> None:
+    labels, rows = draw([(1, 0, 0), (0, 1, 0)], [(1, 0, 0)] * 3, rule="different")
+    assert labels.tolist() == [[0, 0, 0], [1, 0, 0]]
+    assert rows[0] == -1
+    assert 0 <= rows[1] < 3
 
 
 def test_targets_from_a_file_are_its_lines(tmp_path: Path) -> None:
@@ -198,11 +203,15 @@ def chi_square(counts: list[int], expected: float) -> float:
 
 
 @pytest.mark.parametrize("rule", [{"rule": "zero-overlap"}, {"rule": "zero-overlap", "above": 1}])
-def test_the_error_names_the_first_query_without_a_candidate(rule: dict[str, Any]) -> None:
+def test_the_queries_without_a_candidate_are_named(rule: dict[str, Any]) -> None:
     database: list[Vector] = [(1, 0, 0), (0, 0, 0), (0, 0, 0), (1, 1, 0), (1, 1, 0)]
-    problem = r"got 2 queries without a candidate \(the first is query-1\), expected none; try another rule"
-    with pytest.raises(UserError, match=problem):
-        draw([(0, 0, 1), (1, 0, 1), (1, 1, 1)], database, **rule)
+    queries: list[Vector] = [(0, 0, 1), (1, 0, 1), (1, 1, 1)]
+    targets = DrawTargets(
+        LabeledDataset(query_labels=tuple(queries), database_labels=tuple(database)), TargetRule(**rule)
+    )
+    assert targets.find_untargeted([0, 1, 2]) == ["query-1", "query-2"]
+    assert targets.find_untargeted([2, 0]) == ["query-2"]
+    assert targets.find_untargeted([]) == []
 
 
 def test_no_queries_have_no_targets() -> None:

@@ -53,24 +53,24 @@ def test_a_missing_image_is_reported_with_its_line(index: Callable[..., ImageInd
         f"{tmp_path / 'database.txt'}:2: no such image: {tmp_path / 'gone.jpg'}"
     )
     with pytest.raises(UserError, match=r"database.txt:2: no such image: .*gone.jpg"):
-        _ = index(database=("c.jpg", "gone.jpg", "d.jpg")).digest
+        _ = index(database=("c.jpg", "gone.jpg", "d.jpg")).digest("content")
 
 
 def test_the_digest_depends_on_names_labels_classes_and_file_sizes(
     index: Callable[..., ImageIndex], tmp_path: Path, make_image: Callable[..., None]
 ) -> None:
     first = index()
-    assert first.digest == index().digest
+    assert first.digest("content") == index().digest("content")
     other_labels = first.splits["train"]._replace(labels=1 - first.splits["train"].labels)
     variants = {
-        first.digest,
-        index(train=("d.jpg", "d.jpg")).digest,
-        index(query=("b.jpg", "a.jpg")).digest,
-        ImageIndex(tmp_path, ("x", "y", "w"), first.splits).digest,
-        ImageIndex(tmp_path, first.classes, {**first.splits, "train": other_labels}).digest,
+        first.digest("content"),
+        index(train=("d.jpg", "d.jpg")).digest("content"),
+        index(query=("b.jpg", "a.jpg")).digest("content"),
+        ImageIndex(tmp_path, ("x", "y", "w"), first.splits).digest("content"),
+        ImageIndex(tmp_path, first.classes, {**first.splits, "train": other_labels}).digest("content"),
     }
     make_image(tmp_path / "d.jpg", 3, (80, 80))
-    assert len({*variants, index().digest}) == 6
+    assert len({*variants, index().digest("content")}) == 6
 
 
 @pytest.fixture

@@ -84,7 +84,7 @@ def test_images_are_stretched(crossmodal_folder: CrossmodalFolder) -> None:
 
 def test_the_option_transposed_is_in_no_recipe() -> None:
     assert Flickr25k(transposed=True).model_dump() == Flickr25k().model_dump()
-    assert set(Flickr25k().model_dump()) == {"size", "resize", "crop", "edition"}
+    assert set(Flickr25k().model_dump()) == {"size", "resize", "crop", "identity", "edition"}
 
 
 def test_an_unknown_edition_is_refused() -> None:

@@ -6,13 +6,13 @@ import hashlib
 from abc import abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
-from typing import ClassVar, Self
+from typing import ClassVar, Literal, Self
 
 import torch
 from pydantic import Field, model_validator
 from torch import Tensor
 
-from retbench import SPLITS, Dataset, Facts, Split, UserError, data_root
+from retbench import SPLITS, Dataset, Facts, ImageFile, Split, UserError, data_root
 from retbench_datasets.images.decoder_pool import decode_images
 from retbench_datasets.images.decoding import CROP_MEANINGS, Crop, Preprocessing
 from retbench_datasets.images.image_index import ImageIndex
@@ -35,6 +35,11 @@ class ImageDataset(Dataset):
         description="length of the shorter side before the crop, in pixels; by default size * 8/7: 256 for 224",
     )
     crop: Crop = Field("center", description=CROP_MEANINGS)
+    identity: Literal["content", "size"] = Field(
+        "content",
+        description="what identifies an image in stored results. content: the bytes of its file; size: only name and "
+        "size, without reading the files, so that changed pixels are not noticed",
+    )
 
     @model_validator(mode="after")
     def _check_resize(self) -> Self:
@@ -57,8 +62,15 @@ class ImageDataset(Dataset):
         return Facts(self.name, (self.size, self.size), index.classes, sizes)
 
     def fingerprint(self) -> str:
-        """Return a digest of the options, ids, labels, classes and sizes of the image files; raises UserError."""
-        return hashlib.sha256(f"{super().fingerprint()} {self.index().digest}".encode()).hexdigest()
+        """Return a digest of the options, ids, labels, classes and image files; raises UserError."""
+        return hashlib.sha256(f"{super().fingerprint()} {self.index().digest(self.identity)}".encode()).hexdigest()
+
+    def image_files(self, split: Split) -> Sequence[ImageFile]:
+        return self.index().files(split, self.identity)
+
+    def caveats(self, facts: Facts) -> tuple[str, ...]:
+        """Return that changed pixels are not noticed, if the images are identified by their sizes."""
+        return ("identity: size: the pixels of the images were not compared between runs",) * (self.identity == "size")
 
     def ids(self, split: Split) -> Sequence[str]:
         return self.index().splits[split].names

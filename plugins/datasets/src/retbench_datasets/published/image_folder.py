@@ -84,6 +84,10 @@ def _read_index(root: Path, sizes: SplitSizes, states: tuple[FileState, ...]) ->
 
 def _index_folders(root: Path, sizes: SplitSizes) -> ImageIndex:
     classes = tuple(path.name for path in _class_folders(root))
+    folders: dict[Path, Path] = {}
+    for folder in _class_folders(root):
+        if (first := folders.setdefault(folder.resolve(), folder)) is not folder:
+            raise UserError(f"{folder}: the same folder as the class {first.name}; remove one of the two links")
     labels, one_hot = {}, np.eye(len(classes), dtype=np.uint8)
     for column, folder in enumerate(_class_folders(root)):
         for name in _image_names(folder):

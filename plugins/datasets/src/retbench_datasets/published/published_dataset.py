@@ -78,14 +78,14 @@ class PublishedDataset(ImageDataset):
 
     def caveats(self, facts: Facts) -> tuple[str, ...]:
         """Return the differences to the published splits: other sizes, drawn or rebuilt lists."""
-        return self.selected_edition().caveats(facts.sizes)
+        return (*super().caveats(facts), *self.selected_edition().caveats(facts.sizes))
 
     def facts(self) -> Facts:
         tables = self.selected_edition().texts()
         return replace(super().facts(), text_width=tables["query"].values.shape[1] if tables else 0)
 
     def fingerprint(self) -> str:
-        """Return a digest of the options, ids, labels, classes, texts and sizes of the image files."""
+        """Return a digest of the options, ids, labels, classes, texts and image files."""
         images, tables = super().fingerprint(), self.selected_edition().texts()
         return hashlib.sha256(f"{images} {digest_text_tables(tables)}".encode()).hexdigest() if tables else images
 
