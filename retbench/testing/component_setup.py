@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor, nn
 
 from retbench.contracts import (
+    Access,
     Attack,
     AttackPart,
     Batch,
@@ -21,15 +24,17 @@ from retbench.contracts import (
     State,
     TrainingData,
     sign,
-    unit_images,
 )
 from retbench.contracts.attack import Need
+from retbench.contracts.tensors import read_images, read_labels, read_texts
 from retbench.errors import ContractBreach
 from retbench.plan import CODE_SPLITS
 from retbench.stages.attack import list_knowledge
-from retbench.stages.check import check_state
+from retbench.stages.attacked_network import make_fitting_network
+from retbench.stages.check import check_outputs, check_state
 from retbench.stages.fit import list_fit_inputs
 from retbench.stages.isolation import isolate
+from retbench.stages.states import build_module, build_network
 from retbench.testing.toys import ToyHasher
 
 CPU = torch.device("cpu")
@@ -73,22 +78,30 @@ def fit_parts(owner: Component, dataset: Dataset, facts: Facts | None = None) ->
         facts: the facts of the cell, for parts of an attack; by default those of the dataset.
     """
     facts = facts or dataset.facts()
-    return {role: fit_part(part, dataset, facts) for role, part in owner.parts(facts).items()}
+    access = owner.access if isinstance(owner, Attack) else "gradient"
+    return {role: fit_part(part, dataset, facts, access) for role, part in owner.parts(facts).items()}
 
 
-def fit_part(part: Part | AttackPart, dataset: Dataset, facts: Facts) -> State:
-    """Return the state of a fitted part, after checking that its module is frozen and in eval mode."""
+def fit_part(part: Part | AttackPart, dataset: Dataset, facts: Facts, access: Access = "gradient") -> State:
+    """Return the state of a fitted part, after checking that its module is frozen and in eval mode.
+
+    Args:
+        part: the part.
+        dataset: the dataset to fit on.
+        facts: the facts of the cell.
+        access: the access of the attack that owns the part.
+    """
     ctx = make_context(part.name, {})
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         if isinstance(part, AttackPart):
             knowledge = make_knowledge(part, dataset, facts)
             with isolate(part, list_knowledge(knowledge), dataset.ids("query")):
-                state = part.fit(knowledge, ctx)
+                state = part.fit(close_network(part, access, knowledge), ctx)
         else:
-            with isolate(part, list_fit_inputs(ctx)):
+            with isolate(part, list_fit_inputs(ctx), dataset.ids("query")):
                 state = part.fit(TrainingData(dataset, dataset.facts(), CPU), ctx)
-    check_module(part, part.module(check_state(state, part), CPU))
+    check_module(part, build_module(part, check_state(state, part), CPU, dataset.ids("query")))
     return state
 
 
@@ -112,7 +125,7 @@ def fit_hasher(hasher: Hasher, dataset: Dataset, facts: Facts) -> State:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         ctx = make_context(hasher.name, parts)
-        with isolate(hasher, list_fit_inputs(ctx, data.shards)):
+        with isolate(hasher, list_fit_inputs(ctx, data.shards), dataset.ids("query")):
             state = hasher.fit(data, ctx)
         return check_state(state, hasher)
 
@@ -128,23 +141,25 @@ def compute_features(hasher: Hasher, dataset: Dataset, parts: dict[str, State]) 
     if hasher.cached is None:
         return ()
     part = hasher.parts(dataset.facts())[hasher.cached]
-    rows = range(dataset.facts().sizes["train"])
-    with torch.no_grad():
-        return (part.module(parts[hasher.cached], CPU)(unit_images(dataset.images("train", rows), CPU)),)
+    module = build_module(part, parts[hasher.cached], CPU)
+    images = read_images(dataset, "train", range(dataset.facts().sizes["train"]), CPU)
+    with isolate(part, {"its own networks": module, "the images": images}), torch.inference_mode():
+        features = module(images)
+    return (check_outputs(features, part, "features", (len(images), None), CPU),)
 
 
 def make_frozen_network(hasher: Hasher, state: State) -> HashNetwork:
     """Return a trained hasher's network, frozen and in eval mode."""
-    return hasher.network(state, CPU).eval().requires_grad_(False)
+    return build_network(hasher, state, CPU)
 
 
 def make_batch(dataset: Dataset, count: int) -> Batch:
     """Return the first queries of a dataset, with the first database rows as targets."""
     rows = torch.arange(count)
-    images = unit_images(dataset.images("query", range(count)), CPU)
-    targets = dataset.labels("database")[rows], rows
-    texts = dataset.texts("database", range(count)) if dataset.facts().text_width else None
-    return Batch(tuple(dataset.ids("query")[:count]), images, dataset.labels("query")[:count], *targets, texts)
+    images = read_images(dataset, "query", range(count), CPU)
+    targets = read_labels(dataset, "database")[rows], rows
+    texts = read_texts(dataset, "database", range(count), CPU) if dataset.facts().text_width else None
+    return Batch(tuple(dataset.ids("query")[:count]), images, read_labels(dataset, "query")[:count], *targets, texts)
 
 
 def slice_batch(batch: Batch, start: int, stop: int) -> Batch:
@@ -155,6 +170,11 @@ def slice_batch(batch: Batch, start: int, stop: int) -> Batch:
     return Batch(batch.ids[rows], batch.images[rows], batch.labels[rows], *targets)
 
 
+def close_network(component: Component, access: Access, knowledge: Knowledge) -> Knowledge:
+    """Return the knowledge that an attack, or a part of one, has in its fit: black-box access closes the network."""
+    return replace(knowledge, network=make_fitting_network(component, access, knowledge.network))
+
+
 def make_knowledge(attack: Attack | AttackPart, dataset: Dataset, facts: Facts) -> Knowledge:
     """Return the knowledge that an attack, or a part of one, needs about a toy hasher trained on the dataset."""
     hasher = ToyHasher()
@@ -163,8 +183,8 @@ def make_knowledge(attack: Attack | AttackPart, dataset: Dataset, facts: Facts) 
     for need, split in CODE_SPLITS.items():
         rows = range(facts.sizes[split])
         if need in attack.needs:
-            grants[need] = sign(network.image(unit_images(dataset.images(split, rows), CPU)))
+            grants[need] = sign(network.image(read_images(dataset, split, rows, CPU)))
     if "database_labels" in attack.needs:
-        grants["database_labels"] = dataset.labels("database")
+        grants["database_labels"] = read_labels(dataset, "database")
     data = TrainingData(dataset, facts, CPU) if "training" in attack.needs else None
     return Knowledge(network, facts, data, grants)

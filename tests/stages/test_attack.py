@@ -7,17 +7,20 @@ from typing import Any, ClassVar
 
 import pytest
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 
-from retbench.contracts import Batch, Context, Facts, Knowledge, Noise, Part, Purifier, State, relax
+from retbench.contracts import AttackPart, Ball, Batch, Context, Facts, Knowledge, Noise, Part, Purifier, State, relax
 from retbench.contracts.attack import Need
-from retbench.execute import FailureKind, LocalExecutor
+from retbench.errors import ContractBreach
+from retbench.execute import FailureKind, LocalExecutor, local
 from retbench.metrics import unpack
 from retbench.plan import CODE_SPLITS, Plan
-from retbench.stages import Score
+from retbench.stages import Perturb, Score
 from retbench.stages.attacked_network import AttackedPipeline, DefendedNetwork
 from retbench.store import Artifact, Store
-from retbench.testing.toys import ToyAttack, ToyDataset, ToyNetwork, ToyPart
+from retbench.testing import check_component
+from retbench.testing.toys import ToyAttack, ToyDataset, ToyNetwork, ToyPart, ToyPrototype, ToyScoreAttack
 
 Planner = Callable[..., Plan]
 CPU = torch.device("cpu")
@@ -48,7 +51,7 @@ class LearnedAttack(ToyAttack):
     name: ClassVar[str] = "learned"
     learns: ClassVar[bool] = True
 
-    diverges: bool = False
+    diverges: bool = Field(False, description="whether its state is infinite")
     states: ClassVar[list[State]] = []
 
     def parts(self, facts: Facts) -> dict[str, Part]:
@@ -99,6 +102,63 @@ def artifact(plan: Plan, store: Store, stage: str, **recipe: Any) -> Artifact:
 def clean(plan: Plan) -> Tensor:
     (rows,) = {step.queries.rows for step in plan.steps.values() if isinstance(step, Score)}
     return ToyDataset().images("query", rows).float() / 255
+
+
+class ShadowingAttack(LearnedAttack):
+    """Learns a tensor under the name of one of its part, whose state would replace it."""
+
+    name: ClassVar[str] = "shadowing"
+
+    def fit(self, knowledge: Knowledge, ctx: Context) -> State:
+        return {"shift": torch.ones(3), "mean/mean": torch.ones(3)}
+
+
+def test_a_state_with_a_name_of_a_part_is_invalid(toy_plan: Planner, executor: LocalExecutor) -> None:
+    plan = toy_plan({"attack": "shadowing"}, ShadowingAttack)
+    failure = executor.run(plan).failures[plan.cells[0].attacked[0]]
+    assert failure.kind is FailureKind.INVALID
+    assert "wrong name in the state that fit returned: got 'mean/mean'" in failure.reason
+    with pytest.raises(ContractBreach, match="got 'mean/mean'"):
+        check_component(ShadowingAttack())
+
+
+class WideningAttack(ToyAttack):
+    """Changes its ball while it runs."""
+
+    name: ClassVar[str] = "widening"
+    eps_now: ClassVar[float] = 0.01
+
+    @property
+    def ball(self) -> Ball:
+        return Ball("linf", self.eps_now)
+
+    def perturb(self, knowledge: Knowledge, batch: Batch, module: nn.Module, noise: Noise) -> Tensor:
+        type(self).eps_now = 1.0
+        return 1 - batch.images
+
+
+def test_an_attack_cannot_widen_its_ball_while_it_runs(toy_plan: Planner, executor: LocalExecutor) -> None:
+    WideningAttack.eps_now = 0.01
+    plan = toy_plan({"attack": "widening"}, WideningAttack)
+    failure = executor.run(plan).failures[plan.cells[0].attacked[0]]
+    assert failure.kind is FailureKind.INVALID
+    assert "outside its linf ball" in failure.reason
+
+
+class GrantingAttack(ToyAttack):
+    """Replaces the codes that it is granted."""
+
+    name: ClassVar[str] = "granting"
+
+    def perturb(self, knowledge: Knowledge, batch: Batch, module: nn.Module, noise: Noise) -> Tensor:
+        knowledge.grants["database_codes"] = torch.zeros(1)  # type: ignore[index]  # the type is a read-only mapping
+        return batch.images
+
+
+def test_grants_cannot_be_replaced(toy_plan: Planner, executor: LocalExecutor) -> None:
+    plan = toy_plan({"attack": "granting"}, GrantingAttack)
+    failure = executor.run(plan).failures[plan.cells[0].attacked[0]]
+    assert "does not support item assignment" in failure.reason
 
 
 def test_undeclared_knowledge_is_refused(toy_plan: Planner, executor: LocalExecutor) -> None:
@@ -290,3 +350,124 @@ def test_a_batch_has_the_texts_of_its_target_rows_if_the_attack_needs_them(
         else:
             assert batch.target_texts is not None
             assert torch.equal(batch.target_texts, ToyDataset().texts("database", batch.target_rows.tolist()))
+
+
+class ClosedPart(ToyPrototype):
+    """Queries the attacked network in its fit."""
+
+    name: ClassVar[str] = "closed"
+
+    def fit(self, knowledge: Knowledge, ctx: Context) -> State:
+        knowledge.network.image(torch.zeros(1, 3, 12, 12))
+        return super().fit(knowledge, ctx)
+
+
+class LearningScoreAttack(ToyScoreAttack):
+    """Uses the network in its fit, in that of a part, or in none."""
+
+    name: ClassVar[str] = "learning-score"
+    learns: ClassVar[bool] = True
+
+    where: str = "none"
+
+    def parts(self, facts: Facts) -> dict[str, AttackPart]:
+        return {"prototype": ClosedPart() if self.where == "part" else ToyPrototype()}
+
+    def fit(self, knowledge: Knowledge, ctx: Context) -> State:
+        return knowledge.network.state_dict() if self.where == "fit" else {}
+
+
+@pytest.mark.parametrize(
+    ("where", "problem"),
+    [("part", "it queried the network in fit: got access score"), ("fit", "it used network.state_dict")],
+)
+def test_a_black_box_attack_and_its_parts_are_fitted_without_the_network(
+    toy_plan: Planner, executor: LocalExecutor, where: str, problem: str
+) -> None:
+    for used, expected in ((where, problem), ("none", "")):
+        options = {"attack": {"learning-score": {"where": used}}}
+        plan = toy_plan({"attack": "learning-score"}, LearningScoreAttack, components=options)
+        failures = executor.run(plan).failures.values()
+        assert all(failure.kind is FailureKind.INVALID and expected in failure.reason for failure in failures)
+        assert bool(failures) is bool(expected)
+
+
+def test_a_part_of_a_black_box_attack_and_one_of_a_gradient_attack_have_two_fits(toy_plan: Planner) -> None:
+    attacks = {"attack": ["learning-score", "toy-untargeted"]}
+    fits = [step for step in toy_plan(attacks, LearningScoreAttack).steps.values() if step.name == "fit_part"]
+    assert sorted(str(step.recipe().get("access")) for step in fits if "attack" in step.recipe()) == ["None", "score"]
+
+
+@pytest.mark.parametrize("attack", ["toy-score", "toy-decision"])
+@pytest.mark.parametrize("threat", ["oblivious", "adaptive"])
+def test_queries_used_are_stored_and_do_not_depend_on_shards_and_batches(
+    toy_plan: Planner, store: Store, monkeypatch: pytest.MonkeyPatch, attack: str, threat: str
+) -> None:
+    matrix = {"attack": attack, "defense": "channel", "threat": threat, "bits": 4}
+    found = []
+    for shard, batch_size in ((64, 64), (64, 3), (4, 64)):
+        plan = toy_plan(matrix, ChannelPurifier, shard=shard, components={"attack": {attack: {"eps": 0.6}}})
+        other = LocalExecutor(Store(store.root / f"{shard}-{batch_size}"), CPU, lambda event: None)
+        monkeypatch.setattr(local, "BATCH_SIZE", batch_size)
+        assert other.run(plan).failures == {}
+        shards = [other.store.get(key).tensors for key in plan.cells[0].attacked]
+        found.append({name: torch.cat([each[name] for each in shards]) for name in ("images", "attack_queries")})
+    for other_result in found[1:]:
+        assert torch.equal(found[0]["attack_queries"], other_result["attack_queries"])
+        torch.testing.assert_close(found[0]["images"], other_result["images"])
+    assert found[0]["attack_queries"].dtype == torch.int64
+    assert 1 <= int(found[0]["attack_queries"].max()) <= 20
+
+
+def test_only_a_black_box_attack_stores_queries_and_records_its_access(
+    toy_plan: Planner, store: Store, executor: LocalExecutor
+) -> None:
+    plan = toy_plan({"attack": ["toy", "toy-score"]})
+    assert executor.run(plan).failures == {}
+    white, black = (plan.steps[cell.attacked[0]] for cell in plan.cells)
+    assert "access" not in white.recipe()
+    assert black.recipe()["access"] == "score"
+    assert "attack_queries" not in store.get(white.key).tensors
+    assert store.get(black.key).tensors["attack_queries"].tolist() == [20] * 10
+
+
+class GreedyAttack(ToyScoreAttack):
+    """Uses one query more than its budget."""
+
+    name: ClassVar[str] = "greedy"
+
+    def perturb(self, knowledge: Knowledge, batch: Batch, module: nn.Module, noise: Noise) -> Tensor:
+        images = super().perturb(knowledge, batch, module, noise)
+        knowledge.queried.query(images[-1:], torch.tensor([len(images) - 1]))
+        return images
+
+
+def test_an_attack_beyond_its_query_budget_is_invalid(toy_plan: Planner, executor: LocalExecutor) -> None:
+    plan = toy_plan({"attack": "greedy"}, GreedyAttack)
+    failure = executor.run(plan).failures[plan.cells[0].attacked[0]]
+    assert failure.kind is FailureKind.INVALID
+    assert "it used 21 queries for query toy-query-" in failure.reason
+    assert "expected at most query_budget=20" in failure.reason
+
+
+def test_a_black_box_attack_on_a_surrogate_queries_the_surrogate(
+    toy_plan: Planner, store: Store, executor: LocalExecutor
+) -> None:
+    plan = toy_plan({"attack": "toy-score", "surrogate": "toy-cached"})
+    assert executor.run(plan).failures == {}
+    step = plan.steps[plan.cells[0].attacked[0]]
+    assert isinstance(step, Perturb)
+    assert step.context.victim.hasher.name == "toy-cached"
+    assert store.get(step.key).tensors["attack_queries"].tolist() == [20] * 10
+
+
+def test_a_black_box_attack_through_the_purifier_has_a_higher_t_map(
+    toy_plan: Planner, score_plan: Callable[[Plan], list[Any]]
+) -> None:
+    matrix = {"attack": "toy-score", "defense": "channel", "threat": ["oblivious", "adaptive"]}
+    options = {"attack": {"toy-score": {"eps": 0.4, "query_budget": 40}}}
+    oblivious, adaptive = (
+        summary["metrics"]["t_map"]["value"]
+        for summary in score_plan(toy_plan(matrix, ChannelPurifier, components=options))
+    )
+    assert adaptive > oblivious + 0.05

@@ -515,7 +515,5 @@ class Undeclared(ToyAttack):
 
 
 def test_an_access_that_the_class_does_not_have_is_found() -> None:
-    with pytest.raises(
-        ContractBreach, match="access: got 'score', expected 'gradient'; .* derives from BlackBoxAttack"
-    ):
+    with pytest.raises(ContractBreach, match=r"access: got 'score', expected 'gradient'; an attack with 'score'"):
         check_component(Undeclared())
