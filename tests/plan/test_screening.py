@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -12,9 +12,20 @@ import pytest
 from torch import Tensor, nn
 
 from retbench.contracts import Facts, Hasher, Noise, Part, Purifier, Weights
+from retbench.contracts.facts import Split
 from retbench.contracts.hasher import Modality
+from retbench.errors import UserError
+from retbench.execute import LocalExecutor
 from retbench.plan import Plan, PlannedCell
-from retbench.testing.toys import ToyAttack, ToyDataset, ToyHardening, ToyHasher, ToyPart, ToyPurifier
+from retbench.stages import draw_queries
+from retbench.testing.toys import (
+    ToyAttack,
+    ToyDataset,
+    ToyHardening,
+    ToyHasher,
+    ToyPart,
+    ToyPurifier,
+)
 
 Planner = Callable[..., Plan]
 
@@ -235,3 +246,70 @@ def test_a_hardening_that_needs_a_loss_skips_unsupervised_hashers(
     (cell,) = toy_plan({"hasher": hasher, "defense": defense}, UnsupervisedHasher, LossHardening).cells
     reason = "needs-loss trains with the supervised loss of the hasher; unsupervised has none"
     assert cell.reason == (reason if skipped else None)
+
+
+class LeakyDataset(ToyDataset):
+    """Has three of its queries in the database."""
+
+    name: ClassVar[str] = "leaky"
+
+    def ids(self, split: Split) -> Sequence[str]:
+        ids = super().ids(split)
+        return [*super().ids("query")[:3], *ids[3:]] if split == "database" else ids
+
+
+class UnlabeledDataset(ToyDataset):
+    """Has a query without a label."""
+
+    name: ClassVar[str] = "unlabeled"
+
+    def labels(self, split: Split) -> Tensor:
+        labels = super().labels(split)
+        if split == "query":
+            labels[4] = 0
+        return labels
+
+
+class FullyLabeledDataset(ToyDataset):
+    """Has a query of every class, which shares a class with every target."""
+
+    name: ClassVar[str] = "fully-labeled"
+
+    def labels(self, split: Split) -> Tensor:
+        labels = super().labels(split)
+        if split == "query":
+            labels[4] = 1
+        return labels
+
+
+def test_a_dataset_with_a_query_in_its_database_is_not_planned(toy_plan: Planner) -> None:
+    problem = "dataset leaky: database: contains 3 of the queries; the first is toy-query-0; .*datasets check leaky"
+    with pytest.raises(UserError, match=problem):
+        toy_plan({"dataset": ["toy", "leaky"]}, LeakyDataset)
+
+
+def test_warnings_about_a_dataset_are_caveats_of_its_cells(toy_plan: Planner) -> None:
+    plan = toy_plan({"dataset": ["toy", "unlabeled"]}, UnlabeledDataset)
+    toy, unlabeled = plan.cells
+    assert toy.caveats == ()
+    assert [caveat for caveat in unlabeled.caveats if "query: 1 rows match no database item" in caveat]
+
+
+def test_a_query_without_target_stops_targeted_attacks_only(toy_plan: Planner, executor: LocalExecutor) -> None:
+    matrix = {"dataset": "fully-labeled", "attack": ["none", "toy-untargeted"]}
+    plan = toy_plan(matrix, FullyLabeledDataset)
+    expected = "targets of fully-labeled: rule zero-overlap above 0 leaves no target for 1 of 10 queries"
+    assert [cell.caveats for cell in plan.cells] == [(f"{expected}, which T-MAP leaves out",)] * 2
+    assert executor.run(plan).failures == {}
+    problem = f"{expected}; the first is toy-query-4; try another rule"
+    with pytest.raises(UserError, match=problem):
+        toy_plan({"dataset": "fully-labeled", "attack": "toy"}, FullyLabeledDataset)
+
+
+def test_targets_are_needed_for_sampled_queries_only(toy_plan: Planner, executor: LocalExecutor) -> None:
+    sampled = set(draw_queries(FullyLabeledDataset(), 3).rows)
+    assert 4 not in sampled
+    matrix = {"dataset": "fully-labeled", "attack": "toy"}
+    plan = toy_plan(matrix, FullyLabeledDataset, protocol={"queries": 3})
+    assert plan.cells[0].caveats == ()
+    assert executor.run(plan).failures == {}

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from retbench_datasets.published.image_folder import ImageFolder
 
+import retbench
 from retbench import UserError
 
 
@@ -140,3 +142,48 @@ def test_a_manifest_without_queries_is_refused(pets: Path) -> None:
     (pets / "manifest.csv").write_text("path,labels,split\ncat/0.jpg,a,train;database\n")
     with pytest.raises(UserError, match=r"manifest.csv: no row of the split query: got train, database"):
         ImageFolder(folder="pets").facts()
+
+
+def test_inverted_images_change_the_fingerprint_even_with_their_old_sizes_and_times(
+    dataset: ImageFolder, pets: Path
+) -> None:
+    before, by_size = dataset.fingerprint(), dataset.model_copy(update={"identity": "size"})
+    sizes = by_size.fingerprint()
+    for path in (pets / "cat").glob("*.jpg"):
+        times = path.stat()
+        path.write_bytes(bytes(255 - byte for byte in path.read_bytes()))
+        os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert dataset.fingerprint() != before
+    assert by_size.fingerprint() == sizes
+
+
+def test_the_identity_by_size_is_a_caveat_and_another_fingerprint(dataset: ImageFolder) -> None:
+    by_size = ImageFolder(folder="pets", queries=4, training=5, size=16, identity="size")
+    assert by_size.fingerprint() != dataset.fingerprint()
+    assert dataset.caveats(dataset.facts()) == ()
+    assert by_size.caveats(by_size.facts()) == (
+        "identity: size: the pixels of the images were not compared between runs",
+    )
+
+
+def test_a_class_folder_that_is_linked_twice_is_refused(pets: Path) -> None:
+    (pets / "hound").symlink_to(pets / "dog")
+    with pytest.raises(UserError, match="hound: the same folder as the class dog; remove one of the two links"):
+        ImageFolder(folder="pets").facts()
+
+
+@pytest.mark.parametrize("link", [Path.symlink_to, Path.hardlink_to], ids=["symbolic link", "hard link"])
+def test_a_link_to_a_query_is_not_evaluated(
+    dataset: ImageFolder, pets: Path, link: Callable[[Path, Path], None], tmp_path: Path
+) -> None:
+    link(pets / "dog" / "linked.jpg", pets / dataset.ids("query")[0])
+    with pytest.raises(UserError, match="contains the files of 1 queries"):
+        retbench.evaluate(dataset=dataset, hasher="dpsh", store=tmp_path / "store")
+
+
+def test_a_copy_of_a_query_is_found_by_its_bytes(dataset: ImageFolder, pets: Path, tmp_path: Path) -> None:
+    (pets / "dog" / "copied.jpg").write_bytes((pets / dataset.ids("query")[0]).read_bytes())
+    with pytest.raises(UserError, match="contains copies of 1 queries"):
+        retbench.evaluate(dataset=dataset, hasher="dpsh", store=tmp_path / "store")
+    by_size = dataset.model_copy(update={"identity": "size"})
+    assert {image.content for image in by_size.image_files("query")} == {None}
