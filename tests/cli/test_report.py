@@ -309,3 +309,51 @@ def test_a_report_of_skipped_or_failed_cells_names_the_command_with_the_reasons(
     assert retbench("run", "toy.yaml", *narrowed).code == code
     result = retbench("report", "toy.yaml", *narrowed)
     assert (result.code, advice in result.err) == (2, True), result.err
+
+
+BLACK_BOX = """\
+suite: black-box
+matrix:
+  dataset: toy
+  hasher: toy
+  bits: 4
+  attack: [none, toy, toy-score, toy-decision]
+  defense: [none, toy]
+  threat: [oblivious, adaptive]
+components:
+  attack: {toy-decision: {query_budget: 30, eps: 0.6}}
+shard: 4
+report: {layout: [mine.yaml]}
+"""
+LAYOUT = """\
+title: Black box
+columns: [dataset]
+rows: [attack, defense]
+metrics: [{name: t_map, label: T-MAP}, {name: attack_queries, label: mean, unit: queries}]
+"""
+
+
+def test_black_box_attacks_are_planned_run_and_reported_with_access_and_queries(
+    retbench: RunCommand, toys: Path
+) -> None:
+    (toys / "black.yaml").write_text(BLACK_BOX)
+    (toys / "mine.yaml").write_text(LAYOUT)
+    assert "16 cells: 16 to run" in retbench("plan", "black.yaml").out
+    assert retbench("run", "black.yaml").code == 0
+    assert "20.0 [20.0, 20.0]" in retbench("results").out
+    out = retbench("report").out
+    assert "| Cost per image | attack (s) | defense (s) | peak memory (MiB) | access | queries |" in " ".join(
+        out.split()
+    )
+    threats = [line for line in out.splitlines() if line.startswith("- **threat**")]
+    assert threats[0] == "- **threat**: toy on toy, targeted, oblivious: linf 51/255"
+    assert sum("score access, at most 20 queries a query image, mean used 20.0" in line for line in threats) == 2
+    assert sum("decision access, at most 30 queries a query image, mean used" in line for line in threats) == 2
+    rows = json.loads(retbench("results", "--json").out)
+    assert {row["budget"].get("access", row["attack"]) for row in rows} == {"none", "toy", "score", "decision"}
+    used = {row["threat"]: row["metrics"]["attack_queries"]["value"] for row in rows if row["attack"] == "toy-decision"}
+    assert 1 <= min(used.values()) <= max(used.values()) <= 30
+    retbench("report", "--out", "tables", "--no-pictures")
+    for suffix in ("md", "html", "tex", "csv", "json"):
+        assert "decision" in (toys / f"tables/black-box.{suffix}").read_text()
+    assert "16 stored" in retbench("plan", "black.yaml").out
