@@ -5,21 +5,34 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from hashlib import file_digest
+from itertools import chain
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 RACY = 2_000_000_000
 """Nanoseconds before a reading in which a file may have changed without a new time: such a file is not remembered."""
+BLOCK = 4096
+"""Files after which digests are remembered, so that an interrupted reading continues there."""
 CHUNK = 500
 """Rows of one query of the cache; SQLite allows 999 parameters."""
+SHARE = 32
+"""Files that a thread reads at once: a thread switch for each small file would take longer than reading it."""
+LOCK_SECONDS = 10.0
+"""How long to wait for another process that writes the cache."""
+
+_OBSERVER: ContextVar[Callable[[int, int], object]] = ContextVar("_OBSERVER", default=lambda read, total: None)
 
 
-class _State(NamedTuple):
-    """What changes whenever a file changes; the time of the inode (ctime) cannot be set by programs."""
+class FileState(NamedTuple):
+    """What changes whenever a file changes: size, times in nanoseconds, inode and device.
+
+    A program can restore the size and the time of modification, but not the time of the inode (`changed`).
+    """
 
     size: int
     modified: int
@@ -28,11 +41,28 @@ class _State(NamedTuple):
     device: int
 
 
+class ReadFile(NamedTuple):
+    """The state of a file, and the sha256 of its bytes as hexadecimal digits."""
+
+    state: FileState
+    digest: str
+
+
 def cache_root() -> Path:
     """Return the folder of remembered digests: `RETBENCH_CACHE`, or `retbench` in the user's cache folder."""
     if root := os.environ.get("RETBENCH_CACHE"):
         return Path(root)
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "retbench"
+
+
+@contextmanager
+def observe_reading(observer: Callable[[int, int], object]) -> Iterator[None]:
+    """Call `observer` with the numbers of files read and to read, after every few thousand files in this block."""
+    token = _OBSERVER.set(observer)
+    try:
+        yield
+    finally:
+        _OBSERVER.reset(token)
 
 
 def digest_files(paths: Sequence[str | Path]) -> list[str]:
@@ -48,79 +78,122 @@ def digest_files(paths: Sequence[str | Path]) -> list[str]:
     Raises:
         OSError: a file cannot be read.
     """
-    names = list(dict.fromkeys(os.path.abspath(path) for path in paths))
-    states = {name: _read_state(name) for name in names}
-    with _open_cache() as cache:
-        found = {name: digest for name, state, digest in _recall(cache, names) if states[name] == state}
-        unknown = [name for name in names if name not in found]
-        started = time.time_ns()
+    return [file.digest for file in read_files(paths)]
+
+
+def read_files(paths: Sequence[str | Path]) -> list[ReadFile]:
+    """Return state and digest of each file as `digest_files` does; of a link, those of its target."""
+    names = [os.path.abspath(path) for path in paths]
+    states = {name: _state(os.stat(name)) for name in dict.fromkeys(names)}
+    with _Cache() as cache:
+        files = {name: file for name, file in cache.recall(list(states)).items() if file.state == states[name]}
+        unknown = [name for name in states if name not in files]
         with ThreadPoolExecutor() as threads:
-            found.update(zip(unknown, threads.map(_digest, unknown, chunksize=64), strict=True))
-        lasting = [name for name in unknown if max(states[name].modified, states[name].changed) < started - RACY]
-        _remember(cache, [(name, states[name], found[name]) for name in lasting if _read_state(name) == states[name]])
-    return [found[os.path.abspath(path)] for path in paths]
+            for start in range(0, len(unknown), BLOCK):
+                block, started = unknown[start : start + BLOCK], time.time_ns()
+                shares = [block[first : first + SHARE] for first in range(0, len(block), SHARE)]
+                read = dict(zip(block, chain.from_iterable(threads.map(_read_share, shares)), strict=True))
+                files.update(read)
+                cache.remember({name: file for name, file in read.items() if _is_lasting(name, file, started)})
+                _OBSERVER.get()(start + len(block), len(unknown))
+    return [files[name] for name in names]
 
 
-def _read_state(path: str) -> _State:
-    status = os.stat(path)
-    return _State(status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino, status.st_dev)
+def _state(status: os.stat_result) -> FileState:
+    return FileState(status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino, status.st_dev)
 
 
-def _digest(path: str) -> str:
+def _read_share(paths: Sequence[str]) -> list[ReadFile]:
+    return [_read(path) for path in paths]
+
+
+def _read(path: str) -> ReadFile:
     with open(path, "rb") as stream:
-        return file_digest(stream, "sha256").hexdigest()
+        return ReadFile(_state(os.fstat(stream.fileno())), file_digest(stream, "sha256").hexdigest())
 
 
-@contextmanager
-def _open_cache() -> Iterator[sqlite3.Connection | None]:
-    """Provide the cache, or None where it cannot be opened; a damaged one is made anew."""
-    path = cache_root() / "file-digests.sqlite"
-    connection = _connect(path)
-    if connection is None and path.is_file():
-        with suppress(OSError):
-            path.unlink()
-        connection = _connect(path)
-    if connection is None:
-        yield None
-        return
-    with closing(connection):
-        yield connection
+def _is_lasting(path: str, file: ReadFile, started: int) -> bool:
+    """Return whether a later change of the file would give it another state than the one it was read with."""
+    if max(file.state.modified, file.state.changed) >= started - RACY:
+        return False
+    with suppress(OSError):
+        return _state(os.stat(path)) == file.state
+    return False
 
 
-def _connect(path: Path) -> sqlite3.Connection | None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        connection = sqlite3.connect(path, timeout=10)
-        connection.execute(
-            "create table if not exists files (path text primary key, size int, modified int, changed int, inode text, "
-            "device text, digest text)"
-        )
-    except (OSError, sqlite3.Error):
-        return None
-    return connection
+class _Cache:
+    """The remembered files in an SQLite database, which keeps it consistent if several processes use it.
 
+    One that cannot be used is the same as an empty one. A damaged one is removed, at once or, if the damage shows
+    while it is used, before the next reading; one that is locked, or that cannot be written, is kept.
+    """
 
-def _recall(cache: sqlite3.Connection | None, names: Sequence[str]) -> Iterator[tuple[str, _State, str]]:
-    """Yield path, state and digest of the remembered files among these."""
-    if cache is None:
-        return
-    try:
-        for start in range(0, len(names), CHUNK):
-            chunk = names[start : start + CHUNK]
-            rows = cache.execute(f"select * from files where path in ({','.join('?' * len(chunk))})", chunk)
-            for path, size, modified, changed, inode, device, digest in rows:
-                yield path, _State(size, modified, changed, int(inode), int(device)), digest
-    except (sqlite3.Error, ValueError, TypeError):
-        return  # a damaged or locked cache: the rest is read from the files
+    def __init__(self) -> None:
+        self._path = Path()
+        self._connection: sqlite3.Connection | None = None
+        self._removed = False
 
+    def __enter__(self) -> Self:
+        self._open()
+        if self._removed:
+            self._open()
+        return self
 
-def _remember(cache: sqlite3.Connection | None, rows: Sequence[tuple[str, _State, str]]) -> None:
-    if cache is None:
-        return
-    # Inodes are unsigned 64-bit numbers, which SQLite does not have.
-    values = [(path, s.size, s.modified, s.changed, str(s.inode), str(s.device), digest) for path, s, digest in rows]
-    try:
-        with cache:
-            cache.executemany("insert or replace into files values (?, ?, ?, ?, ?, ?, ?)", values)
-    except sqlite3.Error:
-        return  # a full disk or another process: the files are read again next time
+    def __exit__(self, *_: object) -> None:
+        self._close()
+
+    def _open(self) -> None:
+        with self._tolerate_errors():
+            self._path = cache_root() / "files-1.sqlite"  # another number for another table
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._connection = sqlite3.connect(self._path, timeout=LOCK_SECONDS)
+            self._connection.execute(
+                "create table if not exists files (path text primary key, size int, modified int, changed int, "
+                "inode text, device text, digest text)"
+            )
+
+    def recall(self, paths: Sequence[str]) -> dict[str, ReadFile]:
+        """Return the remembered files among these, by path."""
+        files: dict[str, ReadFile] = {}
+        for start in range(0, len(paths), CHUNK):
+            chunk = paths[start : start + CHUNK]
+            with self._tolerate_errors():
+                if self._connection is None:
+                    break
+                places = ",".join("?" * len(chunk))
+                rows = self._connection.execute(f"select * from files where path in ({places})", chunk)
+                for path, size, modified, changed, inode, device, digest in rows:
+                    state = FileState(size, modified, changed, int(inode), int(device))
+                    files[path] = ReadFile(state, digest)
+        return files
+
+    def remember(self, files: Mapping[str, ReadFile]) -> None:
+        """Add or replace files."""
+        # Inodes are unsigned 64-bit numbers, which SQLite does not have.
+        rows = [
+            (path, state.size, state.modified, state.changed, str(state.inode), str(state.device), digest)
+            for path, (state, digest) in files.items()
+        ]
+        with self._tolerate_errors():
+            if self._connection is not None:
+                with self._connection:
+                    self._connection.executemany("insert or replace into files values (?, ?, ?, ?, ?, ?, ?)", rows)
+
+    @contextmanager
+    def _tolerate_errors(self) -> Iterator[None]:
+        """Go on without the cache after an error in this block."""
+        try:
+            yield
+        except (OSError, RuntimeError, sqlite3.OperationalError):  # no home, not writable, full, or locked for too long
+            self._close()
+        except (sqlite3.Error, ValueError, TypeError):
+            self._close()
+            self._removed = True
+            for path in (self._path, self._path.with_name(f"{self._path.name}-journal")):
+                with suppress(OSError):
+                    path.unlink()
+
+    def _close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None

@@ -3,27 +3,31 @@
 from __future__ import annotations
 
 import os
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
 from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
 from retbench import digest_files, file_digests
-from retbench.file_digests import cache_root
+from retbench.file_digests import ReadFile, cache_root, observe_reading, read_files
 
 
 @pytest.fixture
 def reads(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
     """The names of the files that are read, with an empty cache; files count as old."""
     read: list[str] = []
-    original = file_digests._digest
+    original = file_digests._read
 
-    def record(path: str) -> str:
+    def record(path: str) -> ReadFile:
         read.append(os.path.basename(path))
         return original(path)
 
     monkeypatch.setenv("RETBENCH_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(file_digests, "_digest", record)
+    monkeypatch.setattr(file_digests, "_read", record)
     monkeypatch.setattr(file_digests, "RACY", -86_400_000_000_000)
     return read
 
@@ -83,11 +87,93 @@ def test_a_file_that_has_just_changed_is_not_remembered(
 )
 def test_a_damaged_cache_is_made_anew(files: list[Path], reads: list[str], damage: bytes) -> None:
     first = digest_files(files)
-    (cache_root() / "file-digests.sqlite").write_bytes(damage)
+    (cache_root() / "files-1.sqlite").write_bytes(damage)
     assert digest_files(files) == first
     reads.clear()
     assert digest_files(files) == first
     assert reads == []
+
+
+def test_damage_in_the_middle_of_the_cache_is_repaired_by_later_readings(
+    files: list[Path], reads: list[str], tmp_path: Path
+) -> None:
+    many = [tmp_path / f"{number:04d}.png" for number in range(300)]
+    for path in many:
+        path.write_bytes(path.name.encode())
+    expected = digest_files(many)
+    database = cache_root() / "files-1.sqlite"
+    content = bytearray(database.read_bytes())
+    content[4096 * 2 : 4096 * 6] = b"\xff" * 4096 * 4  # the first page, which describes the table, stays
+    database.write_bytes(content)
+    for _ in range(2):
+        assert digest_files(many) == expected
+    reads.clear()
+    assert digest_files(many) == expected
+    assert reads == []
+
+
+def test_a_cache_that_another_process_locks_is_kept(
+    files: list[Path], reads: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(file_digests, "LOCK_SECONDS", 0.05)
+    first = digest_files(files[:2])
+    with closing(sqlite3.connect(cache_root() / "files-1.sqlite")) as other:
+        other.execute("begin exclusive")
+        assert digest_files(files)[:2] == first
+        other.rollback()
+    reads.clear()
+    digest_files(files)
+    assert reads == ["c.png"]
+
+
+def test_processes_that_read_the_same_files_at_once_agree(files: list[Path], reads: list[str]) -> None:
+    script = "import sys, retbench.file_digests as f; f.RACY = -10**18; print(f.digest_files(sys.argv[1:]))"
+    command = [sys.executable, "-c", script, *map(str, files)]
+    processes = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(4)]
+    outputs = {process.communicate()[0].strip() for process in processes}
+    assert outputs == {str(digest_files(files))}
+    assert reads == []
+
+
+def test_an_interrupted_reading_continues_after_its_last_block(
+    files: list[Path], reads: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(file_digests, "BLOCK", 2)
+    counts = []
+
+    def interrupt(read: int, total: int) -> None:
+        counts.append((read, total))
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt), observe_reading(interrupt):
+        digest_files(files)
+    reads.clear()
+    digest_files(files)
+    assert reads == ["c.png"]
+    assert counts == [(2, 3)]
+
+
+def test_a_file_that_changes_while_it_is_read_is_not_remembered(
+    files: list[Path], reads: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = file_digests._read
+
+    def read_and_change(path: str) -> ReadFile:
+        result = original(path)
+        Path(path).write_bytes(b"changed")
+        return result
+
+    with monkeypatch.context() as patch:
+        patch.setattr(file_digests, "_read", read_and_change)
+        digest_files(files)
+    assert digest_files(files) == [sha256(b"changed").hexdigest()] * 3
+
+
+def test_a_link_has_the_state_of_its_target(files: list[Path], reads: list[str], tmp_path: Path) -> None:
+    (tmp_path / "link.png").symlink_to(files[0])
+    link, target, other = read_files([tmp_path / "link.png", *files[:2]])
+    assert link == target
+    assert link.state.inode != other.state.inode
 
 
 def test_without_a_writable_cache_all_files_are_read(
