@@ -18,9 +18,11 @@ from retbench.testing import check_component
 PublishedFolder = Callable[[type[TwoEditionDataset]], Path]
 
 
-@pytest.mark.parametrize("dataset", [Digits, Scenes], ids=lambda dataset: dataset.name)
-def test_embedded_datasets_pass_the_contract_suite(dataset: type[Dataset]) -> None:
-    check_component(dataset())
+@pytest.mark.parametrize(
+    "dataset", [Digits(), Scenes(difficulty="easy"), Scenes(difficulty="hard")], ids=["digits", "easy", "hard"]
+)
+def test_embedded_datasets_pass_the_contract_suite(dataset: Dataset) -> None:
+    check_component(dataset)
 
 
 @pytest.mark.parametrize("dataset", [Flickr25k, Mscoco, Nuswide], ids=lambda dataset: dataset.name)

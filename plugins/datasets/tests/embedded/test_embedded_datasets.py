@@ -1,4 +1,4 @@
-"""The splits of both embedded datasets."""
+"""The splits of the embedded datasets."""
 
 import pytest
 import torch
@@ -7,21 +7,24 @@ from retbench_datasets.embedded.scenes import Scenes
 
 from retbench import SPLITS, Dataset
 
+DATASETS = {"digits": Digits(), "easy scenes": Scenes(difficulty="easy"), "hard scenes": Scenes(difficulty="hard")}
 
-@pytest.fixture(params=[Digits, Scenes], ids=lambda cls: cls.name)
+
+@pytest.fixture(params=DATASETS)
 def dataset(request: pytest.FixtureRequest) -> Dataset:
-    return request.param()
+    return DATASETS[request.param]
 
 
 @pytest.mark.parametrize(
-    ("cls", "sizes"),
+    ("name", "sizes"),
     [
-        (Digits, {"train": 1000, "query": 200, "database": 1597}),
-        (Scenes, {"train": 4000, "query": 200, "database": 5000}),
+        ("digits", {"train": 1000, "query": 200, "database": 1597}),
+        ("easy scenes", {"train": 4000, "query": 200, "database": 5000}),
+        ("hard scenes", {"train": 4000, "query": 200, "database": 5000}),
     ],
 )
-def test_the_splits_have_their_sizes(cls: type[Dataset], sizes: dict[str, int]) -> None:
-    dataset = cls()
+def test_the_splits_have_their_sizes(name: str, sizes: dict[str, int]) -> None:
+    dataset = DATASETS[name]
     assert dataset.facts().sizes == sizes
     assert {split: len(dataset.ids(split)) for split in SPLITS} == sizes
     assert {split: len(dataset.labels(split)) for split in SPLITS} == sizes

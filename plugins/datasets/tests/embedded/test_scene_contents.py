@@ -1,43 +1,29 @@
 import numpy as np
-import pytest
-from retbench_datasets.embedded.scene_contents import (
-    BACKGROUNDS,
-    CLASSES,
-    NO_SHAPE,
-    SHAPES,
-    SceneContents,
-    draw_contents,
-    label_contents,
-)
-from retbench_datasets.embedded.scene_random import SceneRandom
+from hypothesis import given
+from hypothesis import strategies as st
+from retbench_datasets.embedded.scene_contents import NO_SHAPE, SceneClasses, SceneContents, label_contents
+
+CLASSES = SceneClasses(backgrounds=("sky", "sand"), shapes=("ring", "star", "cross"))
 
 
-@pytest.fixture
-def contents() -> SceneContents:
-    return draw_contents(SceneRandom(0, np.arange(20_000)))
+def test_names_are_the_backgrounds_then_the_shapes() -> None:
+    assert CLASSES.names == ("sky", "sand", "ring", "star", "cross")
 
 
 def test_labels_are_the_background_and_the_shapes() -> None:
-    contents = SceneContents(backgrounds=np.array([0, 5]), shapes=np.array([[2, NO_SHAPE], [5, 0]]))
-    named = [{CLASSES[index] for index in np.flatnonzero(row)} for row in label_contents(contents)]
-    assert named == [{"sky", "triangle"}, {"night", "star", "circle"}]
+    contents = SceneContents(np.array([0, 1]), np.array([[2, NO_SHAPE, NO_SHAPE], [1, 0, NO_SHAPE]]))
+    named = [{CLASSES.names[index] for index in np.flatnonzero(row)} for row in label_contents(contents, CLASSES)]
+    assert named == [{"sky", "cross"}, {"sand", "star", "ring"}]
 
 
 def test_labels_of_no_scenes_are_empty() -> None:
-    labels = label_contents(draw_contents(SceneRandom(0, np.arange(0))))
-    assert labels.shape == (0, 12)
+    labels = label_contents(SceneContents(np.zeros(0, np.int64), np.zeros((0, 2), np.int64)), CLASSES)
+    assert labels.shape == (0, 5)
     assert labels.dtype == np.uint8
 
 
-def test_two_shapes_are_of_different_kinds(contents: SceneContents) -> None:
-    assert (contents.shapes[:, 0] != contents.shapes[:, 1]).all()
-
-
-def test_35_percent_of_scenes_have_two_shapes(contents: SceneContents) -> None:
-    assert (contents.shapes[:, 1] != NO_SHAPE).mean() == pytest.approx(0.35, abs=0.01)
-
-
-def test_every_pair_of_background_and_shape_is_equally_likely(contents: SceneContents) -> None:
-    labels = label_contents(contents).astype(int)
-    together = labels[:, : len(BACKGROUNDS)].T @ labels[:, len(BACKGROUNDS) :]
-    assert np.abs(together / (20_000 * 1.35 / (len(BACKGROUNDS) * len(SHAPES))) - 1).max() < 0.15
+@given(st.integers(0, 1), st.permutations(range(3)), st.integers(1, 3))
+def test_a_scene_has_one_label_for_each_of_its_contents(background: int, shapes: list[int], shown: int) -> None:
+    slots = [*shapes[:shown], *[NO_SHAPE] * (3 - shown)]
+    labels = label_contents(SceneContents(np.array([background]), np.array([slots])), CLASSES)
+    assert set(np.flatnonzero(labels[0])) == {background, *(2 + shape for shape in shapes[:shown])}

@@ -8,47 +8,83 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from retbench import OptionError
 
-PINNED = "4aa158c94618233d409d1b4ea6789cf6912b64062af8bdd1ecf96c567e37b4b7"
+EASY, HARD = Scenes(difficulty="easy"), Scenes(difficulty="hard")
+PINNED = {
+    EASY: "4aa158c94618233d409d1b4ea6789cf6912b64062af8bdd1ecf96c567e37b4b7",
+    HARD: "844241bb95fd147c57171d886befc2ee6516b42c2618f32051721ef4a2d39fcf",
+}
+"""Digests of the first images and texts of the database."""
 
 
-def test_a_scene_has_2_35_labels_on_average() -> None:
-    labels = Scenes().labels("database").float()
+@pytest.fixture(params=[EASY, HARD], ids=lambda scenes: scenes.difficulty)
+def scenes(request: pytest.FixtureRequest) -> Scenes:
+    return request.param
+
+
+def test_easy_is_the_default() -> None:
+    assert Scenes() == EASY
+
+
+def test_easy_scenes_have_2_35_labels_on_average() -> None:
+    labels = EASY.labels("database").float()
     assert labels.sum(dim=1).mean().item() == pytest.approx(2.35, abs=0.05)
     assert (labels[:, 6:].sum(dim=1) == 2).float().mean().item() == pytest.approx(0.35, abs=0.02)
     assert (labels[:, :6].sum(dim=1) == 1).all()
 
 
-def test_40_percent_of_pairs_share_a_label() -> None:
-    queries, database = Scenes().labels("query").float(), Scenes().labels("database").float()
-    assert ((queries @ database.T) > 0).float().mean().item() == pytest.approx(0.40, abs=0.04)
+def test_hard_scenes_have_one_background_and_one_to_three_shapes() -> None:
+    labels = HARD.labels("database").float()
+    assert labels.sum(dim=1).mean().item() == pytest.approx(2.65, abs=0.05)
+    assert (labels[:, :10].sum(dim=1) == 1).all()
+    assert set(labels[:, 10:].sum(dim=1).tolist()) == {1.0, 2.0, 3.0}
 
 
-def test_every_query_has_database_items_without_a_shared_label() -> None:
-    queries, database = Scenes().labels("query").float(), Scenes().labels("database").float()
+def test_hard_scenes_have_many_label_vectors_and_classes_of_unequal_frequency() -> None:
+    labels = HARD.labels("database")
+    assert len(labels.unique(dim=0)) > 1000
+    shares = labels.float().mean(dim=0)
+    assert 0.04 < shares.min() < shares.max() / 2 < 0.1
+
+
+@pytest.mark.parametrize(("scenes", "share"), [(EASY, 0.40), (HARD, 0.25)], ids=["easy", "hard"], indirect=["scenes"])
+def test_as_many_pairs_share_a_label_as_documented(scenes: Scenes, share: float) -> None:
+    queries, database = scenes.labels("query").float(), scenes.labels("database").float()
+    assert ((queries @ database.T) > 0).float().mean().item() == pytest.approx(share, abs=0.04)
+
+
+def test_every_query_has_database_items_without_a_shared_label(scenes: Scenes) -> None:
+    queries, database = scenes.labels("query").float(), scenes.labels("database").float()
     assert ((queries @ database.T) == 0).any(dim=1).all()
 
 
-def test_training_texts_equal_those_of_the_database() -> None:
-    scenes = Scenes()
+def test_training_texts_equal_those_of_the_database(scenes: Scenes) -> None:
     assert scenes.texts("query", [0, 2]).shape == (2, scenes.facts().text_width)
     assert torch.equal(scenes.texts("train", [7, 3]), scenes.texts("database", [7, 3]))
     assert scenes.texts("query", []).shape == (0, scenes.facts().text_width)
 
 
-def test_a_text_does_not_depend_on_the_other_rows_read() -> None:
-    singles = torch.cat([Scenes().texts("query", [row]) for row in (5, 3)])
-    assert torch.equal(Scenes().texts("query", [5, 3]), singles)
+def test_a_text_does_not_depend_on_the_other_rows_read(scenes: Scenes) -> None:
+    singles = torch.cat([scenes.texts("query", [row]) for row in (5, 3)])
+    assert torch.equal(scenes.texts("query", [5, 3]), singles)
 
 
-def test_labels_are_a_linear_function_of_the_texts() -> None:
-    scenes = Scenes()
+def predict_labels(scenes: Scenes) -> Tensor:
+    """Return bool (200, C), the labels of the queries by linear regression on their texts."""
     weights = torch.linalg.lstsq(scenes.texts("train", range(4000)), scenes.labels("train").float()).solution
-    predicted = scenes.texts("query", range(200)) @ weights > 0.5
-    assert (predicted == scenes.labels("query").bool()).float().mean() > 0.95
+    return scenes.texts("query", range(200)) @ weights > 0.5
 
 
-def test_the_noise_changes_only_pixels() -> None:
-    plain, noisy = Scenes(noise=0.0), Scenes(noise=0.1)
+def test_labels_of_easy_scenes_are_a_linear_function_of_the_texts() -> None:
+    assert (predict_labels(EASY) == EASY.labels("query").bool()).float().mean() > 0.95
+
+
+def test_texts_of_hard_scenes_show_most_labels_but_not_all() -> None:
+    found = predict_labels(HARD)[HARD.labels("query").bool()].float().mean().item()
+    assert 0.5 < found < 0.9
+
+
+def test_the_noise_changes_only_pixels(scenes: Scenes) -> None:
+    plain, noisy = (Scenes(difficulty=scenes.difficulty, noise=noise) for noise in (0.0, 0.1))
     assert not torch.equal(plain.images("query", [0]), noisy.images("query", [0]))
     assert torch.equal(plain.labels("query"), noisy.labels("query"))
     assert torch.equal(plain.texts("query", range(9)), noisy.texts("query", range(9)))
@@ -61,21 +97,49 @@ def test_another_seed_or_noise_changes_the_fingerprint() -> None:
     assert Scenes().fingerprint() == Scenes(seed=0, noise=0.02).fingerprint()
 
 
-@pytest.mark.parametrize("options", [{"noise": -0.1}, {"noise": 0.6}, {"seed": -1}, {"noise": "loud"}])
+def test_the_difficulty_changes_the_fingerprint_images_and_classes() -> None:
+    assert EASY.fingerprint() != HARD.fingerprint()
+    assert not torch.equal(EASY.images("query", range(4)), HARD.images("query", range(4)))
+    assert (len(EASY.facts().classes), len(HARD.facts().classes)) == (12, 26)
+    assert (EASY.facts().text_width, HARD.facts().text_width) == (60, 96)
+
+
+@pytest.mark.parametrize(
+    ("options", "digest"),
+    [
+        ({}, "8c4d2c34933d1c85edd4d13e9b7d81214b20e971cc8214a194a7934eb93e301d"),
+        ({"seed": 1}, "e404720b0280a72ac5138693be1937da69f81fe2e3f649bd6567a7c71381c936"),
+        ({"seed": 7, "noise": 0.1}, "5205ba48746bc8df83ad9ff7bec3e76b76a4002f7d6f279409c08d77b1335ab0"),
+    ],
+)
+def test_easy_scenes_keep_the_fingerprint_of_stored_results(options: dict[str, float], digest: str) -> None:
+    assert Scenes(difficulty="easy", **options).fingerprint() == digest
+
+
+def test_every_other_option_is_in_the_fingerprint_of_both_difficulties(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = ("easy", "hard")
+    before = [Scenes(difficulty=name).fingerprint() for name in names]
+    monkeypatch.setattr(Scenes, "revision", Scenes.revision + 1)
+    assert not set(before) & {Scenes(difficulty=name).fingerprint() for name in names}
+
+
+@pytest.mark.parametrize(
+    "options", [{"noise": -0.1}, {"noise": 0.6}, {"seed": -1}, {"noise": "loud"}, {"difficulty": "harder"}]
+)
 def test_options_out_of_range_are_refused(options: dict[str, object]) -> None:
     with pytest.raises(OptionError, match=f"dataset scenes: {next(iter(options))}"):
         Scenes.create(options)
 
 
-def test_images_and_texts_are_pinned() -> None:
+def test_images_and_texts_are_pinned(scenes: Scenes) -> None:
     """If a change is intended, raise `Scenes.revision` and pin the new digest."""
-    images, texts = Scenes().images("database", range(64)), Scenes().texts("database", range(64))
-    assert hashlib.sha256(images.numpy().tobytes() + texts.numpy().tobytes()).hexdigest() == PINNED
+    images, texts = scenes.images("database", range(64)), scenes.texts("database", range(64))
+    assert hashlib.sha256(images.numpy().tobytes() + texts.numpy().tobytes()).hexdigest() == PINNED[scenes]
 
 
 @pytest.mark.slow
-def test_a_small_network_learns_every_label_in_eight_epochs() -> None:
-    scenes = Scenes()
+def test_a_small_network_learns_every_easy_label_in_eight_epochs() -> None:
+    scenes = EASY
     images, labels = scenes.images("train", range(4000)) / 255, scenes.labels("train").float()
     with torch.random.fork_rng():
         torch.manual_seed(0)
