@@ -13,6 +13,7 @@ from torch import Tensor
 from retbench.canon import digest
 from retbench.contracts.component import Component, Kind
 from retbench.contracts.facts import Facts, Split
+from retbench.file_digests import read_files
 
 
 def data_root() -> Path:
@@ -55,6 +56,15 @@ class ImageFile(NamedTuple):
 
     file: str
     content: str | None
+
+    @classmethod
+    def read(cls, paths: Sequence[str | Path]) -> list[ImageFile]:
+        """Return the file of each path; only files that changed since the last run are read, as by `digest_files`.
+
+        Raises:
+            OSError: a file cannot be read.
+        """
+        return [cls(f"{state.device}:{state.inode}", content) for state, content in read_files(paths)]
 
 
 class Dataset(Component):
@@ -103,7 +113,7 @@ class Dataset(Component):
         return digest({"name": self.name, "revision": self.revision, "options": self.options_json()})
 
     def image_files(self, split: Split) -> Sequence[ImageFile] | None:
-        """Return the files of a split's images in row order; None if the images are no files.
+        """Return the files of a split's images in row order, from `ImageFile.read`; None if the images are no files.
 
         Plans compare them: a query whose file, or a copy of it, is in another split makes results meaningless.
         """

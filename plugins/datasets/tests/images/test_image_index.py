@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -54,6 +55,30 @@ def test_a_missing_image_is_reported_with_its_line(index: Callable[..., ImageInd
     )
     with pytest.raises(UserError, match=r"database.txt:2: no such image: .*gone.jpg"):
         _ = index(database=("c.jpg", "gone.jpg", "d.jpg")).digest("content")
+
+
+def test_an_image_that_cannot_be_read_is_reported_with_its_line(
+    index: Callable[..., ImageIndex], tmp_path: Path
+) -> None:
+    (tmp_path / "folder.jpg").mkdir()
+    unreadable = index(database=("c.jpg", "folder.jpg", "d.jpg"))
+    problem = r"database.txt:2: the image .*folder.jpg cannot be read: Is a directory"
+    for call in (lambda: unreadable.digest("content"), lambda: unreadable.files("database", "content")):
+        with pytest.raises(UserError, match=problem):
+            call()
+
+
+def test_the_files_of_links_and_copies_are_told_apart(
+    index: Callable[..., ImageIndex], tmp_path: Path, make_image: Callable[..., None]
+) -> None:
+    (tmp_path / "link.jpg").symlink_to(tmp_path / "c.jpg")
+    (tmp_path / "copy.jpg").write_bytes((tmp_path / "c.jpg").read_bytes())
+    linked = index(database=("c.jpg", "link.jpg", "copy.jpg"))
+    original, link, copy = linked.files("database", "content")
+    assert link == original
+    assert copy.file != original.file
+    assert copy.content == original.content == sha256((tmp_path / "c.jpg").read_bytes()).hexdigest()
+    assert linked.files("database", "size") == [image._replace(content=None) for image in (original, link, copy)]
 
 
 def test_the_digest_depends_on_names_labels_classes_and_file_sizes(

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
-from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
-from retbench import UserError
+from retbench import UserError, digest_files
 
 
 class FileState(NamedTuple):
-    """The path, modification time, size and inode of a file or folder; a changed file has another state."""
+    """The path, times, size and inode of a file or folder; a changed file has another state.
+
+    A program can restore the time of modification, but not that of the inode (`changed`).
+    """
 
     path: Path
     modified: int
+    changed: int
     size: int
     inode: int
 
@@ -24,19 +26,13 @@ def read_file_state(path: Path) -> FileState:
     try:
         status = path.stat()
     except OSError:
-        return FileState(path, 0, 0, 0)
-    return FileState(path, status.st_mtime_ns, status.st_size, status.st_ino)
+        return FileState(path, 0, 0, 0, 0)
+    return FileState(path, status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino)
 
 
 def file_digest(path: Path) -> str:
-    """Return the sha256 of a file, cached while its state is the same; raises UserError if it cannot be read."""
-    return _file_digest(read_file_state(path))
-
-
-@lru_cache(maxsize=64)
-def _file_digest(state: FileState) -> str:
+    """Return the sha256 of a file, remembered while it stays the same; raises UserError if it cannot be read."""
     try:
-        with state.path.open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
+        return digest_files([path])[0]
     except OSError as error:
-        raise UserError(f"{state.path}: it cannot be read: {error.strerror}") from None
+        raise UserError(f"{path}: it cannot be read: {error.strerror}") from None
