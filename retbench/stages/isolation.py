@@ -118,6 +118,10 @@ def _read_settings() -> dict[str, object]:
     return {name: read() for name, (read, _) in _SETTINGS.items()}
 
 
+def _restore_device(device: torch.device) -> None:
+    torch.set_default_device(None if device.type == "cpu" else device)  # the CPU by name slows every call of torch
+
+
 def _read_autocast() -> list[tuple[str, bool, torch.dtype]]:
     devices = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
     return [(device, torch.is_autocast_enabled(device), torch.get_autocast_dtype(device)) for device in devices]
@@ -163,7 +167,7 @@ def _restore_folder(folder: str | None) -> None:
 
 _SETTINGS: dict[str, tuple[Callable[[], Any], Callable[[Any], object]]] = {
     "torch's default dtype": (torch.get_default_dtype, torch.set_default_dtype),
-    "torch's default device": (torch.get_default_device, torch.set_default_device),
+    "torch's default device": (torch.get_default_device, _restore_device),
     "torch's gradient mode": (torch.is_grad_enabled, torch.set_grad_enabled),
     "torch's autocast": (_read_autocast, _restore_autocast),
     "torch's anomaly detection": (torch.is_anomaly_enabled, torch.autograd.set_detect_anomaly),
