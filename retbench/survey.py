@@ -10,13 +10,20 @@ from typing import Literal, NamedTuple, get_args
 import torch
 from torch import Tensor
 
-from retbench.contracts import Dataset, Split
+from retbench.contracts import Dataset, ImageFile, Split
 from retbench.contracts.facts import SPLITS
+from retbench.contracts.tensors import read_ids, read_image_files, read_labels
 from retbench.errors import UserError
 from retbench.metrics import chance_level, relevant_counts
 
 Level = Literal["error", "warning", "note"]
 LEVELS: tuple[Level, ...] = get_args(Level)
+EMPTY_SPLITS: Mapping[Split, str] = {
+    "train": "nothing can be trained",
+    "query": "nothing is measured",
+    "database": "nothing can be retrieved",
+}
+"""The effect of an empty split."""
 NON_QUERY_SPLITS: tuple[Split, ...] = ("train", "database")
 REPEATED_IDS: Mapping[Split, tuple[Level, str]] = {
     "query": ("error", "query ids must be unique"),
@@ -25,7 +32,10 @@ REPEATED_IDS: Mapping[Split, tuple[Level, str]] = {
 }
 """The level and the effect of repeated ids, by split."""
 TOLERATED_COPIES = 0.01
-"""The share of queries up to which copies of them in other splits are a warning: published datasets contain some."""
+"""The share of rows up to which copies in other splits, or with other labels, are a warning: published datasets contain
+some."""
+LISTED = 3
+"""The number of rows that a finding names."""
 IMAGE_BATCH = 64
 """Number of images decoded at once."""
 TEXT_BATCH = 4096
@@ -89,8 +99,8 @@ def survey(dataset: Dataset) -> Survey:
         UserError: the dataset cannot be read.
     """
     facts = dataset.facts()
-    labels = {split: dataset.labels(split) for split in SPLITS}
-    splits = {split: survey_split(dataset.ids(split), labels[split]) for split in SPLITS}
+    labels = {split: read_labels(dataset, split) for split in SPLITS}
+    splits = {split: survey_split(read_ids(dataset, split), labels[split]) for split in SPLITS}
     findings = [*(Finding("warning", text) for text in dataset.caveats(facts)), *find_defects(dataset)]
     findings.sort(key=lambda finding: LEVELS.index(finding.level))
     candidates = torch.unique(labels["database"], dim=0)
@@ -105,11 +115,14 @@ def find_defects(dataset: Dataset) -> list[Finding]:
 
     Raises:
         UserError: the dataset cannot be read.
+        ContractBreach: the dataset returned something else than its contract allows.
     """
     classes = dataset.facts().classes
-    ids = {split: dataset.ids(split) for split in SPLITS}
-    labels = {split: dataset.labels(split) for split in SPLITS}
-    findings = [*_find_shared_ids(ids), *_find_shared_files(dataset, ids), *_find_contradictions(ids, labels)]
+    ids = {split: read_ids(dataset, split) for split in SPLITS}
+    labels = {split: read_labels(dataset, split) for split in SPLITS}
+    findings = [*_find_empty_splits(ids), *_find_shared_ids(ids), *_find_contradictions(ids, labels)]
+    if files := _read_files(dataset):
+        findings += [*_find_shared_files(ids, files), *_find_relabeled_files(ids, labels, files)]
     findings += [*_find_equal_names(classes), *_find_empty_classes(classes, labels), *_find_unmatched(labels)]
     return sorted(findings, key=lambda finding: LEVELS.index(finding.level))
 
@@ -179,17 +192,33 @@ def _read_rows(dataset: Dataset, split: Split, rows: list[int]) -> Iterator[Find
         yield from _read_rows(dataset, split, rows[half:])
 
 
+def _read_files(dataset: Dataset) -> dict[Split, Sequence[ImageFile]] | None:
+    """Return the files of each split; None if those of a split are unknown."""
+    files: dict[Split, Sequence[ImageFile]] = {}
+    for split in SPLITS:
+        if (found := read_image_files(dataset, split)) is None:
+            return None
+        files[split] = found
+    return files
+
+
+def _find_empty_splits(ids: Mapping[Split, Sequence[str]]) -> Iterator[Finding]:
+    for split, effect in EMPTY_SPLITS.items():
+        if not ids[split]:
+            yield Finding("error", f"{split}: no rows, so that {effect}")
+
+
 def _find_shared_ids(ids: Mapping[Split, Sequence[str]]) -> Iterator[Finding]:
     for split, (level, effect) in REPEATED_IDS.items():
         if repeated := [name for name, times in Counter(ids[split]).items() if times > 1]:
             counts = f"{len(ids[split])} rows have {len(set(ids[split]))} distinct ids"
-            yield Finding(level, f"{split}: {counts}: {effect}; the first repeated one is {repeated[0]}")
+            yield Finding(level, f"{split}: {counts}: {effect}; repeated: {_list(repeated)}")
     queries, database = set(ids["query"]), set(ids["database"])
     for split in NON_QUERY_SPLITS:
         if shared := [name for name in dict.fromkeys(ids[split]) if name in queries]:
-            yield Finding("error", f"{split}: contains {len(shared)} of the queries; the first is {shared[0]}")
+            yield Finding("error", f"{split}: contains {len(shared)} of the queries: {_list(shared)}")
     if missing := [name for name in dict.fromkeys(ids["train"]) if name not in database]:
-        yield Finding("note", f"train: {len(missing)} images are not in the database; the first is {missing[0]}")
+        yield Finding("note", f"train: {len(missing)} images are not in the database: {_list(missing)}")
 
 
 def _find_contradictions(ids: Mapping[Split, Sequence[str]], labels: Mapping[Split, Tensor]) -> Iterator[Finding]:
@@ -202,31 +231,58 @@ def _find_contradictions(ids: Mapping[Split, Sequence[str]], labels: Mapping[Spl
                 return
 
 
-def _find_shared_files(dataset: Dataset, ids: Mapping[Split, Sequence[str]]) -> Iterator[Finding]:
+def _find_shared_files(
+    ids: Mapping[Split, Sequence[str]], files: Mapping[Split, Sequence[ImageFile]]
+) -> Iterator[Finding]:
     """Yield the queries whose file, under another id, or whose bytes, in another file, are in another split."""
-    queries = dataset.image_files("query")
-    if queries is None:
-        return
+    queries = list(zip(files["query"], ids["query"], strict=True))
     for split in NON_QUERY_SPLITS:
-        files = dataset.image_files(split) or ()
-        by_file = {image.file: name for image, name in zip(files, ids[split], strict=True)}
-        by_content = {image.content: name for image, name in zip(files, ids[split], strict=True)}
-        pairs = list(zip(queries, ids["query"], strict=True))
-        same = [(name, by_file[image.file]) for image, name in pairs if by_file.get(image.file, name) != name]
+        by_file = {image.file: name for image, name in zip(files[split], ids[split], strict=True)}
+        by_content = {image.content: name for image, name in zip(files[split], ids[split], strict=True)}
+        same = [f"{name} as {by_file[image.file]}" for image, name in queries if by_file.get(image.file, name) != name]
         copies = [
-            (name, by_content[image.content])
-            for image, name in pairs
+            f"{name} as {by_content[image.content]}"
+            for image, name in queries
             if image.content and image.file not in by_file and by_content.get(image.content, name) != name
         ]
         if same:
-            yield Finding("error", f"{split}: contains the files of {len(same)} queries; {_describe(same[0])}")
+            yield Finding("error", f"{split}: contains the files of {len(same)} queries: {_list(same)}")
         if copies:
-            level: Level = "error" if len(copies) > TOLERATED_COPIES * len(pairs) else "warning"
-            yield Finding(level, f"{split}: contains copies of {len(copies)} queries; {_describe(copies[0])}")
+            level = _judge_copies(len(copies), len(queries))
+            yield Finding(level, f"{split}: contains copies of {len(copies)} queries: {_list(copies)}")
 
 
-def _describe(pair: tuple[str, str]) -> str:
-    return f"the first is {pair[0]}, as {pair[1]}"
+def _find_relabeled_files(
+    ids: Mapping[Split, Sequence[str]],
+    labels: Mapping[Split, Tensor],
+    files: Mapping[Split, Sequence[ImageFile]],
+) -> Iterator[Finding]:
+    """Yield the images of one file, and those of equal bytes, that have other labels under another id."""
+    by_file: dict[str, tuple[str, bytes]] = {}
+    by_content: dict[str | None, tuple[str, bytes, str]] = {}
+    linked, copied = dict[str, str](), dict[str, str]()
+    for split in SPLITS:
+        for name, image, row in zip(ids[split], files[split], labels[split].numpy(), strict=True):
+            vector = row.tobytes()
+            first, known = by_file.setdefault(image.file, (name, vector))
+            if known != vector and first != name:
+                linked[name] = first
+            first, known, file = by_content.setdefault(image.content, (name, vector, image.file))
+            if image.content and known != vector and file != image.file:
+                copied[name] = first
+    for kind, pairs in (("file", linked), ("bytes", copied)):
+        if pairs:
+            listed = _list([f"{name} and {first}" for name, first in pairs.items()])
+            problem = f"{len(pairs)} images have the {kind} of another image, and other labels: {listed}"
+            yield Finding(_judge_copies(len(pairs), len(by_file)), f"classes: {problem}")
+
+
+def _judge_copies(copies: int, images: int) -> Level:
+    return "error" if copies > TOLERATED_COPIES * images else "warning"
+
+
+def _list(names: Sequence[str]) -> str:
+    return ", ".join(names[:LISTED]) + (", …" if len(names) > LISTED else "")
 
 
 def _find_equal_names(classes: Sequence[str]) -> Iterator[Finding]:
@@ -242,7 +298,7 @@ def _find_equal_names(classes: Sequence[str]) -> Iterator[Finding]:
 def _find_empty_classes(classes: Sequence[str], labels: Mapping[Split, Tensor]) -> Iterator[Finding]:
     for split, vectors in labels.items():
         counts = vectors.sum(0).tolist()
-        if empty := [name for name, count in zip(classes, counts, strict=True) if not count]:
+        if len(vectors) and (empty := [name for name, count in zip(classes, counts, strict=True) if not count]):
             yield Finding("warning", f"{split}: no row has the class {', '.join(empty)}")
 
 
@@ -250,11 +306,13 @@ def _find_unmatched(labels: Mapping[Split, Tensor]) -> Iterator[Finding]:
     for split in NON_QUERY_SPLITS:
         if unlabeled := int((labels[split].sum(1) == 0).sum()):
             yield Finding("note", f"{split}: {unlabeled} rows have no label and match nothing")
+    if not len(labels["query"]) or not len(labels["database"]):
+        return
     counts = relevant_counts(labels["query"], labels["database"])
     matched = counts > 0
-    if len(counts) and not matched.any():
+    if not matched.any():
         yield Finding("error", "query: no query has a relevant database item, so MAP is undefined; are labels missing?")
-    elif len(counts) and bool((counts == len(labels["database"])).all()):
+    elif bool((counts == len(labels["database"])).all()):
         problem = "every database item is relevant to every query, so MAP is 1 for any ranking"
         yield Finding("error", f"query: {problem}; it needs images of other classes")
     elif unmatched := int((~matched).sum()):

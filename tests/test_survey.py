@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, Literal
 
 import pytest
 import torch
+from pydantic import Field
 from torch import Tensor
 
 from retbench.contracts import Facts, ImageFile
 from retbench.contracts.facts import SPLITS, Split
-from retbench.errors import UserError
+from retbench.errors import ContractBreach, UserError
 from retbench.survey import Finding, count_images, find_defects, read_images, survey, survey_split
+from retbench.testing import check_component
 from retbench.testing.toys import ToyDataset
 
 
@@ -112,33 +115,29 @@ def test_the_chance_levels_are_mean_shares_of_relevant_items() -> None:
 
 def test_a_query_in_the_database_is_an_error() -> None:
     result = find(renamed=(("database", 39, "toy-query-3"),))
-    assert result == ["error: database: contains 1 of the queries; the first is toy-query-3"]
+    assert result == ["error: database: contains 1 of the queries: toy-query-3"]
 
 
 def test_a_query_among_the_training_rows_is_an_error() -> None:
     first, *rest = find(renamed=(("train", 3, "toy-query-3"),))
-    assert first == "error: train: contains 1 of the queries; the first is toy-query-3"
-    assert "note: train: 1 images are not in the database; the first is toy-query-3" in rest
+    assert first == "error: train: contains 1 of the queries: toy-query-3"
+    assert "note: train: 1 images are not in the database: toy-query-3" in rest
 
 
 def test_a_repeated_query_is_an_error() -> None:
     first, *_ = find(renamed=(("query", 3, "toy-query-0"),), relabeled=(("query", 3, (1, 1, 0)),))
-    assert first == (
-        "error: query: 10 rows have 9 distinct ids: query ids must be unique; the first repeated one is toy-query-0"
-    )
+    assert first == ("error: query: 10 rows have 9 distinct ids: query ids must be unique; repeated: toy-query-0")
 
 
 def test_a_repeated_training_row_is_a_note() -> None:
     assert find(renamed=(("train", 15, "toy-item-0"),)) == [
-        "note: train: 20 rows have 19 distinct ids: an image weighs more in training; "
-        "the first repeated one is toy-item-0"
+        "note: train: 20 rows have 19 distinct ids: an image weighs more in training; repeated: toy-item-0"
     ]
 
 
 def test_a_repeated_database_row_is_a_warning() -> None:
     assert find(renamed=(("database", 30, "toy-item-15"),)) == [
-        "warning: database: 40 rows have 39 distinct ids: an image counts twice in every ranking; "
-        "the first repeated one is toy-item-15"
+        "warning: database: 40 rows have 39 distinct ids: an image counts twice in every ranking; repeated: toy-item-15"
     ]
 
 
@@ -243,9 +242,8 @@ def find_in_files(*files: tuple[Split, int, str, str | None], queries: int = 10)
 
 @pytest.mark.parametrize("split", ["train", "database"])
 def test_a_query_whose_file_is_in_another_split_is_an_error(split: Split) -> None:
-    assert find_in_files((split, 3, "file of toy-query-2", "bytes of toy-query-2")) == [
-        f"error: {split}: contains the files of 1 queries; the first is toy-query-2, as toy-item-3"
-    ]
+    found = find_in_files((split, 3, "file of toy-query-2", "bytes of toy-query-2"))
+    assert found[0] == f"error: {split}: contains the files of 1 queries: toy-query-2 as toy-item-3"
     assert find_in_files((split, 3, "file of toy-query-2", None)) != []
 
 
@@ -254,10 +252,10 @@ def test_copies_of_queries_are_an_error_above_one_percent() -> None:
         ("database", row, f"copy {row}", f"bytes of toy-query-{row}") for row in (4, 5)
     ]
     assert find_in_files(copies[0], queries=100) == [
-        "warning: database: contains copies of 1 queries; the first is toy-query-4, as toy-item-4"
+        "warning: database: contains copies of 1 queries: toy-query-4 as toy-item-4"
     ]
     assert find_in_files(*copies, queries=100) == [
-        "error: database: contains copies of 2 queries; the first is toy-query-4, as toy-item-4"
+        "error: database: contains copies of 2 queries: toy-query-4 as toy-item-4, toy-query-5 as toy-item-5"
     ]
 
 
@@ -294,3 +292,85 @@ def test_labels_that_rank_nothing_are_an_error(vector: tuple[int, int, int], pro
     sizes: tuple[tuple[Split, int], ...] = (("query", 10), ("train", 20), ("database", 40))
     everywhere = tuple((split, row, vector) for split, size in sizes for row in range(size))
     assert find(relabeled=everywhere)[0].startswith(problem)
+
+
+def test_a_finding_names_the_first_rows_and_counts_all() -> None:
+    renamed = tuple(("database", row, f"toy-query-{row}") for row in (1, 3, 5, 7))
+    assert find(renamed=renamed)[0] == (
+        "error: database: contains 4 of the queries: toy-query-1, toy-query-3, toy-query-5, …"
+    )
+
+
+@pytest.mark.parametrize(("file", "kind"), [("file of toy-item-20", "file"), ("a copy", "bytes")])
+def test_an_image_that_is_in_two_classes_is_found(file: str, kind: str) -> None:
+    other = (0, 0, 1) if ToyDataset().labels("database")[20].tolist() != [0, 0, 1] else (1, 0, 0)
+    dataset = FileDataset(moved=(("database", 30, file, "bytes of toy-item-20"),), relabeled=(("database", 30, other),))
+    assert [f"{level}: {text}" for level, text in find_defects(dataset)] == [
+        f"error: classes: 1 images have the {kind} of another image, and other labels: toy-item-30 and toy-item-20"
+    ]
+
+
+def test_a_few_images_in_two_classes_are_a_warning() -> None:
+    moved: tuple[tuple[Split, int, str, str | None], ...] = (("database", 30, "a copy", "bytes of toy-item-20"),)
+    dataset = FileDataset(queries=200, moved=moved, relabeled=(("database", 30, (0, 0, 0)),))
+    assert [level for level, text in find_defects(dataset) if text.startswith("classes:")] == ["warning"]
+
+
+def test_an_image_that_is_twice_in_one_class_is_no_defect() -> None:
+    vector = (0, 1, 1)
+    dataset = FileDataset(
+        moved=(("database", 30, "file of toy-item-20", "bytes of toy-item-20"),),
+        relabeled=(("database", 20, vector), ("database", 30, vector)),
+    )
+    assert find_defects(dataset) == []
+
+
+class EmptySplit(ToyDataset):
+    """Has a split without rows."""
+
+    empty: Split = "query"
+
+    def facts(self) -> Facts:
+        facts = super().facts()
+        return replace(facts, sizes={**facts.sizes, self.empty: 0})
+
+    def ids(self, split: Split) -> Sequence[str]:
+        return [] if split == self.empty else super().ids(split)
+
+    def labels(self, split: Split) -> Tensor:
+        labels = super().labels(split)
+        return labels[:0] if split == self.empty else labels
+
+
+@pytest.mark.parametrize(
+    ("split", "effect"),
+    [("train", "nothing can be trained"), ("query", "nothing is measured"), ("database", "nothing can be retrieved")],
+)
+def test_an_empty_split_is_an_error(split: Split, effect: str) -> None:
+    first = find_defects(EmptySplit(empty=split))[0]
+    assert first == Finding("error", f"{split}: no rows, so that {effect}")
+    assert survey(EmptySplit(empty=split)).splits[split].rows == 0
+
+
+class WrongFiles(ToyDataset):
+    """Returns something else than a file for each row."""
+
+    wrong: Literal["number", "type"] = Field("number", description="what is wrong")
+
+    def image_files(self, split: Split) -> list[ImageFile]:
+        files = [ImageFile(name, None) for name in self.ids(split)]
+        wrong: list[Any] = files[:-1] if self.wrong == "number" else [Path("a.jpg"), *files[1:]]
+        return wrong
+
+
+@pytest.mark.parametrize(
+    ("wrong", "problem"),
+    [
+        ("number", "wrong number of image_files of train: got 19, expected 20"),
+        ("type", r"wrong image_files of train: got .*Path\('a.jpg'\).*, expected ImageFile objects"),
+    ],
+)
+def test_wrong_files_break_the_contract(wrong: str, problem: str) -> None:
+    for check in (find_defects, check_component):
+        with pytest.raises(ContractBreach, match=problem):
+            check(WrongFiles(wrong=wrong))

@@ -7,26 +7,34 @@ from collections.abc import Callable, MutableSequence
 import torch
 from torch import Tensor
 
-from retbench.contracts import Dataset
+from retbench.contracts import Dataset, ImageFile
 from retbench.contracts.facts import SPLITS, Split
-from retbench.contracts.tensors import read_images, read_labels, read_texts
+from retbench.contracts.tensors import read_ids, read_image_files, read_images, read_labels, read_texts
 from retbench.testing.component_setup import CPU, require
 
 
 def check_dataset(dataset: Dataset) -> None:
     """Raise ContractBreach unless ids, labels, images and texts of the three splits are consistent."""
-    facts = dataset.facts()
     for split in SPLITS:
-        ids = dataset.ids(split)
-        require(dataset, len(ids) == facts.sizes[split], f"{split}: got {len(ids)} ids, expected {facts.sizes[split]}")
         read_labels(dataset, split)
-        _check_images(dataset, split, [0, len(ids) - 1, 0])
+        _check_files(dataset, split)
+        _check_images(dataset, split, [0, len(read_ids(dataset, split)) - 1, 0])
     ids = dataset.ids("query")
     require(dataset, len(set(ids)) == len(ids), "query ids must be unique")
     require(dataset, not set(ids) & set(dataset.ids("database")), "a query must not be in the database")
     for split in SPLITS:
         _check_ownership(dataset, split)
     require(dataset, dataset.fingerprint() == dataset.fingerprint(), "the fingerprint must be the same at every call")
+
+
+def _check_files(dataset: Dataset, split: Split) -> None:
+    """Raise ContractBreach unless the images are no files, or each row has a file, and rows of one id the same."""
+    if (files := read_image_files(dataset, split)) is None:
+        return
+    known: dict[str, ImageFile] = {}
+    for name, file in zip(read_ids(dataset, split), files, strict=True):
+        first = known.setdefault(name, file)
+        require(dataset, first == file, f"{split}: image_files: {name} has two files: got {first} and {file}")
 
 
 def _check_ownership(dataset: Dataset, split: Split) -> None:

@@ -283,7 +283,7 @@ class FullyLabeledDataset(ToyDataset):
 
 
 def test_a_dataset_with_a_query_in_its_database_is_not_planned(toy_plan: Planner) -> None:
-    problem = "dataset leaky: database: contains 3 of the queries; the first is toy-query-0; .*datasets check leaky"
+    problem = "dataset leaky: database: contains 3 of the queries: toy-query-0, toy-query-1, toy-query-2; .*datasets check leaky"
     with pytest.raises(UserError, match=problem):
         toy_plan({"dataset": ["toy", "leaky"]}, LeakyDataset)
 

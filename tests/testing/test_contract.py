@@ -18,6 +18,7 @@ from retbench.contracts import (
     Context,
     Facts,
     Hasher,
+    ImageFile,
     Knowledge,
     Noise,
     Part,
@@ -287,6 +288,21 @@ class EditingCachedPart(ToyCached):
 def test_a_component_that_changes_what_it_is_given_is_found_in_every_use(component: Component, changed: str) -> None:
     with pytest.raises(ContractBreach, match=f"it changed {changed} in place"):
         check_component(component)
+
+
+class TwoFiles(ToyDataset):
+    """Has another file for the same image in each split."""
+
+    def ids(self, split: Split) -> Sequence[str]:
+        return ["toy-twin", "toy-twin", *super().ids(split)[2:]] if split == "train" else super().ids(split)
+
+    def image_files(self, split: Split) -> list[ImageFile]:
+        return [ImageFile(str(row), None) for row in range(len(self.ids(split)))]
+
+
+def test_an_image_with_two_files_is_found() -> None:
+    with pytest.raises(ContractBreach, match=r"train: image_files: toy-twin has two files: got .*'0'.* and .*'1'"):
+        check_component(TwoFiles())
 
 
 class LeakyDataset(ToyDataset):

@@ -1,4 +1,4 @@
-"""Read labels, images and texts of a dataset: what it returns is checked, and shares no memory with the dataset.
+"""Read ids, labels, files, images and texts of a dataset: all are checked, and share no memory with the dataset.
 
 A dataset may keep what it returns and return it again, so that a component that changes a label in place would change
 it for all later steps.
@@ -7,15 +7,36 @@ it for all later steps.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
-from retbench.contracts.dataset import Dataset
+from retbench.contracts.dataset import Dataset, ImageFile
 from retbench.contracts.facts import Split
 from retbench.contracts.tensors.returned import check_shape, check_tensor, contract_breach
 
+T = TypeVar("T")
 _CPU = torch.device("cpu")
+
+
+def read_ids(dataset: Dataset, split: Split) -> tuple[str, ...]:
+    """Return the ids of a split.
+
+    Raises:
+        ContractBreach: the dataset returned something else than a text for each row.
+    """
+    return _check_rows(dataset.ids(split), str, dataset, split, "ids")
+
+
+def read_image_files(dataset: Dataset, split: Split) -> tuple[ImageFile, ...] | None:
+    """Return the files of a split's images, or None if they are no files.
+
+    Raises:
+        ContractBreach: the dataset returned something else than an ImageFile for each row.
+    """
+    files = dataset.image_files(split)
+    return None if files is None else _check_rows(files, ImageFile, dataset, split, "image_files")
 
 
 def read_labels(dataset: Dataset, split: Split, device: torch.device = _CPU) -> Tensor:
@@ -67,3 +88,14 @@ def unit_images(images: Tensor, device: torch.device) -> Tensor:
         device: the device of the result.
     """
     return images.to(device).to(torch.float32, memory_format=torch.channels_last).div_(255.0)
+
+
+def _check_rows(values: Sequence[T], kind: type[T], dataset: Dataset, split: Split, what: str) -> tuple[T, ...]:
+    """Return the values of all rows of a split after checking their number and types."""
+    checked, rows = tuple(values), dataset.facts().sizes[split]
+    if len(checked) != rows:
+        raise contract_breach(dataset, f"wrong number of {what} of {split}: got {len(checked)}, expected {rows}")
+    if wrong := next((value for value in checked if not isinstance(value, kind)), None):
+        got = f"{wrong!r} ({type(wrong).__name__})"
+        raise contract_breach(dataset, f"wrong {what} of {split}: got {got}, expected {kind.__name__} objects")
+    return checked
