@@ -6,13 +6,13 @@ from types import ModuleType
 import pytest
 
 import retbench
-from retbench import catalog, contracts, errors, hookspecs
+from retbench import catalog, contracts, errors, file_digests, hookspecs
 from retbench.study import evaluation, opening, study
 
 
 def test_the_exports_are_contracts_errors_hook_marker_and_python_api() -> None:
     raised = {"ContractBreach", "OptionError", "PluginError", "RetbenchError", "UserError"}
-    api = {"Study", "evaluate"}
+    api = {"Study", "digest_files", "evaluate"}
     assert sorted(retbench.__all__) == sorted({*contracts.__all__, *raised, *api, "hookimpl", "load_catalog"})
 
 
@@ -25,7 +25,7 @@ def test_the_contracts_export_their_public_names() -> None:
 def test_an_exported_name_is_that_of_its_module(name: str) -> None:
     defining_module = next(
         module
-        for module in (contracts, errors, hookspecs, catalog, evaluation, opening, study)
+        for module in (contracts, errors, file_digests, hookspecs, catalog, evaluation, opening, study)
         if hasattr(module, name)
     )
     assert getattr(retbench, name) is getattr(defining_module, name)

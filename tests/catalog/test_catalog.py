@@ -93,7 +93,7 @@ def test_a_plugin_with_an_invalid_component_is_broken_as_a_whole(
     (broken,) = catalog.broken
     assert broken.origin == Origin("strange", "0.1")
     assert reason in broken.error
-    assert catalog.names("attack") == ["faulty", "toy", "toy-untargeted"]
+    assert catalog.names("attack") == ["faulty", "toy", "toy-decision", "toy-score", "toy-untargeted"]
 
 
 DECLARED_METHODS = """

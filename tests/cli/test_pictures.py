@@ -66,15 +66,14 @@ def test_the_last_suite_is_the_default_and_json_lists_the_paths(retbench: RunCom
 def test_a_recording_that_cannot_be_drawn_is_skipped_with_a_message(
     retbench: RunCommand, toys: Path, records: dict[str, Any]
 ) -> None:
-    records |= {"loss": [3.0, 2.0], "settings": {"a": ["x" * 100]}, "map": torch.zeros(2, 3)}
+    records |= {"loss": [3.0, 2.0], "settings": {"a": ["x" * 100]}}
     retbench("run", "toy.yaml")
     result = retbench("pictures", "--out", "out")
     assert result.code == 0
     assert len(result.out.splitlines()) == 1
-    first, second = result.err.splitlines()
-    assert first.startswith('pictures: fit toy on toy: settings: curve: got {"a": ["xxx')
-    assert first.endswith("..., expected a list of finite numbers")
-    assert second.startswith("pictures: fit toy on toy: map: image: wrong shape or dtype: got float32 (2, 3)")
+    (line,) = result.err.splitlines()
+    assert line.startswith('pictures: fit toy on toy: settings: curve: got {"a": ["xxx')
+    assert line.endswith("..., expected a list of finite numbers")
 
 
 def test_recordings_with_the_same_file_name_get_different_files(retbench: RunCommand, records: dict[str, Any]) -> None:

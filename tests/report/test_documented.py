@@ -22,7 +22,7 @@ def examples() -> list[str]:
 def test_the_documented_layout_is_valid(examples: list[str]) -> None:
     (text,) = (example for example in examples if example.startswith("title:"))
     layout = layout_of(parse_document(text, PAGE.name))
-    assert [block.name for block in layout.metrics] == ["map", "t_map", "defense_seconds"]
+    assert [block.name for block in layout.metrics] == ["map", "t_map", "defense_seconds", "attack_queries"]
 
 
 def test_the_documented_ledger_is_valid(examples: list[str]) -> None:

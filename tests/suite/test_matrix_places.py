@@ -13,6 +13,7 @@ from retbench.testing.toys import TOYS
 Cells = Callable[..., list[Cell]]
 Load = Callable[..., LoadedSuite]
 ReadError = Callable[..., str]
+ATTACKS = "faulty, toy, toy-decision, toy-score, toy-untargeted"
 
 
 @pytest.mark.parametrize(
@@ -20,11 +21,11 @@ ReadError = Callable[..., str]
     [
         (
             "  attack: [none,\n    ◆typo]\n",
-            "matrix.attack.1: unknown attack: got 'typo', expected one of faulty, toy, toy-untargeted",
+            f"matrix.attack.1: unknown attack: got 'typo', expected one of {ATTACKS}",
         ),
         (
             "  ◆attack: fauly\n",
-            "matrix.attack: unknown attack: got 'fauly', expected one of faulty, toy, toy-untargeted; nearest: faulty",
+            f"matrix.attack: unknown attack: got 'fauly', expected one of {ATTACKS}; nearest: faulty",
         ),
         ("  attack:\n  - toy: {sweep: {eps: [0.1, 0.2]}}\n  - none\n  - ◆typo\n", "matrix.attack.2: unknown attack: "),
         ("  ◆surrogate: typo\n", "matrix.surrogate: unknown hasher: got 'typo', expected one of toy"),
@@ -111,7 +112,7 @@ def test_an_error_in_a_set_option_names_the_set(cells: Cells) -> None:
     for name, message in {
         "toy.eps=7": "toy.eps: attack toy: input should be less than or equal to 1: got 7",
         "toy.esp=1": "toy.esp: attack toy: unknown option: got 'esp', expected one of eps; nearest: eps",
-        "typo.eps=1": "typo: unknown attack: got 'typo', expected one of faulty, toy, toy-untargeted; nearest: toy",
+        "typo.eps=1": f"typo: unknown attack: got 'typo', expected one of {ATTACKS}; nearest: toy",
     }.items():
         with pytest.raises(SuiteError) as caught:
             cells("  attack: toy\noverrides: [{components: {}}]\n", sets=[f"components.attack.{name}"])

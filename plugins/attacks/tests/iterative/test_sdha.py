@@ -59,7 +59,7 @@ class LabelsOnly(Dataset):
     """A dataset of training labels without images."""
 
     def facts(self) -> Facts:
-        raise NotImplementedError
+        return Facts("labels-only", (8, 8), ("a", "b", "c"), {"train": 30, "query": 0, "database": 0})
 
     def ids(self, split: str) -> list[str]:
         raise NotImplementedError
