@@ -179,6 +179,11 @@ def read_texts(dataset: Dataset) -> Iterator[Finding]:
             yield Finding("error", str(error))
 
 
+def list_first(names: Sequence[str]) -> str:
+    """Return the first names, separated by commas, with an ellipsis if there are more."""
+    return ", ".join(names[:LISTED]) + (", …" if len(names) > LISTED else "")
+
+
 def _read_rows(dataset: Dataset, split: Split, rows: list[int]) -> Iterator[Finding]:
     """Yield an error for each unreadable image among some rows, found by halving every batch that fails."""
     try:
@@ -212,13 +217,13 @@ def _find_shared_ids(ids: Mapping[Split, Sequence[str]]) -> Iterator[Finding]:
     for split, (level, effect) in REPEATED_IDS.items():
         if repeated := [name for name, times in Counter(ids[split]).items() if times > 1]:
             counts = f"{len(ids[split])} rows have {len(set(ids[split]))} distinct ids"
-            yield Finding(level, f"{split}: {counts}: {effect}; repeated: {_list(repeated)}")
+            yield Finding(level, f"{split}: {counts}: {effect}; repeated: {list_first(repeated)}")
     queries, database = set(ids["query"]), set(ids["database"])
     for split in NON_QUERY_SPLITS:
         if shared := [name for name in dict.fromkeys(ids[split]) if name in queries]:
-            yield Finding("error", f"{split}: contains {len(shared)} of the queries: {_list(shared)}")
+            yield Finding("error", f"{split}: contains {len(shared)} of the queries: {list_first(shared)}")
     if missing := [name for name in dict.fromkeys(ids["train"]) if name not in database]:
-        yield Finding("note", f"train: {len(missing)} images are not in the database: {_list(missing)}")
+        yield Finding("note", f"train: {len(missing)} images are not in the database: {list_first(missing)}")
 
 
 def _find_contradictions(ids: Mapping[Split, Sequence[str]], labels: Mapping[Split, Tensor]) -> Iterator[Finding]:
@@ -246,10 +251,10 @@ def _find_shared_files(
             if image.content and image.file not in by_file and by_content.get(image.content, name) != name
         ]
         if same:
-            yield Finding("error", f"{split}: contains the files of {len(same)} queries: {_list(same)}")
+            yield Finding("error", f"{split}: contains the files of {len(same)} queries: {list_first(same)}")
         if copies:
             level = _judge_copies(len(copies), len(queries))
-            yield Finding(level, f"{split}: contains copies of {len(copies)} queries: {_list(copies)}")
+            yield Finding(level, f"{split}: contains copies of {len(copies)} queries: {list_first(copies)}")
 
 
 def _find_relabeled_files(
@@ -272,17 +277,13 @@ def _find_relabeled_files(
                 copied[name] = first
     for kind, pairs in (("file", linked), ("bytes", copied)):
         if pairs:
-            listed = _list([f"{name} and {first}" for name, first in pairs.items()])
+            listed = list_first([f"{name} and {first}" for name, first in pairs.items()])
             problem = f"{len(pairs)} images have the {kind} of another image, and other labels: {listed}"
             yield Finding(_judge_copies(len(pairs), len(by_file)), f"classes: {problem}")
 
 
 def _judge_copies(copies: int, images: int) -> Level:
     return "error" if copies > TOLERATED_COPIES * images else "warning"
-
-
-def _list(names: Sequence[str]) -> str:
-    return ", ".join(names[:LISTED]) + (", …" if len(names) > LISTED else "")
 
 
 def _find_equal_names(classes: Sequence[str]) -> Iterator[Finding]:

@@ -16,7 +16,7 @@ from retbench.contracts import Protocol
 from retbench.plan.screening import MODALITIES
 from retbench.results import Row
 from retbench.stages import Queries
-from retbench.stages.scoring import rank_queries, summarize
+from retbench.stages.scoring import leave_out_untargeted, rank_queries, summarize
 
 
 class ScoreInputs(NamedTuple):
@@ -40,7 +40,8 @@ class ScoreInputs(NamedTuple):
         """Return the per-query values of the ranking; raises ValueError if codes and labels do not fit together."""
         codes, database = self.codes.tensors["codes"], self.database.tensors["codes"]
         database_labels = self.dataset.labels("database")
-        return rank_queries(codes, database, self.labels, database_labels, bits=bits, protocol=protocol)
+        ranked = rank_queries(codes, database, self.labels, database_labels, bits=bits, protocol=protocol)
+        return leave_out_untargeted(ranked, self.targets.tensors["rows"][list(self.queries.rows)])
 
     def summarize(self, values: Mapping[str, Tensor], protocol: Protocol, targeted: bool) -> dict[str, Any]:
         """Return the summary of a score with these per-query values; raises ValueError for values without a mean."""

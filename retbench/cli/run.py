@@ -50,7 +50,7 @@ def run(suite: str, store: Path, as_json: bool, step_timeout: float | None, **op
         click.echo("interrupted: finished steps are stored; run the same command again to resume", err=True)
         sys.exit(130)
     _print_totals(study, finished)
-    return 1 if finished.result.failures else 0
+    return 1 if finished.result.failures or finished.totals.failed else 0
 
 
 @contextmanager
@@ -70,7 +70,7 @@ def _print_event(event: Event) -> None:
 
 
 def _print_totals(study: Study, finished: FinishedRun) -> None:
-    from retbench.study.plan_summary import describe_skipped
+    from retbench.study.plan_summary import describe_unrunnable, find_status
     from retbench.study.progress import format_duration
     from retbench.study.store_path import default_store
 
@@ -80,10 +80,11 @@ def _print_totals(study: Study, finished: FinishedRun) -> None:
         f"{totals.skipped} cells skipped, {totals.failed} cells failed; {format_duration(totals.seconds)}",
         err=True,
     )
-    for line in describe_skipped((planned.cell.name, planned.reason or "") for planned in cells):
+    for line in describe_unrunnable((find_status(each), each.cell.name, each.reason or "") for each in cells):
         click.echo(line, err=True)
     if finished.result.failures:
         _print_failures(study, finished.result.failures)
+    if totals.failed:
         return
     root = study.store.root
     store = [] if root == default_store() else ["--store", str(root)]

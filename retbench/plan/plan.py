@@ -14,12 +14,14 @@ from retbench.suite import Cell
 
 
 class PlannedCell(NamedTuple):
-    """A cell with the key of its score, or the reason that it is skipped.
+    """A cell with the key of its score, or the reason that it is skipped or has failed.
 
     Attributes:
         cell: the cell.
-        key: the key of its score; None for a skipped cell.
-        reason: the reason that it is skipped; None for a cell that can run.
+        key: the key of its score; None for a cell that cannot run.
+        reason: the reason that it cannot run; None for a cell that can.
+        failed: whether the reason is an error, such as a defect of its dataset, which makes the run fail; a cell that
+            cannot run for another reason is skipped.
         attacked: the keys of the attacked shards, which cost the attack's time.
         purified: the keys of the purified shards of all purifiers, which cost the defense's time.
         queries: the number of ranked queries.
@@ -30,6 +32,7 @@ class PlannedCell(NamedTuple):
     cell: Cell
     key: str | None
     reason: str | None = None
+    failed: bool = False
     attacked: tuple[str, ...] = ()
     purified: tuple[str, ...] = ()
     queries: int = 0

@@ -25,7 +25,6 @@ from retbench.contracts.defense import Vote
 from retbench.contracts.facts import Split
 from retbench.contracts.hasher import Modality
 from retbench.contracts.tensors import contract_breach
-from retbench.errors import UserError
 from retbench.plan.caching import cached_method
 from retbench.plan.declarations import DeclarationCheck
 from retbench.plan.plan import Plan, PlannedCell
@@ -54,6 +53,7 @@ from retbench.stages import (
 )
 from retbench.stages.queries import ShardsPerCopy
 from retbench.suite import Cell, Suite
+from retbench.survey import list_first
 
 CODE_SPLITS: dict[Need, Split] = {"database_codes": "database", "training_codes": "train"}
 """The split to encode for each need that grants codes."""
@@ -82,22 +82,27 @@ class _Planner:
         return self.steps.setdefault(stage.key, stage).key
 
     def plan_cell(self, cell: Cell) -> PlannedCell:
-        """Return the planned cell after adding its steps, or with the reason that it is skipped.
+        """Return the planned cell after adding its steps, or with the reason that it is skipped or has failed.
 
         Raises:
             ContractBreach: a component declares something that its contract does not allow.
         """
         if cell.attack:
             self.declarations.check_threat(cell.attack)
-        if reason := self.screening.missing(cell.dataset):
-            return PlannedCell(cell, None, reason)
+        dataset = self.screening.inspect(cell.dataset)
+        if reason := dataset.missing or dataset.error:
+            return PlannedCell(cell, None, reason, failed=dataset.missing is None)
         facts = replace(self.facts(cell.dataset), bits=cell.bits, task=cell.task, threat=cell.threat)
         if reason := self.screening.skip_reason(cell, facts):
             return PlannedCell(cell, None, reason)
         for component in components_of(cell):
             self.declarations.check(component, facts)
-        caveats = (*self.screening.caveats(cell, facts), *self.target_caveats(cell))
-        details = self.screening.details(cell, facts)
+        caveats, details = self.screening.caveats(cell, facts), self.screening.details(cell, facts)
+        if problem := self.find_untargeted(cell.dataset):
+            if cell.attack and cell.attack.goal == "targeted":
+                advice = "try another rule (protocol.targets.rule), or leave out the targeted attacks"
+                return PlannedCell(cell, None, f"{problem}; {advice}", failed=True)
+            caveats = (*caveats, f"{problem}, which T-MAP leaves out")
         return self.plan_steps(cell, facts)._replace(caveats=caveats, details=details)
 
     def plan_steps(self, cell: Cell, facts: Facts) -> PlannedCell:
@@ -123,7 +128,7 @@ class _Planner:
         targeted = cell.attack is not None and cell.attack.goal == "targeted"
         codes = self.add(encoding)
         score = Score(queries, cell.bits, self.protocol, codes, database, targets, attacked, changed, targeted)
-        return PlannedCell(cell, self.add(score), None, attacked, tuple(purified), len(queries))
+        return PlannedCell(cell, self.add(score), attacked=attacked, purified=tuple(purified), queries=len(queries))
 
     def attack(self, cell: Cell, facts: Facts, victim: Victim, targets: str) -> tuple[str, ...]:
         """Return the keys of the attacked shards of a cell, which attacks its own hasher or the surrogate."""
@@ -268,25 +273,13 @@ class _Planner:
         return self.add(draw)
 
     @cached_method
-    def find_untargeted(self, dataset: Dataset) -> list[str]:
-        """Return the ids of the sampled queries for which the rule of the targets leaves none."""
-        return DrawTargets(dataset, self.protocol.targets).find_untargeted(self.queries(dataset).rows)
-
-    def target_caveats(self, cell: Cell) -> tuple[str, ...]:
-        """Return the caveat of a cell without targeted attack if some queries have no target.
-
-        Raises:
-            UserError: a targeted attack has no target for some queries.
-        """
-        missing, rule = self.find_untargeted(cell.dataset), self.protocol.targets
-        if not missing:
-            return ()
-        counts = f"{len(missing)} of {len(self.queries(cell.dataset))} queries"
-        problem = f"targets of {cell.dataset.name}: rule {rule.rule} above {rule.above} leaves no target for {counts}"
-        if cell.attack and cell.attack.goal == "targeted":
-            remedy = "try another rule (protocol.targets.rule), or leave out the targeted attacks"
-            raise UserError(f"{problem}; the first is {missing[0]}; {remedy}")
-        return (f"{problem}, which T-MAP leaves out",)
+    def find_untargeted(self, dataset: Dataset) -> str | None:
+        """Return how many and which sampled queries the rule leaves without a target; None if every one has some."""
+        rule, queries = self.protocol.targets, self.queries(dataset)
+        if not (missing := DrawTargets(dataset, rule).find_untargeted(queries.rows)):
+            return None
+        counts = f"{len(missing)} of {len(queries)} queries ({list_first(missing)})"
+        return f"targets of {dataset.name}: rule {rule.rule} above {rule.above} leaves no target for {counts}"
 
     @cached_method
     def facts(self, dataset: Dataset) -> Facts:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import cast
+from typing import NamedTuple, cast
 
 from retbench.canon import Json
 from retbench.contracts import Component, Dataset, Facts, Hardening, Purifier, Weights
+from retbench.contracts.dataset import identify_dataset
 from retbench.contracts.defense import Vote
 from retbench.contracts.hasher import Modality
-from retbench.errors import UserError
+from retbench.errors import ContractBreach, UserError
 from retbench.plan.caching import cached_method
 from retbench.plan.declarations import parts_of
 from retbench.stages.check import check_json
@@ -25,6 +26,20 @@ MODALITIES: dict[str, tuple[Modality, Modality]] = {
 """The modalities of the queries and of the database, by task."""
 
 
+class Inspection(NamedTuple):
+    """The state of a dataset.
+
+    Attributes:
+        missing: the reason that it cannot be read, with the steps to get it; None if it can.
+        error: an error in its files, ids, labels or classes, so that its cells fail; None without one.
+        caveats: warnings about them, for every table.
+    """
+
+    missing: str | None = None
+    error: str | None = None
+    caveats: tuple[str, ...] = ()
+
+
 class Screening:
     """Checks that the components of a cell, and their parts, can work together."""
 
@@ -34,19 +49,28 @@ class Screening:
         return dataset.missing()
 
     @cached_method
-    def dataset_caveats(self, dataset: Dataset) -> tuple[str, ...]:
-        """Return the warnings about a dataset's ids, labels, classes and image files.
+    def inspect(self, dataset: Dataset) -> Inspection:
+        """Return whether a dataset is there and without defects that would make every number meaningless.
 
-        Raises:
-            UserError: there is an error among its defects, which would make every number meaningless.
+        An error of one dataset does not stop the plan of the others.
         """
-        defects = find_defects(dataset)
+        try:
+            if missing := self.missing(dataset):
+                return Inspection(missing=missing)
+            identify_dataset(dataset)
+            defects = find_defects(dataset)
+        except UserError as error:
+            return Inspection(error=str(error))
+        except ContractBreach as error:
+            return Inspection(error=f"invalid: {error}")
+        except Exception as error:  # a plugin's code may raise anything
+            advice = f"`retbench datasets check {dataset.name}` shows where"
+            return Inspection(error=f"{dataset}: {type(error).__name__}: {error}; {advice}")
         if errors := [defect.text for defect in defects if defect.level == "error"]:
             others = f" ({len(errors) - 1} more)" if len(errors) > 1 else ""
-            raise UserError(
-                f"{dataset}: {errors[0]}{others}; `retbench datasets check {dataset.name}` lists all defects"
-            )
-        return tuple(f"{dataset}: {defect.text}" for defect in defects if defect.level == "warning")
+            advice = f"`retbench datasets check {dataset.name}` lists all defects"
+            return Inspection(error=f"{dataset}: {errors[0]}{others}; {advice}")
+        return Inspection(caveats=tuple(f"{dataset}: {each.text}" for each in defects if each.level == "warning"))
 
     def skip_reason(self, cell: Cell, facts: Facts) -> str | None:
         """Return the first reason that a cell cannot run, or None."""
@@ -70,7 +94,7 @@ class Screening:
         """Return the caveats of a cell's dataset and components, each once and prefixed by the component."""
         components = (cell.dataset, *components_of(cell))
         caveats = (caveat for each in components for caveat in self.component_caveats(each, facts))
-        return tuple(dict.fromkeys((*self.dataset_caveats(cell.dataset), *caveats)))
+        return tuple(dict.fromkeys((*self.inspect(cell.dataset).caveats, *caveats)))
 
     def details(self, cell: Cell, facts: Facts) -> dict[str, Json]:
         """Return the values derived from options that the components of a cell record, by component."""

@@ -45,6 +45,8 @@ class _Collector:
         cell = planned.cell
         axes: dict[str, Any] = {**cell.axes, "variant": cell.variant}
         row = Row(**axes, status="skipped", reason=planned.reason or "", budget=_budget(cell), caveats=planned.caveats)
+        if planned.failed:
+            row = replace(row, **_explain_failure(row.reason))
         protocol = {**self._protocol, "task": cell.task, "bits": cell.bits}
         if planned.key is None:
             return replace(row, protocol=protocol)
@@ -84,11 +86,9 @@ class _Collector:
 
     def _explain_absence(self, key: str, error: ArtifactError) -> dict[str, Any]:
         """Return the status and the reason of a cell without a stored score."""
-        reason = self.failures.get(key, "")
-        status: Status = "invalid" if reason.startswith("invalid:") else "failed" if reason else "missing"
-        if status == "missing" and isinstance(error, ArtifactCorrupt):
-            reason = f"{error}; run the suite again"
-        return {"status": status, "reason": reason.removeprefix("invalid: ")}  # the status has this word already
+        if reason := self.failures.get(key, ""):
+            return _explain_failure(reason)
+        return {"status": "missing", "reason": f"{error}; run the suite again" * isinstance(error, ArtifactCorrupt)}
 
     def _fit_caveats(self, steps: Sequence[str]) -> Iterator[str]:
         """Yield the caveats that the fits behind a row stored, prefixed by the component."""
@@ -155,6 +155,12 @@ class _Collector:
             except ArtifactError:
                 self.metas[key] = None
         return self.metas[key]
+
+
+def _explain_failure(reason: str) -> dict[str, Any]:
+    """Return the status and the reason of a failed cell."""
+    status: Status = "invalid" if reason.startswith("invalid:") else "failed"
+    return {"status": status, "reason": reason.removeprefix("invalid: ")}  # the status has this word already
 
 
 def _budget(cell: Cell) -> dict[str, Json]:

@@ -12,7 +12,7 @@ from retbench.canon import Json
 from retbench.contracts import Context, Protocol
 from retbench.contracts.tensors import read_labels
 from retbench.stages.queries import Queries, ShardsPerCopy
-from retbench.stages.scoring import QUERIES_USED, rank_queries, summarize
+from retbench.stages.scoring import QUERIES_USED, leave_out_untargeted, rank_queries, summarize
 from retbench.stages.stage import Load, Outcome, Stage
 
 
@@ -67,14 +67,14 @@ class Score(Stage):
         return len(self.queries) * self.queries.dataset.facts().sizes["database"]
 
     def run(self, load: Load, ctx: Context) -> Outcome:
-        targets = load(self.targets).tensors["labels"][list(self.queries.rows)]
-        labels = {"map": self.queries.labels(), "t_map": targets}
+        targets, sample = load(self.targets).tensors, list(self.queries.rows)
+        labels = {"map": self.queries.labels(), "t_map": targets["labels"][sample]}
         database_labels = read_labels(self.queries.dataset, "database")
         codes, database = load(self.codes).tensors["codes"], load(self.database)
         ranked = rank_queries(
             codes, database.tensors["codes"], labels, database_labels, bits=self.bits, protocol=self.protocol
         )
-        values = {**ranked, **self._image_values(load)}
+        values = {**leave_out_untargeted(ranked, targets["rows"][sample]), **self._image_values(load)}
         summary = summarize(values, labels, database_labels, self.protocol, targeted=self.targeted)
         return Outcome(values, {**summary, "distinct_codes": database.summary["distinct"]})
 

@@ -22,6 +22,7 @@ from retbench.metrics import (
     chance_level,
     measure_rankings,
 )
+from retbench.stages.targets import NO_ROW
 
 RECALL_LEVELS = torch.arange(21, dtype=torch.float64) / 20
 """Recall levels at which precision is recorded: 0, 0.05 ... 1."""
@@ -81,6 +82,20 @@ def rank_queries(
     return metrics
 
 
+def leave_out_untargeted(values: Mapping[str, Tensor], target_rows: Tensor) -> dict[str, Tensor]:
+    """Return the values of `rank_queries` with NaN for T-MAP, and the cluster -1, of queries without a target.
+
+    Args:
+        values: the result of `rank_queries`.
+        target_rows: the database row that each target was taken from, int64 (Q,); `NO_ROW` without a target.
+    """
+    untargeted, changed = target_rows == NO_ROW, dict(values)
+    for name, value in values.items():
+        if name.startswith("t_map"):
+            changed[name] = value.masked_fill(untargeted.reshape(-1, *[1] * (value.ndim - 1)), math.nan)
+    return {**changed, "cluster": values["cluster"].masked_fill(untargeted, -1)}
+
+
 def summarize(
     values: Mapping[str, Tensor],
     labels: Mapping[str, Tensor],
@@ -92,11 +107,12 @@ def summarize(
     """Return the means of per-query values with their confidence intervals, and related counts.
 
     Where a number depends on the targets (T-MAP always, all others under a targeted attack), the bootstrap draws the
-    queries that share a target label vector together.
+    queries that share a target label vector together. T-MAP, its chance level and the number of target label vectors
+    leave out the queries without a target.
 
     Args:
-        values: the result of `rank_queries`, with `perceptibility`, `purified_rmse` (mean squares) and `ssim` of
-            changed images, and the `attack_queries` of a black-box attack.
+        values: the result of `leave_out_untargeted`, with `perceptibility`, `purified_rmse` (mean squares) and `ssim`
+            of changed images, and the `attack_queries` of a black-box attack.
         labels: as in `rank_queries`.
         database_labels: as in `rank_queries`.
         protocol: the confidence level and the number of resamples.
@@ -116,12 +132,14 @@ def summarize(
         if f"{name}_best" in values:
             worst, best = (_number(float(values[f"{name}_{end}"].nanmean())) for end in ("worst", "best"))
             tie_ranges[name] = {"worst": worst, "best": best}
+    targeted_queries = values["cluster"] >= 0
+    vectors = {**labels, "t_map": labels["t_map"][targeted_queries]}
     return {
         "metrics": metrics,
         "tie_ranges": tie_ranges,
         "queries": int(values["map"].isfinite().sum()),
-        "chance": {name: _number(chance_level(vectors, database_labels)) for name, vectors in labels.items()},
-        "target_labels": len(torch.unique(values["cluster"])),
+        "chance": {name: _number(chance_level(vectors[name], database_labels)) for name in labels},
+        "target_labels": len(torch.unique(values["cluster"][targeted_queries])),
     }
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Collection
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, cast
 
@@ -47,7 +48,8 @@ def execute(
 
     Raises:
         StoreUnwritable: the store cannot be written.
-        UserError: the source of a local component changed after the study was planned.
+        UserError: the source of a local component, or a dataset, changed after the study was planned; or a dataset
+            changed during the run, whose results are then removed.
         KeyboardInterrupt: on Ctrl-C; finished steps stay stored.
     """
     started = time.perf_counter() if started is None else started
@@ -55,17 +57,24 @@ def execute(
     emit = EventDispatcher([handler, LogFile(study.store.root, study.identity.stem)], study.catalog)
     executor = LocalExecutor(study.store, study.device, emit, step_timeout, study.versions)
     with study.store.in_use():  # no artifact may vanish between the record, which keeps it, and the steps that use it
-        execution = start_record(study)
-        result = executor.run(study.planned)
+        execution, removed = start_record(study), dict[str, int]()
+        earlier = {key for key in study.planned.steps if study.store.has(key)}
+        try:
+            result = executor.run(study.planned)
+        finally:  # also after Ctrl-C
+            removed = _remove_results_of_changed_datasets(study, earlier)
         seconds = time.perf_counter() - started
         finish_record(study, execution, result.failures, seconds)
+    if removed:
+        names = ", ".join(f"{name} ({count} steps)" for name, count in removed.items())
+        raise UserError(f"files changed during the run, so its results were removed: dataset {names}; run it again")
     totals = Event(
         "finished",
         seconds=round(seconds, 3),
         executed=result.executed,
         stored=result.stored,
-        skipped=sum(cell.key is None for cell in study.planned.cells),
-        failed=sum(cell.key in result.failures for cell in study.planned.cells),
+        skipped=sum(cell.key is None and not cell.failed for cell in study.planned.cells),
+        failed=sum(cell.failed or cell.key in result.failures for cell in study.planned.cells),
     )
     emit(totals)
     return FinishedRun(result, totals)
@@ -76,7 +85,6 @@ def _check_sources(plan: Plan) -> None:
 
     Functions are looked up when they are called, so results of the changed source would get the keys of the old one.
     """
-    forget_fingerprints()
     current: dict[type[Component], str] = {}
 
     def check(component: Component, planned: str, identify: Callable[[str], str] = str) -> None:
@@ -91,11 +99,47 @@ def _check_sources(plan: Plan) -> None:
     for step in plan.steps.values():
         if step.main_component is not None and (code := component_of(step.full_recipe).get("code")):
             check(step.main_component, code)
-        elif isinstance(step, DrawTargets):  # every cell of a dataset has this step
+        elif isinstance(step, DrawTargets) and step.dataset.code:  # every cell of a dataset has this step
+            check(step.dataset, cast(str, step.full_recipe["dataset"]), partial(identify_dataset, step.dataset))
+    for name in _find_changed_datasets(plan).values():
+        raise UserError(f"dataset {name}: its files changed after the study was planned; open the study again")
+
+
+def _find_changed_datasets(plan: Plan) -> dict[str, str]:
+    """Return the names of the datasets whose files are not as planned, by planned identity.
+
+    Only files that were touched are read. A file that was changed and restored is not noticed.
+    """
+    forget_fingerprints()
+    changed: dict[str, str] = {}
+    for step in plan.steps.values():
+        if isinstance(step, DrawTargets):
             planned = cast(str, step.full_recipe["dataset"])
-            if step.dataset.code:
-                check(step.dataset, planned, partial(identify_dataset, step.dataset))
-            if identify_dataset(step.dataset) != planned:
-                raise UserError(
-                    f"dataset {step.dataset.name}: its files changed after the study was planned; open the study again"
-                )
+            try:
+                same = identify_dataset(step.dataset) == planned
+            except UserError:  # a file that is gone
+                same = False
+            if not same:
+                changed[planned] = step.dataset.name
+    return changed
+
+
+def _remove_results_of_changed_datasets(study: Study, earlier: Collection[str]) -> dict[str, int]:
+    """Remove the results of this run that depend on a dataset which changed during it.
+
+    Args:
+        study: the study.
+        earlier: the keys that were in the store before the run.
+
+    Returns:
+        The number of removed results, by name of the dataset; empty if nothing changed.
+    """
+    changed, sources, removed = _find_changed_datasets(study.planned), dict[str, set[str]](), Counter[str]()
+    for key, step in study.planned.steps.items() if changed else ():
+        sources[key] = {str(step.full_recipe.get("dataset"))}.union(*(sources[each] for each in step.inputs))
+        for identity in sources[key] & changed.keys():
+            removed[changed[identity]] += 0
+            if key not in earlier and study.store.has(key):
+                study.store.discard(key)
+                removed[changed[identity]] += 1
+    return dict(removed)

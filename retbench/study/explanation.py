@@ -64,7 +64,7 @@ def explain(study: Study, planned: PlannedCell) -> dict[str, Any]:
         "steps": [],
     }
     if planned.key is None:
-        return {**explanation, "status": "skipped"}
+        return {**explanation, "status": "failed" if planned.failed else "skipped"}
     last_key = None
     try:
         last_key = find_last_result(study, planned.cell.name)

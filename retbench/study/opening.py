@@ -9,7 +9,7 @@ from typing import Any, cast, get_args
 
 from retbench.catalog import Catalog
 from retbench.catalog.local import local_catalog, local_parts, set_code
-from retbench.contracts import Component
+from retbench.contracts import Component, Dataset, Facts
 from retbench.errors import StoreUnwritable, UserError, option_name
 from retbench.execute import pick_device, resolve_precision
 from retbench.plan import make_plan, parts_of
@@ -137,15 +137,23 @@ def open_report_source(names: Sequence[str], store: Path, options: Mapping[str, 
 def _identify_parts(cells: Sequence[Cell]) -> None:
     """Identify the parts of local components by their source, which enters recipes.
 
-    The cells of a dataset that is not on disk are ignored: they are skipped.
+    The cells of a dataset that cannot be read are ignored: the plan says why.
     """
     parts: dict[type[Component], None] = {}
     for cell in cells:
         components = (cell.hasher, cell.surrogate, cell.attack, *cell.defenses)
         local = [component for component in components if component is not None and component.code]
-        if local and cell.dataset.missing() is None:
-            facts = replace(cell.dataset.facts(), bits=cell.bits, task=cell.task)
+        if local and (dataset_facts := _read_facts(cell.dataset)):
+            facts = replace(dataset_facts, bits=cell.bits, task=cell.task)
             owned = (part for component in local for part in parts_of(component, facts).values())
             parts |= dict.fromkeys(local_parts(owned))
     for part in parts:
         set_code(part)
+
+
+def _read_facts(dataset: Dataset) -> Facts | None:
+    """Return the facts of a dataset; None if it cannot be read."""
+    try:
+        return None if dataset.missing() else dataset.facts()
+    except Exception:  # a plugin's code may raise anything
+        return None

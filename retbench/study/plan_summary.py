@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
@@ -11,6 +11,7 @@ from tabulate import tabulate
 
 from retbench.canon import Json
 from retbench.execute import Forecast, Forecaster
+from retbench.plan import PlannedCell
 from retbench.study.progress import format_duration
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from retbench.study.study import Study
     from retbench.suite import LoadedSuite
 
-CellStatus = Literal["planned", "stored", "skipped"]
+CellStatus = Literal["planned", "stored", "skipped", "failed"]
 HEADERS = ("stage", "to run", "stored")
 
 
@@ -29,9 +30,9 @@ class CellSummary(NamedTuple):
     Attributes:
         name: the axes as one path.
         axes: the values of the axes by name, and `variant`.
-        status: `planned` (to run), `stored` or `skipped`.
-        reason: why the cell is skipped; empty for other cells.
-        key: the key of the score; empty for a skipped cell.
+        status: `planned` (to run), `stored`, `skipped`, or `failed` (for example a dataset with a defect).
+        reason: why the cell is skipped or failed; empty for other cells.
+        key: the key of the score; empty for a cell that cannot run.
     """
 
     name: str
@@ -69,11 +70,11 @@ class PlanSummary:
 
     @property
     def headline(self) -> str:
-        """The suite, and the numbers of cells to run, stored and skipped."""
+        """The suite, and the numbers of cells to run, stored, skipped and, if any, failed."""
         counts = {status: sum(cell.status == status for cell in self.cells) for status in get_args(CellStatus)}
         return (
             f"{self.suite}: {len(self.cells)} cells: {counts['planned']} to run, {counts['stored']} stored, "
-            f"{counts['skipped']} skipped"
+            f"{counts['skipped']} skipped" + (f", {counts['failed']} failed" if counts["failed"] else "")
         )
 
     def record(self) -> dict[str, Any]:
@@ -111,9 +112,9 @@ class PlanSummary:
         return f"<p><strong>{escape(self.headline)}</strong></p>{table}{lines}"
 
     def _lines(self) -> Iterator[str]:
-        """Yield the forecast, the reasons of skipped cells, and the overrides."""
+        """Yield the forecast, the reasons of skipped and failed cells, and the overrides."""
         yield _describe_forecast(self.forecast) if any(stage.to_run for stage in self.stages) else "nothing to run"
-        yield from describe_skipped((cell.name, cell.reason) for cell in self.cells)
+        yield from describe_unrunnable((cell.status, cell.name, cell.reason) for cell in self.cells)
         yield from self.overrides
 
 
@@ -125,7 +126,7 @@ def summarize_plan(study: Study) -> PlanSummary:
         CellSummary(
             planned.cell.name,
             {**planned.cell.axes, "variant": planned.cell.variant},
-            "skipped" if planned.key is None else "stored" if planned.key in stored else "planned",
+            find_status(planned, stored),
             planned.reason or "",
             planned.key or "",
         )
@@ -140,22 +141,29 @@ def summarize_plan(study: Study) -> PlanSummary:
     return PlanSummary(study.run_name, cells, stages, forecast, tuple(_describe_overrides(study.loaded)))
 
 
-def describe_skipped(cells: Iterable[tuple[str, str]]) -> Iterator[str]:
-    """Yield one line for each reason to skip cells: their number, an example and the reason.
+def describe_unrunnable(cells: Iterable[tuple[CellStatus, str, str]]) -> Iterator[str]:
+    """Yield one line for each reason to skip cells, or why they failed: their number, an example and the reason.
 
     Args:
-        cells: name and reason of each cell; the reason is empty for cells that are not skipped.
+        cells: status, name and reason of each cell; the reason is empty for cells that can run.
     """
-    names: dict[str, list[str]] = {}
-    for name, reason in cells:
+    names: dict[tuple[CellStatus, str], list[str]] = {}
+    for status, name, reason in cells:
         if reason:
-            names.setdefault(reason, []).append(name)
-    for reason, (first, *others) in names.items():
+            names.setdefault((status, reason), []).append(name)
+    for (status, reason), (first, *others) in names.items():
         yield (
-            f"skipped {len(others) + 1} cells, for example {first}: {reason}"
+            f"{status} {len(others) + 1} cells, for example {first}: {reason}"
             if others
-            else f"skipped {first}: {reason}"
+            else f"{status} {first}: {reason}"
         )
+
+
+def find_status(planned: PlannedCell, stored: Collection[str] = ()) -> CellStatus:
+    """Return the status of a cell before a run; `stored` are the keys in the store."""
+    if planned.key is None:
+        return "failed" if planned.failed else "skipped"
+    return "stored" if planned.key in stored else "planned"
 
 
 def _describe_forecast(forecast: Forecast) -> str:

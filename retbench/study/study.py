@@ -114,7 +114,8 @@ class Study:
         except KeyboardInterrupt:
             message = f"run of {self.run_name} interrupted; finished steps are stored, call run() again to resume"
             raise KeyboardInterrupt(message) from None
-        if not progress and (failed := self._failed_cells()):
+        failed = {each.cell.name: each.reason or "" for each in self.planned.cells if each.failed}
+        if not progress and (failed := {**failed, **self._failed_cells()}):
             name, reason = next(iter(failed.items()))
             warnings.warn(
                 f"{len(failed)} of {len(self.planned.cells)} cells failed, for example {name}: {reason}; "

@@ -76,6 +76,28 @@ def test_the_log_holds_the_traceback(retbench: RunCommand, change: Callable[[str
     assert "a bug in a plugin" in log.read_text()
 
 
+def test_a_defective_dataset_fails_only_its_own_cells(retbench: RunCommand, change: Callable[[str, str], None]) -> None:
+    change("bits: 16", "bits: [16, 8]")
+    change("shard: 4", "shard: 4\noverrides: [{when: {bits: 8}, components: {dataset: {toy: {queries: 0}}}}]")
+    reason = "query: no rows, so that nothing is measured; `retbench datasets check toy` lists all defects"
+    plan = retbench("plan", "toy.yaml")
+    assert plan.code == 1
+    assert plan.out.startswith("toy: 8 cells: 4 to run, 0 stored, 0 skipped, 4 failed\n")
+    assert "failed 4 cells, for example toy" in plan.out
+    assert reason in plan.out
+    result = retbench("run", "toy.yaml")
+    assert result.code == 1
+    assert "0 cells skipped, 4 cells failed" in result.err
+    assert reason in result.err
+    rows = json.loads(retbench("results", "--json").out)
+    assert [(row["bits"], row["status"]) for row in rows].count((16, "done")) == 4
+    assert [(row["bits"], row["status"]) for row in rows].count((8, "failed")) == 4
+    report = retbench("report", "toy.yaml", "--no-pictures")
+    assert report.code == 0
+    assert "nothing is measured" in report.out
+    assert ": failed: dataset toy" in retbench("why", "toy/toy/8/i2i/none/none/none/oblivious/0", "toy.yaml").out
+
+
 def test_a_skipped_cell_is_not_a_failure(retbench: RunCommand, change: Callable[[str, str], None]) -> None:
     change("bits: 16", "bits: 16\n  task: [i2i, t2i]")
     result = retbench("run", "toy.yaml")

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal, cast
 
 import pytest
 from torch import Tensor, nn
@@ -282,10 +282,47 @@ class FullyLabeledDataset(ToyDataset):
         return labels
 
 
-def test_a_dataset_with_a_query_in_its_database_is_not_planned(toy_plan: Planner) -> None:
-    problem = "dataset leaky: database: contains 3 of the queries: toy-query-0, toy-query-1, toy-query-2; .*datasets check leaky"
-    with pytest.raises(UserError, match=problem):
-        toy_plan({"dataset": ["toy", "leaky"]}, LeakyDataset)
+def test_the_cells_of_a_dataset_with_a_query_in_its_database_fail_and_others_are_planned(toy_plan: Planner) -> None:
+    toy, leaky = toy_plan({"dataset": ["toy", "leaky"]}, LeakyDataset).cells
+    assert (toy.failed, toy.reason, leaky.failed, leaky.key) == (False, None, True, None)
+    assert leaky.reason == (
+        "dataset leaky: database: contains 3 of the queries: toy-query-0, toy-query-1, toy-query-2; "
+        "`retbench datasets check leaky` lists all defects"
+    )
+
+
+class FaultyDataset(ToyDataset):
+    """Cannot be read, or breaks its contract."""
+
+    name: ClassVar[str] = "faulty-data"
+
+    fault: Literal["file", "labels", "bug"] = "file"
+
+    def labels(self, split: Split) -> Tensor:
+        if self.fault == "bug":
+            raise KeyError("a column")
+        return super().labels(split).float()
+
+    def fingerprint(self) -> str:
+        if self.fault == "file":
+            raise UserError("list.txt:3: no such image: a.jpg")
+        return super().fingerprint()
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [
+        ("file", "list.txt:3: no such image: a.jpg"),
+        ("labels", "invalid: dataset faulty-data"),
+        ("bug", "dataset faulty-data: KeyError: 'a column'; `retbench datasets check faulty-data` shows where"),
+    ],
+)
+def test_an_error_in_one_dataset_does_not_stop_others(toy_plan: Planner, fault: str, reason: str) -> None:
+    options = {"dataset": {"faulty-data": {"fault": fault}}}
+    faulty, toy = toy_plan({"dataset": ["faulty-data", "toy"]}, FaultyDataset, components=options).cells
+    assert (faulty.failed, faulty.key, toy.failed) == (True, None, False)
+    assert (faulty.reason or "").startswith(reason)
+    assert toy.key is not None
 
 
 def test_warnings_about_a_dataset_are_caveats_of_its_cells(toy_plan: Planner) -> None:
@@ -296,14 +333,31 @@ def test_warnings_about_a_dataset_are_caveats_of_its_cells(toy_plan: Planner) ->
 
 
 def test_a_query_without_target_stops_targeted_attacks_only(toy_plan: Planner, executor: LocalExecutor) -> None:
-    matrix = {"dataset": "fully-labeled", "attack": ["none", "toy-untargeted"]}
-    plan = toy_plan(matrix, FullyLabeledDataset)
-    expected = "targets of fully-labeled: rule zero-overlap above 0 leaves no target for 1 of 10 queries"
-    assert [cell.caveats for cell in plan.cells] == [(f"{expected}, which T-MAP leaves out",)] * 2
+    plan = toy_plan({"dataset": "fully-labeled", "attack": ["none", "toy-untargeted", "toy"]}, FullyLabeledDataset)
+    *others, targeted = plan.cells
+    expected = "targets of fully-labeled: rule zero-overlap above 0 leaves no target for 1 of 10 queries (toy-query-4)"
+    assert [cell.caveats for cell in others] == [(f"{expected}, which T-MAP leaves out",)] * 2
+    assert (targeted.failed, targeted.key) == (True, None)
+    assert (targeted.reason or "").startswith(f"{expected}; try another rule (protocol.targets.rule)")
     assert executor.run(plan).failures == {}
-    problem = f"{expected}; the first is toy-query-4; try another rule"
-    with pytest.raises(UserError, match=problem):
-        toy_plan({"dataset": "fully-labeled", "attack": "toy"}, FullyLabeledDataset)
+    for cell in others:
+        score = executor.store.get(cell.key or "")
+        t_map, summary = score.tensors["t_map"], cast(Any, score.summary)
+        assert t_map.isnan().nonzero()[:, 0].tolist() == [draw_queries(FullyLabeledDataset(), "all").rows.index(4)]
+        assert score.tensors["map"].isfinite().all()
+        assert summary["metrics"]["t_map"]["value"] == pytest.approx(float(t_map.nanmean()))
+        assert summary["target_labels"] == len(set(score.tensors["cluster"].tolist()) - {-1})
+
+
+def test_a_dataset_without_any_target_runs_clean_and_without_t_map(toy_plan: Planner, executor: LocalExecutor) -> None:
+    plan = toy_plan({"attack": ["none", "toy"]}, protocol={"targets": {"above": 40}})
+    clean, targeted = plan.cells
+    assert (clean.failed, targeted.failed) == (False, True)
+    assert executor.run(plan).failures == {}
+    summary: Any = executor.store.summary(clean.key or "")
+    assert summary["metrics"]["t_map"] == {"value": None, "low": None, "high": None}
+    assert summary["metrics"]["map"]["value"] > 0
+    assert (summary["chance"]["t_map"], summary["target_labels"]) == (None, 0)
 
 
 def test_targets_are_needed_for_sampled_queries_only(toy_plan: Planner, executor: LocalExecutor) -> None:

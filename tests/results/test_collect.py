@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
 import torch
+from torch import Tensor
 
 from retbench.canon import Json, canonical
-from retbench.contracts import Component, Context, Facts, Protocol, State, TrainingData
+from retbench.contracts import Component, Context, Facts, Protocol, Split, State, TrainingData
 from retbench.execute import LocalExecutor
 from retbench.metrics import Interval
 from retbench.plan import Plan
 from retbench.results import Row, collect
+from retbench.stages import draw_queries
 from retbench.store import Store
 from retbench.suite import AXES
 from retbench.testing.toys import ToyDataset, ToyPurifier
@@ -236,8 +238,45 @@ def test_a_record_is_flat_json(run_plan: Planner, store: Store) -> None:
     assert record["status"] == "done"
 
 
+class UnlabeledSample(ToyDataset):
+    """Has labels only for queries outside a sample of three."""
+
+    name: ClassVar[str] = "unlabeled"
+
+    def labels(self, split: Split) -> Tensor:
+        labels = super().labels(split)
+        if split == "query":
+            labels[list(draw_queries(ToyDataset(), 3).rows)] = 0
+        return labels
+
+
+class BrokenDataset(ToyDataset):
+    """Cannot be planned: its labels are no numbers of the right type, or its queries are in the database."""
+
+    name: ClassVar[str] = "broken"
+
+    breach: bool = False
+
+    def ids(self, split: Split) -> Sequence[str]:
+        ids = super().ids(split)
+        return [*super().ids("query"), *ids[10:]] if split == "database" else ids
+
+    def labels(self, split: Split) -> Tensor:
+        return super().labels(split).float() if self.breach else super().labels(split)
+
+
+@pytest.mark.parametrize(("breach", "status"), [(False, "failed"), (True, "invalid")])
+def test_the_row_of_a_broken_dataset_has_its_error(run_plan: Planner, store: Store, breach: bool, status: str) -> None:
+    row = only_row(
+        run_plan({"dataset": "broken"}, BrokenDataset, components={"dataset": {"broken": {"breach": breach}}}), store
+    )
+    assert (row.status, row.metrics) == (status, {})
+    assert row.reason.startswith("dataset broken")
+
+
 def test_a_mean_over_no_queries_is_nan_in_the_row_and_null_in_its_record(run_plan: Planner, store: Store) -> None:
-    row = only_row(run_plan({"attack": "toy"}, components={"dataset": {"toy": {"queries": 0}}}), store)
+    protocol = {"queries": 3, "map": "top-k-skip", "depth": 5, "targets": {"rule": "uniform"}}
+    row = only_row(run_plan({"dataset": "unlabeled", "attack": "toy"}, UnlabeledSample, protocol=protocol), store)
     record: Any = row.record()
     assert row.status == "done"
     assert torch.tensor(row.metrics["map"]).isnan().all()
