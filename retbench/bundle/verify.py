@@ -79,8 +79,9 @@ def verify_bundle(bundle: Bundle) -> Verification:
     hardening with their options, and with its seed, threat, budget and steps.
 
     Not verifiable, because a bundle holds neither images nor networks: the change of each image, and the queries that a
-    black-box attack used for it (only the means are computed again, and queries compared with the budget); seconds, memory, machines and versions of steps; caveats, details, labels of variants, the norm of
-    a budget, options of datasets and the sizes of data that is never ranked; the gallery, layouts and claims; that the
+    black-box attack used for it (only the means are computed again, and queries compared with the budget); seconds,
+    memory, machines and versions of steps; caveats, details, labels of variants, the norm of a budget, options of
+    datasets and the sizes of data that is never ranked; the gallery, layouts and claims; that the
     codes come from the images, weights and options in the recipes; and that the labels are those of the dataset. Each
     of these is listed in `unverifiable`.
 
