@@ -190,12 +190,12 @@ def test_only_changed_images_have_distances(
 
 
 def test_a_mean_over_no_queries_is_null(toy_plan: Planner, executor: LocalExecutor, store: Store) -> None:
-    plan = toy_plan({"attack": "toy", "defense": "toy"}, components={"dataset": {"toy": {"queries": 0}}})
+    plan = toy_plan({"defense": "toy"}, protocol={"targets": {"above": 40}})  # no query has a target
     assert executor.run(plan).failures == {}
     summary: Any = store.summary(plan.cells[0].key or "")
-    assert summary["metrics"]["map"] == {"value": None, "low": None, "high": None}
-    assert summary["chance"] == {"map": None, "t_map": None}
-    assert summary["queries"] == 0
+    assert summary["metrics"]["t_map"] == {"value": None, "low": None, "high": None}
+    assert summary["metrics"]["map"]["value"] > 0
+    assert (summary["chance"]["t_map"], summary["target_labels"], summary["queries"]) == (None, 0, 10)
 
 
 def test_only_the_sampled_queries_are_scored(toy_plan: Planner, store: Store, score_plan: ScorePlan) -> None:

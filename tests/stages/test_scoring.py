@@ -15,8 +15,23 @@ from torch import Tensor
 
 from retbench.contracts import Protocol
 from retbench.contracts.protocol import TieRule
-from retbench.metrics import Interval, average_precision, bootstrap_interval, pack, precision_at, precision_recall
-from retbench.stages.scoring import DEPTHS, RECALL_LEVELS, compute_interval, rank_queries, summarize
+from retbench.metrics import (
+    Interval,
+    average_precision,
+    bootstrap_interval,
+    chance_level,
+    pack,
+    precision_at,
+    precision_recall,
+)
+from retbench.stages.scoring import (
+    DEPTHS,
+    RECALL_LEVELS,
+    compute_interval,
+    leave_out_untargeted,
+    rank_queries,
+    summarize,
+)
 
 Ints = NDArray[np.int64]
 Order = Literal["stable", "best", "worst"]
@@ -261,3 +276,21 @@ def test_the_summary_has_chance_levels_and_query_counts() -> None:
 def test_queries_left_out_by_the_definition_are_not_counted() -> None:
     found = summary(map="top-k-skip", depth=1)
     assert found["queries"] == sum(bool(row[0]) for row in rank_relevance("map", "stable")) < QUERIES
+
+
+def test_queries_without_a_target_are_left_out_of_t_map_alone() -> None:
+    ranked = rank_queries(pack(CODES), pack(ITEMS), LABELS, DATABASE_LABELS, bits=BITS, protocol=Protocol())
+    rows = torch.zeros(len(CODES), dtype=torch.int64)
+    rows[1] = -1
+    values, kept = leave_out_untargeted(ranked, rows), rows >= 0
+    for name, value in values.items():
+        if name.startswith("t_map"):
+            assert value[1].isnan().all()
+            assert torch.equal(value[kept], ranked[name][kept])
+        elif name != "cluster":
+            assert torch.equal(value, ranked[name])
+    assert int(values["cluster"][1]) == -1
+    summary: Any = summarize(values, LABELS, DATABASE_LABELS, Protocol(), targeted=False)
+    assert summary["metrics"]["t_map"]["value"] == pytest.approx(float(ranked["t_map"][kept].mean()))
+    assert summary["chance"]["t_map"] == pytest.approx(chance_level(LABELS["t_map"][kept], DATABASE_LABELS))
+    assert summary["target_labels"] == len(torch.unique(LABELS["t_map"][kept], dim=0))
