@@ -54,7 +54,6 @@ def test_labels_of_preferred_shapes_occur_together_more_often(contents: SceneCon
     kinds = len(CLASSES.backgrounds)
     together = labels[:, :kinds].T @ labels[:, kinds:] / labels[:, :kinds].sum(axis=0)[:, None]
     preferred = hard_scenes._shape_weights() > 1
-    assert (together * preferred).max() > 0
     assert together[preferred].min() > 1.5 * together[~preferred].max()
 
 

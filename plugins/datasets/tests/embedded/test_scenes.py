@@ -11,7 +11,7 @@ from retbench import OptionError
 EASY, HARD = Scenes(difficulty="easy"), Scenes(difficulty="hard")
 PINNED = {
     EASY: "4aa158c94618233d409d1b4ea6789cf6912b64062af8bdd1ecf96c567e37b4b7",
-    HARD: "844241bb95fd147c57171d886befc2ee6516b42c2618f32051721ef4a2d39fcf",
+    HARD: "866cf3fcf9e66dcb8f0152344e91aa511a2ba8989ebe8c8ed58d0469f1e1f8f0",
 }
 """Digests of the first images and texts of the database."""
 
@@ -34,7 +34,7 @@ def test_easy_scenes_have_2_35_labels_on_average() -> None:
 
 def test_hard_scenes_have_one_background_and_one_to_three_shapes() -> None:
     labels = HARD.labels("database").float()
-    assert labels.sum(dim=1).mean().item() == pytest.approx(2.65, abs=0.05)
+    assert labels.sum(dim=1).mean().item() == pytest.approx(2.80, abs=0.05)
     assert (labels[:, :10].sum(dim=1) == 1).all()
     assert set(labels[:, 10:].sum(dim=1).tolist()) == {1.0, 2.0, 3.0}
 
@@ -43,10 +43,10 @@ def test_hard_scenes_have_many_label_vectors_and_classes_of_unequal_frequency() 
     labels = HARD.labels("database")
     assert len(labels.unique(dim=0)) > 1000
     shares = labels.float().mean(dim=0)
-    assert 0.04 < shares.min() < shares.max() / 2 < 0.1
+    assert 0.05 < shares.min() < shares.max() / 1.5
 
 
-@pytest.mark.parametrize(("scenes", "share"), [(EASY, 0.40), (HARD, 0.25)], ids=["easy", "hard"], indirect=["scenes"])
+@pytest.mark.parametrize(("scenes", "share"), [(EASY, 0.40), (HARD, 0.275)], ids=["easy", "hard"], indirect=["scenes"])
 def test_as_many_pairs_share_a_label_as_documented(scenes: Scenes, share: float) -> None:
     queries, database = scenes.labels("query").float(), scenes.labels("database").float()
     assert ((queries @ database.T) > 0).float().mean().item() == pytest.approx(share, abs=0.04)

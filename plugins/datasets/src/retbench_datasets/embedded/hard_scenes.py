@@ -21,9 +21,9 @@ _CLASSES = SceneClasses(
 
 _BACKGROUND_WEIGHTS = np.array([6, 5, 5, 4, 4, 4, 3, 3, 3, 3])
 """Relative frequencies of the backgrounds."""
-_PREFERENCE, _PREFERRED_SHAPES = 4, 5
+_PREFERENCE, _PREFERRED_SHAPES = 3, 5
 """How much more often a background has one of its preferred shapes than another one, and their number."""
-_MORE_SHAPES_PROBABILITIES = (0.50, 0.15)
+_MORE_SHAPES_PROBABILITIES = (0.60, 0.20)
 """Probabilities of at least two, and of three shapes."""
 
 # The last two words of each class also belong to another class: "blue" is a word of both sky and water.
@@ -91,6 +91,6 @@ def _draw_weighted(draws: SceneRandom, purpose: str, weights: NDArray[np.int64])
 HARD_SCENES = SceneDesign(
     _CLASSES,
     _draw_contents,
-    SceneStyle(radii=(0.17, 0.26), placements=6, colorings=6, hue_range=0.12, strokes=1),
+    SceneStyle(radii=(0.16, 0.25), placements=6, colorings=6, hue_range=0.2, strokes=1),
     SceneWording(_WORDS, words_per_label=2, silence=0.2, mistakes=0.3),
 )
