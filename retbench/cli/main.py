@@ -48,10 +48,11 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line and exit with its code; a user error prints one line, a bug prints a traceback."""
+    from retbench.cli.reading_progress import show_reading
     from retbench.errors import RetbenchError, UserError, command_line_names
 
     try:
-        with command_line_names():
+        with command_line_names(), show_reading():
             code = cli.main(standalone_mode=False) or 0
         sys.exit(code)
     except click.ClickException as error:
