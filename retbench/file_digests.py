@@ -42,6 +42,9 @@ class FileState(NamedTuple):
     inode: int
     device: int
 
+    def __str__(self) -> str:
+        return f"{self.size} {self.modified} {self.changed} {self.inode} {self.device}"
+
 
 class ReadFile(NamedTuple):
     """The state of a file, and the sha256 of its bytes as hexadecimal digits."""
@@ -88,17 +91,18 @@ def read_files(paths: Sequence[str | Path]) -> list[ReadFile]:
     names = [os.path.abspath(path) for path in paths]
     states = {name: _state(os.stat(name)) for name in dict.fromkeys(names)}
     with _Cache() as cache:
-        files = {name: file for name, file in cache.recall(list(states)).items() if file.state == states[name]}
-        unknown = [name for name in states if name not in files]
+        digests = cache.recall(states)
+        unknown = [name for name in states if name not in digests]
         with ThreadPoolExecutor() as threads:
             for start in range(0, len(unknown), BLOCK):
                 block, started = unknown[start : start + BLOCK], time.time_ns()
                 shares = [block[first : first + SHARE] for first in range(0, len(block), SHARE)]
                 read = dict(zip(block, chain.from_iterable(threads.map(_read_share, shares)), strict=True))
-                files.update(read)
+                states.update((name, file.state) for name, file in read.items())
+                digests.update((name, file.digest) for name, file in read.items())
                 cache.remember({name: file for name, file in read.items() if _is_lasting(name, file, started)})
                 _OBSERVER.get()(start + len(block), len(unknown))
-    return [files[name] for name in names]
+    return [ReadFile(states[name], digests[name]) for name in names]
 
 
 def _state(status: os.stat_result) -> FileState:
@@ -153,13 +157,12 @@ class _Cache:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             self._connection = sqlite3.connect(self._path, timeout=LOCK_SECONDS)
             self._connection.execute(
-                "create table if not exists files (path text primary key, size int, modified int, changed int, "
-                "inode text, device text, digest text)"
+                "create table if not exists files (path text primary key, state text, digest text)"
             )
 
-    def recall(self, paths: Sequence[str]) -> dict[str, ReadFile]:
-        """Return the remembered files among these, by path."""
-        files: dict[str, ReadFile] = {}
+    def recall(self, states: Mapping[str, FileState]) -> dict[str, str]:
+        """Return the digests of the files, by path, that were remembered in these states."""
+        digests, paths = dict[str, str](), list(states)
         for start in range(0, len(paths), QUERY_ROWS):
             chunk = paths[start : start + QUERY_ROWS]
             with self._tolerate_errors():
@@ -167,22 +170,16 @@ class _Cache:
                     break
                 places = ",".join("?" * len(chunk))
                 rows = self._connection.execute(f"select * from files where path in ({places})", chunk)
-                for path, size, modified, changed, inode, device, digest in rows:
-                    state = FileState(size, modified, changed, int(inode), int(device))
-                    files[path] = ReadFile(state, digest)
-        return files
+                digests.update((path, digest) for path, state, digest in rows if state == str(states[path]))
+        return digests
 
     def remember(self, files: Mapping[str, ReadFile]) -> None:
         """Add or replace files."""
-        # Inodes are unsigned 64-bit numbers, which SQLite does not have.
-        rows = [
-            (path, state.size, state.modified, state.changed, str(state.inode), str(state.device), digest)
-            for path, (state, digest) in files.items()
-        ]
+        rows = [(path, str(state), digest) for path, (state, digest) in files.items()]
         with self._tolerate_errors():
             if self._connection is not None:
                 with self._connection:
-                    self._connection.executemany("insert or replace into files values (?, ?, ?, ?, ?, ?, ?)", rows)
+                    self._connection.executemany("insert or replace into files values (?, ?, ?)", rows)
 
     @contextmanager
     def _tolerate_errors(self) -> Iterator[None]:
