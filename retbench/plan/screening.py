@@ -67,7 +67,7 @@ class Screening:
             advice = f"`retbench datasets check {dataset.name}` shows where"
             return Inspection(error=f"{dataset}: {type(error).__name__}: {error}; {advice}")
         if errors := [defect.text for defect in defects if defect.level == "error"]:
-            others = f" ({len(errors) - 1} more)" if len(errors) > 1 else ""
+            others = f" (errors: {len(errors)})" if len(errors) > 1 else ""
             advice = f"`retbench datasets check {dataset.name}` lists all defects"
             return Inspection(error=f"{dataset}: {errors[0]}{others}; {advice}")
         return Inspection(caveats=tuple(f"{dataset}: {each.text}" for each in defects if each.level == "warning"))
