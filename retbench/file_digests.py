@@ -86,6 +86,11 @@ def digest_files(paths: Sequence[str | Path]) -> list[str]:
     return [file.digest for file in read_files(paths)]
 
 
+def digest_file(path: str | Path) -> str:
+    """Return the sha256 of one file's bytes, as `digest_files` does."""
+    return digest_files([path])[0]
+
+
 def read_files(paths: Sequence[str | Path]) -> list[ReadFile]:
     """Return state and digest of each file as `digest_files` does; of a link, those of its target."""
     names = [os.path.abspath(path) for path in paths]

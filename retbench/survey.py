@@ -111,7 +111,7 @@ def survey(dataset: Dataset) -> Survey:
 def find_defects(dataset: Dataset) -> list[Finding]:
     """Return the defects in a dataset's ids, labels, classes and image files, errors first; no image is decoded.
 
-    A plan asks this of every dataset: an error stops it, and warnings are printed under every table.
+    A plan asks this of every dataset: after an error its cells fail, and warnings are printed under every table.
 
     Raises:
         UserError: the dataset cannot be read.

@@ -3,7 +3,6 @@
 import hashlib
 import json
 import math
-import os
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from retbench.canon import canonical, digest, file_digest
+from retbench.canon import canonical, digest
 
 LEAVES = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()
 JSON = st.recursive(LEAVES, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=12)
@@ -57,16 +56,3 @@ def test_a_value_that_is_not_json_is_rejected_with_its_type(value: Any) -> None:
 def test_keys_that_are_not_strings_are_rejected(value: Any) -> None:
     with pytest.raises(TypeError, match=r"canonical JSON: keys must be strings: got (1|None|True)"):
         canonical(value)
-
-
-def test_a_file_is_hashed_again_when_it_changes(tmp_path: Path) -> None:
-    file = tmp_path / "weights"
-    for content in (b"", b"first", b"other"):
-        file.write_bytes(content)
-        os.utime(file, ns=(0, len(content) + content[:1].count(b"o")))
-        assert file_digest(file) == hashlib.sha256(content).hexdigest()
-
-
-def test_the_error_on_a_missing_file_names_it(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match="weights"):
-        file_digest(tmp_path / "weights")

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from retbench import digest_files, file_digests
-from retbench.file_digests import ReadFile, cache_root, observe_reading, read_files
+from retbench.file_digests import ReadFile, cache_root, digest_file, observe_reading, read_files
 
 
 @pytest.fixture
@@ -198,3 +198,14 @@ def test_the_cache_is_in_the_users_cache_folder(monkeypatch: pytest.MonkeyPatch,
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setenv("HOME", str(tmp_path))
     assert cache_root() == tmp_path / ".cache" / "retbench"
+
+
+def test_one_file_has_the_digest_of_its_bytes_after_every_change(tmp_path: Path, reads: list[str]) -> None:
+    file = tmp_path / "weights"
+    for content in (b"", b"first", b"other"):
+        file.write_bytes(content)
+        os.utime(file, ns=(0, 0))
+        assert digest_file(file) == sha256(content).hexdigest()
+    file.unlink()
+    with pytest.raises(FileNotFoundError, match="weights"):
+        digest_file(file)

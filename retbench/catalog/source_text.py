@@ -28,7 +28,7 @@ from types import CodeType, FunctionType, ModuleType
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
-from retbench.canon import file_digest
+from retbench.file_digests import digest_file
 
 _SCALARS = (type(None), bool, int, float, complex, str, bytes)
 _LITERAL_NODES = (ast.Constant, ast.BinOp, ast.UnaryOp, ast.operator, ast.unaryop)
@@ -89,7 +89,7 @@ def read_module(name: str, file: Path) -> str:
         OSError, SyntaxError, UnicodeError: the file cannot be read.
     """
     if file.suffix != ".py":
-        return f"file {file_digest(file)}"
+        return f"file {digest_file(file)}"
     parsed = _parse(importlib.util.decode_source(file.read_bytes()))
     text = ast.unparse(parsed.tree)
     module = sys.modules.get(name)

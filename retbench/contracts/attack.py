@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, ClassVar, Literal
@@ -25,7 +25,7 @@ Need = Literal["training", "training_codes", "database_labels", "database_codes"
 """Data that an attack may use besides the network: `target_texts` are in the `Batch`, the others in `Knowledge`."""
 
 
-class QueriedNetwork(HashNetwork):
+class QueriedNetwork(HashNetwork, ABC):
     """The attacked network as a black-box attack sees it: it answers and counts queries, and shows nothing else.
 
     Every image that is evaluated is one query for the query image that it belongs to: each copy that an expectation
@@ -38,6 +38,7 @@ class QueriedNetwork(HashNetwork):
     are closed.
     """
 
+    @abstractmethod
     def image(self, images: Tensor) -> Tensor:
         """Return the answers to one or several copies of the batch; like `query` with rows 0 to B - 1, repeated.
 
@@ -48,8 +49,8 @@ class QueriedNetwork(HashNetwork):
         Raises:
             ContractBreach: as for `query`, or a number of images that is no multiple of B.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def query(self, images: Tensor, rows: Tensor) -> Tensor:
         """Return the answers to images of some rows of the batch, float32 (N, K).
 
@@ -61,17 +62,16 @@ class QueriedNetwork(HashNetwork):
             ContractBreach: the queries would exceed the budget of a row, images require gradients, or images or rows
                 are not as described. Nothing is answered or counted then.
         """
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def used(self) -> Tensor:
         """The queries used so far for each row of the batch: int64 (B,)."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def remaining(self) -> Tensor:
         """The queries left for each row of the batch: int64 (B,)."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
-from retbench.canon import Json, file_digest
+from retbench.canon import Json
 from retbench.contracts.definition.option_types import option_types
 from retbench.contracts.definition.option_values import (
     OptionValueError,
@@ -21,6 +21,7 @@ from retbench.contracts.definition.option_values import (
 )
 from retbench.contracts.facts import Facts
 from retbench.errors import OptionError, suggest
+from retbench.file_digests import digest_file
 
 if TYPE_CHECKING:
     from retbench.contracts.attack import AttackPart
@@ -145,7 +146,7 @@ class Component(BaseModel):
     def spec(self, facts: Facts) -> dict[str, Json]:
         """Return the component's part of a recipe: kind, name, revision, options and, for a local class, its code."""
         options = self.options_json()
-        options.update({name: f"sha256:{file_digest(path)}" for name, path in self.files(facts).items()})
+        options.update({name: f"sha256:{digest_file(path)}" for name, path in self.files(facts).items()})
         spec: dict[str, Json] = {"kind": self.kind, "name": self.name, "revision": self.revision, "options": options}
         return {**spec, "code": self.code} if self.code else spec
 

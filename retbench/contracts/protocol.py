@@ -7,7 +7,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from retbench.canon import Json, file_digest
+from retbench.canon import Json
+from retbench.file_digests import digest_file
 
 MapRule = Literal["full", "top-k", "top-k-skip", "first-k-relevant"]
 TieRule = Literal["stable", "expected", "best", "worst"]
@@ -53,7 +54,7 @@ class TargetRule(BaseModel):
     def identity(self, dataset: str) -> dict[str, Json]:
         """Return the fields as JSON, with the sha256 of the file in place of its path."""
         fields = self.model_dump(mode="json")
-        return {**fields, "file": f"sha256:{file_digest(self.path(dataset))}" if self.file else None}
+        return {**fields, "file": f"sha256:{digest_file(self.path(dataset))}" if self.file else None}
 
     @model_validator(mode="after")
     def _check_file(self) -> Self:

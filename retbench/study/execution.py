@@ -57,17 +57,19 @@ def execute(
     emit = EventDispatcher([handler, LogFile(study.store.root, study.identity.stem)], study.catalog)
     executor = LocalExecutor(study.store, study.device, emit, step_timeout, study.versions)
     with study.store.in_use():  # no artifact may vanish between the record, which keeps it, and the steps that use it
-        execution, removed = start_record(study), dict[str, int]()
+        execution = start_record(study)
         earlier = {key for key in study.planned.steps if study.store.has(key)}
         try:
             result = executor.run(study.planned)
-        finally:  # also after Ctrl-C
-            removed = _remove_results_of_changed_datasets(study, earlier)
+        except BaseException:  # such as Ctrl-C
+            if problem := _remove_results_of_changed_datasets(study, earlier):
+                emit(Event("warning", message=problem))
+            raise
+        problem = _remove_results_of_changed_datasets(study, earlier)
         seconds = time.perf_counter() - started
         finish_record(study, execution, result.failures, seconds)
-    if removed:
-        names = ", ".join(f"{name} ({count} steps)" for name, count in removed.items())
-        raise UserError(f"files changed during the run, so its results were removed: dataset {names}; run it again")
+    if problem:
+        raise UserError(problem)
     totals = Event(
         "finished",
         seconds=round(seconds, 3),
@@ -124,7 +126,7 @@ def _find_changed_datasets(plan: Plan) -> dict[str, str]:
     return changed
 
 
-def _remove_results_of_changed_datasets(study: Study, earlier: Collection[str]) -> dict[str, int]:
+def _remove_results_of_changed_datasets(study: Study, earlier: Collection[str]) -> str | None:
     """Remove the results of this run that depend on a dataset which changed during it.
 
     Args:
@@ -132,7 +134,7 @@ def _remove_results_of_changed_datasets(study: Study, earlier: Collection[str]) 
         earlier: the keys that were in the store before the run.
 
     Returns:
-        The number of removed results, by name of the dataset; empty if nothing changed.
+        What was removed, and what to do; None if nothing changed.
     """
     changed, sources, removed = _find_changed_datasets(study.planned), dict[str, set[str]](), Counter[str]()
     for key, step in study.planned.steps.items() if changed else ():
@@ -142,4 +144,7 @@ def _remove_results_of_changed_datasets(study: Study, earlier: Collection[str]) 
             if key not in earlier and study.store.has(key):
                 study.store.discard(key)
                 removed[changed[identity]] += 1
-    return dict(removed)
+    if not removed:
+        return None
+    names = ", ".join(f"{name} ({count} steps)" for name, count in removed.items())
+    return f"files changed during the run, so its results were removed: dataset {names}; run it again"

@@ -1,14 +1,16 @@
 """Options are checked, compared and digested."""
 
+import os
 from pathlib import Path
 from typing import ClassVar, Literal
 
 import pytest
 from pydantic import Field, ValidationError, model_validator
 
-from retbench.canon import digest, file_digest
+from retbench.canon import digest
 from retbench.contracts import Attack, Component, Facts
 from retbench.errors import OptionError
+from retbench.file_digests import digest_file
 from retbench.testing.toys import FaultyAttack, ToyAttack, ToyDataset, ToyHasher, ToyPart, ToyPurifier
 
 FACTS = ToyDataset().facts()
@@ -144,10 +146,13 @@ def test_the_spec_contains_the_digest_of_a_file_and_not_its_path(tmp_path: Path)
         "steps": 10,
         "widths": [8, 16],
         "rule": "near",
-        "weights": f"sha256:{file_digest(first)}",
+        "weights": f"sha256:{digest_file(first)}",
     }
     assert spec == Tuned(weights=second).spec(FACTS)
+    times = second.stat()
     second.write_bytes(b"changed")
+    os.utime(second, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert second.stat().st_size == times.st_size
     assert spec != Tuned(weights=second).spec(FACTS)
 
 

@@ -53,6 +53,16 @@ def flip(tensor: Tensor) -> None:
         tensor.copy_(tensor.flip(0).clone())
 
 
+def find_breach(run: Callable[[], object], inputs: dict[str, Any]) -> str | None:
+    """Return the breach of a component that runs this with these inputs, or None."""
+    try:
+        with isolate(ToyAttack(), inputs):
+            run()
+    except ContractBreach as error:
+        return str(error)
+    return None
+
+
 EDITS: list[Edit] = [add, add_to_data, add_through_numpy, flip]
 
 
@@ -103,8 +113,10 @@ def test_a_changed_network_is_named(edit: Callable[[nn.Module], None]) -> None:
 @given(st.lists(st.floats(width=32), max_size=20), st.sampled_from([torch.float32, torch.float64, torch.bfloat16]))
 def test_unchanged_inputs_pass_whatever_their_bits_are(values: list[float], dtype: torch.dtype) -> None:
     tensor = torch.tensor(values, dtype=dtype)
-    with isolate(ToyAttack(), {"tensor": tensor, "state": {"a": tensor}, "nothing": None}):
-        tensor.sum()
+    inputs = {"tensor": tensor, "state": {"a": tensor}, "nothing": None}
+    assert find_breach(tensor.sum, inputs) is None
+    if len(values):
+        assert find_breach(lambda: tensor.fill_(0.5 if tensor[0] != 0.5 else 0.25), inputs) is not None
 
 
 @given(st.lists(st.integers(-3, 3), min_size=1, max_size=8), st.data())
@@ -173,9 +185,12 @@ def test_a_changed_working_folder_is_restored_and_named(tmp_path: Path, monkeypa
 
 
 def test_settings_that_the_component_restores_are_no_breach() -> None:
-    with isolate(ToyAttack(), {}), torch.no_grad(), torch.autocast("cpu"), torch.autograd.set_detect_anomaly(False):
-        torch.set_default_dtype(torch.float64)
-        torch.set_default_dtype(torch.float32)
+    def change_and_restore() -> None:
+        with torch.no_grad(), torch.autocast("cpu"), torch.autograd.set_detect_anomaly(False):
+            torch.set_default_dtype(torch.float64)
+            torch.set_default_dtype(torch.float32)
+
+    assert find_breach(change_and_restore, {}) is None
 
 
 def test_settings_are_restored_after_an_exception() -> None:

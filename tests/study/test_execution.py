@@ -9,8 +9,9 @@ import pytest
 from torch import Tensor, nn
 
 import retbench
-from retbench import Batch, Knowledge, Noise, UserError
+from retbench import Batch, Event, Knowledge, Noise, UserError
 from retbench.canon import digest
+from retbench.study.execution import execute
 from retbench.testing.toys import ToyAttack, ToyDataset
 
 IMAGE = Path("image.jpg")
@@ -82,8 +83,11 @@ def test_results_are_also_removed_after_an_interruption(study: retbench.Study) -
     victims = [key for key, step in study.planned.steps.items() if step.name == "encode"]
     study.store.discard(victims[0])
     instruct("interrupt")
+    events: list[Event] = []
     with pytest.raises(KeyboardInterrupt):
-        study.run(progress=False)
+        execute(study, events.append)
+    (warning,) = (event.message for event in events if event.event == "warning")
+    assert "results were removed: dataset files" in warning
     assert not any(study.store.has(key) for key in (*attacked, victims[0]))
 
 

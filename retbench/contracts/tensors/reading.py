@@ -95,7 +95,7 @@ def _check_rows(values: Sequence[T], kind: type[T], dataset: Dataset, split: Spl
     checked, rows = tuple(values), dataset.facts().sizes[split]
     if len(checked) != rows:
         raise contract_breach(dataset, f"wrong number of {what} of {split}: got {len(checked)}, expected {rows}")
-    if wrong := next((value for value in checked if not isinstance(value, kind)), None):
-        got = f"{wrong!r} ({type(wrong).__name__})"
+    if wrong := [value for value in checked if not isinstance(value, kind)]:
+        got = f"{wrong[0]!r} ({type(wrong[0]).__name__})"
         raise contract_breach(dataset, f"wrong {what} of {split}: got {got}, expected {kind.__name__} objects")
     return checked

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
-from retbench.canon import file_digest
+from retbench.file_digests import digest_file
 
 
 def weights_root() -> Path:
@@ -44,7 +44,7 @@ class Weights(NamedTuple):
         """Return the reason why the file cannot be used, or None: it is missing, or its digest is wrong."""
         if not self.path.is_file():
             return f"missing: expected {self.path}, published at {self.url}"
-        digest = file_digest(self.path) if self.sha256 else ""
+        digest = digest_file(self.path) if self.sha256 else ""
         if not digest.startswith(self.sha256):
             return f"not the published file: {self.path}: sha256 got {digest[:16]}, expected {self.sha256}; remove it"
         return None

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from retbench.contracts import TrainingData
 from retbench.contracts.facts import Split
-from retbench.contracts.tensors import read_images, read_labels, read_texts
+from retbench.contracts.tensors import read_ids, read_image_files, read_images, read_labels, read_texts
 from retbench.errors import ContractBreach
 from retbench.stages import draw_queries
 from retbench.testing.toys import ToyDataset
@@ -34,6 +34,18 @@ class ChangedDataset(ToyDataset):
 
     def texts(self, split: Split, rows: Sequence[int]) -> Any:
         return type(self).change(ToyDataset().texts(split, rows))
+
+
+class ListedDataset(ToyDataset):
+    """Returns the values that the test sets as ids and files."""
+
+    values: ClassVar[Sequence[Any]]
+
+    def ids(self, split: Split) -> Any:
+        return self.values
+
+    def image_files(self, split: Split) -> Any:
+        return self.values
 
 
 class NamedTensor(Tensor):
@@ -160,3 +172,16 @@ def test_no_rows_and_no_items_are_accepted() -> None:
     assert read_images(TOY, "query", [], CPU).shape == (0, 3, 12, 12)
     assert read_texts(TOY, "query", [], CPU).shape == (0, 3)
     assert read_labels(ToyDataset(queries=0), "query").shape == (0, 3)
+
+
+@pytest.mark.parametrize("wrong", [0, None, b"a", 7], ids=["zero", "none", "bytes", "number"])
+def test_values_of_the_wrong_kind_are_a_breach_of_the_dataset(wrong: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = TOY.facts().sizes["query"]
+    monkeypatch.setattr(ListedDataset, "values", ["a"] * (rows - 1) + [wrong], raising=False)
+    with pytest.raises(ContractBreach, match=rf"wrong ids of query: got {wrong!r} .*, expected str objects"):
+        read_ids(ListedDataset(), "query")
+    with pytest.raises(ContractBreach, match="wrong image_files of query: got 'a' .*, expected ImageFile objects"):
+        read_image_files(ListedDataset(), "query")
+    monkeypatch.setattr(ListedDataset, "values", ["a"] * (rows - 1))
+    with pytest.raises(ContractBreach, match=rf"wrong number of ids of query: got {rows - 1}, expected {rows}"):
+        read_ids(ListedDataset(), "query")
