@@ -180,7 +180,7 @@ def test_values_of_the_wrong_kind_are_a_breach_of_the_dataset(wrong: object, mon
     monkeypatch.setattr(ListedDataset, "values", ["a"] * (rows - 1) + [wrong], raising=False)
     with pytest.raises(ContractBreach, match=rf"wrong ids of query: got {wrong!r} .*, expected str objects"):
         read_ids(ListedDataset(), "query")
-    with pytest.raises(ContractBreach, match="wrong image_files of query: got 'a' .*, expected ImageFile objects"):
+    with pytest.raises(ContractBreach, match=r"wrong image_files of query: got 'a' .*, expected ImageFile objects"):
         read_image_files(ListedDataset(), "query")
     monkeypatch.setattr(ListedDataset, "values", ["a"] * (rows - 1))
     with pytest.raises(ContractBreach, match=rf"wrong number of ids of query: got {rows - 1}, expected {rows}"):
