@@ -53,6 +53,10 @@ class ReadFile(NamedTuple):
     digest: str
 
 
+_KNOWN: dict[str, ReadFile] = {}
+"""The single files read by this process, of which there are few."""
+
+
 def cache_root() -> Path:
     """Return the folder of remembered digests: `RETBENCH_CACHE`, or `retbench` in the user's cache folder."""
     if root := os.environ.get("RETBENCH_CACHE"):
@@ -87,8 +91,17 @@ def digest_files(paths: Sequence[str | Path]) -> list[str]:
 
 
 def digest_file(path: str | Path) -> str:
-    """Return the sha256 of one file's bytes, as `digest_files` does."""
-    return digest_files([path])[0]
+    """Return the sha256 of one file's bytes, as `digest_files` does; also remembered in this process.
+
+    Recipes ask for the digest of a weight file many times, perhaps where no cache can be written.
+    """
+    name = os.path.abspath(path)
+    known = _KNOWN.get(name)
+    if known is None or known.state != _state(os.stat(name)):
+        (known,) = read_files([name])
+        if _is_lasting(name, known, time.time_ns()):
+            _KNOWN[name] = known
+    return known.digest
 
 
 def read_files(paths: Sequence[str | Path]) -> list[ReadFile]:
@@ -121,8 +134,11 @@ def _read_share(paths: Sequence[str]) -> list[ReadFile]:
 def _read(path: str) -> ReadFile:
     with open(path, "rb", buffering=0) as stream:  # hashlib.file_digest takes twice the time for small files
         state, digest = _state(os.fstat(stream.fileno())), sha256()
-        while chunk := stream.read(CHUNK_BYTES):
-            digest.update(chunk)
+        try:
+            while chunk := stream.read(CHUNK_BYTES):
+                digest.update(chunk)
+        except OSError as error:  # of a disk or a server; it does not know the name of the file
+            raise OSError(error.errno, error.strerror, path) from None
     return ReadFile(state, digest.hexdigest())
 
 
@@ -158,11 +174,11 @@ class _Cache:
 
     def _open(self) -> None:
         with self._tolerate_errors():
-            self._path = cache_root() / "files-1.sqlite"  # another number for another table
+            self._path = cache_root() / "files-2.sqlite"  # another number for another table
             self._path.parent.mkdir(parents=True, exist_ok=True)
             self._connection = sqlite3.connect(self._path, timeout=LOCK_SECONDS)
             self._connection.execute(
-                "create table if not exists files (path text primary key, state text, digest text)"
+                "create table if not exists files (path blob primary key, state text, digest text)"
             )
 
     def recall(self, states: Mapping[str, FileState]) -> dict[str, str]:
@@ -174,13 +190,15 @@ class _Cache:
                 if self._connection is None:
                     break
                 places = ",".join("?" * len(chunk))
-                rows = self._connection.execute(f"select * from files where path in ({places})", chunk)
-                digests.update((path, digest) for path, state, digest in rows if state == str(states[path]))
+                names = {os.fsencode(path): path for path in chunk}  # a name may be no UTF-8
+                rows = self._connection.execute(f"select * from files where path in ({places})", [*names])
+                found = ((names[name], state, digest) for name, state, digest in rows)
+                digests.update((path, digest) for path, state, digest in found if state == str(states[path]))
         return digests
 
     def remember(self, files: Mapping[str, ReadFile]) -> None:
         """Add or replace files."""
-        rows = [(path, str(state), digest) for path, (state, digest) in files.items()]
+        rows = [(os.fsencode(path), str(state), digest) for path, (state, digest) in files.items()]
         with self._tolerate_errors():
             if self._connection is not None:
                 with self._connection:

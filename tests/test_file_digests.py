@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import os
 import sqlite3
 import subprocess
@@ -87,7 +89,7 @@ def test_a_file_that_has_just_changed_is_not_remembered(
 )
 def test_a_damaged_cache_is_made_anew(files: list[Path], reads: list[str], damage: bytes) -> None:
     first = digest_files(files)
-    (cache_root() / "files-1.sqlite").write_bytes(damage)
+    (cache_root() / "files-2.sqlite").write_bytes(damage)
     assert digest_files(files) == first
     reads.clear()
     assert digest_files(files) == first
@@ -101,7 +103,7 @@ def test_damage_in_the_middle_of_the_cache_is_repaired_by_later_readings(
     for path in many:
         path.write_bytes(path.name.encode())
     expected = digest_files(many)
-    database = cache_root() / "files-1.sqlite"
+    database = cache_root() / "files-2.sqlite"
     content = bytearray(database.read_bytes())
     content[4096 * 2 : 4096 * 6] = b"\xff" * 4096 * 4  # the first page, which describes the table, stays
     database.write_bytes(content)
@@ -117,7 +119,7 @@ def test_a_cache_that_another_process_locks_is_kept(
 ) -> None:
     monkeypatch.setattr(file_digests, "LOCK_SECONDS", 0.05)
     first = digest_files(files[:2])
-    with closing(sqlite3.connect(cache_root() / "files-1.sqlite")) as other:
+    with closing(sqlite3.connect(cache_root() / "files-2.sqlite")) as other:
         other.execute("begin exclusive")
         assert digest_files(files)[:2] == first
         other.rollback()
@@ -209,3 +211,41 @@ def test_one_file_has_the_digest_of_its_bytes_after_every_change(tmp_path: Path,
     file.unlink()
     with pytest.raises(FileNotFoundError, match="weights"):
         digest_file(file)
+
+
+def test_a_name_that_is_no_utf_8_is_remembered_like_others(tmp_path: Path, files: list[Path], reads: list[str]) -> None:
+    odd = os.fsencode(tmp_path) + b"/\xff.bin"
+    with open(odd, "wb") as stream:
+        stream.write(b"odd")
+    paths = [*files, os.fsdecode(odd)]
+    first = digest_files(paths)
+    assert first[-1] == sha256(b"odd").hexdigest()
+    reads.clear()
+    assert digest_files(paths) == first
+    assert reads == []
+
+
+def test_one_file_is_read_once_without_a_cache(
+    files: list[Path], reads: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RETBENCH_CACHE", "/proc/none")
+    assert len({digest_file(files[0]) for _ in range(3)}) == 1
+    assert reads == [files[0].name]
+    files[0].write_bytes(b"other")
+    assert digest_file(files[0]) == sha256(b"other").hexdigest()
+
+
+class FaultyDisk(io.FileIO):
+    """A file that the disk cannot return."""
+
+    def read(self, size: int | None = -1) -> bytes:
+        raise OSError(errno.EIO, "Input/output error")
+
+
+def test_an_error_of_the_disk_names_its_file(
+    tmp_path: Path, files: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RETBENCH_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(file_digests, "open", lambda path, *_, **__: FaultyDisk(path), raising=False)
+    with pytest.raises(OSError, match=r"Input/output error: '.*a\.png'$"):
+        digest_files(files[:1])

@@ -53,8 +53,7 @@ class Context:
         component: the name of the component that runs, for messages.
         key: the key of the step; a checkpoint of another step is not used.
         warn: reports a text to the user while the step runs.
-        caveat: stores a warning about the numbers in the step's artifact; it is printed under every table with a row
-            that depends on this artifact.
+        distrust: stores a reason not to trust the step's artifact: a footnote of every number that depends on it.
         checkpoints: a folder that survives if this fit is killed and is emptied when it is done; None for no
             checkpoints. `Course` keeps its checkpoints there.
         checkpoint_every: seconds between two checkpoints of a `Course`; a killed fit loses about this much work.
@@ -72,7 +71,7 @@ class Context:
     component: str = "training"
     key: str = ""
     warn: Callable[[str], None] = _ignore_text
-    caveat: Callable[[str], None] = _ignore_text
+    distrust: Callable[[str], None] = _ignore_text
 
     def save_checkpoint(self, name: str, state: Mapping[str, Any]) -> None:
         """Save `state` under a name until the step is done; does nothing without a checkpoint folder.
@@ -103,7 +102,7 @@ class Context:
         """Return the state last saved under a name, its tensors on the CPU, or None if there is none.
 
         A checkpoint that is damaged, belongs to another step or does not fit is removed with a warning, and the one
-        before it is taken.
+        before it is taken; one that the disk does not return is left.
 
         Args:
             name: as in `save_checkpoint`.
@@ -119,6 +118,9 @@ class Context:
                 problem = explain_misfit(candidate) if explain_misfit else None
             except ValueError as error:
                 problem = str(error)
+            except OSError as error:  # of the disk: the file may be sound, and is kept
+                problems.append(f"{path.name}: it cannot be read: {error.strerror or error}")
+                continue
             if problem is None:
                 state = candidate
                 break

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping, Sequence
-from statistics import fmean
+from statistics import fmean, variance
 from typing import Any, NamedTuple
 
 import torch
@@ -22,6 +22,8 @@ Stateful = nn.Module | Optimizer | LRScheduler
 
 FEWEST_LOSSES = 50
 """Number of steps from which on a training is judged by its losses."""
+RISE = 4.0
+"""Standard errors by which the losses of a diverged training have risen; flat ones hardly ever rise by as much."""
 MOMENTS = frozenset({"exp_avg", "exp_avg_sq", "max_exp_avg_sq", "momentum_buffer", "square_avg", "grad_avg", "sum"})
 """Entries of an optimizer's state that have the shape of their parameter."""
 LOSSES_PER_CHECK = 32
@@ -54,8 +56,8 @@ class Course:
     otherwise short epochs of a large network would spend more time on writing than on training. A checkpoint that does
     not fit the modules is dropped, with a warning, before any of them is changed.
 
-    A training whose losses end above their beginning, although all are finite, has diverged: `record` adds a caveat to
-    its artifact, which every row that depends on it prints.
+    A training whose losses end above their beginning, although all are finite, has diverged: `record` stores that in
+    its artifact, as a warning of every row that depends on it.
 
     Args:
         ctx: the context of the fit; a checkpoint in its folder is loaded at once.
@@ -149,7 +151,7 @@ class Course:
             self._last_save = time.monotonic()
 
     def record(self, ceilings: Mapping[str, float] | None = None) -> None:
-        """Store the curves in the artifact of the fit, and a caveat if it diverged; call it after the last step.
+        """Store the curves in the artifact of the fit, and a warning if it diverged; call it after the last step.
 
         Args:
             ceilings: values that losses of useless networks have, by name of the loss: a training that does not end
@@ -164,7 +166,7 @@ class Course:
             self.ctx.record(name, curve)
         for name, losses in self._watched.items():
             if problem := explain_divergence(losses, (ceilings or {}).get(name, math.inf)):
-                self.ctx.caveat(f"its training diverged: {name} {problem}; {_REMEDY}")
+                self.ctx.distrust(f"its training diverged: {name} {problem}; {_REMEDY}")
 
     def _check_later(self, name: str, loss: Tensor, falls: bool) -> None:
         self._unchecked.append(_Unchecked(name, self.step + 1, loss, falls))
@@ -173,7 +175,8 @@ class Course:
 
     def _check_losses(self) -> None:
         unchecked, self._unchecked = self._unchecked, []
-        losses = torch.stack([each.loss for each in unchecked]).tolist() if unchecked else []
+        on_one_device = len({each.loss.device for each in unchecked}) == 1
+        losses = torch.stack([each.loss for each in unchecked]).tolist() if on_one_device else [*map(_read, unchecked)]
         for each, loss in zip(unchecked, losses, strict=True):
             if not math.isfinite(loss):
                 raise self._divergence(f"{each.name} of step {each.step} is not finite: got {loss}")
@@ -232,6 +235,10 @@ class Course:
         self._watched = {name: losses.tolist() for name, losses in checkpoint["watched"].items()}
 
 
+def _read(unchecked: _Unchecked) -> float:
+    return float(unchecked.loss)
+
+
 class _Unchecked(NamedTuple):
     """A scalar that is still on the device, and the step that it belongs to."""
 
@@ -244,8 +251,8 @@ class _Unchecked(NamedTuple):
 def explain_divergence(losses: Sequence[float], ceiling: float = math.inf) -> str | None:
     """Return how the losses of a training rose, or None if they fell or are too few to tell.
 
-    The mean of the last tenth is compared with that of the first; single losses depend on their batch, so fewer than
-    FEWEST_LOSSES are not judged.
+    The mean of the last tenth is compared with that of the first. Single losses depend on their batch, so fewer than
+    FEWEST_LOSSES are not judged, and a rise counts from RISE standard errors on.
 
     Args:
         losses: the loss of each step, finite.
@@ -255,7 +262,8 @@ def explain_divergence(losses: Sequence[float], ceiling: float = math.inf) -> st
         return None
     tenth = len(losses) // 10
     first, last = fmean(losses[:tenth]), fmean(losses[-tenth:])
-    if last > first:
+    error = math.sqrt((variance(losses[:tenth]) + variance(losses[-tenth:])) / tenth)
+    if last - first > RISE * error:
         return f"rose from {first:.4g} to {last:.4g} (means of the first and of the last tenth of its steps)"
     if last >= ceiling:
         return f"ended at {last:.4g} (mean of the last tenth of its steps), a useless network has {ceiling:g}"

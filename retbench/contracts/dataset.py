@@ -108,7 +108,8 @@ class Dataset(Component):
 
         The default is the digest of name, revision and options, which suits a dataset that is generated or shipped with
         its plugin. A dataset that reads files must digest their bytes as well: `retbench.digest_files(paths)` reads
-        only files that changed since the last run. It is called once per plan, and again when the plan is run.
+        only files that changed since the last run. It is called once per plan, and again before and after the plan is
+        run; an exception then means that the files have changed.
         """
         return digest({"name": self.name, "revision": self.revision, "options": self.options_json()})
 

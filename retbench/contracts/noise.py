@@ -161,7 +161,7 @@ def reserve_noise(component: str, ids: Sequence[str]) -> Iterator[None]:
         _RESERVED.pop()
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=64)  # of up to some hundred kilobytes each; a batch needs a few
 def _keys(seed: int, ids: tuple[str, ...], purpose: str, copy: int) -> Tensor:
     digests = (hashlib.blake2b(f"{seed}\0{purpose}\0{copy}\0{name}".encode(), digest_size=8).digest() for name in ids)
     return torch.tensor([int.from_bytes(d, "little", signed=True) for d in digests], dtype=torch.int64)

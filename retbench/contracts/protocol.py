@@ -82,8 +82,8 @@ class Protocol(BaseModel):
     ties: TieRule = Field("stable", description="order of items at the same Hamming distance")
     targets: TargetRule = TargetRule()
     quantize: bool = Field(False, description="round attacked and purified images to 8 bits before encoding")
-    confidence: float = Field(0.95, gt=0, lt=1, description="level of the bootstrap confidence intervals over queries")
-    resamples: int = Field(2000, ge=100, le=100_000, description="number of bootstrap resamples")
+    confidence: float = Field(0.95, gt=0, lt=1, description="level of the confidence intervals over queries")
+    resamples: int = Field(2000, ge=100, le=100_000, description="number of resamples of each confidence interval")
 
     @model_validator(mode="after")
     def _check_depth(self) -> Self:

@@ -24,7 +24,7 @@ from retbench.plan import Plan
 from retbench.stages import Outcome, Stage
 from retbench.stages.check import RECORD_PREFIX, check_record
 from retbench.stages.stage import CostKind
-from retbench.stages.states import CAVEATS
+from retbench.stages.states import WARNINGS
 from retbench.store import Artifact, Store
 
 BATCH_SIZE = 64
@@ -153,7 +153,7 @@ class LocalExecutor:
                 self.batch_sizes[kind] = min(cast(int, size), self.batch_sizes.get(kind, BATCH_SIZE))
 
     def _execute(self, stage: Stage) -> None:
-        started, records, caveats = time.perf_counter(), dict[str, Any](), list[str]()
+        started, records, warnings = time.perf_counter(), dict[str, Any](), list[str]()
         batch_size = self._batch_size(stage)
         reset_peak(self.device)
         with (
@@ -175,12 +175,12 @@ class LocalExecutor:
                 component=stage.method,
                 key=stage.key,
                 warn=lambda message: self._report("warning", stage, message=message),
-                caveat=caveats.append,
+                distrust=warnings.append,
             )
             outcome = _add_records(stage.run(self.store.get, ctx), records)
-            if caveats:
-                self._report("warning", stage, message=f"{stage.method}: {'; '.join(caveats)}")
-                outcome = outcome._replace(summary={**outcome.summary, CAVEATS: cast(Json, caveats)})
+            if warnings:
+                self._report("warning", stage, message=f"{stage.method}: {'; '.join(warnings)}")
+                outcome = outcome._replace(summary={**outcome.summary, WARNINGS: cast(Json, warnings)})
             self._store_outcome(stage, outcome, time.perf_counter() - started, batch_size, resumed)
 
     def _store_outcome(

@@ -10,6 +10,8 @@ from retbench.store.files import replace_file
 THREADS_FILE = "threads.json"
 OWN_FILES = {THREADS_FILE, ".lock"}
 """Files in a folder of checkpoints that are not checkpoints."""
+UNFINISHED = {".partial", ".tmp"}
+"""Suffixes of files that a killed process has left."""
 
 
 def note_threads(folder: Path, threads: int) -> list[int]:
@@ -19,7 +21,7 @@ def note_threads(folder: Path, threads: int) -> list[int]:
         The other numbers, with which the training that this attempt resumes has run; none without a checkpoint, because
         such a training starts anew.
     """
-    resumed = any(entry.name not in OWN_FILES for entry in folder.iterdir())
+    resumed = any(path.name not in OWN_FILES and path.suffix not in UNFINISHED for path in folder.iterdir())
     earlier = _read_threads(folder / THREADS_FILE) if resumed else []
     if threads not in earlier or not resumed:
         replace_file(folder / THREADS_FILE, json.dumps([*earlier, threads]).encode())

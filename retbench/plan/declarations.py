@@ -7,16 +7,18 @@ of a cell, so they are checked here. A breach stops the plan: the plugin needs a
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, TypeVar, get_args
 
 from retbench.canon import Json
 from retbench.contracts import Attack, AttackPart, Ball, Component, Facts, Goal, Hasher, Part
 from retbench.contracts.definition import definition_problem, option_values_problem
 from retbench.contracts.tensors import contract_breach
-from retbench.errors import suggest
+from retbench.errors import ContractBreach, UserError, suggest
 from retbench.plan.caching import cached_method
+
+T = TypeVar("T")
 
 
 class DeclarationCheck:
@@ -37,7 +39,18 @@ class DeclarationCheck:
 
     @cached_method
     def check(self, component: Component, facts: Facts) -> None:
-        """Check options, recipe and files of a component, its parts, and the budget of an attack on these images."""
+        """Check options, recipe and files of a component, its parts, and the budget of an attack on these images.
+
+        Raises:
+            UserError: a file that an option names cannot be read.
+        """
+        try:
+            self._check(component, facts)
+        except OSError as error:
+            problem = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+            raise UserError(f"{component}: {problem}") from error
+
+    def _check(self, component: Component, facts: Facts) -> None:
         parts = parts_of(component, facts)
         for piece in (component, *parts.values()):
             if problem := option_values_problem(piece) or _spec_problem(piece, facts):
@@ -64,13 +77,28 @@ class DeclarationCheck:
             )
 
 
+def call_declared(component: Component, method: Callable[[Facts], T], facts: Facts) -> T:
+    """Return what a component declares by a method.
+
+    Raises:
+        ContractBreach: the method raised an exception that is no message to the user.
+    """
+    try:
+        return method(facts)
+    except (ContractBreach, UserError):
+        raise
+    except Exception as error:  # a plugin's code may raise anything
+        problem = f"{method.__name__}: it raised {type(error).__name__}: {error}"
+        raise contract_breach(component, problem) from error
+
+
 def parts_of(component: Component, facts: Facts) -> Mapping[str, Component]:
     """Return the parts of a component by role.
 
     Raises:
         ContractBreach: `parts` does not return parts by role.
     """
-    parts: object = component.parts(facts)
+    parts: object = call_declared(component, component.parts, facts)
     if not isinstance(parts, Mapping):
         raise contract_breach(component, f"parts: got {type(parts).__name__}, expected a dictionary of parts by role")
     for role, part in parts.items():
@@ -106,7 +134,7 @@ def _cached_problem(hasher: Hasher, parts: Mapping[str, Component]) -> str | Non
 
 def _spec_problem(component: Component, facts: Facts) -> str | None:
     """Return why a recipe would not record a component completely, or None."""
-    files, options = component.files(facts), component.options_json()
+    files, options = call_declared(component, component.files, facts), component.options_json()
     for name in sorted(files.keys() - options.keys()):  # a file of the package itself, which no option names
         if similar := difflib.get_close_matches(name, sorted(options.keys() - files.keys()), n=1, cutoff=0.75):
             return f"files: unknown option: got {name!r}, expected {similar[0]!r}, or a name unlike any option"

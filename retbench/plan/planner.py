@@ -90,8 +90,8 @@ class _Planner:
         if cell.attack:
             self.declarations.check_threat(cell.attack)
         dataset = self.screening.inspect(cell.dataset)
-        if reason := dataset.missing or dataset.error:
-            return PlannedCell(cell, None, reason, failed=dataset.missing is None)
+        if dataset.missing is not None or dataset.error is not None:
+            return PlannedCell(cell, None, dataset.missing or dataset.error, failed=dataset.missing is None)
         facts = replace(self.facts(cell.dataset), bits=cell.bits, task=cell.task, threat=cell.threat)
         if reason := self.screening.skip_reason(cell, facts):
             return PlannedCell(cell, None, reason)

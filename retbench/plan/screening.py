@@ -12,7 +12,7 @@ from retbench.contracts.defense import Vote
 from retbench.contracts.hasher import Modality
 from retbench.errors import ContractBreach, UserError
 from retbench.plan.caching import cached_method
-from retbench.plan.declarations import parts_of
+from retbench.plan.declarations import call_declared, parts_of
 from retbench.stages.check import check_json
 from retbench.suite import Cell
 from retbench.survey import find_defects
@@ -60,7 +60,7 @@ class Screening:
             identify_dataset(dataset)
             defects = find_defects(dataset)
         except UserError as error:
-            return Inspection(error=str(error))
+            return Inspection(error=str(error) or repr(error))
         except ContractBreach as error:
             return Inspection(error=f"invalid: {error}")
         except Exception as error:  # a plugin's code may raise anything
@@ -116,12 +116,16 @@ class Screening:
     def component_caveats(self, component: Component, facts: Facts) -> tuple[str, ...]:
         """Return the caveats of a component and its parts."""
         pieces = _with_parts(component, facts)
-        return tuple(f"{name}: {caveat}" for name, piece in pieces for caveat in piece.caveats(facts))
+        return tuple(
+            f"{name}: {caveat}" for name, piece in pieces for caveat in call_declared(piece, piece.caveats, facts)
+        )
 
     @cached_method
     def component_details(self, component: Component, facts: Facts) -> Mapping[str, Json]:
         """Return the values derived from options that a component records, which must be JSON."""
-        return cast(dict[str, Json], check_json(dict(component.details(facts)), component, "details"))
+        return cast(
+            dict[str, Json], check_json(dict(call_declared(component, component.details, facts)), component, "details")
+        )
 
 
 def components_of(cell: Cell) -> Iterator[Component]:
@@ -153,11 +157,11 @@ def _with_parts(component: Component, facts: Facts) -> Iterator[tuple[str, Compo
 
 def _unsupported_reason(component: Component, facts: Facts) -> str | None:
     """Return the reason that a component cannot work: an unreadable weight file, or its own reason."""
-    for weights in component.downloads(facts):
+    for weights in call_declared(component, component.downloads, facts):
         if problem := weights.problem():
             remedy = "get them with `retbench weights prepare SUITE`" if weights.sha256 else weights.manual_steps
             return f"its weights are {problem}; {remedy}"
-    return component.supports(facts)
+    return call_declared(component, component.supports, facts)
 
 
 def _adaptive_skip_reason(cell: Cell) -> str | None:

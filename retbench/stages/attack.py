@@ -19,6 +19,7 @@ from retbench.contracts import (
     Component,
     Context,
     Facts,
+    HashNetwork,
     Knowledge,
     Noise,
     Purifier,
@@ -29,13 +30,18 @@ from retbench.contracts.attack import Need
 from retbench.contracts.context import Precision
 from retbench.contracts.tensors import read_labels, read_texts
 from retbench.metrics import unpack
-from retbench.stages.attacked_network import AttackedPipeline, make_attacked_network, make_fitting_network
+from retbench.stages.attacked_network import (
+    AttackedPipeline,
+    WhiteBoxNetwork,
+    make_attacked_network,
+    make_fitting_network,
+)
 from retbench.stages.check import check_images, check_state, project_into_ball, quantize_images
 from retbench.stages.fit import list_fit_inputs
 from retbench.stages.isolation import Input, isolate
 from retbench.stages.measure import concatenate_batches, measure_images
 from retbench.stages.queries import Queries
-from retbench.stages.scoring import QUERIES_USED
+from retbench.stages.scoring import GRADIENT, QUERIES_USED
 from retbench.stages.stage import Load, Outcome, Stage
 from retbench.stages.states import StateKeys, Victim, load_frozen
 
@@ -202,7 +208,7 @@ class Perturb(_AttackStage):
             (purifier, load_frozen(purifier, states, load, ctx.device)) for purifier, states in self.context.purifiers
         ]
         modules = {f"the networks of {purifier.name}": module for purifier, module in purifiers}
-        pipeline = AttackedPipeline(knowledge.network, purifiers)
+        pipeline = AttackedPipeline(knowledge.network, purifiers, self.context.victim.hasher)
         batches = []
         with isolate(self.attack, {"its own networks": module, **modules, **list_knowledge(knowledge)}):
             for batch, noise in self._batches(load, ctx):
@@ -212,8 +218,7 @@ class Perturb(_AttackStage):
                     images = self.attack.perturb(replace(knowledge, network=network), batch, module, noise)
                 images = project_into_ball(check_images(images, clean, self.attack), clean, ball, self.attack)
                 images = quantize_images(images, clean) if self.quantize else images
-                queries = {QUERIES_USED: network.used} if isinstance(network, QueriedNetwork) else {}
-                batches.append({"images": images.cpu(), **measure_images(images, clean), **queries})
+                batches.append({"images": images.cpu(), **measure_images(images, clean), **_observe_use(network)})
         outcome = concatenate_batches(batches, (3, *self.context.facts.image_size))
         return Outcome(outcome, {"largest_linf": float(outcome["linf"].max()) if batches else 0.0})
 
@@ -231,8 +236,18 @@ class Perturb(_AttackStage):
         """Return a batch with the texts of its target rows if the attack needs them."""
         if "target_texts" not in self.attack.needs:
             return batch
-        texts = read_texts(self.queries.dataset, "database", batch.target_rows.tolist(), device)
-        return batch._replace(target_texts=texts)
+        rows = batch.target_rows.clamp(min=0).tolist()
+        texts = read_texts(self.queries.dataset, "database", rows, device) if any(batch.target_rows >= 0) else None
+        if texts is None:
+            texts = torch.zeros(len(rows), self.context.facts.text_width, device=device)
+        return batch._replace(target_texts=texts * (batch.target_rows >= 0).to(texts)[:, None])
+
+
+def _observe_use(network: HashNetwork) -> dict[str, Tensor]:
+    """Return what an attacked network has observed: the queries used, or whether there were gradients."""
+    if isinstance(network, QueriedNetwork):
+        return {QUERIES_USED: network.used}
+    return {GRADIENT: network.gradients} if isinstance(network, WhiteBoxNetwork) else {}
 
 
 def list_batch(batch: Batch) -> dict[str, Input]:

@@ -15,6 +15,7 @@ from retbench.contracts import (
     Batch,
     BlackBoxAttack,
     Component,
+    Hasher,
     HashNetwork,
     Noise,
     Purifier,
@@ -23,7 +24,8 @@ from retbench.contracts import (
     sign,
 )
 from retbench.contracts.tensors import check_shape, check_tensor, contract_breach
-from retbench.stages.check import check_images
+from retbench.contracts.tensors.settings import keep_settings
+from retbench.stages.check import check_images, check_outputs
 
 
 @dataclass(frozen=True)
@@ -33,16 +35,31 @@ class AttackedPipeline:
     Attributes:
         network: the network of the hasher, frozen and in eval mode.
         purifiers: the purifiers with their modules, in order; empty for an oblivious attacker.
+        hasher: the hasher of the network, whose outputs are checked before a black-box attack sees them; None without
+            a check.
     """
 
     network: HashNetwork
     purifiers: Sequence[tuple[Purifier, nn.Module]] = ()
+    hasher: Hasher | None = None
 
     def logits(self, images: Tensor, noise: Noise) -> Tensor:
         """Return the logits (N, K) of images (N, 3, H, W), each purified once with its row of the noise."""
         for position, (purifier, module) in enumerate(self.purifiers):
-            images = purifier.purify(images, module, noise.at_position(position))
+            with keep_settings(purifier):
+                images = purifier.purify(images, module, noise.at_position(position))
         return self.network.image(images)
+
+    def answers(self, images: Tensor, noise: Noise) -> Tensor:
+        """Return `logits` without gradients, after the checks that purified images and logits of every stage pass."""
+        for position, (purifier, module) in enumerate(self.purifiers):
+            with keep_settings(purifier):
+                purified = purifier.purify(images, module, noise.at_position(position))
+            images = check_images(purified, images, purifier)
+        logits = self.network.image(images)
+        if self.hasher is None:
+            return logits
+        return check_outputs(logits, self.hasher, "logits", (len(images), None), images.device)
 
 
 def make_attacked_network(
@@ -50,8 +67,8 @@ def make_attacked_network(
 ) -> HashNetwork:
     """Return the network that an attack receives for a batch.
 
-    That is the hasher's own network, with the purifiers of an adaptive threat in front, or for a black-box attack a
-    network that only answers queries, as many as its budget has.
+    That is the hasher's network, with the purifiers of an adaptive threat in front, or for a black-box attack a network
+    that only answers queries, as many as its budget has.
 
     Args:
         attack: the attack.
@@ -63,7 +80,7 @@ def make_attacked_network(
     """
     if isinstance(attack, BlackBoxAttack):
         return _BudgetedNetwork(attack, pipeline, batch, Noise(seed, batch.ids, noise.device).derive("queried"))
-    return DefendedNetwork(pipeline, noise) if pipeline.purifiers else pipeline.network
+    return WhiteBoxNetwork(pipeline, len(batch.ids), noise)
 
 
 def make_fitting_network(component: Component, access: Access, network: HashNetwork) -> HashNetwork:
@@ -71,21 +88,49 @@ def make_fitting_network(component: Component, access: Access, network: HashNetw
     return network if access == "gradient" else _ClosedNetwork(component, access)
 
 
-class DefendedNetwork(HashNetwork):
-    """The pipeline that an adaptive attacker differentiates: purifiers, with new noise at every call, then the hasher.
+class WhiteBoxNetwork(HashNetwork):
+    """The pipeline that an attacker differentiates: purifiers, with new noise at every call, then the hasher.
+
+    It also observes whether the gradients with respect to the images are all 0, as behind a purifier that rounds: an
+    attack without gradients says nothing about robustness (Athalye et al. 2018, Obfuscated Gradients).
 
     Args:
         pipeline: the attacked pipeline.
+        size: the number of queries B of the batch.
         noise: the attacker's noise.
+
+    Attributes:
+        network: the hasher's network, with its weights.
     """
 
-    def __init__(self, pipeline: AttackedPipeline, noise: Noise) -> None:
+    def __init__(self, pipeline: AttackedPipeline, size: int, noise: Noise) -> None:
         super().__init__()
-        self.pipeline, self.noise, self.calls = pipeline, noise.derive("purifier"), 0
+        self.network, self.pipeline, self.noise, self.calls = pipeline.network, pipeline, noise.derive("purifier"), 0
+        self._gradients = torch.full((size,), -1, dtype=torch.int8)
+        self.training = self.network.training
 
     def image(self, images: Tensor) -> Tensor:
         self.calls += 1
+        if images.requires_grad:
+            images.register_hook(self._observe)  # type: ignore[no-untyped-call]  # torch leaves it without types
         return self.pipeline.logits(images, self.noise.copy(self.calls))
+
+    def text(self, texts: Tensor) -> Tensor:
+        return self.network.text(texts)
+
+    def from_features(self, features: Tensor) -> Tensor:
+        return self.network.from_features(features)
+
+    @property
+    def gradients(self) -> Tensor:
+        """Whether each query had a gradient that was not 0: int8 (B,); 1, 0, or -1 if none was computed for it."""
+        return self._gradients.cpu()
+
+    def _observe(self, gradient: Tensor) -> None:
+        """Note which rows of a gradient (N, 3, H, W) are not 0; rows that are no copies of the batch count for all."""
+        found, size = (gradient.detach().flatten(1) != 0).any(1), len(self._gradients)
+        copies = found.reshape(-1, size) if size and len(found) % size == 0 else found[:, None]
+        self._gradients = torch.maximum(self._gradients.to(found.device), copies.any(0).to(torch.int8))
 
 
 class _ClosedNetwork(QueriedNetwork):
@@ -184,7 +229,7 @@ def _open_queries(
         draws = noise.draws(indices.tolist(), _number_queries(indices, used))
         used.copy_(counts)
         with torch.no_grad():
-            logits = pipeline.logits(checked, draws).float()
+            logits = pipeline.answers(checked, draws).float()
             return relax(logits) if attack.access == "score" else sign(logits).float()
 
     return answer, used.clone

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
-from typing import Any
 from zlib import crc32
 
 import torch
@@ -15,11 +13,11 @@ from torch import Tensor, nn
 from retbench.contracts import Component
 from retbench.contracts.noise import reserve_noise
 from retbench.contracts.tensors import contract_breach, describe_component
+from retbench.contracts.tensors.settings import keep_settings
 
 Input = Tensor | nn.Module | Mapping[str, Tensor] | None
 """An input of a component; None for one that it was not given."""
 
-_DENORMAL = 5e-324
 _INTEGERS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 _BLOCK = 1 << 20
 """Elements of a checksum on an accelerator that are computed at once; 16 MB of memory."""
@@ -47,16 +45,9 @@ def isolate(component: Component, inputs: Mapping[str, Input], reserved_ids: Seq
     Raises:
         ContractBreach: the block ended without an exception, but an input or a setting changed.
     """
-    settings, before = _read_settings(), _summarize(inputs)
-    try:
-        with reserve_noise(describe_component(component), reserved_ids):
-            yield
-    finally:
-        changed_settings = [name for name, value in _read_settings().items() if value != settings[name]]
-        for name in changed_settings:
-            _SETTINGS[name][1](settings[name])
-    if changed_settings:
-        raise contract_breach(component, f"it changed {changed_settings[0]} and did not restore it")
+    before = _summarize(inputs)
+    with keep_settings(component), reserve_noise(describe_component(component), reserved_ids):
+        yield
     after = _summarize(inputs)
     if changed := [name for name, summary in before.items() if after.get(name) != summary]:
         raise contract_breach(component, f"it changed {changed[0]} in place; clone a tensor before you change it")
@@ -81,12 +72,31 @@ def _summarize_input(value: Input) -> object:
 
 def _checksums(tensors: Mapping[str, Tensor]) -> list[tuple[object, ...]]:
     """Return name, shape, type and checksum of each tensor."""
-    plain = {name: tensor.detach() for name, tensor in tensors.items()}
+    plain = dict(part for name, tensor in tensors.items() for part in _plain_parts(name, tensor.detach()))
     sums = {name: weighted_sum(tensor) for name, tensor in plain.items() if tensor.device.type != "cpu"}
     numbers = dict(zip(sums, torch.stack([*sums.values()]).tolist(), strict=True)) if sums else {}  # one transfer
     for name in plain.keys() - sums.keys():
         numbers[name] = crc32(_view_bits(plain[name]).contiguous().numpy().data)
     return [(name, tensor.shape, tensor.dtype, numbers[name]) for name, tensor in plain.items()]
+
+
+def _plain_parts(name: str, tensor: Tensor) -> Iterator[tuple[str, Tensor]]:
+    """Yield the dense tensors of real numbers that a tensor consists of, by name; of a dense real one, itself."""
+    if tensor.layout is torch.sparse_coo:
+        yield f"indices of {name}", tensor._indices()
+        yield from _plain_parts(name, tensor._values())
+    elif tensor.layout in (torch.sparse_csr, torch.sparse_bsr):
+        yield f"rows of {name}", tensor.crow_indices()
+        yield f"columns of {name}", tensor.col_indices()
+        yield from _plain_parts(name, tensor.values())
+    elif tensor.layout in (torch.sparse_csc, torch.sparse_bsc):
+        yield f"columns of {name}", tensor.ccol_indices()
+        yield f"rows of {name}", tensor.row_indices()
+        yield from _plain_parts(name, tensor.values())
+    elif tensor.is_quantized:
+        yield name, tensor.int_repr()
+    else:
+        yield name, torch.view_as_real(tensor.resolve_conj()) if tensor.is_complex() else tensor
 
 
 def weighted_sum(tensor: Tensor) -> Tensor:
@@ -112,73 +122,3 @@ def _odd_weights(device: torch.device) -> Tensor:
 def _view_bits(tensor: Tensor) -> Tensor:
     """Return a tensor's elements as integers, so that NaN equals NaN, and numpy can read every type."""
     return tensor.view(_INTEGERS[tensor.element_size()])
-
-
-def _read_settings() -> dict[str, object]:
-    return {name: read() for name, (read, _) in _SETTINGS.items()}
-
-
-def _restore_device(device: torch.device) -> None:
-    torch.set_default_device(None if device.type == "cpu" else device)  # the CPU by name slows every call of torch
-
-
-def _read_autocast() -> list[tuple[str, bool, torch.dtype]]:
-    devices = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
-    return [(device, torch.is_autocast_enabled(device), torch.get_autocast_dtype(device)) for device in devices]
-
-
-def _restore_autocast(states: list[tuple[str, bool, torch.dtype]]) -> None:
-    for device, enabled, dtype in states:
-        torch.set_autocast_enabled(device, enabled)
-        torch.set_autocast_dtype(device, dtype)
-
-
-def _read_determinism() -> tuple[bool, bool]:
-    return torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
-
-
-def _read_cudnn() -> tuple[bool, bool, bool, bool]:
-    cudnn = torch.backends.cudnn
-    return cudnn.enabled, cudnn.benchmark, cudnn.deterministic, cudnn.allow_tf32
-
-
-def _restore_cudnn(values: tuple[bool, bool, bool, bool]) -> None:
-    cudnn = torch.backends.cudnn
-    cudnn.enabled, cudnn.benchmark, cudnn.deterministic, cudnn.allow_tf32 = values
-
-
-def _flushes_denormals() -> bool:
-    """Return whether the processor takes denormal numbers for 0, which torch can set and does not show."""
-    return _DENORMAL == 0.0
-
-
-def _read_folder() -> str | None:
-    """Return the working folder, on which relative paths of data and stores depend; None if it was removed."""
-    try:
-        return os.getcwd()
-    except FileNotFoundError:
-        return None
-
-
-def _restore_folder(folder: str | None) -> None:
-    if folder is not None:
-        os.chdir(folder)
-
-
-_SETTINGS: dict[str, tuple[Callable[[], Any], Callable[[Any], object]]] = {
-    "torch's default dtype": (torch.get_default_dtype, torch.set_default_dtype),
-    "torch's default device": (torch.get_default_device, _restore_device),
-    "torch's gradient mode": (torch.is_grad_enabled, torch.set_grad_enabled),
-    "torch's autocast": (_read_autocast, _restore_autocast),
-    "torch's anomaly detection": (torch.is_anomaly_enabled, torch.autograd.set_detect_anomaly),
-    "torch's number of threads": (torch.get_num_threads, torch.set_num_threads),
-    "torch's deterministic mode": (
-        _read_determinism,
-        lambda values: torch.use_deterministic_algorithms(values[0], warn_only=values[1]),
-    ),
-    "torch's matmul precision": (torch.get_float32_matmul_precision, torch.set_float32_matmul_precision),
-    "torch's settings of cuDNN": (_read_cudnn, _restore_cudnn),
-    "torch's treatment of denormal numbers": (_flushes_denormals, torch.set_flush_denormal),
-    "the working folder": (_read_folder, _restore_folder),
-}
-"""The functions that read and restore each setting."""

@@ -16,7 +16,7 @@ from retbench.stages.check import RECORD_PREFIX
 from retbench.stages.isolation import isolate
 from retbench.stages.stage import Load
 
-CAVEATS = "caveats"
+WARNINGS = "warnings"
 """The entry of an artifact's summary with the warnings of its fit about the numbers of all rows that depend on it."""
 
 

@@ -37,6 +37,7 @@ from retbench.store.files import (
     name_process,
     publish_folder,
     remove_folder,
+    size_of,
     write_file,
 )
 from retbench.store.records import RunRecords
@@ -169,7 +170,7 @@ class Store:
 
     def size(self, key: str) -> int:
         """Return the size of an artifact on disk in bytes, or 0 if there is none."""
-        return sum(entry.stat().st_size for entry in os.scandir(self._folder(key))) if self.has(key) else 0
+        return size_of(self._folder(key)) if self.has(key) else 0
 
     @contextmanager
     def checkpoints(self, key: str) -> Iterator[Path]:
@@ -221,10 +222,7 @@ class Store:
 
     def unfinished_fits(self) -> dict[str, int]:
         """Return the size in bytes of the checkpoints of each unfinished fit, by key."""
-        return {
-            folder.name: sum(path.stat().st_size for path in Path(folder).rglob("*") if path.is_file())
-            for folder in _folders(self.root / "work")
-        }
+        return {folder.name: size_of(Path(folder)) for folder in _folders(self.root / "work")}
 
     def remove_checkpoints(self, keys: Iterable[str]) -> None:
         """Remove the checkpoints of these fits."""

@@ -119,7 +119,7 @@ def _find_changed_datasets(plan: Plan) -> dict[str, str]:
             planned = cast(str, step.full_recipe["dataset"])
             try:
                 same = identify_dataset(step.dataset) == planned
-            except UserError:  # a file that is gone
+            except Exception:  # a file that is gone, for which a plugin may raise anything
                 same = False
             if not same:
                 changed[planned] = step.dataset.name

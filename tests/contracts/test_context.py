@@ -131,3 +131,21 @@ def test_without_a_folder_no_checkpoint_is_saved() -> None:
     ctx = Context(torch.device("cpu"), "float32", Noise(0, ("fit",)))
     ctx.save_checkpoint("training", {"losses": [0.5]})
     assert ctx.load_checkpoint("training") is None
+
+
+def test_a_checkpoint_that_the_disk_does_not_return_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    warnings: list[str] = []
+    ctx = Context(torch.device("cpu"), "float32", Noise(0, ("fit",)), checkpoints=tmp_path, warn=warnings.append)
+    for step in (1, 2):
+        ctx.save_checkpoint("training", {"step": step})
+    read = Path.read_bytes
+
+    def fail(path: Path) -> bytes:
+        if path.name == "training.pt":
+            raise OSError(errno.EIO, "Input/output error")
+        return read(path)
+
+    monkeypatch.setattr(Path, "read_bytes", fail)
+    assert ctx.load_checkpoint("training") == {"step": 1}
+    assert "training.pt: it cannot be read: Input/output error; it resumes from the one before" in warnings[0]
+    assert (tmp_path / "training.pt").exists()

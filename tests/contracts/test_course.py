@@ -457,7 +457,7 @@ def judge(
     caveats: list[str] = []
     parameter = nn.Parameter(torch.zeros(1))
     optimizer = torch.optim.SGD([parameter], lr=0.0)
-    ctx = replace(CONTEXT, caveat=caveats.append, checkpoints=folder)
+    ctx = replace(CONTEXT, distrust=caveats.append, checkpoints=folder)
     course = Course(ctx, {"optimizer": optimizer})
     for loss in losses:
         if folder is not None and course.step == len(losses) // 2:
@@ -501,7 +501,7 @@ def test_negative_losses_are_judged_by_their_direction() -> None:
 
 def test_a_watched_loss_is_judged_and_checked() -> None:
     caveats: list[str] = []
-    course = Course(replace(CONTEXT, caveat=caveats.append), {})
+    course = Course(replace(CONTEXT, distrust=caveats.append), {})
     for loss in RISE:
         course.watch("distance", torch.tensor(loss))
     course.record()
@@ -509,3 +509,13 @@ def test_a_watched_loss_is_judged_and_checked() -> None:
     assert "distance rose" in caveats[0]
     with pytest.raises(TrainingDiverged, match="distance of step 1 is not finite: got nan"):
         course.watch("distance", torch.tensor(float("nan")))
+
+
+def test_flat_losses_with_noise_have_not_diverged() -> None:
+    generator = torch.Generator().manual_seed(0)
+    for count in (50, 500):
+        losses = 0.5 + 0.05 * torch.randn(500, count, generator=generator, dtype=torch.float64)
+        found = [explain_divergence(each) is not None for each in losses.tolist()]
+        assert sum(found) <= 5
+        risen = losses + torch.linspace(0, 0.5, count)
+        assert all(explain_divergence(each) is not None for each in risen.tolist())

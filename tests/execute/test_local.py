@@ -292,7 +292,7 @@ def test_a_checkpoint_carries_the_key_of_its_step_and_one_of_another_step_is_dro
     assert warning.message.startswith(f"hooked: a checkpoint is dropped: training.pt: {reason}")
 
 
-def test_a_caveat_of_a_fit_is_stored_with_its_weights_and_reported(
+def test_a_warning_of_a_fit_is_stored_with_its_weights_and_reported(
     toy_plan: Planner,
     executor: LocalExecutor,
     store: Store,
@@ -300,14 +300,14 @@ def test_a_caveat_of_a_fit_is_stored_with_its_weights_and_reported(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def doubt(ctx: Context) -> None:
-        ctx.caveat("its training diverged")
-        ctx.caveat("it has few images")
+        ctx.distrust("its training diverged")
+        ctx.distrust("it has few images")
 
     monkeypatch.setattr(HookedHasher, "on_fit", staticmethod(doubt))
     plan = toy_plan({"hasher": "hooked"}, HookedHasher)
     assert executor.run(plan).failures == {}
     (key,) = (key for key, step in plan.steps.items() if step.name == "fit")
-    assert store.summary(key) == {"caveats": ["its training diverged", "it has few images"]}
+    assert store.summary(key) == {"warnings": ["its training diverged", "it has few images"]}
     (warning,) = (event for event in events if event.event == "warning")
     assert (warning.key, warning.message) == (key, "hooked: its training diverged; it has few images")
 

@@ -32,3 +32,9 @@ def test_a_damaged_note_is_none(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "training.safetensors").touch()
     assert note_threads(tmp_path, 2) == []
     assert note_threads(tmp_path, 1) == [2]
+
+
+def test_an_unfinished_checkpoint_is_none(tmp_path: Path) -> None:
+    assert note_threads(tmp_path, 1) == []
+    (tmp_path / "training.partial").touch()
+    assert note_threads(tmp_path, 4) == []

@@ -11,7 +11,7 @@ import torch
 
 from retbench.canon import Json
 from retbench.contracts import Ball, Facts, Goal, Part
-from retbench.errors import ContractBreach
+from retbench.errors import ContractBreach, UserError
 from retbench.plan import Plan
 from retbench.testing.toys import ToyAttack, ToyBackbone, ToyCached, ToyHasher, ToyPart, ToyPurifier
 
@@ -209,3 +209,18 @@ def test_state_on_a_component_stops_the_plan(toy_plan: Planner) -> None:
 
     with pytest.raises(ContractBreach, match=rf"^defense keeping{PACKAGE}seen: got state that is no option"):
         toy_plan({"defense": "keeping"}, Keeping)
+
+
+def test_a_missing_file_of_an_option_is_one_line(toy_plan: Planner) -> None:
+    with pytest.raises(UserError, match=r"^defense file: /nowhere/weights.pt: No such file or directory$"):
+        plan_files(toy_plan, weights="/nowhere/weights.pt")
+
+
+@pytest.mark.parametrize("method", ["parts", "files", "supports", "caveats", "details", "downloads"])
+def test_a_method_that_raises_is_a_breach(toy_plan: Planner, method: str) -> None:
+    def fail(self: Any, facts: Any) -> Any:
+        raise KeyError("backbone")
+
+    fail.__name__ = method
+    with pytest.raises(ContractBreach, match=rf"^hasher made .*: {method}: it raised KeyError: 'backbone'$"):
+        plan_hasher(toy_plan, {}, **{method: fail})

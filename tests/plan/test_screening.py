@@ -296,7 +296,7 @@ class FaultyDataset(ToyDataset):
 
     name: ClassVar[str] = "faulty-data"
 
-    fault: Literal["file", "labels", "bug"] = "file"
+    fault: Literal["file", "labels", "bug", "silent"] = "file"
 
     def labels(self, split: Split) -> Tensor:
         if self.fault == "bug":
@@ -306,6 +306,8 @@ class FaultyDataset(ToyDataset):
     def fingerprint(self) -> str:
         if self.fault == "file":
             raise UserError("list.txt:3: no such image: a.jpg")
+        if self.fault == "silent":
+            raise UserError
         return super().fingerprint()
 
 
@@ -314,6 +316,7 @@ class FaultyDataset(ToyDataset):
     [
         ("file", "list.txt:3: no such image: a.jpg"),
         ("labels", "invalid: dataset faulty-data"),
+        ("silent", "UserError()"),
         ("bug", "dataset faulty-data: KeyError: 'a column'; `retbench datasets check faulty-data` shows where"),
     ],
 )

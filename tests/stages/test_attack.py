@@ -17,7 +17,7 @@ from retbench.execute import FailureKind, LocalExecutor, local
 from retbench.metrics import unpack
 from retbench.plan import CODE_SPLITS, Plan
 from retbench.stages import Perturb, Score
-from retbench.stages.attacked_network import AttackedPipeline, DefendedNetwork
+from retbench.stages.attacked_network import AttackedPipeline, WhiteBoxNetwork
 from retbench.store import Artifact, Store
 from retbench.testing import check_component
 from retbench.testing.toys import ToyAttack, ToyDataset, ToyNetwork, ToyPart, ToyPrototype, ToyScoreAttack
@@ -294,7 +294,7 @@ def test_a_defended_network_purifies_with_new_noise_at_every_call() -> None:
     torch.manual_seed(0)
     hasher = ToyNetwork({"weight": torch.randn(8, 3), "mean": torch.zeros(3)}).requires_grad_(False)
     images, noise = torch.rand(4, 3, 12, 12), Noise(0, tuple("abcd"))
-    defended = DefendedNetwork(AttackedPipeline(hasher, [(ChannelPurifier(), nn.Module())]), noise)
+    defended = WhiteBoxNetwork(AttackedPipeline(hasher, [(ChannelPurifier(), nn.Module())]), 4, noise)
     first, second = defended.image(images), defended.image(images)
     for call, logits in ((1, first), (2, second)):
         purified = ChannelPurifier().purify(images, nn.Module(), noise.derive("purifier").copy(call))
@@ -305,7 +305,7 @@ def test_a_defended_network_purifies_with_new_noise_at_every_call() -> None:
 def test_an_adaptive_attacker_differentiates_through_the_purifier() -> None:
     hasher = ToyNetwork({"weight": torch.tensor([[1.0, 0.0, 0.0]]), "mean": torch.zeros(3)}).requires_grad_(False)
     images = torch.full((1, 3, 12, 12), 0.5, requires_grad=True)
-    defended = DefendedNetwork(AttackedPipeline(hasher, [(ChannelPurifier(), nn.Module())]), Noise(0, ("a",)))
+    defended = WhiteBoxNetwork(AttackedPipeline(hasher, [(ChannelPurifier(), nn.Module())]), 1, Noise(0, ("a",)))
     changed_channels = []
     for network in (hasher, defended):
         (gradient,) = torch.autograd.grad(relax(network.image(images)).sum(), images)

@@ -12,8 +12,13 @@ from torch import Tensor, nn
 
 from retbench.contracts import Attack, Batch, Noise, Purifier, QueriedNetwork, relax, sign
 from retbench.errors import ContractBreach
-from retbench.stages.attacked_network import AttackedPipeline, make_attacked_network, make_fitting_network
-from retbench.testing.toys import ToyAttack, ToyDecisionAttack, ToyNetwork, ToyScoreAttack
+from retbench.stages.attacked_network import (
+    AttackedPipeline,
+    WhiteBoxNetwork,
+    make_attacked_network,
+    make_fitting_network,
+)
+from retbench.testing.toys import ToyAttack, ToyDecisionAttack, ToyHasher, ToyNetwork, ToyScoreAttack
 
 IDS = ("a", "b", "c")
 IMAGES = torch.rand(3, 3, 12, 12, generator=torch.Generator().manual_seed(1))
@@ -52,11 +57,45 @@ def test_decision_access_gives_binary_codes() -> None:
     assert torch.equal(answers, sign(HASHER.image(IMAGES)).float())
 
 
-def test_gradient_access_gives_the_network_itself() -> None:
+def open_white_box() -> WhiteBoxNetwork:
     none = torch.zeros(3, 0)
     batch = Batch(IDS, IMAGES, none, none, none)
-    assert make_attacked_network(ToyAttack(), AttackedPipeline(HASHER), batch, Noise(0, IDS), 0) is HASHER
+    network = make_attacked_network(ToyAttack(), AttackedPipeline(HASHER), batch, Noise(0, IDS), 0)
+    assert isinstance(network, WhiteBoxNetwork)
+    return network
+
+
+def test_gradient_access_gives_the_network_with_its_weights() -> None:
+    network = open_white_box()
+    assert torch.equal(network.image(IMAGES), HASHER.image(IMAGES))
+    assert network.network is HASHER
+    assert {id(each) for each in network.parameters()} == {id(each) for each in HASHER.parameters()}
+    assert network.training == HASHER.training
     assert make_fitting_network(ToyAttack(), "gradient", HASHER) is HASHER
+
+
+@pytest.mark.parametrize("copies", [1, 3])
+def test_a_white_box_network_observes_which_gradients_are_zero(copies: int) -> None:
+    network = open_white_box()
+    assert network.gradients.tolist() == [-1, -1, -1]
+    images = IMAGES.repeat(copies, 1, 1, 1).requires_grad_()
+    (network.image(images).sum(1) * torch.tensor([0.0, 2.0, 0.0]).repeat(copies)).sum().backward()
+    assert network.gradients.tolist() == [0, 1, 0]
+    (network.image(images).sum(1) * torch.tensor([1.0, 0.0, 0.0]).repeat(copies)).sum().backward()
+    network.image(IMAGES)  # without a gradient
+    assert network.gradients.tolist() == [1, 1, 0]
+
+
+def test_gradients_of_other_images_than_the_batch_count_for_all_queries() -> None:
+    network = open_white_box()
+    network.image(IMAGES[:2].clone().requires_grad_()).sum().backward()
+    assert network.gradients.tolist() == [1, 1, 1]
+
+
+def test_the_gradient_through_an_intermediate_tensor_is_observed() -> None:
+    network, delta = open_white_box(), torch.zeros_like(IMAGES).requires_grad_()
+    torch.autograd.grad((network.image(IMAGES + delta) * 0).sum(), delta)
+    assert network.gradients.tolist() == [0, 0, 0]
 
 
 def test_every_image_counts_for_its_query() -> None:
@@ -178,3 +217,33 @@ def test_a_network_in_fit_answers_no_query() -> None:
     for query in (lambda: network.image(IMAGES), lambda: network.query(IMAGES, torch.arange(3))):
         with pytest.raises(ContractBreach, match="it queried the network in fit: got access score"):
             query()
+
+
+class NanPurifier(NoisyPurifier):
+    """Returns NaN, as one does that divides by zero."""
+
+    name: ClassVar[str] = "nan"
+
+    def purify(self, images: Tensor, module: nn.Module, noise: Noise) -> Tensor:
+        return images * torch.nan
+
+
+class NanNetwork(ToyNetwork):
+    """Has NaN among its logits."""
+
+    def image(self, images: Tensor) -> Tensor:
+        return super().image(images) * torch.nan
+
+
+@pytest.mark.parametrize("attack", [ToyScoreAttack(), ToyDecisionAttack()], ids=str)
+def test_nan_never_reaches_a_black_box_attack_and_is_that_of_its_source(attack: Attack) -> None:
+    none = torch.zeros(len(IDS), 0)
+    batch = Batch(IDS, IMAGES, none, none, none)
+    broken = NanNetwork(HASHER.state_dict())
+    for pipeline, culprit in (
+        (AttackedPipeline(HASHER, [(NanPurifier(), nn.Module())], ToyHasher()), "defense nan"),
+        (AttackedPipeline(broken, (), ToyHasher()), "hasher toy"),
+    ):
+        network = make_attacked_network(attack, pipeline, batch, Noise(0, IDS).derive("attacker"), 0)
+        with pytest.raises(ContractBreach, match=rf"^{culprit} .*: NaN or infinity"):
+            network.image(IMAGES)

@@ -499,3 +499,22 @@ def original_settings() -> Iterator[None]:
     before = [read() for _, read, _ in SETTINGS]
     yield
     assert [read() for _, read, _ in SETTINGS] == before
+
+
+@pytest.mark.filterwarnings("ignore:Sparse (CSR|CSC) tensor support is in beta:UserWarning")
+@pytest.mark.parametrize("layout", ["coo", "csr", "csc", "complex", "conj"])
+def test_buffers_of_every_layout_are_compared(layout: str) -> None:
+    dense = torch.tensor([[0.0, 2.0], [3.0, 0.0]])
+    buffers: dict[str, Tensor] = {
+        "coo": dense.to_sparse(),
+        "csr": dense.to_sparse_csr(),
+        "csc": dense.to_sparse_csc(),
+        "complex": dense.to(torch.complex128),
+        "conj": dense.to(torch.complex64).conj(),
+    }
+    module = nn.Module()
+    module.register_buffer("graph", buffers[layout])
+    assert find_breach(module.state_dict, {"the network": module}) is None
+    graph = module.get_buffer("graph")
+    values = graph._values() if layout == "coo" else graph.values() if layout in ("csr", "csc") else graph
+    assert find_breach(lambda: values.mul_(2), {"the network": module}) is not None

@@ -134,6 +134,6 @@ def test_a_rising_loss_is_a_caveat_except_while_the_memory_is_filled(
     def batch_loss(rows: Tensor, step: TrainingStep) -> Tensor:
         return 0 * network(rows[:, None].float()).sum() + 1.0 + (step.step >= rise)
 
-    ctx = Context(CPU, "float32", Noise(0, ("fit",)), caveat=caveats.append)
+    ctx = Context(CPU, "float32", Noise(0, ("fit",)), distrust=caveats.append)
     training(epochs=2, batch=2).run(network, batch_loss, 100, ctx, torch.zeros(100, 1) if has_memory else None)
     assert bool(caveats) is is_judged

@@ -15,6 +15,7 @@ from torch import Tensor
 from retbench.contracts.dataset import Dataset, ImageFile
 from retbench.contracts.facts import Split
 from retbench.contracts.tensors.returned import check_shape, check_tensor, contract_breach
+from retbench.contracts.tensors.settings import keep_settings
 
 T = TypeVar("T")
 _CPU = torch.device("cpu")
@@ -26,7 +27,9 @@ def read_ids(dataset: Dataset, split: Split) -> tuple[str, ...]:
     Raises:
         ContractBreach: the dataset returned something else than a text for each row.
     """
-    return _check_rows(dataset.ids(split), str, dataset, split, "ids")
+    with keep_settings(dataset):
+        ids = dataset.ids(split)
+    return _check_rows(ids, str, dataset, split, "ids")
 
 
 def read_image_files(dataset: Dataset, split: Split) -> tuple[ImageFile, ...] | None:
@@ -35,7 +38,8 @@ def read_image_files(dataset: Dataset, split: Split) -> tuple[ImageFile, ...] | 
     Raises:
         ContractBreach: the dataset returned something else than an ImageFile for each row.
     """
-    files = dataset.image_files(split)
+    with keep_settings(dataset):
+        files = dataset.image_files(split)
     return None if files is None else _check_rows(files, ImageFile, dataset, split, "image_files")
 
 
@@ -46,7 +50,9 @@ def read_labels(dataset: Dataset, split: Split, device: torch.device = _CPU) -> 
         ContractBreach: the dataset returned something else.
     """
     what, facts = f"labels of {split}", dataset.facts()
-    labels = check_tensor(dataset.labels(split), dataset, what, (torch.uint8,), _CPU)
+    with keep_settings(dataset):
+        found: object = dataset.labels(split)
+    labels = check_tensor(found, dataset, what, (torch.uint8,), _CPU)
     check_shape(labels, dataset, what, (facts.sizes[split], len(facts.classes)))
     if labels.numel() and (largest := int(labels.max())) > 1:
         raise contract_breach(dataset, f"wrong {what}: got the value {largest}, expected 0 or 1")
@@ -60,7 +66,9 @@ def read_images(dataset: Dataset, split: Split, rows: Sequence[int], device: tor
         ContractBreach: the dataset returned something else than uint8 (B, 3, H, W) of its image size.
     """
     what = f"images of {split}"
-    images = check_tensor(dataset.images(split, rows), dataset, what, (torch.uint8,), _CPU)
+    with keep_settings(dataset):
+        found: object = dataset.images(split, rows)
+    images = check_tensor(found, dataset, what, (torch.uint8,), _CPU)
     check_shape(images, dataset, what, (len(rows), 3, *dataset.facts().image_size))
     return unit_images(images, device)
 
@@ -73,7 +81,9 @@ def read_texts(dataset: Dataset, split: Split, rows: Sequence[int], device: torc
         LookupError: the dataset has no texts.
     """
     what = f"texts of {split}"
-    texts = check_tensor(dataset.texts(split, rows), dataset, what, (torch.float32,), _CPU)
+    with keep_settings(dataset):
+        found: object = dataset.texts(split, rows)
+    texts = check_tensor(found, dataset, what, (torch.float32,), _CPU)
     check_shape(texts, dataset, what, (len(rows), dataset.facts().text_width))
     if not torch.isfinite(texts).all():
         raise contract_breach(dataset, f"NaN or infinity in the {what}")

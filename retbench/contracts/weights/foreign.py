@@ -40,16 +40,19 @@ def read_weights(path: Path, device: str = "cpu") -> State:
     """
     try:
         found = _read_safetensors(path, device) if path.suffix == ".safetensors" else _read_pytorch(path, device)
-    except MemoryError:
+    except (MemoryError, torch.OutOfMemoryError):
         raise
     except Exception as error:  # a zip, pickle, header or file error, depending on what the file is
         raise UserError(f"weights {path}: {_describe_error(error, path)}") from None
     if not isinstance(found, Mapping):
         raise UserError(f"weights {path}: not a state dict: got {type(found).__name__}, expected names and tensors")
     for name, value in found.items():
-        if not isinstance(value, Tensor):
-            kind = type(value).__name__
-            raise UserError(f"weights {path}: not a state dict: got {kind} at {name!r}, expected a tensor")
+        kind = type(name if not isinstance(name, str) else value).__name__
+        if not isinstance(name, str) or not isinstance(value, Tensor):
+            expected = "a tensor" if isinstance(name, str) else "a name"
+            raise UserError(f"weights {path}: not a state dict: got {kind} at {name!r}, expected {expected}")
+        if value.is_meta and device != "meta":
+            raise UserError(f"weights {path}: {name} has a shape and no numbers: it was saved on the meta device")
     return dict(found)
 
 
@@ -170,11 +173,18 @@ def _wrong_types(found: Mapping[str, Tensor], expected: Mapping[str, Tensor]) ->
     for name, tensor in expected.items():
         if name not in found:
             continue
-        is_sparse = found[name].layout is not torch.strided
-        if is_sparse or found[name].is_floating_point() != tensor.is_floating_point():
-            got = str(found[name].layout if is_sparse else found[name].dtype).removeprefix("torch.")
+        other, is_sparse = found[name], found[name].layout is not torch.strided
+        same_kind = (other.is_floating_point(), other.is_complex(), other.is_quantized) == (
+            (tensor.is_floating_point(), tensor.is_complex(), tensor.is_quantized)
+        )
+        if is_sparse or not same_kind:
+            got = str(other.layout if is_sparse else other.dtype).removeprefix("torch.")
             kind = "floating-point numbers" if tensor.is_floating_point() else "integers"
             yield f"{name} (got {got}, expected {kind})"
+        elif not (other.is_meta or other.is_floating_point() or other.is_complex()) and not torch.equal(
+            other.to(tensor.dtype).to(other.dtype), other
+        ):
+            yield f"{name} (got integers out of the range of {str(tensor.dtype).removeprefix('torch.')})"
 
 
 def _list_names(problem: str, names: Iterable[str]) -> str:

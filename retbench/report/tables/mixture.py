@@ -24,8 +24,9 @@ def training_notes(steps: Sequence[StepRecord]) -> Iterator[str]:
 
 
 def training_threads(steps: Sequence[StepRecord]) -> list[str]:
-    """Return the different numbers of threads of trainings on a CPU, in words."""
-    return [_count_threads(count) for count in trainings_by("threads", steps)]
+    """Return the different numbers of threads of trainings on a CPU, in words; a resumed one may have several."""
+    counts = {count for counts in trainings_by("threads", steps) for count in counts.split(" and ")}
+    return [_count_threads(count) for count in sorted(counts, key=int)]
 
 
 def _count_threads(count: str) -> str:

@@ -185,3 +185,14 @@ def test_values_of_the_wrong_kind_are_a_breach_of_the_dataset(wrong: object, mon
     monkeypatch.setattr(ListedDataset, "values", ["a"] * (rows - 1))
     with pytest.raises(ContractBreach, match=rf"wrong number of ids of query: got {rows - 1}, expected {rows}"):
         read_ids(ListedDataset(), "query")
+
+
+def test_a_dataset_that_changes_a_setting_is_named(change: Any) -> None:
+    def change_threads(labels: Tensor) -> Tensor:
+        torch.set_num_threads(before + 1)
+        return labels
+
+    before, dataset = torch.get_num_threads(), change(change_threads)
+    with pytest.raises(ContractBreach, match=r"^dataset toy .*: it changed torch's number of threads and did not"):
+        read_labels(dataset, "train")
+    assert torch.get_num_threads() == before

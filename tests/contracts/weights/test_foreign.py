@@ -146,3 +146,41 @@ def test_a_truncated_file_is_one_clear_line(name: str, device: str, tmp_path: Pa
 def test_code_in_a_file_is_not_run(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"contains pickled code: got torch\.nn\.modules\.linear\.Linear"):
         read_weights(save(tmp_path / "net.pth", nn.Linear(1, 1)))
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        ({1: torch.ones(1)}, "not a state dict: got int at 1, expected a name"),
+        ({"a": torch.ones(1, device="meta")}, "a has a shape and no numbers: it was saved on the meta device"),
+    ],
+    ids=["number", "meta"],
+)
+def test_names_are_texts_and_tensors_have_numbers(content: Any, problem: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=re.escape(problem)):
+        read_weights(save(tmp_path / "net.pth", content))
+
+
+@pytest.mark.parametrize(
+    ("found", "problem"),
+    [
+        (torch.ones(1, dtype=torch.complex64), "got complex64, expected integers"),
+        (torch.tensor([300]), "got integers out of the range of uint8"),
+        (torch.tensor([-1]), "got integers out of the range of uint8"),
+    ],
+    ids=["complex", "large", "negative"],
+)
+def test_numbers_that_would_change_in_the_type_of_the_network_are_refused(found: Tensor, problem: str) -> None:
+    expected = {"a": torch.ones(1, dtype=torch.uint8)}
+    with pytest.raises(UserError, match=rf"wrong type of a \({problem}\)$"):
+        match_weights({"a": found}, expected, SOURCE)
+    assert torch.equal(match_weights({"a": torch.tensor([200])}, expected, SOURCE)["a"], torch.tensor([200]).byte())
+
+
+def test_a_full_memory_is_no_damaged_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def run_out(*_: Any, **__: Any) -> None:
+        raise torch.OutOfMemoryError
+
+    monkeypatch.setattr(torch, "load", run_out)
+    with pytest.raises(torch.OutOfMemoryError):
+        read_weights(save(tmp_path / "net.pth", Small().state_dict()))

@@ -23,7 +23,7 @@ def test_each_number_of_threads_names_its_trainings(step: Step) -> None:
     (note,) = training_notes(steps)
     assert ": 1 thread: atrdh; 2 threads: dpsh of seed 0, dpsh of seed 1, dpsh of seed 2 and 2 more; " in note
     assert "OMP_NUM_THREADS" in note
-    assert training_threads(steps) == ["2 threads", "1 thread"]
+    assert training_threads(steps) == ["1 thread", "2 threads"]
 
 
 def test_a_training_resumed_with_another_number_of_threads_is_noted_beside_others(step: Step) -> None:
@@ -34,7 +34,7 @@ def test_a_training_resumed_with_another_number_of_threads_is_noted_beside_other
 def test_a_training_of_two_numbers_of_threads_is_noted_alone(step: Step) -> None:
     (note,) = training_notes([step("fit", threads=2, earlier_threads=[1])])
     assert ": 1 and 2 threads: " in note
-    assert training_threads([step("fit", threads=2, earlier_threads=[1])]) == ["1 and 2 threads"]
+    assert training_threads([step("fit", threads=2, earlier_threads=[1])]) == ["1 thread", "2 threads"]
 
 
 def test_different_instruction_sets_are_noted_where_they_are_known(step: Step) -> None:

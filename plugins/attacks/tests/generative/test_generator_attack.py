@@ -102,7 +102,7 @@ def test_a_generator_whose_own_losses_rise_has_a_caveat(
     monkeypatch.setattr(_GeneratorTraining, "_generator_losses", raise_one)
     caveats: list[str] = []
     attack = ATTACKS[0].model_copy(update={"learning_rate": 2e-3, "epochs": 20})
-    fit_attack(attack, first_nan_call=10_000, caveat=caveats.append)
+    fit_attack(attack, first_nan_call=10_000, distrust=caveats.append)
     assert [caveat[: len(start[0])] for caveat in caveats] == start
 
 

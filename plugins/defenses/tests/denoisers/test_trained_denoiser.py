@@ -139,5 +139,5 @@ def test_a_denoiser_no_better_than_one_that_predicts_no_noise_has_a_caveat(
     learning_rate: float, diverges: bool, train: Train, tiny_denoiser: TrainedDenoiser
 ) -> None:
     caveats: list[str] = []
-    train(tiny_denoiser.model_copy(update={"steps": 60, "learning_rate": learning_rate}), caveat=caveats.append)
+    train(tiny_denoiser.model_copy(update={"steps": 60, "learning_rate": learning_rate}), distrust=caveats.append)
     assert [caveat.partition(": loss ")[0] for caveat in caveats] == ["its training diverged"] * diverges
