@@ -15,7 +15,7 @@ from retbench.bundle.records import ManifestRecord, parse_record, read_json
 from retbench.canon import Json, canonical
 from retbench.errors import BundleError
 
-FORMAT = 2
+FORMAT = 3
 """Version of the members and their names; a reader refuses any other."""
 MANIFEST = "bundle.json"
 MAX_BYTES, MAX_MEMBERS = 500 * 10**6, 200_000

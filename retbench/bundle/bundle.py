@@ -31,7 +31,7 @@ from retbench.contracts import Protocol
 from retbench.contracts.threat import BlackBoxAccess
 from retbench.errors import ArtifactMissing, BundleError
 from retbench.results import Evidence, Row, StepRecord, read_row
-from retbench.stages.scoring import QUERIES_USED
+from retbench.stages.scoring import CODE_FIELDS, QUERIES_USED
 from retbench.store.store import TENSORS
 from retbench.suite import AXES
 
@@ -41,7 +41,7 @@ REQUIRED = frozenset({MANIFEST, "suite.json", "rows.json", "steps.json", "recipe
 """Members of every bundle; further ones are labels, the files of artifacts and an optional gallery."""
 _LABELS_NAME = re.compile(r"labels/[0-9a-f]{16}\.(json|safetensors)")
 _ARTIFACT_NAME = re.compile(r"objects/([0-9a-f]{64})/([a-z.]+)")
-_SIZES = ("query", "database", "image_size", "classes", "distinct_codes")
+_SIZES = ("query", "database", "image_size", "classes", *CODE_FIELDS)
 _BUDGET = {"goal", "norm", "eps"}
 _QUERY_VALUES = ("map", "t_map", "map_recall", "t_map_recall", "map_depth", "t_map_depth", "cluster", "depths")
 

@@ -21,7 +21,7 @@ TASK_FIELDS = ("relevance", "map", "depth", "ties", "quantize", "confidence", "r
 """Protocol fields that must match in all rows of one dataset and task."""
 QUERY_FIELDS = ("targets", "ranked_queries", "scored_queries")
 """Protocol fields that must match in all rows of one dataset; a variant of the dataset may have others."""
-ROW_FIELDS = ("options", "budget", "protocol", "data", "caveats", "details", "tie_ranges", "steps")
+ROW_FIELDS = ("options", "budget", "protocol", "data", "caveats", "warnings", "details", "tie_ranges", "steps")
 """Fields in which two rows with the same score must agree; only their cost may differ."""
 _DIGEST = re.compile(r"\b[0-9a-f]{64}\b")
 

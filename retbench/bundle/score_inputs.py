@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-import torch
 from torch import Tensor
 
 from retbench.bundle.artifact import BundledArtifact
@@ -16,7 +15,7 @@ from retbench.contracts import Protocol
 from retbench.plan.screening import MODALITIES
 from retbench.results import Row
 from retbench.stages import Queries
-from retbench.stages.scoring import leave_out_untargeted, rank_queries, summarize
+from retbench.stages.scoring import CODE_FIELDS, describe_codes, leave_out_untargeted, rank_queries, summarize
 
 
 class ScoreInputs(NamedTuple):
@@ -45,8 +44,9 @@ class ScoreInputs(NamedTuple):
 
     def summarize(self, values: Mapping[str, Tensor], protocol: Protocol, targeted: bool) -> dict[str, Any]:
         """Return the summary of a score with these per-query values; raises ValueError for values without a mean."""
-        summary = summarize(values, self.labels, self.dataset.labels("database"), protocol, targeted=targeted)
-        return {**summary, "distinct_codes": len(torch.unique(self.database.tensors["codes"], dim=0))}
+        labels = self.dataset.labels("database")
+        summary = summarize(values, self.labels, labels, protocol, targeted=targeted)
+        return {**summary, **describe_codes(self.database.tensors["codes"], labels)}
 
 
 def compare_recipes(row: Row, score: BundledArtifact, inputs: ScoreInputs) -> Iterator[Comparison]:
@@ -90,5 +90,5 @@ def compare_row(row: Row, summary: Mapping[str, Any], inputs: ScoreInputs) -> It
     yield from compare_json("protocol.ranked_queries", protocol["ranked_queries"], len(inputs.queries))
     yield from compare_json("dataset", row.dataset, inputs.dataset.facts().dataset)
     sizes = {"query": len(inputs.dataset.labels("query")), "database": len(database), "classes": database.shape[1]}
-    for name, size in {**sizes, "distinct_codes": summary["distinct_codes"]}.items():
+    for name, size in {**sizes, **{name: summary[name] for name in CODE_FIELDS}}.items():
         yield from compare_json(f"data.{name}", data[name], size)

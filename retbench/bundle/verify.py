@@ -21,10 +21,10 @@ from retbench.contracts import Context, Noise, TargetRule
 from retbench.errors import UserError
 from retbench.results import Row, StepRecord
 from retbench.stages import DrawTargets, draw_queries
-from retbench.stages.scoring import QUERIES_USED
+from retbench.stages.scoring import GRADIENT, QUERIES_USED
 from retbench.store import Artifact
 
-UNVERIFIABLE_FIELDS = ("cost", "details", "caveats", "variant")
+UNVERIFIABLE_FIELDS = ("cost", "details", "caveats", "warnings", "variant")
 """Fields of a row that nothing in a bundle can confirm."""
 ALWAYS_UNVERIFIABLE = (
     "that no row was left out",
@@ -78,12 +78,12 @@ def verify_bundle(bundle: Bundle) -> Verification:
     recipes behind each score are followed by key and compared with the row's hasher, attack, surrogate, purifiers and
     hardening with their options, and with its seed, threat, budget and steps.
 
-    Not verifiable, because a bundle holds neither images nor networks: the change of each image, and the queries that a
-    black-box attack used for it (only the means are computed again, and queries compared with the budget); seconds,
-    memory, machines and versions of steps; caveats, details, labels of variants, the norm of a budget, options of
-    datasets and the sizes of data that is never ranked; the gallery, layouts and claims; that the
-    codes come from the images, weights and options in the recipes; and that the labels are those of the dataset. Each
-    of these is listed in `unverifiable`.
+    Not verifiable, because a bundle holds neither images nor networks: the change of each image, whether an attack had
+    a gradient for it, and the queries that a black-box attack used for it (only the means are computed again, and
+    queries compared with the budget); seconds, memory, machines and versions of steps; caveats, warnings, details,
+    labels of variants, the norm of a budget, options of datasets and the sizes of data that is never ranked; the
+    gallery, layouts and claims; that the codes come from the images, weights and options in the recipes; and that the
+    labels are those of the dataset. Each of these is listed in `unverifiable`.
 
     Verification finds changes made by accident or in one place. It cannot find missing rows or a consistent forgery:
     codes, labels or recipes that were made up, with everything else computed from them as retbench would. To rule these
@@ -221,6 +221,7 @@ class _Verifier:
     def _other_values(self, row: Row, score: BundledArtifact) -> Iterator[str]:
         """Yield the names of the per-query values that a score has in addition to those of its ranking."""
         yield from ("perceptibility", "ssim") if score.recipe.get("attacked") else ()
+        yield from (GRADIENT,) if score.recipe.get("attacked") and GRADIENT in score.tensors else ()
         yield from (QUERIES_USED,) if row.access not in ("", "gradient") else ()
         yield from ("purified_rmse",) if score.recipe.get("purified") else ()
         yield from ("certified_radius",) if "certify" in self._stages(row) else ()

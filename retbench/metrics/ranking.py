@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from retbench.metrics.measures import Floats, Scorer, compute_measures
+from retbench.metrics.relevance import relevant_counts
 from retbench.metrics.ties import Integers, TieGroups, Ties, check_ties
 
 Definition = Literal["full", "top-k", "top-k-skip", "first-k-relevant"]
@@ -147,6 +148,39 @@ def mean_average_precision(average_precisions: Tensor) -> float:
         shape = tuple(average_precisions.shape)
         raise ValueError(f"mean_average_precision: wrong shape: got {shape}, expected one dimension")
     return float(average_precisions.to(torch.float64).nanmean())
+
+
+def random_precision(
+    query_labels: Tensor, database_labels: Tensor, *, definition: Definition = "full", depth: int | None = None
+) -> Tensor:
+    """Return the expected average precision of each query in a random order of the database: float64 (Q,), 0..1.
+
+    It is the expectation over the ties of codes that are all equal. The mean of it is the chance level of MAP; with
+    target labels in place of the query labels, that of T-MAP. An empty database gives zeros (NaN under `top-k-skip`).
+
+    Args:
+        query_labels: labels, multi-hot uint8 (Q, C).
+        database_labels: labels, multi-hot uint8 (M, C).
+        definition: the definition of average precision, see `average_precision`.
+        depth: its depth.
+
+    Raises:
+        ValueError: as in `relevant_counts`, or an option is invalid.
+
+    Example:
+        One of two items is relevant: it is first or second.
+
+        >>> import torch
+        >>> from retbench.metrics import random_precision
+        >>> labels = torch.eye(2, dtype=torch.uint8)
+        >>> random_precision(labels[:1], labels)
+        tensor([0.7500], dtype=torch.float64)
+    """
+    items = len(database_labels)
+    scorer = AveragePrecision(definition, depth, "expected").scorer(items)
+    counts, which = torch.unique(relevant_counts(query_labels, database_labels), return_inverse=True)
+    expected = [scorer.from_tie_groups(TieGroups(np.array([items]), np.array([count])))[0] for count in counts.tolist()]
+    return torch.tensor(expected, dtype=torch.float64)[which]
 
 
 def _make_cutoff(definition: Definition, depth: int | None, items: int) -> Cutoff:

@@ -125,7 +125,7 @@ def bootstrap_interval(
         >>> bootstrap_interval(torch.tensor([0.25, 0.25, float("nan")]))
         Interval(value=0.25, low=0.25, high=0.25)
     """
-    _check_draws("bootstrap_interval", level, resamples, seed)
+    check_draws("bootstrap_interval", level, resamples, seed)
     if statistic not in get_args(Statistic):
         raise ValueError(f"bootstrap_interval: unknown statistic: got {statistic!r}, expected one of mean, rms")
     totals = sum_by_cluster("bootstrap_interval", values, clusters)
@@ -168,7 +168,7 @@ def paired_difference(
         >>> paired_difference(torch.tensor([0.5, 0.75]), torch.tensor([0.25, 0.5]))
         Interval(value=0.25, low=0.25, high=0.25)
     """
-    _check_draws("paired_difference", level, resamples, seed)
+    check_draws("paired_difference", level, resamples, seed)
     totals = sum_differences_by_cluster("paired_difference", first, second, clusters)
     return _compute_interval(totals, level, resamples, seed)
 
@@ -267,7 +267,8 @@ def _check_values(argument: str, values: Tensor) -> None:
         raise ValueError(f"{argument}: wrong dtype: got {values.dtype}, expected floating point")
 
 
-def _check_draws(caller: str, level: float, resamples: int, seed: int) -> None:
+def check_draws(caller: str, level: float, resamples: int, seed: int) -> None:
+    """Raise ValueError if the options of an interval are out of range; messages start with the caller's name."""
     if not 0 < level < 1:
         raise ValueError(f"{caller}: wrong level: got {level}, expected between 0 and 1")
     if resamples < 1:
@@ -287,13 +288,13 @@ def _compute_interval(totals: ClusterSums, level: float, resamples: int, seed: i
     if math.isnan(value) or totals.clusters == 1:
         return Interval(value, NAN, NAN)
     means = _resample_means(totals, resamples, seed).sort().values
-    tail = _tail_probability(level, standard_error(totals).degrees_of_freedom)
+    tail = tail_probability(level, standard_error(totals).degrees_of_freedom)
     index = math.floor(tail * (len(means) - 1))
     bounds = [float(means[index]), float(means[-1 - index])] if len(means) else []
     return Interval(value, min([value, *bounds]), max([value, *bounds]))
 
 
-def _tail_probability(level: float, freedom: float) -> float:
+def tail_probability(level: float, freedom: float) -> float:
     """Return the probability beyond each bound of an expanded percentile interval."""
     from scipy.special import ndtr, stdtrit
 
@@ -307,8 +308,8 @@ def _resample_means(totals: ClusterSums, resamples: int, seed: int) -> Tensor:
     means, step = [], max(1, BLOCK_SIZE // max(totals.sums.shape))
     for start in range(0, resamples, step):
         rows = min(step, resamples - start)
-        clusters = _draw_counts(totals.clusters, rows, (seed, start, 0))
-        seeds = _draw_counts(totals.seeds, rows, (seed, start, 1))
+        clusters = draw_counts(totals.clusters, rows, (seed, start, 0))
+        seeds = draw_counts(totals.seeds, rows, (seed, start, 1))
         sums, sizes = _weighted_sums(clusters, finite, seeds), _weighted_sums(clusters, totals.sizes, seeds)
         for infinity in infinities:  # separately, because a weight of 0 times infinity would be NaN
             sums[_weighted_sums(clusters, (totals.sums == infinity).to(torch.float64), seeds) > 0] += infinity
@@ -322,7 +323,7 @@ def _weighted_sums(clusters: Tensor, values: Tensor, seeds: Tensor) -> Tensor:
 
 
 @lru_cache(maxsize=CACHED_BLOCKS)
-def _draw_counts(count: int, rows: int, seed: tuple[int, int, int]) -> Tensor:
+def draw_counts(count: int, rows: int, seed: tuple[int, int, int]) -> Tensor:
     """Return the draw counts of `count` objects in `count` draws with replacement: float64 (rows, count)."""
     drawn = torch.from_numpy(np.random.default_rng(seed).integers(count, size=(rows, count)))
     ones = torch.ones_like(drawn, dtype=torch.float64)

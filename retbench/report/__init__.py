@@ -10,13 +10,14 @@ from retbench.report.report import Report, make_tables
 from retbench.report.tables.layout import Layout, read_layout, shipped_layouts
 from retbench.report.tables.pivot import pivot
 from retbench.report.tables.provenance import check_uniform, table_provenance
-from retbench.report.tables.table import CostLine, PublishedValue, Table, TableRow, Value
+from retbench.report.tables.table import CostLine, HasherLine, PublishedValue, Table, TableRow, Value
 from retbench.report.write import write_report
 
 __all__ = [
     "CostLine",
     "Exhibit",
     "Gallery",
+    "HasherLine",
     "Hit",
     "Layout",
     "Picture",

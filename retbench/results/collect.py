@@ -11,7 +11,9 @@ from retbench.contracts import Component, Facts, Protocol
 from retbench.errors import ArtifactCorrupt, ArtifactError
 from retbench.plan import Plan, PlannedCell
 from retbench.results.row import Row, Status, TieRange, read_interval
-from retbench.stages.states import CAVEATS
+from retbench.results.warnings import find_warnings, warn_of_chance
+from retbench.stages.scoring import CODE_FIELDS
+from retbench.stages.states import WARNINGS
 from retbench.store import Store
 from retbench.suite import Cell
 
@@ -26,7 +28,7 @@ def collect(plan: Plan, store: Store, protocol: Protocol, failures: Mapping[str,
         failures: the failures of the last run, by key of the step.
     """
     collector = _Collector(plan, store, protocol, failures or {})
-    return [collector.make_row(planned) for planned in plan.cells]
+    return warn_of_chance([collector.make_row(planned) for planned in plan.cells])
 
 
 class _Collector:
@@ -38,7 +40,7 @@ class _Collector:
         self.facts: dict[int, Facts] = {}
         self.specs: dict[tuple[int, str], Json] = {}
         self.targets: dict[str, Json] = {}
-        self.fit_caveats: dict[str, tuple[str, ...]] = {}
+        self.fit_warnings: dict[str, tuple[str, ...]] = {}
 
     def make_row(self, planned: PlannedCell) -> Row:
         """Return the row of a cell."""
@@ -70,13 +72,14 @@ class _Collector:
             "ranked_queries": planned.queries,
         }
         protocol["target_labels"] = summary["target_labels"]
+        warnings = (*find_warnings(row, summary), *self._fit_warnings(row.steps))
         return replace(
             row,
             status="done",
-            caveats=tuple(dict.fromkeys((*row.caveats, *self._fit_caveats(row.steps)))),
+            warnings=tuple(dict.fromkeys(warnings)),
             metrics={name: read_interval(value) for name, value in summary["metrics"].items()},
             tie_ranges={name: TieRange(**value) for name, value in summary["tie_ranges"].items()},
-            data={**row.data, "distinct_codes": summary["distinct_codes"]},
+            data={**row.data, **{name: summary[name] for name in CODE_FIELDS}},
             cost=self._cost(planned),
         )
 
@@ -90,22 +93,22 @@ class _Collector:
             return _explain_failure(reason)
         return {"status": "missing", "reason": f"{error}; run the suite again" * isinstance(error, ArtifactCorrupt)}
 
-    def _fit_caveats(self, steps: Sequence[str]) -> Iterator[str]:
-        """Yield the caveats that the fits behind a row stored, prefixed by the component."""
+    def _fit_warnings(self, steps: Sequence[str]) -> Iterator[str]:
+        """Yield the warnings that the fits behind a row stored, prefixed by the component."""
         for key in steps:
-            if key not in self.fit_caveats:
-                self.fit_caveats[key] = self._read_fit_caveats(key)
-            yield from self.fit_caveats[key]
+            if key not in self.fit_warnings:
+                self.fit_warnings[key] = self._read_fit_warnings(key)
+            yield from self.fit_warnings[key]
 
-    def _read_fit_caveats(self, key: str) -> tuple[str, ...]:
+    def _read_fit_warnings(self, key: str) -> tuple[str, ...]:
         step = self.plan.steps[key]
         if not step.name.startswith("fit"):
             return ()
         try:
-            caveats = self.store.summary(key).get(CAVEATS, [])
-        except ArtifactError:  # a removed artifact loses its caveats, not the metrics of its rows
+            warnings = self.store.summary(key).get(WARNINGS, [])
+        except ArtifactError:  # a removed artifact loses its warnings, not the metrics of its rows
             return ()
-        return tuple(f"{step.method}: {caveat}" for caveat in cast(list[str], caveats))
+        return tuple(f"{step.method}: {warning}" for warning in cast(list[str], warnings))
 
     def _targets(self, cell: Cell) -> Json:
         name = cell.dataset.name

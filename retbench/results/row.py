@@ -12,6 +12,8 @@ from retbench.suite import AXES
 
 ROW_AXES = (*AXES, "variant")
 """The fields of a row that identify its cell: the axes of the matrix, and the label of swept options."""
+LISTS = ("caveats", "warnings", "members", "steps")
+"""The fields that are lists in JSON."""
 Status = Literal["done", "skipped", "failed", "invalid", "missing"]
 
 
@@ -36,11 +38,13 @@ class Row:
         tie_ranges: the ranges of `map` and `t_map` over all orders inside ties, where ties can change them.
         protocol: the fields that must match before two rows may be compared.
         options: the options by role (`dataset`, `hasher`, `attack`, `surrogate`; `defense`: by component).
-        data: the sizes of the splits, `image_size`, the number of `classes` and the database's `distinct_codes`; for
-            pooled rows the `seeds`, and the reasons of `lost` ones.
+        data: the sizes of the splits, `image_size`, the number of `classes`; of the database the number of
+            `distinct_codes`, the share of its `largest_code` and its `label_variety` (see `describe_codes`); for pooled
+            rows the `seeds`, and the reasons of `lost` ones.
         budget: the declared goal, norm and eps of the attack, and for a black-box attack its `access`; how many queries
             it may use is its option `query_budget`.
-        caveats: warnings about the numbers, from the components.
+        caveats: what readers should know about the numbers; printed under every table.
+        warnings: reasons not to trust the numbers; footnotes of every number. A row with one never wins a contest.
         details: values derived from the options, by component (for example the start noise level).
         cost: the seconds per query of attack and defense, and the peak memory of their steps in bytes.
         key: the key of the score; empty without one.
@@ -67,6 +71,7 @@ class Row:
     data: Mapping[str, Json] = field(default_factory=dict)
     budget: Mapping[str, Json] = field(default_factory=dict)
     caveats: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
     details: Mapping[str, Json] = field(default_factory=dict)
     cost: Mapping[str, Json] = field(default_factory=dict)
     key: str = ""
@@ -94,7 +99,7 @@ class Row:
         """Return the row as JSON, with null for NaN, the mean over no queries."""
         metrics = {name: _record_interval(interval) for name, interval in self.metrics.items()}
         tie_ranges = {name: tie_range._asdict() for name, tie_range in self.tie_ranges.items()}
-        lists = {name: list(getattr(self, name)) for name in ("caveats", "members", "steps")}
+        lists = {name: list(getattr(self, name)) for name in LISTS}
         return {**asdict(self), **lists, "metrics": cast(Json, metrics), "tie_ranges": cast(Json, tie_ranges)}
 
 
@@ -102,7 +107,7 @@ def read_row(record: Mapping[str, Any]) -> Row:
     """Return the row of a record, the inverse of `Row.record`; raises TypeError or KeyError for a malformed record."""
     metrics = {name: read_interval(value) for name, value in record["metrics"].items()}
     tie_ranges = {name: TieRange(**value) for name, value in record["tie_ranges"].items()}
-    lists = {name: tuple(record[name]) for name in ("caveats", "members", "steps")}
+    lists = {name: tuple(record[name]) for name in LISTS}
     return Row(**{**record, **lists, "metrics": metrics, "tie_ranges": tie_ranges})
 
 

@@ -12,7 +12,14 @@ from retbench.canon import Json
 from retbench.contracts import Context, Protocol
 from retbench.contracts.tensors import read_labels
 from retbench.stages.queries import Queries, ShardsPerCopy
-from retbench.stages.scoring import QUERIES_USED, leave_out_untargeted, rank_queries, summarize
+from retbench.stages.scoring import (
+    GRADIENT,
+    QUERIES_USED,
+    describe_codes,
+    leave_out_untargeted,
+    rank_queries,
+    summarize,
+)
 from retbench.stages.stage import Load, Outcome, Stage
 
 
@@ -30,7 +37,7 @@ class Score(Stage):
     """
 
     name: ClassVar[str] = "score"
-    revision: ClassVar[int] = 2
+    revision: ClassVar[int] = 3
     queries: Queries
     bits: int
     protocol: Protocol
@@ -76,12 +83,12 @@ class Score(Stage):
         )
         values = {**leave_out_untargeted(ranked, targets["rows"][sample]), **self._image_values(load)}
         summary = summarize(values, labels, database_labels, self.protocol, targeted=self.targeted)
-        return Outcome(values, {**summary, "distinct_codes": database.summary["distinct"]})
+        return Outcome(values, {**summary, **describe_codes(database.tensors["codes"], database_labels)})
 
     def _image_values(self, load: Load) -> dict[str, Tensor]:
         """Return the distances of changed queries from the clean ones, by metric: float64 (Q,).
 
-        Under a black-box attack, also the queries to the network that it used for each query image.
+        Of an attack also whether it had a gradient, and of a black-box one the queries that it used for each image.
         """
         values = {}
         if self.attacked:
@@ -89,6 +96,8 @@ class Score(Stage):
             values["ssim"] = _read_shards(load, "ssim", self.attacked)
             if all(QUERIES_USED in load(key).tensors for key in self.attacked):
                 values[QUERIES_USED] = _read_shards(load, QUERIES_USED, self.attacked).double()
+            if all(GRADIENT in load(key).tensors for key in self.attacked):  # artifacts of earlier versions lack it
+                values[GRADIENT] = _read_shards(load, GRADIENT, self.attacked).double()
         if self.purified:
             errors = [_read_shards(load, "mse", shards) for shards in self.purified]
             values["purified_rmse"] = torch.stack(errors).mean(dim=0)

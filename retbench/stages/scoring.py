@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import cast
+from typing import Literal, cast
 
 import torch
 from torch import Tensor
@@ -17,10 +17,11 @@ from retbench.metrics import (
     Measure,
     PrecisionAt,
     PrecisionRecall,
-    Statistic,
     bootstrap_interval,
-    chance_level,
+    bounded_interval,
+    mean_average_precision,
     measure_rankings,
+    random_precision,
 )
 from retbench.stages.targets import NO_ROW
 
@@ -31,8 +32,14 @@ DEPTHS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
 RMS_METRICS = ("perceptibility", "purified_rmse")
 """Metrics stored as per-query mean squares and reported as the root of their mean."""
 RANKING_METRICS = ("map", "t_map")
+Statistic = Literal["share", "mean", "rms"]
+"""How the values of queries become one number: `share` is the mean of values in 0..1, `rms` the root mean square."""
 QUERIES_USED = "attack_queries"
 """The queries to the network that a black-box attack used for each query image; the metric is their mean."""
+CODE_FIELDS = ("distinct_codes", "largest_code", "label_variety")
+"""What `describe_codes` returns."""
+GRADIENT = "gradient"
+"""Whether the network gave an attack a gradient for each query image: 1; 0 for gradients of 0; -1 for none at all."""
 
 
 def rank_queries(
@@ -106,13 +113,13 @@ def summarize(
 ) -> dict[str, Json]:
     """Return the means of per-query values with their confidence intervals, and related counts.
 
-    Where a number depends on the targets (T-MAP always, all others under a targeted attack), the bootstrap draws the
-    queries that share a target label vector together. T-MAP, its chance level and the number of target label vectors
+    Where a number depends on the targets (T-MAP always, all others under a targeted attack), queries that share a
+    target label vector are one cluster. T-MAP, its chance level and the number of target label vectors
     leave out the queries without a target.
 
     Args:
         values: the result of `leave_out_untargeted`, with `perceptibility`, `purified_rmse` (mean squares) and `ssim`
-            of changed images, and the `attack_queries` of a black-box attack.
+            of changed images, the `gradient` of an attack, and the `attack_queries` of a black-box one.
         labels: as in `rank_queries`.
         database_labels: as in `rank_queries`.
         protocol: the confidence level and the number of resamples.
@@ -122,37 +129,85 @@ def summarize(
         `metrics`: intervals by metric;
         `tie_ranges`: the means with ties broken worst and best, by metric;
         `queries`: the number of queries with a defined `map`;
-        `chance`: the mean share of relevant database items, by metric;
-        `target_labels`: the number of distinct target label vectors.
+        `chance`: the metrics of a random ranking, by metric;
+        `target_labels`: the number of distinct target label vectors;
+        `unchanged`: under an attack, the number of queries whose image it left as it was;
+        `gradientless`: under an attack, the number of queries for which all its gradients were 0.
     """
     metrics, tie_ranges = dict[str, Json](), dict[str, Json]()
     for name in (*RANKING_METRICS, *RMS_METRICS, "ssim", QUERIES_USED):
         if name in values:
-            metrics[name] = _record_interval(compute_interval(name, values, protocol, targeted=targeted))
+            clusters = values["cluster"] if targeted or name == "t_map" else None
+            metrics[name] = _record_interval(
+                mean_with_interval(
+                    values[name], clusters, statistic_of(name), level=protocol.confidence, resamples=protocol.resamples
+                )
+            )
         if f"{name}_best" in values:
             worst, best = (_number(float(values[f"{name}_{end}"].nanmean())) for end in ("worst", "best"))
             tie_ranges[name] = {"worst": worst, "best": best}
     targeted_queries = values["cluster"] >= 0
     vectors = {**labels, "t_map": labels["t_map"][targeted_queries]}
+    counts: dict[str, Json] = {}
+    if "perceptibility" in values:
+        counts["unchanged"] = int((values["perceptibility"] == 0).sum())
+    if GRADIENT in values:
+        counts["gradientless"] = int((values[GRADIENT] == 0).sum())
     return {
+        **counts,
         "metrics": metrics,
         "tie_ranges": tie_ranges,
         "queries": int(values["map"].isfinite().sum()),
-        "chance": {name: _number(chance_level(vectors[name], database_labels)) for name in labels},
+        "chance": {name: _number(_chance(vectors[name], database_labels, protocol)) for name in labels},
         "target_labels": len(torch.unique(values["cluster"][targeted_queries])),
     }
 
 
-def compute_interval(name: str, values: Mapping[str, Tensor], protocol: Protocol, *, targeted: bool) -> Interval:
-    """Return the mean of a metric over queries (for `RMS_METRICS` the root mean square) with its interval."""
-    statistic: Statistic = "rms" if name in RMS_METRICS else "mean"
-    return bootstrap_interval(
-        values[name],
-        clusters=values["cluster"] if targeted or name == "t_map" else None,
-        level=protocol.confidence,
-        resamples=protocol.resamples,
-        statistic=statistic,
-    )
+def describe_codes(codes: Tensor, labels: Tensor) -> dict[str, Json]:
+    """Return how many items of a database a hasher can tell apart.
+
+    Args:
+        codes: the codes of the database, packed uint8 (M, B).
+        labels: multi-hot uint8 (M, C).
+
+    Returns:
+        `distinct_codes`: the number of distinct codes;
+        `largest_code`: the share of the items that have the most frequent code, 0 for an empty database;
+        `label_variety`: the number of label vectors, rare ones counted in part: the exponential of their entropy.
+    """
+    items = torch.unique(codes, dim=0, return_counts=True)[1]
+    shares = torch.unique(labels, dim=0, return_counts=True)[1] / max(1, len(labels))
+    return {
+        "distinct_codes": len(items),
+        "largest_code": float(items.max()) / len(codes) if len(codes) else 0.0,
+        "label_variety": math.exp(float(torch.special.entr(shares.double()).sum())) if len(labels) else 0.0,
+    }
+
+
+def statistic_of(metric: str) -> Statistic:
+    """Return how the values of a metric become one number; MAP and T-MAP also stand for their precisions."""
+    if metric in RMS_METRICS:
+        return "rms"
+    return "share" if metric.startswith(RANKING_METRICS) else "mean"
+
+
+def mean_with_interval(
+    values: Tensor, clusters: Tensor | None, statistic: Statistic, *, level: float, resamples: int
+) -> Interval:
+    """Return a statistic of values over queries (Q,), or seeds and queries (S, Q), with its confidence interval.
+
+    Shares have `bounded_interval`, which keeps its coverage near 0 and 1. The scale of other metrics is far from any
+    bound, so they have `bootstrap_interval`.
+    """
+    if statistic == "share":
+        return bounded_interval(values, clusters=clusters, level=level, resamples=resamples)
+    return bootstrap_interval(values, clusters=clusters, level=level, resamples=resamples, statistic=statistic)
+
+
+def _chance(labels: Tensor, database_labels: Tensor, protocol: Protocol) -> float:
+    """Return the MAP of a random ranking under the protocol's definition."""
+    expected = random_precision(labels, database_labels, definition=protocol.map, depth=protocol.depth)
+    return mean_average_precision(expected)
 
 
 def _record_interval(interval: Interval) -> dict[str, Json]:

@@ -210,13 +210,13 @@ def test_a_changed_member_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_newer_format_is_refused_before_other_fields_are_read(tmp_path: Path) -> None:
-    members = {"bundle.json": b'{"format": 3, "new": {}}'}
-    assert "a newer bundle format: got 3, expected 2" in read_error(zip_members(tmp_path / "run.zip", members))
+    members = {"bundle.json": b'{"format": 4, "new": {}}'}
+    assert "a newer bundle format: got 4, expected 3" in read_error(zip_members(tmp_path / "run.zip", members))
 
 
 def test_an_older_format_is_refused_before_other_fields_are_read(tmp_path: Path) -> None:
     members = {"bundle.json": b'{"format": 1, "old": {}}'}
-    assert "an older bundle format: got 1, expected 2; run the suite again" in read_error(
+    assert "an older bundle format: got 1, expected 3; run the suite again" in read_error(
         zip_members(tmp_path / "run.zip", members)
     )
 

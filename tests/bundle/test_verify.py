@@ -287,6 +287,7 @@ def test_fields_that_nothing_can_confirm_are_unverifiable(path: Path) -> None:
     assert {finding.field for finding in unverifiable if finding.kind == "query"} == {
         "perceptibility",
         "ssim",
+        "gradient",
         "purified_rmse",
     }
     assert {finding.field for finding in unverifiable if finding.kind == "row"} == {

@@ -342,8 +342,9 @@ def test_black_box_attacks_are_planned_run_and_reported_with_access_and_queries(
     assert retbench("run", "black.yaml").code == 0
     assert "20.0 [20.0, 20.0]" in retbench("results").out
     out = retbench("report").out
-    assert "| Cost per image | attack (s) | defense (s) | peak memory (MiB) | access | queries |" in " ".join(
-        out.split()
+    assert (
+        "| Cost per image | attack (s) | defense (s) | peak memory (MiB) | change (gray levels) | access | queries |"
+        in " ".join(out.split())
     )
     threats = [line for line in out.splitlines() if line.startswith("- **threat**")]
     assert threats[0] == "- **threat**: toy on toy, targeted, oblivious: linf 51/255"

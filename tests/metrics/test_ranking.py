@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from retbench.metrics import average_precision, mean_average_precision, pack
+from retbench.metrics import average_precision, mean_average_precision, pack, random_precision
 
 DEFINITIONS = ["full", "top-k", "top-k-skip", "first-k-relevant"]
 TIES = ["stable", "expected", "best", "worst"]
@@ -251,3 +251,27 @@ def test_the_mean_ignores_nan_and_is_nan_without_values() -> None:
     assert math.isnan(mean_average_precision(torch.zeros(0)))
     with pytest.raises(ValueError, match="wrong shape"):
         mean_average_precision(torch.zeros(2, 2))
+
+
+@pytest.mark.parametrize("definition", DEFINITIONS)
+@pytest.mark.parametrize("relevant", range(6))
+def test_the_random_precision_is_the_mean_over_all_orders(definition: str, relevant: int) -> None:
+    depth = None if definition == "full" else 3
+    database = torch.tensor([[1, 0]] * relevant + [[0, 1]] * (5 - relevant), dtype=torch.uint8)
+    distances = pack(torch.tensor([[-1] * at + [1] * (5 - at) for at in range(5)], dtype=torch.int8))
+    query_labels, query = torch.tensor([[1, 0]], dtype=torch.uint8), pack(torch.ones(1, 5, dtype=torch.int8))
+    options: Any = {"definition": definition, "depth": depth}
+    values = [
+        float(average_precision(query, distances, query_labels, database[list(order)], bits=5, **options))
+        for order in itertools.permutations(range(5))
+    ]
+    found = random_precision(query_labels, database, **options)
+    expected = np.nanmean(values) if not np.isnan(values).all() else math.nan
+    assert float(found) == pytest.approx(expected, nan_ok=True)
+
+
+def test_the_random_precision_of_empty_inputs() -> None:
+    none, two = torch.zeros(0, 3, dtype=torch.uint8), torch.ones(2, 3, dtype=torch.uint8)
+    assert random_precision(two, none).tolist() == [0, 0]
+    assert random_precision(none, two).shape == (0,)
+    assert random_precision(two, none, definition="top-k-skip", depth=2).isnan().all()

@@ -177,9 +177,9 @@ def test_small_blocks_give_about_the_same_interval(monkeypatch: pytest.MonkeyPat
 
 def test_draws_are_cached_for_the_next_interval_with_bounded_memory() -> None:
     bootstrap_interval(sample(33), seed=12)
-    before = module._draw_counts.cache_info()
+    before = module.draw_counts.cache_info()
     bootstrap_interval(sample(33, seed=1), seed=12)
-    after = module._draw_counts.cache_info()
+    after = module.draw_counts.cache_info()
     assert (after.misses, after.hits) == (before.misses, before.hits + 2)
     assert after.maxsize is not None
     assert after.maxsize * module.BLOCK_SIZE * 8 <= 1 << 28

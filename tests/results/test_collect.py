@@ -112,19 +112,19 @@ class DoubtfulPurifier(ToyPurifier):
     learns: ClassVar[bool] = True
 
     def fit(self, data: TrainingData, ctx: Context) -> State:
-        ctx.caveat("its training diverged: loss rose from 1 to 2")
+        ctx.distrust("its training diverged: loss rose from 1 to 2")
         return {"own": torch.ones(1)}
 
 
-def test_rows_that_depend_on_a_doubtful_fit_have_its_caveat(run_plan: Planner, store: Store) -> None:
+def test_rows_that_depend_on_a_doubtful_fit_have_its_warning(run_plan: Planner, store: Store) -> None:
     plan = run_plan({"attack": ["none", "toy"], "defense": ["none", "doubtful"]}, DoubtfulPurifier)
     rows = collect(plan, store, FULL)
-    caveat = "doubtful: its training diverged: loss rose from 1 to 2"
-    assert {row.defense: row.caveats.count(caveat) for row in rows} == {"none": 0, "doubtful": 1}
-    assert all(caveat in row.record()["caveats"] for row in rows if row.defense == "doubtful")  # type: ignore[operator]  # a list
+    warning = "doubtful: its training diverged: loss rose from 1 to 2"
+    assert {row.defense: row.warnings.count(warning) for row in rows} == {"none": 0, "doubtful": 1}
+    assert all(warning in row.record()["warnings"] for row in rows if row.defense == "doubtful")  # type: ignore[operator]  # a list
     (fit,) = (key for key, step in plan.steps.items() if step.method == "doubtful" and step.name.startswith("fit"))
     damage(store, fit, "summary.json")
-    assert [(row.status, row.caveats) for row in collect(plan, store, FULL)] == [("done", ())] * 4
+    assert [(row.status, row.warnings) for row in collect(plan, store, FULL)] == [("done", ())] * 4
 
 
 def test_a_cell_that_has_not_run_is_missing(toy_plan: Planner, store: Store) -> None:

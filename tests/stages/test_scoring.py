@@ -19,17 +19,20 @@ from retbench.metrics import (
     Interval,
     average_precision,
     bootstrap_interval,
-    chance_level,
+    bounded_interval,
     pack,
     precision_at,
     precision_recall,
+    random_precision,
 )
 from retbench.stages.scoring import (
     DEPTHS,
     RECALL_LEVELS,
-    compute_interval,
+    describe_codes,
     leave_out_untargeted,
+    mean_with_interval,
     rank_queries,
+    statistic_of,
     summarize,
 )
 
@@ -228,14 +231,24 @@ def test_metrics_that_depend_on_targets_are_resampled_by_target_label(targeted: 
     metrics: Any = summarize(values, LABELS, DATABASE_LABELS, Protocol(resamples=300), targeted=targeted)["metrics"]
     for name, interval in metrics.items():
         clusters = values["cluster"] if name in clustered else None
-        statistic: Any = "rms" if name in ("perceptibility", "purified_rmse") else "mean"
-        expected = bootstrap_interval(values[name], clusters=clusters, resamples=300, statistic=statistic)
+        others = None if name in clustered else values["cluster"]
+        statistic = statistic_of(name)
+        expected = mean_with_interval(values[name], clusters, statistic, level=0.95, resamples=300)
         assert Interval(**interval) == expected
-        other = bootstrap_interval(
-            values[name], clusters=None if name in clustered else values["cluster"], resamples=300, statistic=statistic
-        )
-        assert expected[1:] != other[1:]
-        assert compute_interval(name, values, Protocol(resamples=300), targeted=targeted) == expected
+        assert expected[1:] != mean_with_interval(values[name], others, statistic, level=0.95, resamples=300)[1:]
+
+
+def test_metrics_of_rankings_have_bounded_intervals_and_others_are_resampled() -> None:
+    values, clusters = torch.linspace(0, 1, 12, dtype=torch.float64), torch.arange(12) // 3
+    for metric in ("map", "t_map", "map_recall", "t_map_depth"):
+        assert statistic_of(metric) == "share"
+    assert [statistic_of(name) for name in ("perceptibility", "purified_rmse", "ssim")] == ["rms", "rms", "mean"]
+    found = [mean_with_interval(values, clusters, each, level=0.9, resamples=300) for each in ("share", "mean", "rms")]
+    assert found == [
+        bounded_interval(values, clusters=clusters, level=0.9, resamples=300),
+        bootstrap_interval(values, clusters=clusters, level=0.9, resamples=300),
+        bootstrap_interval(values, clusters=clusters, level=0.9, resamples=300, statistic="rms"),
+    ]
 
 
 @pytest.mark.parametrize("targeted", [False, True])
@@ -263,14 +276,39 @@ def test_tie_ranges_are_means_of_the_bounds() -> None:
     assert summary(ties="worst")["tie_ranges"] == {}
 
 
+def expected_precision(relevant: int, items: int) -> float:
+    """Return the expected average precision of a random ranking: the mean of the precisions at a hit."""
+    return sum((1 + rank * (relevant - 1) / (items - 1)) / (rank + 1) for rank in range(items)) / items * (relevant > 0)
+
+
 def test_the_summary_has_chance_levels_and_query_counts() -> None:
     found = summary()
     for metric in ("map", "t_map"):
-        assert found["chance"][metric] == pytest.approx(
-            np.mean([row.mean() for row in rank_relevance(metric, "stable")])
-        )
+        expected = [expected_precision(int(row.sum()), DATABASE) for row in rank_relevance(metric, "stable")]
+        assert found["chance"][metric] == pytest.approx(np.mean(expected))
     assert found["queries"] == QUERIES
     assert found["target_labels"] == len({tuple(labels) for labels in LABELS["t_map"].tolist()})
+
+
+def test_codes_are_described_by_their_number_and_the_largest_one() -> None:
+    codes = torch.tensor([[0], [0], [0], [7]], dtype=torch.uint8)
+    labels = torch.tensor([[1, 0], [1, 0], [0, 1], [1, 1]], dtype=torch.uint8)
+    variety = 2 ** (0.5 * 1 + 2 * 0.25 * 2)  # two to the entropy in bits of shares 1/2, 1/4 and 1/4
+    assert describe_codes(codes, labels) == {
+        "distinct_codes": 2,
+        "largest_code": 0.75,
+        "label_variety": pytest.approx(variety),
+    }
+    assert describe_codes(codes[:0], labels[:0]) == {"distinct_codes": 0, "largest_code": 0.0, "label_variety": 0.0}
+
+
+def test_the_summary_counts_unchanged_queries_and_those_without_a_gradient() -> None:
+    values = {**rank(), "perceptibility": torch.tensor([0.0, 0.1] * 6), "gradient": torch.tensor([0.0, 1.0, -1.0] * 4)}
+    found = summarize(values, LABELS, DATABASE_LABELS, Protocol(), targeted=True)
+    assert (found["unchanged"], found["gradientless"]) == (6, 4)
+    del values["perceptibility"], values["gradient"]
+    found = summarize(values, LABELS, DATABASE_LABELS, Protocol(), targeted=True)
+    assert not {"unchanged", "gradientless"} & found.keys()
 
 
 def test_queries_left_out_by_the_definition_are_not_counted() -> None:
@@ -292,5 +330,6 @@ def test_queries_without_a_target_are_left_out_of_t_map_alone() -> None:
     assert int(values["cluster"][1]) == -1
     summary: Any = summarize(values, LABELS, DATABASE_LABELS, Protocol(), targeted=False)
     assert summary["metrics"]["t_map"]["value"] == pytest.approx(float(ranked["t_map"][kept].mean()))
-    assert summary["chance"]["t_map"] == pytest.approx(chance_level(LABELS["t_map"][kept], DATABASE_LABELS))
+    chance = float(random_precision(LABELS["t_map"][kept], DATABASE_LABELS).mean())
+    assert summary["chance"]["t_map"] == pytest.approx(chance)
     assert summary["target_labels"] == len(torch.unique(LABELS["t_map"][kept], dim=0))

@@ -32,7 +32,7 @@ class FigureKind(NamedTuple):
     full_percent_range: bool = True
 
 
-_SHADED = "Shaded: pointwise {level} bootstrap confidence intervals over queries."
+_SHADED = "Shaded: pointwise {level} confidence intervals over queries."
 _BARS = "Bars: {level} bootstrap confidence intervals of the paired differences over queries."
 FIGURE_KINDS = (
     FigureKind(

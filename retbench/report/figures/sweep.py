@@ -11,7 +11,7 @@ def curve_picture(curve: Curve, stem: str) -> Picture:
     """Return a curve as a picture; its description has the ends of the lines, and the reference lines."""
     chart = curve_chart(curve)
     panels = (f"{panel.label}: {drawn.summary}." for panel, drawn in zip(curve.panels, chart.panels, strict=True))
-    alt = " ".join([f"Lines over {curve.x_label}, with bootstrap confidence intervals shaded.", *panels])
+    alt = " ".join([f"Lines over {curve.x_label}, with confidence intervals shaded.", *panels])
     return picture_of(chart, stem, alt)
 
 

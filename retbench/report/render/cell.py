@@ -12,7 +12,8 @@ from retbench.report.tables.table import Emphasis, PublishedValue, Table, Value
 from retbench.report.tables.unit import Unit
 
 DASH = "\u2013"
-COST_HEADERS = ("Cost per image", "attack (s)", "defense (s)", "peak memory (MiB)")
+COST_HEADERS = ("Cost per image", "attack (s)", "defense (s)", "peak memory (MiB)", "change (gray levels)")
+HASHER_HEADERS = ("Hasher", "MAP of chance (%)", "T-MAP of chance (%)", "distinct codes", "largest code (%)")
 QUERY_HEADERS = ("access", "queries")
 CACHED_TEXTS = 1 << 14
 """Texts whose printed form is cached: names are repeated thousands of times in a large table."""
@@ -95,7 +96,7 @@ def has_queries(table: Table) -> bool:
 
 
 def format_costs(table: Table) -> list[tuple[str, ...]]:
-    """Return label, seconds of attack and defense, and peak memory of each row; empty if nothing was computed.
+    """Return label, seconds of attack and defense, peak memory and change of each row; empty if nothing was computed.
 
     With a black-box attack among the rows, each also has the access of its attack, and the mean queries used.
     """
@@ -105,12 +106,26 @@ def format_costs(table: Table) -> list[tuple[str, ...]]:
             _scaled_range(cost.attack, Unit.SECONDS),
             _scaled_range(cost.defense, Unit.SECONDS),
             _scaled_range(cost.memory, Unit.MEBIBYTES),
+            _scaled_range(cost.change, Unit.GRAY),
             cost.access or DASH,
             _scaled_range(cost.queries, Unit.QUERIES),
         )
         for cost in table.costs
     ]
     return [line[: len(cost_headers(table))] for line in lines]
+
+
+def format_hashers(table: Table) -> list[tuple[str, ...]]:
+    """Return label, chance levels, distinct codes and the share of the most frequent one of each hasher."""
+    return [
+        (
+            line.label,
+            *(_percent(level) for level in (line.chance, line.target_chance)),
+            f"{line.codes} of {line.items}",
+            _percent(line.largest),
+        )
+        for line in table.hashers
+    ]
 
 
 def format_mark(mark: str) -> str:
@@ -122,6 +137,10 @@ def format_mark(mark: str) -> str:
 def one_line(text: str) -> str:
     """Return a text on one line, with each run of white space and control characters replaced by one space."""
     return " ".join("".join(" " if unicodedata.category(sign) in ("Cc", "Cs") else sign for sign in text).split())
+
+
+def _percent(value: float) -> str:
+    return DASH if math.isnan(value) else format_quantity(Unit.PERCENT.scale * value, Unit.PERCENT)
 
 
 def _bounds(interval: Interval, unit: Unit) -> str:

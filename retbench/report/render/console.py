@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import groupby
 
 from rich.console import Group, RenderableType
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from retbench.report.render.cell import cost_headers, format_costs, format_mark, format_value, one_line
+from retbench.report.render.cell import (
+    HASHER_HEADERS,
+    cost_headers,
+    format_costs,
+    format_hashers,
+    format_mark,
+    format_value,
+    one_line,
+)
 from retbench.report.tables.table import Emphasis, Table, Value
 
 STYLE: dict[Emphasis, str] = {"": "", "best": "bold", "tied": "underline"}
@@ -18,7 +27,7 @@ def console_table(table: Table) -> Group:
     """Return a table with its footnotes, caption, costs and provenance for rich; no name is read as markup."""
     notes = [f"{format_mark(mark)} {one_line(text)}" for mark, text in table.footnotes]
     texts: list[RenderableType] = [Text(line) for line in (*notes, one_line(table.caption)) if line]
-    return Group(_grid(table), *texts, *_costs(table), *_provenance(table))
+    return Group(_grid(table), *texts, *_small_tables(table), *_provenance(table))
 
 
 def _grid(table: Table) -> RichTable:
@@ -41,15 +50,16 @@ def _cell(value: Value) -> Text:
     return Text.assemble((cell.value, STYLE[cell.emphasis]), rest, *below)
 
 
-def _costs(table: Table) -> list[RenderableType]:
-    if not table.costs:
-        return []
-    rich = RichTable()
-    for header in cost_headers(table):
-        rich.add_column(header, overflow="fold")
-    for label, *costs in format_costs(table):
-        rich.add_row(Text(one_line(label)), *costs)
-    return [rich]
+def _small_tables(table: Table) -> Iterator[RenderableType]:
+    """Yield the costs of the rows, and the hashers; neither if it is empty."""
+    for headers, lines in ((cost_headers(table), format_costs(table)), (HASHER_HEADERS, format_hashers(table))):
+        rich = RichTable()
+        for header in headers:
+            rich.add_column(header, overflow="fold")
+        for label, *numbers in lines:
+            rich.add_row(Text(one_line(label)), *numbers)
+        if lines:
+            yield rich
 
 
 def _provenance(table: Table) -> list[RenderableType]:

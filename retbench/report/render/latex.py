@@ -13,9 +13,11 @@ from retbench.report.filename import slug, unique_stem
 from retbench.report.render.cell import (
     CACHED_TEXTS,
     DASH,
+    HASHER_HEADERS,
     PrintedCell,
     cost_headers,
     format_costs,
+    format_hashers,
     format_value,
     one_line,
 )
@@ -117,13 +119,13 @@ def latex_table(table: Table, label: str = "") -> str:
 
 
 def as_latex(tables: Sequence[Table], title: str) -> str:
-    """Return tables as a complete LaTeX document: each on separate pages, with its costs and its provenance.
+    """Return tables as a complete LaTeX document: each on separate pages, with costs, hashers and provenance.
 
     A table with many lines is split into parts, each with caption and footnotes.
     """
     taken: set[str] = set()
     pages = [
-        (latex_table(part, f"tab:{unique_stem(slug(part.title), taken)}"), _costs(part), _provenance(part))
+        (latex_table(part, f"tab:{unique_stem(slug(part.title), taken)}"), _small_tables(part), _provenance(part))
         for table in tables
         for part in _parts(table)
     ]
@@ -141,7 +143,7 @@ def as_latex(tables: Sequence[Table], title: str) -> str:
 
 
 def _parts(table: Table) -> list[Table]:
-    """Return a table in parts of at most `MAX_LINES` lines; costs and provenance are in the last part."""
+    """Return a table in parts of at most `MAX_LINES` lines; costs, hashers and provenance are in the last part."""
     parts: list[list[TableRow]] = [[]]
     height = 0
     for row in table.rows:
@@ -154,10 +156,15 @@ def _parts(table: Table) -> list[Table]:
     if len(parts) == 1:
         return [table]
     numbered = [
-        table._replace(title=f"{table.title} (part {at} of {len(parts)})", rows=tuple(rows), costs=(), provenance=())
+        table._replace(
+            title=f"{table.title} (part {at} of {len(parts)})", rows=tuple(rows), costs=(), hashers=(), provenance=()
+        )
         for at, rows in enumerate(parts, 1)
     ]
-    return [*numbered[:-1], numbered[-1]._replace(costs=table.costs, provenance=table.provenance)]
+    return [
+        *numbered[:-1],
+        numbered[-1]._replace(costs=table.costs, hashers=table.hashers, provenance=table.provenance),
+    ]
 
 
 def _tabular(table: Table) -> Iterator[str]:
@@ -249,23 +256,26 @@ def _notes(table: Table) -> list[str]:
     return [r"  \retbenchnotes{%", *notes, "  }"]
 
 
-def _costs(table: Table) -> str:
-    if not table.costs:
-        return ""
-    headers = cost_headers(table)
-    rows = ([tex(label), *(cost.replace(DASH, "--") for cost in costs)] for label, *costs in format_costs(table))
-    lines = [
+def _small_tables(table: Table) -> str:
+    """Return the costs of the rows, and the hashers; empty if both are."""
+    tables = ((cost_headers(table), format_costs(table)), (HASHER_HEADERS, format_hashers(table)))
+    return "\n".join(_small_table(headers, lines) for headers, lines in tables if lines)
+
+
+def _small_table(headers: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    rows = ([tex(label), *(number.replace(DASH, "--") for number in numbers)] for label, *numbers in lines)
+    source = [
         r"\begin{center}\footnotesize",
         f"  \\begin{{tabular}}{{l{'r' * (len(headers) - 1)}}}",
         r"    \toprule",
-        f"    {' & '.join(headers)} \\\\",
+        f"    {' & '.join(map(tex, headers))} \\\\",
         r"    \midrule",
         *(f"    {' & '.join(row)} \\\\" for row in rows),
         r"    \bottomrule",
         r"  \end{tabular}",
         r"\end{center}",
     ]
-    return "\n".join(lines)
+    return "\n".join(source)
 
 
 def _provenance(table: Table) -> str:

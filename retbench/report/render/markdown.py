@@ -7,7 +7,15 @@ from collections.abc import Sequence
 
 from tabulate import tabulate
 
-from retbench.report.render.cell import cost_headers, format_costs, format_mark, format_value, one_line
+from retbench.report.render.cell import (
+    HASHER_HEADERS,
+    cost_headers,
+    format_costs,
+    format_hashers,
+    format_mark,
+    format_value,
+    one_line,
+)
 from retbench.report.report import Report
 from retbench.report.tables.curve import Curve
 from retbench.report.tables.table import Emphasis, Table, Value
@@ -32,22 +40,21 @@ def as_markdown(report: Report, *, written: bool = False) -> str:
 
 
 def markdown_table(table: Table, picture: str = "") -> str:
-    """Return a table as GitHub Markdown: title, grid, footnotes, caption, curve, costs and provenance.
+    """Return a table as GitHub Markdown: title, grid, footnotes, caption, curve, costs, hashers and provenance.
 
     Args:
         table: the table.
         picture: the address of the picture of its curve; without one, a line explains how to draw it.
     """
     notes = (f"{format_mark(mark)} {escape(text)}" for mark, text in table.footnotes)
-    lines = [[escape(label), *costs] for label, *costs in format_costs(table)]
-    costs = _pipes(cost_headers(table), lines) if lines else ""
     parts = (
         f"### {escape(table.title)}",
         _grid(table),
         *notes,
         escape(table.caption),
         _curve(table.curve, picture),
-        costs,
+        _small_table(cost_headers(table), format_costs(table)),
+        _small_table(HASHER_HEADERS, format_hashers(table)),
         _provenance(table),
     )
     return "\n\n".join(part for part in parts if part)
@@ -104,6 +111,11 @@ def _grid(table: Table) -> str:
 
 def _pipes(headers: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
     return tabulate(lines, headers, "pipe", disable_numparse=True, stralign="left")
+
+
+def _small_table(headers: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    """Return a table of printed numbers below the main one; empty without lines."""
+    return _pipes(headers, [[escape(label), *numbers] for label, *numbers in lines]) if lines else ""
 
 
 def _cell(value: Value) -> str:

@@ -59,6 +59,7 @@ def _difference_row(first: Row, second: Row, metrics: Mapping[str, Interval]) ->
         tie_ranges={},
         details={**second.details, **first.details},
         caveats=tuple(dict.fromkeys((*first.caveats, *second.caveats))),
+        warnings=tuple(dict.fromkeys((*first.warnings, *second.warnings))),
         steps=tuple(dict.fromkeys((*first.steps, *second.steps))),
     )
 

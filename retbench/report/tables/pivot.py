@@ -10,6 +10,7 @@ from retbench.errors import LayoutError, suggest
 from retbench.metrics import Interval
 from retbench.report.tables.curve import check_sweep, make_curve
 from retbench.report.tables.detail import details_of
+from retbench.report.tables.hashers import hasher_lines
 from retbench.report.tables.layout import COSTS, Cost, Layout, MetricBlock
 from retbench.report.tables.page import (
     AxisValues,
@@ -143,6 +144,7 @@ class _TableBuilder:
             make_curve(self.page, layout),
             cost_lines(rows, layout) if not layout.paired else (),
             table_provenance(rows, self.evidence),
+            hasher_lines(rows, layout),
         )
 
     def _row_specs(self, columns: Sequence[AxisValues]) -> Iterator[RowSpec]:
@@ -191,9 +193,10 @@ class _TableBuilder:
         published, notes = self._published(row, block, interval)
         emphasis = self.significance.emphasis.get((axis_values(row, ROW_AXES), block.name), "")
         lost = tuple(self.footnotes.dagger(seed) for seed in cast(list[str], row.data.get("lost", [])))
+        warnings = tuple(self.footnotes.letter(f"warning: {warning}") for warning in row.warnings)
         ties = None if inside or tie_range is None or tie_range.worst == tie_range.best else tie_range
         queries = row.metrics[QUERIES_USED].value if QUERIES_USED in row.metrics else None
-        marks, details = (*lost, *notes), details_of(row)
+        marks, details = (*lost, *warnings, *notes), details_of(row)
         return Value(interval, "", block.unit, emphasis, ties, published, marks, details, row.access, queries)
 
     def _published(
@@ -244,10 +247,14 @@ def cost_lines(rows: Sequence[Row], layout: Layout) -> tuple[CostLine, ...]:
         if attack or defense or any(QUERIES_USED in row.metrics for row in members):
             memory = _cost_range(members, COSTS["peak_memory"])
             access = " and ".join(dict.fromkeys(row.access for row in members if row.access))
-            queries = [row.metrics[QUERIES_USED].value for row in members if QUERIES_USED in row.metrics]
-            used = (min(queries), max(queries)) if queries else None
-            costs.append(CostLine(row_label(layout, values) or "none", attack, defense, memory, access, used))
+            change, used = (_metric_range(members, metric) for metric in ("perceptibility", QUERIES_USED))
+            costs.append(CostLine(row_label(layout, values) or "none", attack, defense, memory, access, used, change))
     return tuple(costs)
+
+
+def _metric_range(rows: Sequence[Row], metric: str) -> tuple[float, float] | None:
+    values = [row.metrics[metric].value for row in rows if metric in row.metrics]
+    return (min(values), max(values)) if values else None
 
 
 def _cost_range(rows: Sequence[Row], cost: Cost) -> tuple[float, float] | None:

@@ -46,6 +46,7 @@ def _pooled(seeds: Sequence[Row], scores: ScoreReader) -> Row:
     return replace(
         row,
         seed=seeds[0].seed,
+        warnings=tuple(dict.fromkeys(warning for seed in done for warning in seed.warnings)),
         metrics={name: compute_interval(sample, row) for name, sample in samples.items() if sample is not None},
         data={**row.data, "seeds": [seed.seed for seed in done], "lost": lost},
         tie_ranges={name: _mean_tie_range([seed.tie_ranges[name] for seed in done]) for name in row.tie_ranges},

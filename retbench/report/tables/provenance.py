@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, cast
+from typing import cast
 
 from retbench.canon import Json
 from retbench.errors import UserError
@@ -14,15 +14,13 @@ from retbench.report.tables.mixture import training_notes, training_threads
 from retbench.report.tables.sample import seeds_of
 from retbench.results import Evidence, Row, StepRecord, steps_of_rows
 
-FEW_CODES = 3
-"""A report warns that a hasher has collapsed if its database has fewer distinct codes than this."""
 Lines = Iterator[tuple[str, str]]
 
 
 def table_provenance(rows: Sequence[Row], evidence: Evidence) -> tuple[tuple[str, str], ...]:
     """Return label and text of the lines on the source of some rows' numbers; a label may occur more than once.
 
-    Protocol, threat, chance level, components, seeds and targets come from the rows; machines, versions and cost from
+    Protocol, threat, components, seeds and targets come from the rows; machines, versions and cost from
     the stored steps that were computed for them.
     """
     steps = steps_of_rows(rows, evidence.steps)
@@ -34,11 +32,10 @@ def table_provenance(rows: Sequence[Row], evidence: Evidence) -> tuple[tuple[str
             _protocol(done or rows),
             _targets(done, evidence),
             _threats(done),
-            _chances(done),
             _options(done),
             _details(done),
             _caveats(done),
-            _collapsed(rows),
+            _budgets_differ(done),
             _machines(steps),
             _trainings(steps),
             _cost(steps),
@@ -88,9 +85,9 @@ def _protocol(rows: Sequence[Row]) -> Lines:
     clusters = ", ".join(f"{dataset} {count}" for dataset, count in labels.items())
     yield (
         "intervals",
-        f"{' and '.join(f'{level:g}' for level in sorted(confidence))} % bootstrap over {drawn}; for numbers that "
-        "depend on the target, queries with the same target label are resampled together (distinct target labels: "
-        f"{clusters or 'none'})",
+        f"{' and '.join(f'{level:g}' for level in sorted(confidence))} % over {drawn}: of shares, MAP and "
+        "T-MAP bounded intervals, of other numbers a bootstrap; for numbers that depend on the target, queries with "
+        f"the same target label are one cluster (distinct target labels: {clusters or 'none'})",
     )
     seeds = {seed for row in rows for seed in seeds_of(row)}
     few = (
@@ -131,11 +128,14 @@ def _join_budgets(budgets: Iterable[str]) -> str:
     return ", ".join(declared)
 
 
-def _chances(rows: Sequence[Row]) -> Lines:
-    chances = ((row.dataset, cast(Any, row.protocol["chance"])["t_map"]) for row in rows)
-    levels = dict.fromkeys(f"{100 * chance:.2f} % ({dataset})" for dataset, chance in chances if chance is not None)
-    if levels:
-        yield "chance level", f"a random ranking has a T-MAP of about {', '.join(levels)}"
+def _budgets_differ(rows: Sequence[Row]) -> Lines:
+    """Yield a note if a table has attacks with a budget and attacks without one."""
+    unbounded = dict.fromkeys(row.attack for row in rows if row.budget and row.budget["eps"] is None)
+    if unbounded and any(row.budget and row.budget["eps"] is not None for row in rows):
+        yield (
+            "note",
+            f"{', '.join(unbounded)}: no budget limits the change of an image, as it does for other attacks here",
+        )
 
 
 def _options(rows: Sequence[Row]) -> Lines:
@@ -172,20 +172,6 @@ def _plain(value: Json) -> str:
 def _caveats(rows: Sequence[Row]) -> Lines:
     for caveat in dict.fromkeys(caveat for row in rows for caveat in row.caveats):
         yield "note", caveat
-
-
-def _collapsed(rows: Sequence[Row]) -> Lines:
-    """Yield the hashers whose database has only one or two distinct codes, too few for a ranking."""
-    lines: dict[str, None] = {}
-    for row in rows:
-        codes, size = cast(int, row.data.get("distinct_codes", FEW_CODES)), cast(int, row.data.get("database", 0))
-        if codes < min(FEW_CODES, size):
-            defense = "" if row.defense == "none" else f" with defense {row.defense}"
-            plural = "code" if codes == 1 else "codes"
-            lines[
-                f"{row.hasher}{defense}: only {codes} distinct {plural} for {size} database items of {row.dataset}"
-            ] = None
-    yield from (("collapsed hasher", line) for line in lines)
 
 
 def _machines(steps: Sequence[StepRecord]) -> Lines:

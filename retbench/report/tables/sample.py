@@ -8,10 +8,10 @@ from typing import NamedTuple, cast
 import torch
 from torch import Tensor
 
-from retbench.metrics import Interval, bootstrap_interval
+from retbench.metrics import Interval
 from retbench.report.tables.layout import COSTS, MetricBlock
 from retbench.results import Row, ScoreReader
-from retbench.stages.scoring import RMS_METRICS
+from retbench.stages.scoring import Statistic, mean_with_interval, statistic_of
 
 
 class Sample(NamedTuple):
@@ -20,13 +20,13 @@ class Sample(NamedTuple):
     Attributes:
         values: float (S, Q), one row per seed; NaN for queries that are left out. Metrics with several numbers per
             query, such as precision over recall, have a third dimension.
-        clusters: int64 (Q,), equal for queries that are resampled together; None if each query is resampled alone.
-        squared: whether the metric is the root of the values' mean.
+        clusters: int64 (Q,), equal for queries that are not independent; None if all are independent.
+        statistic: how the values become one number.
     """
 
     values: Tensor
     clusters: Tensor | None
-    squared: bool
+    statistic: Statistic
 
 
 def sample_of(row: Row, metric: str, scores: ScoreReader) -> Sample | None:
@@ -42,7 +42,7 @@ def sample_of(row: Row, metric: str, scores: ScoreReader) -> Sample | None:
         return None
     clustered = metric.startswith("t_map") or row.budget.get("goal") == "targeted"
     values = torch.stack([values[metric].to(torch.float64) for values in found])
-    return Sample(values, found[0]["cluster"] if clustered else None, metric in RMS_METRICS)
+    return Sample(values, found[0]["cluster"] if clustered else None, statistic_of(metric))
 
 
 def are_paired(first: Row, second: Row, first_sample: Sample, second_sample: Sample) -> bool:
@@ -57,21 +57,15 @@ def seeds_of(row: Row) -> list[int]:
 
 
 def compute_interval(sample: Sample, row: Row) -> Interval:
-    """Return the mean over queries and seeds, or its root, with the confidence interval of the row's protocol."""
+    """Return the number of a sample over queries and seeds with the confidence interval of the row's protocol."""
     level, resamples = cast(float, row.protocol["confidence"]), cast(int, row.protocol["resamples"])
-    return bootstrap_interval(
-        sample.values,
-        clusters=sample.clusters,
-        level=level,
-        resamples=resamples,
-        statistic="rms" if sample.squared else "mean",
-    )
+    return mean_with_interval(sample.values, sample.clusters, sample.statistic, level=level, resamples=resamples)
 
 
 def share_reaching(sample: Sample, minimum: float) -> Sample:
     """Return for each query 1 if its value is at least `minimum`, else 0, and NaN where it is left out."""
     reached = (sample.values >= minimum).to(torch.float64)
-    return Sample(reached.where(~sample.values.isnan(), torch.nan), sample.clusters, False)
+    return Sample(reached.where(~sample.values.isnan(), torch.nan), sample.clusters, "share")
 
 
 def block_interval(row: Row, block: MetricBlock, scores: ScoreReader) -> Interval | None:

@@ -97,7 +97,7 @@ def _is_mean(block: MetricBlock) -> bool:
 
 
 def _competing_groups(rows: Sequence[Row], layout: Layout, block: MetricBlock) -> Iterator[list[Row]]:
-    """Yield the groups of competing cells, which agree on every axis but the contest's."""
+    """Yield the groups of competing cells, which agree on every axis but the contest's; none of them has a warning."""
     if layout.contest is None or block.better is None or block.at is not None:
         return
     axis, without = layout.contest.axis, layout.contest.without
@@ -105,7 +105,9 @@ def _competing_groups(rows: Sequence[Row], layout: Layout, block: MetricBlock) -
     fixed = [other for other in ROW_AXES if other not in free]
     groups: dict[tuple[str | int, ...], list[Row]] = {}
     for row in rows:
-        competes = row.status == "done" and block.shows(row) and str(getattr(row, axis)) not in without
+        competes = (
+            row.status == "done" and not row.warnings and block.shows(row) and str(getattr(row, axis)) not in without
+        )
         if competes and block.name in row.metrics and not math.isnan(row.metrics[block.name].value):
             groups.setdefault(tuple(getattr(row, other) for other in fixed), []).append(row)
     yield from (group for group in groups.values() if len(group) > 1)

@@ -88,7 +88,10 @@ class TableRow(NamedTuple):
 
 
 class CostLine(NamedTuple):
-    """The cost of a row's images: seconds per image of attack and defense, peak memory in bytes, and queries per image.
+    """The cost of a row's images: seconds per image of attack and defense, peak memory in bytes, and what attacks did.
+
+    `change` is the root mean square change of an image by the attack, 0 to 1, and `queries` how often a black-box one
+    queried the network for an image.
 
     Each is the minimum and the maximum over the table's columns; None if nothing was computed, or for `queries` if no
     attack is black-box. `access` joins what the attacks get from the network; empty without an attack.
@@ -100,6 +103,27 @@ class CostLine(NamedTuple):
     memory: tuple[float, float] | None
     access: str = ""
     queries: tuple[float, float] | None = None
+    change: tuple[float, float] | None = None
+
+
+class HasherLine(NamedTuple):
+    """What a number of a hasher is to be compared with.
+
+    Attributes:
+        label: dataset and hasher, with its hardening.
+        chance: the MAP of a random ranking, 0 to 1; NaN if it is undefined, as `target_chance`.
+        target_chance: the T-MAP of a random ranking.
+        codes: the number of distinct codes of the database.
+        items: the number of its items.
+        largest: the share of items that have the most frequent code, 0 to 1.
+    """
+
+    label: str
+    chance: float
+    target_chance: float
+    codes: int
+    items: int
+    largest: float
 
 
 class Table(NamedTuple):
@@ -114,6 +138,7 @@ class Table(NamedTuple):
         curve: the numbers as a curve, if the layout asks for one.
         costs: seconds and memory of its rows; empty if no image was attacked or defended.
         provenance: label and text of each line on the source of the numbers.
+        hashers: chance levels and code counts of its hashers; empty without a number.
     """
 
     title: str
@@ -124,3 +149,4 @@ class Table(NamedTuple):
     curve: Curve | None = None
     costs: tuple[CostLine, ...] = ()
     provenance: tuple[tuple[str, str], ...] = ()
+    hashers: tuple[HasherLine, ...] = ()

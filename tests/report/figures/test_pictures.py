@@ -103,7 +103,7 @@ def test_the_description_has_the_numbers_and_notes_the_selection(evidence: Make,
     assert recall.title == "Precision over recall: clean queries, attacks, and defenses under the strongest attack"
     assert "Of the defenses, only those under the strongest attack are shown" in recall.alt
     assert "digits, DPSH (best 6 of 9 defenses under DHTA): at a recall of 50 % clean 8" in recall.alt
-    assert "pointwise 95 % bootstrap confidence intervals" in recall.alt
+    assert "pointwise 95 % confidence intervals" in recall.alt
     recall_at_1 = 100 * np.mean(evidence(CELLS).scores("key0")["map_depth"][:, 0].double().numpy())
     assert certified.alt.endswith(f"Recall@1 of clean queries, no defense: digits, DPSH {recall_at_1:.1f} %.")
 

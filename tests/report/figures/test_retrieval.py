@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from retbench.metrics import bootstrap_interval
+from retbench.metrics import bounded_interval
 from retbench.report.figures.chart import Panel
 from retbench.report.figures.panel_data import PanelData, group_rows
 from retbench.report.figures.retrieval import depth_panel, line_name, recall_panel
@@ -64,7 +64,7 @@ def test_a_band_has_the_intervals_of_the_tables_at_every_point(evidence: Make) -
         clusters = score["cluster"] if clustered else None
         for at in (0, 7, 20):
             column = score["map_recall"][:, at].double()
-            interval = bootstrap_interval(column, clusters=clusters, resamples=200)
+            interval = bounded_interval(column, clusters=clusters, resamples=200)
             assert (line.lows[at], line.highs[at]) == pytest.approx((100 * interval.low, 100 * interval.high))
 
 

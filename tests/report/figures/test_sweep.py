@@ -122,7 +122,7 @@ def test_the_description_of_a_picture_has_the_ends_of_lines_and_the_references()
     shown = curve(line("RetPur", 1, 5, 15), line("alone", 5))
     with without_pdf():
         alt = curve_picture(shown, "").alt
-    assert alt == f"Lines over purify step, with bootstrap confidence intervals shaded. MAP: {summary}"
+    assert alt == f"Lines over purify step, with confidence intervals shaded. MAP: {summary}"
 
 
 def test_a_canvas_has_the_requested_size() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from retbench.metrics import Interval
 from retbench.report.tables.curve import Curve, CurveLine, CurvePanel, CurvePoint
-from retbench.report.tables.table import CostLine, PublishedValue, Table, TableRow, Value
+from retbench.report.tables.table import CostLine, HasherLine, PublishedValue, Table, TableRow, Value
 from retbench.report.tables.unit import Unit
 from retbench.results import TieRange
 
@@ -43,9 +43,10 @@ def table() -> Table:
         "Caption.",
         costs=(
             CostLine("original", (0.021, 0.034), None, (2.0**30, 2.0**30 + 1)),
-            CostLine("RetPur", (0.021, 0.021), (1.5, 12.25), None),
+            CostLine("RetPur", (0.021, 0.021), (1.5, 12.25), None, change=(0.016, 0.06)),
         ),
         provenance=(("Data", "digits"), ("Device", "two cores")),
+        hashers=(HasherLine("digits DPSH", 0.41, math.nan, 120, 1597, 0.095),),
     )
 
 

@@ -33,8 +33,8 @@ def latex_report(table: Table) -> str:
 
 def test_costs_are_ranges_single_numbers_and_dashes(table: Table) -> None:
     assert format_costs(table) == [
-        ("original", "0.0210 to 0.0340", "\u2013", "1024"),
-        ("RetPur", "0.0210", "1.50 to 12.2", "\u2013"),
+        ("original", "0.0210 to 0.0340", "\u2013", "1024", "\u2013"),
+        ("RetPur", "0.0210", "1.50 to 12.2", "\u2013", "4.08 to 15.30"),
     ]
     assert {len(line) for line in format_costs(table)} == {len(COST_HEADERS)}
 
@@ -46,7 +46,7 @@ def test_a_table_without_costs_has_no_cost_lines(table: Table) -> None:
 def test_access_and_queries_are_columns_if_an_attack_is_black_box(table: Table) -> None:
     white, black = CostLine("P2P", None, None, None, "gradient"), CostLine("Square", None, None, None, "score", (9, 20))
     printed = format_costs(table._replace(costs=(*table.costs[:1], white, black)))
-    assert [line[4:] for line in printed] == [("\u2013", "\u2013"), ("gradient", "\u2013"), ("score", "9.0 to 20.0")]
+    assert [line[5:] for line in printed] == [("\u2013", "\u2013"), ("gradient", "\u2013"), ("score", "9.0 to 20.0")]
     assert cost_headers(table._replace(costs=(white, black))) == (*COST_HEADERS, "access", "queries")
     assert cost_headers(table._replace(costs=(white,))) == COST_HEADERS
 

@@ -34,8 +34,9 @@ def test_the_console_shows_the_whole_table(table: Table) -> None:
         ["RMS", "RetPur", "\u2013 \u2020", "25.50 [0.00, 51.00]"],
     ]
     assert shown[6:] == [
-        ["original", "0.0210 to 0.0340", "\u2013", "1024"],
-        ["RetPur", "0.0210", "1.50 to 12.2", "\u2013"],
+        ["original", "0.0210 to 0.0340", "\u2013", "1024", "\u2013"],
+        ["RetPur", "0.0210", "1.50 to 12.2", "\u2013", "4.08 to 15.30"],
+        ["digits DPSH", "41.00", "\u2013", "120 of 1597", "9.50"],
     ]
     stripped = [line.rstrip() for line in lines]
     start = stripped.index("(a) skipped: no weights")

@@ -23,7 +23,7 @@ def test_a_record_has_everything_but_the_curve(table: Table, curve: Curve) -> No
     assert record["columns"] == [["digits", "DPSH"], ["digits", "DPH"]]
     assert record["footnotes"][0] == ["a", "skipped: no weights"]
     cost = {"label": "RetPur", "attack": [0.021, 0.021], "defense": [1.5, 12.25], "memory": None}
-    assert record["costs"][1] == {**cost, "access": "", "queries": None}
+    assert record["costs"][1] == {**cost, "access": "", "queries": None, "change": [0.016, 0.06]}
     assert record["rows"][1]["values"][0] == {
         "interval": {"value": 0.25, "low": 0.2, "high": 0.3},
         "mark": "",

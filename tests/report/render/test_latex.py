@@ -132,7 +132,8 @@ def test_a_document_has_one_preamble_and_unique_labels(table: Table) -> None:
     assert re.findall(r"\\label\{(.*)\}", text) == ["tab:title", "tab:title-2"]
     assert text.count("\\clearpage") == 1
     assert r"\Large Suite \& co" in text
-    assert r"    original & 0.0210 to 0.0340 & -- & 1024 \\" in text.splitlines()
+    assert r"    original & 0.0210 to 0.0340 & -- & 1024 & -- \\" in text.splitlines()
+    assert r"    digits DPSH & 41.00 & -- & 120 of 1597 & 9.50 \\" in text.splitlines()
     assert r"\noindent\textbf{Device}: two cores\par" in text.splitlines()
     assert environments(text).count("table") == 2
 

@@ -47,6 +47,7 @@ def test_the_whole_table_is_printed(table: Table) -> None:
         "Caption.",
         "",
         "",
+        "",
         "<details>",
         "<summary>Provenance of this table</summary>",
         "",
@@ -71,11 +72,13 @@ def test_the_grid_has_emphasis_ties_published_numbers_and_marks(table: Table) ->
         ["RMS", "RetPur", "\u2013 \u2020", "25.50 [0.00, 51.00]"],
         ["", "DDPM", "\u2013", "\u2013"],
     ]
-    assert lines[6] == ["Cost per image", "attack (s)", "defense (s)", "peak memory (MiB)"]
-    assert lines[8:] == [
-        ["original", "0.0210 to 0.0340", "\u2013", "1024"],
-        ["RetPur", "0.0210", "1.50 to 12.2", "\u2013"],
+    assert lines[6] == ["Cost per image", "attack (s)", "defense (s)", "peak memory (MiB)", "change (gray levels)"]
+    assert lines[8:10] == [
+        ["original", "0.0210 to 0.0340", "\u2013", "1024", "\u2013"],
+        ["RetPur", "0.0210", "1.50 to 12.2", "\u2013", "4.08 to 15.30"],
     ]
+    assert lines[10][0] == "Hasher"
+    assert lines[12:] == [["digits DPSH", "41.00", "\u2013", "120 of 1597", "9.50"]]
 
 
 def test_a_table_without_blocks_has_no_column_for_them(table: Table) -> None:
@@ -119,7 +122,7 @@ def test_no_name_breaks_the_grid(names: list[str]) -> None:
     )
     text = markdown_table(table)
     grids = [line for line in text.splitlines() if line.startswith("|")]
-    assert [len(split(line)) for line in grids] == [4] * 4 + [4] * 3
+    assert [len(split(line)) for line in grids] == [4] * 4 + [5] * 3
     cells = shown(parsed(text), "td")
     assert cells[:2] == [one_line(block), one_line(label)]
     assert cells[8] == one_line(cost)

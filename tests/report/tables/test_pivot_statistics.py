@@ -23,7 +23,7 @@ Rows = Callable[..., Row]
 Gather = Callable[..., Evidence]
 MAP = ({"name": "map", "label": "MAP", "better": "higher"},)
 GUIDANCE = read_layout("guidance-effect", Path())
-BASE = torch.rand(30, generator=torch.Generator().manual_seed(1), dtype=torch.float64) / 2
+BASE = 0.3 + torch.rand(30, generator=torch.Generator().manual_seed(1), dtype=torch.float64) / 5
 
 
 def layout(**changes: Any) -> Layout:
@@ -38,7 +38,7 @@ def single_table(evidence: Evidence, by: Layout, comparator: PublishedComparator
 def noisy(shift: float, seed: int) -> list[float]:
     """Return the common base of all queries, shifted, with individual noise of mean 0."""
     noise = torch.randn(30, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-    return (BASE + shift + (noise - noise.mean()) / 20).tolist()
+    return (BASE + shift + (noise - noise.mean()) / 20).clamp(0, 1).tolist()
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from retbench.canon import Json
 from retbench.contracts import Ball, Context, Facts, Protocol, State, TrainingData
 from retbench.errors import UserError
 from retbench.execute import LocalExecutor
+from retbench.metrics import Interval
 from retbench.plan import Plan
 from retbench.report.tables.provenance import check_uniform, report_provenance, table_provenance
 from retbench.results import Evidence, Row, StepRecord, collect, make_score_reader, read_step_records
@@ -73,7 +74,7 @@ def test_it_starts_with_suite_protocol_intervals_and_seeds(provenance_of: Report
     assert [label for label, _ in lines[:4]] == ["suite", "protocol", "intervals", "seeds"]
     assert lines[0][1] == "toys, digest 0123456789abcdef"
     assert lines[1][1].startswith("image to image; 10 queries, MAP rule full, tie-breaking stable, ")
-    assert lines[2][1].startswith("95 % bootstrap over queries; for numbers that depend on the target, ")
+    assert lines[2][1].startswith("95 % over queries: of shares, MAP and T-MAP bounded intervals, ")
     assert lines[3][1] == "0"
 
 
@@ -86,15 +87,13 @@ def test_the_draw_of_targets_is_identified_by_its_key(
     assert texts_of(lines_of(plan, store), "targets") == [f"drawn by step {key[:16]} (toy)"]
 
 
-def test_the_chance_level_and_the_number_of_distinct_targets_are_those_of_the_score(
+def test_the_number_of_distinct_targets_is_that_of_the_score(
     toy_plan: Callable[..., Plan], store: Store, executor: LocalExecutor
 ) -> None:
     plan = toy_plan({"attack": "toy"})
     executor.run(plan)
     summary: Any = store.summary(plan.cells[0].key or "")
     lines = lines_of(plan, store)
-    chance = f"a random ranking has a T-MAP of about {100 * summary['chance']['t_map']:.2f} % (toy)"
-    assert texts_of(lines, "chance level") == [chance]
     assert f"(distinct target labels: toy {summary['target_labels']})" in texts_of(lines, "intervals")[0]
 
 
@@ -189,12 +188,6 @@ class Flat(ToyHasher):
     def fit(self, data: TrainingData, ctx: Context) -> State:
         state = super().fit(data, ctx)
         return {name: torch.zeros_like(tensor) for name, tensor in state.items()}
-
-
-def test_a_collapsed_hasher_is_reported(provenance_of: Report) -> None:
-    lines = provenance_of({"hasher": "flat", "attack": ["none", "toy"]}, Flat)
-    assert texts_of(lines, "collapsed hasher") == ["flat: only 1 distinct code for 40 database items of toy"]
-    assert texts_of(provenance_of({"bits": 32}), "collapsed hasher") == []
 
 
 @pytest.fixture
@@ -321,18 +314,18 @@ def test_pooled_seeds_are_listed(
     rows = [both if pooled else first, row("p2p", "none", 0.5, seed=alone)]
     lines = list(table_provenance(rows, evidence(rows)))
     assert texts_of(lines, "seeds") == [seeds]
-    assert texts_of(lines, "intervals")[0].startswith(f"95 % bootstrap over {resampled}; ")
+    assert texts_of(lines, "intervals")[0].startswith(f"95 % over {resampled}: ")
 
 
-def test_a_collapse_is_reported_once_for_each_hasher_and_defense(row: Rows, evidence: Callable[..., Evidence]) -> None:
-    data = {"distinct_codes": 2, "database": 40}
-    cells = [("none", "none", "dph"), ("p2p", "none", "dph"), ("p2p", "atrdh", "dph"), ("p2p", "none", "dpsh")]
-    rows = [replace(row(attack, defense, 0.5, hasher=hasher), data=data) for attack, defense, hasher in cells]
-    assert texts_of(list(table_provenance(rows, evidence(rows))), "collapsed hasher") == [
-        "dph: only 2 distinct codes for 40 database items of digits",
-        "dph with defense atrdh: only 2 distinct codes for 40 database items of digits",
-        "dpsh: only 2 distinct codes for 40 database items of digits",
+def test_attacks_without_a_budget_are_noted_beside_those_with_one(row: Rows, evidence: Callable[..., Evidence]) -> None:
+    free, bounded = ({"goal": "targeted", "norm": norm, "eps": eps} for norm, eps in ((None, None), ("linf", 0.1)))
+    rows = [replace(row("prosgan", "none", 0.5), budget=free), replace(row("p2p", "none", 0.5), budget=bounded)]
+    rows = [replace(each, metrics={**each.metrics, "perceptibility": Interval(0.1, 0.1, 0.1)}) for each in rows]
+    assert texts_of(list(table_provenance(rows, evidence(rows))), "note") == [
+        "prosgan: no budget limits the change of an image; other attacks here have one"
     ]
+    for alone in rows:
+        assert texts_of(list(table_provenance([alone], evidence([alone]))), "note") == []
 
 
 def test_the_threat_line_of_a_black_box_attack_has_its_access_and_queries(provenance_of: Report) -> None:

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from retbench.metrics import bootstrap_interval
+from retbench.metrics import bounded_interval
 from retbench.report.tables.sample import Sample, are_paired, compute_interval, sample_of, seeds_of, share_reaching
 from retbench.results import Row
 
@@ -28,7 +28,7 @@ def test_the_sample_of_a_row_has_the_values_of_its_score(scored: Scored, queries
     sample = existing_sample(scored("p2p", "none", [0.25, 0.5, 0.75]), "map", queries)
     assert sample.values.tolist() == [[0.25, 0.5, 0.75]]
     assert sample.values.dtype == torch.float64
-    assert not sample.squared
+    assert sample.statistic == "share"
 
 
 def test_the_sample_of_a_pooled_row_has_one_row_per_seed(scored: Scored, queries: Values) -> None:
@@ -122,7 +122,7 @@ def test_the_value_of_mean_squares_is_the_root_of_their_mean(scored: Scored, que
     row = scored("p2p", "none", {metric: [0.0625, 0.25, 0.5625]})
     sample = existing_sample(row, metric, queries)
     interval = compute_interval(sample, row)
-    assert sample.squared
+    assert sample.statistic == "rms"
     assert interval.value == pytest.approx(math.sqrt((0.0625 + 0.25 + 0.5625) / 3))
     assert 0.25 <= interval.low < interval.value < interval.high <= 0.75
 
@@ -132,14 +132,14 @@ def test_the_interval_has_the_protocols_level_and_resamples(scored: Scored, quer
     row = scored("p2p", "none", values.tolist(), clusters=[at // 4 for at in range(20)], goal="targeted")
     row = replace(row, protocol={**row.protocol, "confidence": 0.8, "resamples": 150})
     clusters = torch.arange(20) // 4
-    expected = bootstrap_interval(values, clusters=clusters, level=0.8, resamples=150)
+    expected = bounded_interval(values, clusters=clusters, level=0.8, resamples=150)
     assert compute_interval(existing_sample(row, "map", queries), row) == expected
-    assert expected != bootstrap_interval(values, level=0.8, resamples=150)
+    assert expected != bounded_interval(values, level=0.8, resamples=150)
 
 
 def test_a_share_counts_queries_that_reach_a_value_and_keeps_nan() -> None:
     values = torch.tensor([[0.25, 0.5, math.nan, -1.0]], dtype=torch.float64)
-    share = share_reaching(Sample(values, torch.tensor([0, 1, 1, 2]), True), 0.25)
+    share = share_reaching(Sample(values, torch.tensor([0, 1, 1, 2]), "rms"), 0.25)
     assert share.values.nan_to_num(7).tolist() == [[1, 1, 7, 0]]
     assert share.clusters is not None
-    assert not share.squared
+    assert share.statistic == "share"

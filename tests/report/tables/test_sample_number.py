@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from retbench.metrics import Interval, bootstrap_interval
+from retbench.metrics import Interval, bounded_interval
 from retbench.report.tables.layout import MetricBlock
 from retbench.report.tables.sample import block_interval
 from retbench.results import Row
@@ -65,7 +65,7 @@ def test_a_share_counts_the_queries_that_reach_a_value(scored: Rows, queries: Va
     shown = scored("none", "smooth", {"certified_radius": RADII})
     interval = block_interval(shown, block("certified_radius", at), queries.__getitem__)
     reached = torch.tensor([float(radius >= at) for radius in RADII], dtype=torch.float64)
-    assert interval == bootstrap_interval(reached, resamples=300)
+    assert interval == bounded_interval(reached, resamples=300)
     assert interval.value == pytest.approx(count / 8)
 
 

@@ -24,14 +24,14 @@ from retbench.results import ROW_AXES, Row
 Scored = Callable[..., Row]
 Values = dict[str, dict[str, Tensor]]
 COUNT = 40
-BASE = torch.rand(COUNT, generator=torch.Generator().manual_seed(1), dtype=torch.float64) / 2
+BASE = 0.3 + torch.rand(COUNT, generator=torch.Generator().manual_seed(1), dtype=torch.float64) / 5
 HIGHER = ({"name": "map", "label": "MAP", "better": "higher"},)
 
 
 def noisy(shift: float, seed: int, spread: float = 0.1) -> list[float]:
     """Return the common base of all queries, shifted, with individual noise of mean 0."""
     noise = torch.randn(COUNT, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-    return (BASE + shift + spread * (noise - noise.mean())).tolist()
+    return (BASE + shift + spread * (noise - noise.mean())).clamp(0, 1).tolist()
 
 
 def layout(**changes: Any) -> Layout:

@@ -10,7 +10,7 @@ from importlib.resources import files
 from itertools import groupby
 from typing import TYPE_CHECKING, NamedTuple
 
-from retbench.report.render.cell import format_quantity, has_queries
+from retbench.report.render.cell import HASHER_HEADERS, format_hashers, format_quantity, has_queries
 from retbench.report.report import Report
 from retbench.report.tables.table import Table, TableRow, Value
 from retbench.report.tables.unit import Unit
@@ -55,6 +55,7 @@ def _environment() -> Environment:
         "format_range": _format_range,
         "has_intervals": _has_intervals,
         "has_number": _has_number,
+        "format_hashers": format_hashers,
         "has_queries": has_queries,
         "header_rows": _header_rows,
         "interval": _interval,
@@ -63,7 +64,7 @@ def _environment() -> Environment:
         "scaled_range": _scaled_range,
         "signed": _signed,
     }
-    environment.globals |= {"Unit": Unit, "DASH": DASH}
+    environment.globals |= {"Unit": Unit, "DASH": DASH, "HASHER_HEADERS": HASHER_HEADERS}
     return environment
 
 

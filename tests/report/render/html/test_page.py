@@ -202,7 +202,12 @@ def test_a_legend_explains_only_the_emphases_in_the_table() -> None:
 
 def test_costs_are_in_seconds_and_mebibytes_and_equal_ends_are_one_number() -> None:
     costs = (CostLine("P2P", (0.21, 0.2101), None, (2.0**29, 2.0**31)),)
-    assert cells(page_of(table(Value(None, "missing"), costs=costs)))[1:] == ["0.210", "\u2013", "512 to 2048"]
+    assert cells(page_of(table(Value(None, "missing"), costs=costs)))[1:] == [
+        "0.210",
+        "\u2013",
+        "512 to 2048",
+        "\u2013",
+    ]
 
 
 @pytest.mark.parametrize(
