@@ -141,7 +141,7 @@ class RowJson(_Record):
     tie_ranges: dict[str, dict[str, Number | None]]
     protocol: dict[str, Any]
     options: dict[str, Any]
-    data: dict[str, int | Number | list[int]]
+    data: dict[str, int | Number | str | list[int]]
     budget: dict[str, str | Number | None]
     caveats: list[str]
     warnings: list[str]

@@ -122,6 +122,13 @@ class Hardening(Defense):
             ctx: device, precision, noise and services of the running step.
         """
 
+    def shortened(self, facts: Facts) -> str | None:
+        """Return how much shorter than the published training this one is, such as `2 of 100 epochs`, or None.
+
+        It stands in the names of rows, and as a note under their tables.
+        """
+        return None
+
 
 def part_state(state: State, role: str) -> State:
     """Return the state of one part from the state of its owner: the entries under `<role>/`, without this prefix.

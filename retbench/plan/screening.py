@@ -93,7 +93,9 @@ class Screening:
     def caveats(self, cell: Cell, facts: Facts) -> tuple[str, ...]:
         """Return the caveats of a cell's dataset and components, each once and prefixed by the component."""
         components = (cell.dataset, *components_of(cell))
-        caveats = (caveat for each in components for caveat in self.component_caveats(each, facts))
+        caveats = [caveat for each in components for caveat in self.component_caveats(each, facts)]
+        if (hardening := hardening_of(cell)) and (schedule := call_declared(hardening, hardening.shortened, facts)):
+            caveats.append(f"{hardening}: it trained for {schedule}, and may harden more with all of them")
         return tuple(dict.fromkeys((*self.inspect(cell.dataset).caveats, *caveats)))
 
     def details(self, cell: Cell, facts: Facts) -> dict[str, Json]:

@@ -10,6 +10,7 @@ from retbench.canon import Json
 from retbench.contracts import Component, Facts, Protocol
 from retbench.errors import ArtifactCorrupt, ArtifactError
 from retbench.plan import Plan, PlannedCell
+from retbench.plan.screening import hardening_of
 from retbench.results.row import Row, Status, TieRange, read_interval
 from retbench.results.warnings import find_warnings, warn_of_chance
 from retbench.stages.scoring import CODE_FIELDS
@@ -125,7 +126,10 @@ class _Collector:
     def _data(self, cell: Cell) -> dict[str, Json]:
         facts = self._facts(cell)
         sizes: dict[str, Json] = {str(split): size for split, size in facts.sizes.items()}
-        return {**sizes, "image_size": list(facts.image_size), "classes": len(facts.classes)}
+        hardening = hardening_of(cell)
+        schedule = hardening.shortened(facts) if hardening else None
+        shortened: dict[str, Json] = {"shortened": schedule} if schedule else {}
+        return {**sizes, "image_size": list(facts.image_size), "classes": len(facts.classes), **shortened}
 
     def _options(self, cell: Cell) -> dict[str, Json]:
         facts = self._facts(cell)

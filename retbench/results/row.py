@@ -39,8 +39,8 @@ class Row:
         protocol: the fields that must match before two rows may be compared.
         options: the options by role (`dataset`, `hasher`, `attack`, `surrogate`; `defense`: by component).
         data: the sizes of the splits, `image_size`, the number of `classes`; of the database the number of
-            `distinct_codes`, the share of its `largest_code` and its `label_variety` (see `describe_codes`); for pooled
-            rows the `seeds`, and the reasons of `lost` ones.
+            `distinct_codes`, the share of its `largest_code` and its `label_variety` (see `describe_codes`); how far a
+            hardening was `shortened`; for pooled rows the `seeds`, and the reasons of `lost` ones.
         budget: the declared goal, norm and eps of the attack, and for a black-box attack its `access`; how many queries
             it may use is its option `query_budget`.
         caveats: what readers should know about the numbers; printed under every table.

@@ -11,13 +11,15 @@ from typing import Any, ClassVar, Literal, cast
 import pytest
 from torch import Tensor, nn
 
-from retbench.contracts import Facts, Hasher, Noise, Part, Purifier, Weights
+from retbench.contracts import Facts, Hasher, Noise, Part, Protocol, Purifier, Weights
 from retbench.contracts.facts import Split
 from retbench.contracts.hasher import Modality
 from retbench.errors import UserError
 from retbench.execute import LocalExecutor
 from retbench.plan import Plan, PlannedCell
+from retbench.results import collect
 from retbench.stages import draw_queries
+from retbench.store import Store
 from retbench.testing.toys import (
     ToyAttack,
     ToyDataset,
@@ -366,3 +368,26 @@ def test_targets_are_needed_for_sampled_queries_only(toy_plan: Planner, executor
     plan = toy_plan(matrix, FullyLabeledDataset, protocol={"queries": 3})
     assert plan.cells[0].caveats == ()
     assert executor.run(plan).failures == {}
+
+
+class ShortHardening(ToyHardening):
+    """Trains for a part of its published schedule."""
+
+    name: ClassVar[str] = "short"
+
+    def shortened(self, facts: Facts) -> str | None:
+        return "2 of 100 epochs"
+
+
+def test_a_shortened_hardening_is_a_caveat_and_in_the_name_of_its_rows(
+    toy_plan: Planner, executor: LocalExecutor, store: Store
+) -> None:
+    plan = toy_plan({"defense": ["toy-hardening", "short"]}, ShortHardening)
+    assert [cell.caveats for cell in plan.cells] == [
+        (),
+        ("defense short: it trained for 2 of 100 epochs, and may harden more with all of them",),
+    ]
+    assert executor.run(plan).failures == {}
+    whole, short = collect(plan, store, Protocol())
+    assert "shortened" not in whole.data
+    assert short.data["shortened"] == "2 of 100 epochs"

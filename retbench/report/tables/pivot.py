@@ -155,6 +155,10 @@ class _TableBuilder:
                 if not any(self._in_block(block, row) for block in blocks):
                     continue
                 label = row_label(layout, row, without=layout.blocks) or "none"
+                schedules = dict.fromkeys(
+                    str(cell.data["shortened"]) for cell in self.rows[row] if "shortened" in cell.data
+                )
+                label = ", ".join((label, " or ".join(schedules))) if schedules else label
                 cells = tuple((block, column) for column in columns for block in blocks)
                 yield RowSpec(self._heading(blocks, row), label, cells, row)
 
@@ -221,15 +225,18 @@ def _significance_sentences(results: SignificanceResults, layout: Layout) -> Ite
             f"{100 * LEVEL:g} %). Underlined: otherwise, the best and those not significantly different from it."
         )
     if results.detectable:
-        differences = " and ".join(
-            f"{100 * value:.2f} points of {label}" for label, value in results.detectable.items()
+        test = "first step of Holm's adjustment" if results.comparisons else f"single test at {100 * LEVEL:g} %, median"
+        kinds = (
+            f"{kind or 'neighboring rows'} {' and '.join(_points(label, *ends) for label, ends in differences.items())}"
+            for kind, differences in results.detectable.items()
         )
-        pairs = "compared pairs" if results.comparisons else "neighboring rows"
-        test = "first step of Holm's adjustment" if results.comparisons else f"single test at {100 * LEVEL:g} %"
-        yield (
-            f"Paired differences of {differences} are detectable with a power of {100 * POWER:g} % "
-            f"({test}, median over {pairs})."
-        )
+        yield f"Paired differences that are detectable with a power of {100 * POWER:g} % ({test}): {'; '.join(kinds)}."
+
+
+def _points(label: str, low: float, high: float) -> str:
+    """Return a range of differences in words; one number if both ends print alike."""
+    ends = dict.fromkeys(f"{100 * end:.2f}" for end in (low, high))
+    return f"{' to '.join(ends)} points of {label}"
 
 
 def cost_lines(rows: Sequence[Row], layout: Layout) -> tuple[CostLine, ...]:

@@ -28,6 +28,10 @@ AdjustedP = Mapping[tuple[str, AxisValues, AxisValues], float]
 """Holm-adjusted p-values by metric and the two cells compared."""
 
 
+Detectable = Mapping[str, Mapping[str, tuple[float, float]]]
+"""Detectable differences by kind of pair and metric label: the smallest and the largest."""
+
+
 class PairComparison(NamedTuple):
     """The paired test of two cells on the same queries."""
 
@@ -50,15 +54,16 @@ class SignificanceResults(NamedTuple):
 
     Attributes:
         emphasis: by a cell's values on all axes and metric; cells without emphasis are left out.
-        comparisons: number of pairs compared.
-        detectable: by metric label, the difference in 0..1 that would be detected with a power of `POWER` (median over
-            the comparisons), each at the significance level of the first step of Holm's adjustment
-            (`detectable_difference`).
+        comparisons: number of pairs compared; cells with the same scores are compared once.
+        detectable: by the kind of a pair (`ATRDH and DDPM`) and metric label, the smallest and the largest difference
+            in 0..1 that would be detected with a power of `POWER`, at the significance level of the first step of
+            Holm's adjustment (`detectable_difference`). If no cells compete, the kind is empty, and both are the median
+            over neighboring rows.
     """
 
     emphasis: Mapping[tuple[AxisValues, str], Emphasis]
     comparisons: int
-    detectable: Mapping[str, float]
+    detectable: Detectable
 
 
 def compare_competitors(rows: Sequence[Row], layout: Layout, scores: ScoreReader) -> SignificanceResults:
@@ -74,21 +79,25 @@ def compare_competitors(rows: Sequence[Row], layout: Layout, scores: ScoreReader
     for block in layout.metrics:
         pairs = [pair for contested, group in contests if contested is block for pair in combinations(group, 2)]
         comparisons += _comparisons(block, pairs, scores)
-    p_values = holm([comparison.test.p_value for comparison in comparisons])
+    tests = {_scores_of(comparison): comparison.test.p_value for comparison in comparisons}
+    p_values = dict(zip(tests, holm([*tests.values()]), strict=True))
     adjusted = {
-        (comparison.metric, _cell(comparison.first), _cell(comparison.second)): p
-        for comparison, p in zip(comparisons, p_values, strict=True)
+        (comparison.metric, _cell(comparison.first), _cell(comparison.second)): p_values[_scores_of(comparison)]
+        for comparison in comparisons
     }
     emphasis: dict[tuple[AxisValues, str], Emphasis] = {}
     for block, group in contests:
         emphasis |= {(_cell(row), block.name): kind for row, kind in _emphasized(block, group, adjusted)}
-    neighbors = [] if comparisons else list(_neighbors(rows, layout))
-    some = neighbors[:: math.ceil(len(neighbors) / MAX_NEIGHBOR_PAIRS)] if neighbors else []
-    informative = comparisons or [
-        comparison for block in layout.metrics if _is_mean(block) for comparison in _comparisons(block, some, scores)
-    ]
-    detectable = _detectable(informative, layout, LEVEL / max(1, len(comparisons)))
-    return SignificanceResults(emphasis, len(comparisons), detectable)
+    if comparisons:
+        detectable = _detectable_by_kind(comparisons, layout, LEVEL / len(tests))
+    else:
+        detectable = _detectable_between_neighbors(rows, layout, scores)
+    return SignificanceResults(emphasis, len(tests), detectable)
+
+
+def _scores_of(comparison: PairComparison) -> tuple[str, frozenset[tuple[str, ...]]]:
+    """Return what a comparison depends on: the metric, and the scores of both cells."""
+    return comparison.metric, frozenset((comparison.first.keys, comparison.second.keys))
 
 
 def _is_mean(block: MetricBlock) -> bool:
@@ -166,19 +175,38 @@ def _neighbors(rows: Sequence[Row], layout: Layout) -> Iterator[tuple[Row, Row]]
         yield from pairwise(column)
 
 
-def _detectable(comparisons: Sequence[PairComparison], layout: Layout, level: float) -> dict[str, float]:
-    detectable = {}
+def _detectable_by_kind(comparisons: Sequence[PairComparison], layout: Layout, level: float) -> Detectable:
+    """Return the range of the detectable differences of each kind of pair, in order of the first pair."""
+    found: dict[str, dict[str, list[float]]] = {}
     for block in filter(_is_mean, layout.metrics):
-        tests = [
-            comparison.test
-            for comparison in comparisons
-            if comparison.metric == block.name
-            and comparison.test.standard_error > 0 < comparison.test.degrees_of_freedom
-        ]
-        if tests:
-            differences = [
-                detectable_difference(test.standard_error, test.degrees_of_freedom, level=level, power=POWER)
-                for test in tests
-            ]
-            detectable[block.label] = median(differences)
-    return detectable
+        for comparison in comparisons:
+            difference = _difference(comparison.test, level)
+            if comparison.metric == block.name and difference is not None:
+                found.setdefault(_kind(comparison, layout), {}).setdefault(block.label, []).append(difference)
+    return {kind: {label: (min(values), max(values)) for label, values in each.items()} for kind, each in found.items()}
+
+
+def _detectable_between_neighbors(rows: Sequence[Row], layout: Layout, scores: ScoreReader) -> Detectable:
+    """Return the median difference that a single test detects between some neighboring rows."""
+    neighbors = list(_neighbors(rows, layout))
+    some = neighbors[:: math.ceil(len(neighbors) / MAX_NEIGHBOR_PAIRS)] if neighbors else []
+    medians = {}
+    for block in filter(_is_mean, layout.metrics):
+        differences = (_difference(comparison.test, LEVEL) for comparison in _comparisons(block, some, scores))
+        if known := [difference for difference in differences if difference is not None]:
+            medians[block.label] = (median(known), median(known))
+    return {"": medians} if medians else {}
+
+
+def _difference(test: PairedTest, level: float) -> float | None:
+    """Return the detectable difference of a test; None if all pairs are equal, or are too few."""
+    if not test.standard_error > 0 < test.degrees_of_freedom:
+        return None
+    return detectable_difference(test.standard_error, test.degrees_of_freedom, level=level, power=POWER)
+
+
+def _kind(comparison: PairComparison, layout: Layout) -> str:
+    """Return the two competitors in words, in alphabetic order; `DDPM variants` for two that differ in options only."""
+    axis = layout.contest.axis if layout.contest else ""
+    names = sorted({layout.printed_name(axis, getattr(row, axis)) for row in (comparison.first, comparison.second)})
+    return " and ".join(names) if len(names) > 1 else f"{names[0]} variants"

@@ -269,3 +269,15 @@ def test_a_block_may_show_costs(row: Rows, evidence: Gather) -> None:
     assert math.isnan(known.interval.high)
     assert (unknown.interval, unknown.mark) == (None, "missing")
     assert [line.label for line in table.costs] == ["P2P"]
+
+
+def test_a_row_behind_a_shortened_hardening_says_so(row: Rows, evidence: Gather) -> None:
+    rows = [row("p2p", "none", 0.5), replace(row("p2p", "atrdh", 0.5), data={"shortened": "2 of 100 epochs"})]
+    assert [line.label for line in single_table(evidence(rows), layout()).rows] == ["P2P", "ATRDH-P2P, 2 of 100 epochs"]
+
+
+def test_warnings_of_a_row_are_footnotes_of_its_numbers(row: Rows, evidence: Gather) -> None:
+    rows = [replace(row("p2p", "none", 0.5), warnings=("first", "second")), row("p2p", "ddpm", 0.5)]
+    table = single_table(evidence(rows), layout())
+    assert [line.values[0].notes for line in table.rows] == [("a", "b"), ()]
+    assert table.footnotes == (("a", "warning: first"), ("b", "warning: second"))

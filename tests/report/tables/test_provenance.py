@@ -322,7 +322,7 @@ def test_attacks_without_a_budget_are_noted_beside_those_with_one(row: Rows, evi
     rows = [replace(row("prosgan", "none", 0.5), budget=free), replace(row("p2p", "none", 0.5), budget=bounded)]
     rows = [replace(each, metrics={**each.metrics, "perceptibility": Interval(0.1, 0.1, 0.1)}) for each in rows]
     assert texts_of(list(table_provenance(rows, evidence(rows))), "note") == [
-        "prosgan: no budget limits the change of an image; other attacks here have one"
+        "prosgan: no budget limits the change of an image, as it does for other attacks here"
     ]
     for alone in rows:
         assert texts_of(list(table_provenance([alone], evidence([alone]))), "note") == []

@@ -145,7 +145,8 @@ def test_root_mean_squares_have_no_detectable_difference(scored: Scored, queries
         values = noisy(0.1, seed)
         rows.append(scored("p2p", name, {"map": values, "purified_rmse": [value**2 for value in values]}))
     for changes in ({"contest": None}, {}):
-        assert list(compare(rows, queries, metrics=metrics, **changes).detectable) == ["MAP"]
+        (detectable,) = compare(rows, queries, metrics=metrics, **changes).detectable.values()
+        assert list(detectable) == ["MAP"]
 
 
 def test_shares_neither_compete_nor_have_a_detectable_difference(scored: Scored, queries: Values) -> None:
@@ -163,7 +164,7 @@ def test_without_a_contest_the_detectable_difference_is_that_of_neighboring_rows
         assert (results.comparisons, results.emphasis) == (0, {})
         tests = [compare_pairs(queries[x.key]["map"], queries[y.key]["map"]) for x, y in pairwise(rows)]
         expected = median(detectable_difference(test.standard_error, test.degrees_of_freedom) for test in tests)
-        assert results.detectable == {"MAP": pytest.approx(expected)}
+        assert results.detectable == {"": {"MAP": pytest.approx((expected, expected))}}
 
 
 def test_neighbors_are_in_one_column(scored: Scored, queries: Values) -> None:
@@ -179,26 +180,46 @@ def test_only_some_of_many_neighbors_are_compared(
     monkeypatch.setattr(significance, "MAX_NEIGHBOR_PAIRS", 3)
     some = median(detectable_difference(test.standard_error, test.degrees_of_freedom) for test in tests[::3])
     every = median(detectable_difference(test.standard_error, test.degrees_of_freedom) for test in tests)
-    assert compare(rows, queries, contest=None).detectable == {"MAP": pytest.approx(some)}
+    assert compare(rows, queries, contest=None).detectable == {"": {"MAP": pytest.approx((some, some))}}
     assert some != pytest.approx(every)
 
 
 @pytest.mark.parametrize("hashers", [1, 4])
-def test_the_detectable_difference_is_the_median_over_the_pairs_at_holms_first_step(
+def test_detectable_differences_are_ranges_by_kind_of_pair_at_holms_first_step(
     scored: Scored, queries: Values, hashers: int
 ) -> None:
     pages = [
-        [scored("p2p", name, noisy(0.0, seed, 0.02 * seed + 0.01), hasher=f"h{at}") for seed, name in enumerate("abcd")]
+        [
+            scored("p2p", name, noisy(0.0, 7 * at + seed, 0.02 * seed + 0.01), hasher=f"h{at}")
+            for seed, name in enumerate("abcd")
+        ]
         for at in range(hashers)
     ]
-    pairs = [pair for rows in pages for pair in combinations(rows, 2)]
-    tests = [compare_pairs(queries[x.key]["map"], queries[y.key]["map"]) for x, y in pairs]
-    level = 0.05 / (6 * hashers)
-    expected = median(
-        detectable_difference(test.standard_error, test.degrees_of_freedom, level=level) for test in tests
-    )
     results = compare([row for rows in pages for row in rows], queries)
-    assert (results.comparisons, results.detectable) == (6 * hashers, {"MAP": pytest.approx(expected)})
+    assert results.comparisons == 6 * hashers
+    assert list(results.detectable) == [" and ".join(pair) for pair in combinations("abcd", 2)]
+    for kind, found in results.detectable.items():
+        tests = [
+            compare_pairs(*(queries[row.key]["map"] for row in rows if row.defense in kind.split(" and ")))
+            for rows in pages
+        ]
+        level = 0.05 / (6 * hashers)
+        expected = [detectable_difference(test.standard_error, test.degrees_of_freedom, level=level) for test in tests]
+        assert found == {"MAP": pytest.approx((min(expected), max(expected)))}
+
+
+def test_variants_of_one_defense_are_a_kind_of_pair(scored: Scored, queries: Values) -> None:
+    rows = [scored("p2p", "a", noisy(0.0, at), variant=f"step={at}") for at in range(2)]
+    assert list(compare(rows, queries, contest={"variants": True}).detectable) == ["a variants"]
+
+
+def test_cells_with_the_same_scores_are_compared_once(scored: Scored, queries: Values) -> None:
+    rows = [scored("p2p", name, noisy(shift, at)) for at, (name, shift) in enumerate((("a", 0.0), ("b", 0.02)))]
+    doubled = [*rows, *(replace(row, threat="adaptive") for row in rows)]
+    once, twice = compare(rows, queries), compare(doubled, queries)
+    assert (once.comparisons, twice.comparisons) == (1, 1)
+    assert emphases(doubled, twice) == 2 * emphases(rows, once)
+    assert once.detectable == twice.detectable
 
 
 def test_queries_with_the_same_target_count_once_under_a_targeted_attack(scored: Scored, queries: Values) -> None:
@@ -234,7 +255,7 @@ def test_only_rows_with_the_same_seeds_are_compared(scored: Scored, queries: Val
     }
     pooled = pool_seeds([row for rows in by_defense.values() for row in rows], queries.__getitem__)
     same_seeds, other_seeds = compare(pooled[:2], queries), compare(pooled[1:], queries)
-    assert (same_seeds.comparisons, same_seeds.detectable.keys()) == (1, {"MAP"})
+    assert (same_seeds.comparisons, same_seeds.detectable.keys()) == (1, {"a and b"})
     assert (other_seeds.comparisons, other_seeds.detectable) == (0, {})  # seeds 0 and 1 against 0 and 2
 
 
@@ -277,3 +298,12 @@ def test_only_cells_that_a_block_shows_compete_in_it(scored: Scored, queries: Va
     metrics = ({**HIGHER[0], "select": [{"attack": ["hag", "sdha"]}]},)
     results = compare(rows, queries, metrics=metrics, contest={"axis": "attack"})
     assert (emphases(rows, results), results.comparisons) == (["best", "", ""], 1)
+
+
+def test_a_row_with_a_warning_wins_no_contest(scored: Scored, queries: Values) -> None:
+    rows = [
+        scored("p2p", name, noisy(shift, at)) for at, (name, shift) in enumerate((("a", 0.0), ("b", 0.2), ("c", 0.4)))
+    ]
+    assert emphases(rows, compare(rows, queries)) == ["", "", "best"]
+    doubted = [*rows[:2], replace(rows[2], warnings=("its training diverged",))]
+    assert emphases(doubted, compare(doubted, queries)) == ["", "best", ""]

@@ -216,3 +216,10 @@ def test_a_loss_of_the_prototype_net_that_is_not_finite_stops_the_training(
 
 def test_atrdh_fulfills_the_contract() -> None:
     check_component(ATRDH(epochs=1, batch_size=8, hidden=16, semantic=4))
+
+
+def test_a_schedule_shorter_than_the_published_one_is_named() -> None:
+    facts = ToyDataset().facts()
+    assert ATRDH(epochs=2).shortened(facts) == "2 of 100 epochs"
+    assert ATRDH().shortened(facts) is None
+    assert ATRDH(epochs=150).shortened(facts) is None

@@ -38,6 +38,9 @@ class BundledDenoiser(Denoiser):
         """Return the weight file, if shipped, so that a recipe contains its sha256."""
         return {} if self.explain_unavailable(facts) else {"weights": _weight_file(facts)}
 
+    def caveats(self, facts: Facts) -> tuple[str, ...]:
+        return (f"it was trained on the training images of {facts.dataset}, as a published denoiser was not",)
+
     def metadata(self, facts: Facts) -> DenoiserMetadata:
         with safe_open(_weight_file(facts), "pt") as archive:
             header = archive.metadata()

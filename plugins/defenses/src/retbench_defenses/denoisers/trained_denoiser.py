@@ -60,6 +60,9 @@ class TrainedDenoiser(Denoiser):
         0.9999, ge=0, lt=1, description="decay of the moving average of the weights; at step n at most 1 - n^-0.75"
     )
 
+    def caveats(self, facts: Facts) -> tuple[str, ...]:
+        return (f"it was trained on the training images of {facts.dataset}, as a published denoiser was not",)
+
     def metadata(self, facts: Facts) -> DenoiserMetadata:
         return DenoiserMetadata(_unet_config(self.channels, self.layers), self.levels, facts.image_size)
 

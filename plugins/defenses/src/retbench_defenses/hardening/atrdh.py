@@ -17,10 +17,11 @@ from retbench_attacks.prototypes.tha_prototypes import CircleForm, circle_loss
 from torch import Tensor, nn
 from torch.nn.functional import mse_loss
 
-from retbench import Context, Course, Hardening, Hasher, HashNetwork, Noise, State, TrainingData, relax, sign
+from retbench import Context, Course, Facts, Hardening, Hasher, HashNetwork, Noise, State, TrainingData, relax, sign
 
 QUANTIZATION_WEIGHT = 1e-4
 ADAM_BETAS = (0.5, 0.999)
+PUBLISHED_EPOCHS = 100
 
 
 class ATRDH(Hardening):
@@ -56,7 +57,7 @@ class ATRDH(Hardening):
     source: ClassVar[str] = "Wang et al. 2021 (SIGIR), adversarial training; schedule as in the code of ATRDH"
     needs_loss: ClassVar[bool] = True
 
-    epochs: int = Field(100, ge=1, le=10_000, description="passes over the training split")
+    epochs: int = Field(PUBLISHED_EPOCHS, ge=1, le=10_000, description="passes over the training split")
     batch_size: int = Field(32, ge=2, le=65_536, description="training images per step")
     learning_rate: float = Field(
         1e-4, gt=0, le=1, description="learning rate of Adam; divided by 10 at 1/2 and 3/4 of the steps"
@@ -74,6 +75,9 @@ class ATRDH(Hardening):
     prototype_steps: int = Field(0, ge=0, le=1_000_000, description="steps of the prototype net before the first batch")
     hidden: int = Field(4096, ge=1, le=65_536, description="units of the prototype net's first layer")
     semantic: int = Field(512, ge=1, le=65_536, description="units of the prototype net's second layer")
+
+    def shortened(self, facts: Facts) -> str | None:
+        return f"{self.epochs} of {PUBLISHED_EPOCHS} epochs" if self.epochs < PUBLISHED_EPOCHS else None
 
     def fit(self, hasher: Hasher, state: State, data: TrainingData, ctx: Context) -> State:
         """Return the hardened weights; records the mean `loss` of each epoch. Resumes after its last whole epoch."""
