@@ -184,6 +184,18 @@ def test_a_changed_working_folder_is_restored_and_named(tmp_path: Path, monkeypa
     assert Path.cwd() == tmp_path
 
 
+def test_an_open_autocast_block_leaves_no_weights_of_its_own_behind() -> None:
+    """Such a block keeps copies of weights in low precision, so that the next network would not see its training."""
+    layer, images = nn.Linear(4, 4, bias=False), torch.ones(1, 4)
+    with pytest.raises(ContractBreach, match="it changed torch's autocast"), isolate(ToyAttack(), {}):
+        torch.autocast("cpu", dtype=torch.bfloat16).__enter__()
+    for factor in (1.0, 2.0):
+        with torch.no_grad():
+            layer.weight.fill_(factor)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            assert layer(images).tolist() == [[4 * factor] * 4]
+
+
 def test_settings_that_the_component_restores_are_no_breach() -> None:
     def change_and_restore() -> None:
         with torch.no_grad(), torch.autocast("cpu"), torch.autograd.set_detect_anomaly(False):

@@ -44,15 +44,24 @@ def _restore_device(device: torch.device) -> None:
     torch.set_default_device(None if device.type == "cpu" else device)  # the CPU by name slows every call of torch
 
 
-def _read_autocast() -> list[tuple[str, bool, torch.dtype]]:
+def _read_autocast() -> tuple[int, bool, list[tuple[str, bool, torch.dtype]]]:
+    """Return the number of open blocks of autocast, whether it caches weights, and the state of each device."""
+    torch.autocast_increment_nesting()
+    depth = torch.autocast_decrement_nesting()
     devices = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
-    return [(device, torch.is_autocast_enabled(device), torch.get_autocast_dtype(device)) for device in devices]
+    states = [(device, torch.is_autocast_enabled(device), torch.get_autocast_dtype(device)) for device in devices]
+    return depth, torch.is_autocast_cache_enabled(), states
 
 
-def _restore_autocast(states: list[tuple[str, bool, torch.dtype]]) -> None:
+def _restore_autocast(before: tuple[int, bool, list[tuple[str, bool, torch.dtype]]]) -> None:
+    depth, caches, states = before
     for device, enabled, dtype in states:
         torch.set_autocast_enabled(device, enabled)
         torch.set_autocast_dtype(device, dtype)
+    torch.set_autocast_cache_enabled(caches)
+    while (open_blocks := _read_autocast()[0]) != depth:
+        torch.autocast_decrement_nesting() if open_blocks > depth else torch.autocast_increment_nesting()
+    torch.clear_autocast_cache()  # a block that never ends keeps the weights of the first step in low precision
 
 
 def _read_determinism() -> tuple[bool, bool]:
