@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, ClassVar
 
 import pytest
+from torch import Tensor, nn
 
+from retbench.contracts import Noise, Protocol
+from retbench.execute import LocalExecutor
 from retbench.metrics import Interval
-from retbench.results import Row
+from retbench.plan import Plan
+from retbench.results import Row, collect
 from retbench.results.warnings import find_warnings, warn_of_chance
+from retbench.store import Store
+from retbench.testing.toys import ToyPurifier
 
 SOUND: dict[str, Any] = {"distinct_codes": 40, "label_variety": 12.0}
 
@@ -60,3 +67,27 @@ def test_a_mean_below_chance_without_an_interval_is_a_warning_too() -> None:
     (below,) = warn_of_chance([row("none", metrics={"map": Interval(0.2, missing, missing)})])
     (above,) = warn_of_chance([row("none", metrics={"map": Interval(0.4, missing, missing)})])
     assert (len(below.warnings), len(above.warnings)) == (1, 0)
+
+
+class Rounding(ToyPurifier):
+    """Rounds every pixel to 0 or 1, so that all gradients are 0."""
+
+    name: ClassVar[str] = "rounding"
+    differentiable: ClassVar[bool] = True
+
+    def purify(self, images: Tensor, module: nn.Module, noise: Noise) -> Tensor:
+        return images.round()
+
+
+def test_an_adaptive_attack_through_a_rounding_purifier_is_reported(
+    toy_plan: Callable[..., Plan], executor: LocalExecutor, store: Store
+) -> None:
+    matrix = {"attack": ["none", "toy"], "defense": ["none", "rounding"], "threat": "adaptive", "bits": 16}
+    plan = toy_plan(matrix, Rounding)
+    assert executor.run(plan).failures == {}
+    warned = {(row.attack, row.defense): row.warnings for row in collect(plan, store, Protocol()) if row.warnings}
+    assert list(warned) == [("toy", "rounding")]
+    assert (
+        "attack toy had only gradients of 0 for 10 of 10 queries, so its numbers show no robustness"
+        in warned["toy", "rounding"]
+    )
