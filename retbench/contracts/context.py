@@ -25,16 +25,8 @@ from retbench.errors import TrainingDiverged
 Precision = Literal["float32", "bf16"]
 
 
-def _ignore_progress(done: int, total: int) -> None:
-    """Do nothing: no observer."""
-
-
-def _ignore_text(text: str) -> None:
-    """Do nothing: no observer."""
-
-
-def _ignore_record(name: str, value: Json | Tensor) -> None:
-    """Do nothing: no store."""
+def _ignore(*_: object) -> None:
+    """Take a report that nobody observes."""
 
 
 @dataclass(frozen=True)
@@ -64,14 +56,14 @@ class Context:
     noise: Noise
     parts: Mapping[str, State] = field(default_factory=dict)
     batch_size: int = 64
-    progress: Callable[[int, int], None] = _ignore_progress
-    record: Callable[[str, Json | Tensor], None] = _ignore_record
+    progress: Callable[[int, int], None] = _ignore
+    record: Callable[[str, Json | Tensor], None] = _ignore
     checkpoints: Path | None = None
     checkpoint_every: float = 60.0
     component: str = "training"
     key: str = ""
-    warn: Callable[[str], None] = _ignore_text
-    distrust: Callable[[str], None] = _ignore_text
+    warn: Callable[[str], None] = _ignore
+    distrust: Callable[[str], None] = _ignore
 
     def save_checkpoint(self, name: str, state: Mapping[str, Any]) -> None:
         """Save `state` under a name until the step is done; does nothing without a checkpoint folder.

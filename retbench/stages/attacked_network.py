@@ -43,21 +43,17 @@ class AttackedPipeline:
     purifiers: Sequence[tuple[Purifier, nn.Module]] = ()
     hasher: Hasher | None = None
 
-    def logits(self, images: Tensor, noise: Noise) -> Tensor:
-        """Return the logits (N, K) of images (N, 3, H, W), each purified once with its row of the noise."""
-        for position, (purifier, module) in enumerate(self.purifiers):
-            with keep_settings(purifier):
-                images = purifier.purify(images, module, noise.at_position(position))
-        return self.network.image(images)
+    def logits(self, images: Tensor, noise: Noise, *, checked: bool = False) -> Tensor:
+        """Return the logits (N, K) of images (N, 3, H, W), each purified once with its row of the noise.
 
-    def answers(self, images: Tensor, noise: Noise) -> Tensor:
-        """Return `logits` without gradients, after the checks that purified images and logits of every stage pass."""
+        With `checked`, purified images and logits pass the checks of every stage, which cut gradients.
+        """
         for position, (purifier, module) in enumerate(self.purifiers):
             with keep_settings(purifier):
                 purified = purifier.purify(images, module, noise.at_position(position))
-            images = check_images(purified, images, purifier)
+            images = check_images(purified, images, purifier) if checked else purified
         logits = self.network.image(images)
-        if self.hasher is None:
+        if not checked or self.hasher is None:
             return logits
         return check_outputs(logits, self.hasher, "logits", (len(images), None), images.device)
 
@@ -229,7 +225,7 @@ def _open_queries(
         draws = noise.draws(indices.tolist(), _number_queries(indices, used))
         used.copy_(counts)
         with torch.no_grad():
-            logits = pipeline.answers(checked, draws).float()
+            logits = pipeline.logits(checked, draws, checked=True).float()
             return relax(logits) if attack.access == "score" else sign(logits).float()
 
     return answer, used.clone
